@@ -1,0 +1,27 @@
+// Compiles src/ to dist/. With --if-needed nothing is done while dist/ is newer than every source file.
+import { spawnSync } from "node:child_process"
+import { readdirSync, rmSync, statSync } from "node:fs"
+import { join } from "node:path"
+
+const root = join(import.meta.dirname, "..")
+
+const newest = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((latest, entry) => Math.max(latest, statSync(join(entry.parentPath, entry.name)).mtimeMs), 0)
+
+const isFresh = () => {
+  try {
+    return statSync(join(root, "dist", "main.js")).mtimeMs > newest(join(root, "src"))
+  } catch {
+    return false
+  }
+}
+
+if (!(process.argv.includes("--if-needed") && isFresh())) {
+  // A file that was renamed or removed must not live on in dist/.
+  rmSync(join(root, "dist"), { recursive: true, force: true })
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
+  const done = spawnSync(process.execPath, [tsc, "-p", join(root, "tsconfig.json")], { stdio: "inherit" })
+  process.exit(done.status ?? 1)
+}

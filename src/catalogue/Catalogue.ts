@@ -1,0 +1,13 @@
+/** Owner of the routing snapshot. */
+import { Context, type Effect } from "effect"
+import type { Snapshot } from "./Snapshot.ts"
+
+export class Catalogue extends Context.Service<
+  Catalogue,
+  {
+    /** The current snapshot: a field read. */
+    readonly snapshot: () => Snapshot
+    /** Resolves once every listing registered so far is in the snapshot. */
+    readonly settled: Effect.Effect<void>
+  }
+>()("olla/catalogue/Catalogue") {}

@@ -1,0 +1,64 @@
+/**
+ * What models exist where, at one moment: built off the request path, swapped whole, never changed. A request costs one
+ * map lookup for its model, whatever the fleet's size.
+ */
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+
+/** Who has a model, and what each of them calls it. */
+export interface ModelOffer {
+  /** Endpoints that list it, in configuration order, whatever their status. */
+  readonly endpoints: ReadonlyArray<Endpoint>
+  /** The native name on each of `endpoints`, same order. */
+  readonly nativeNames: ReadonlyArray<string>
+  /** Native name by endpoint, for lookups from a candidate. */
+  readonly nativeNameOn: ReadonlyMap<Endpoint, string>
+}
+
+/** One entry for the same model on several endpoints (models-and-routing.md 3.1). */
+export interface UnifiedModel {
+  readonly id: string
+  readonly family: string
+  readonly variant: string
+  readonly parameterSize: string
+  readonly parameterCount: number
+  readonly quantization: string
+  readonly format: string
+  readonly maxContextLength: number | undefined
+  /** First-named first; `source` is the canonical profile name that reported it. */
+  readonly aliases: ReadonlyArray<{ readonly name: string; readonly source: string }>
+  readonly sources: ReadonlyArray<ModelSource>
+  /** Sorted. */
+  readonly capabilities: ReadonlyArray<string>
+  readonly diskSize: number
+  /** Epoch milliseconds. */
+  readonly lastSeen: number
+  /** Unix seconds: the backend's value, else when it was first seen. */
+  readonly created: number
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+export interface ModelSource {
+  readonly endpoint: Endpoint
+  readonly nativeName: string
+  /** Canonical profile name of the endpoint when it was listed. */
+  readonly platform: string
+  /** Raw state: `loaded`, `not-loaded`, `available`, `unknown`, ... */
+  readonly state: string
+  readonly diskSize: number
+  readonly lastSeen: number
+}
+
+export interface Snapshot {
+  /** Rises by one with each swap. */
+  readonly version: number
+  /** By client name in any case, digest links and Ollama's `:latest` rule included. */
+  readonly offer: (model: string) => ModelOffer | undefined
+  /** A configured alias in any case: its own spelling, and each endpoint's native name (first listed target wins). */
+  readonly alias: (model: string) => { readonly name: string; readonly offer: ModelOffer } | undefined
+  /** Sorted by client-facing id, by bytes. Empty with the unifier off. */
+  readonly unified: ReadonlyArray<UnifiedModel>
+  /** By id, else alias name in any case. */
+  readonly find: (idOrAlias: string) => UnifiedModel | undefined
+  /** Endpoints that have one model with all these capabilities; `undefined`: nothing is known. */
+  readonly capable: (required: ReadonlyArray<ReadonlyArray<string>>) => ReadonlySet<Endpoint> | undefined
+}

@@ -1,0 +1,26 @@
+/** All endpoints with their live state, in configuration order (of two with one URL the later stays). */
+import { Context, type Effect } from "effect"
+import type { Endpoint } from "./Endpoint.ts"
+import type { EndpointState } from "./EndpointState.ts"
+
+export type FleetEvent =
+  | { readonly _tag: "StatusChanged"; readonly endpoint: Endpoint; readonly from: EndpointState; readonly to: EndpointState }
+  /** A listing was read (or dropped, or its type detected): the catalogue is out of date. */
+  | { readonly _tag: "ModelsChanged"; readonly endpoint: Endpoint }
+
+export class Fleet extends Context.Service<
+  Fleet,
+  {
+    readonly endpoints: ReadonlyArray<Endpoint>
+    readonly byUrl: (url: string) => Endpoint | undefined
+    /** Called synchronously on each event, in registration order; a listener neither throws nor waits. Returns its own removal. */
+    readonly onEvent: (listener: (event: FleetEvent) => void) => () => void
+    /**
+     * Re-reads the listings of these endpoints, together, each by its own rules. Concurrent calls for one endpoint share
+     * one request. Succeeds with whether every listing was read; never fails.
+     */
+    readonly refreshModels: (endpoints: ReadonlyArray<Endpoint>) => Effect.Effect<boolean>
+    /** Resolves when the start-up sweep and the first model discovery are through, or their 30 s are over. */
+    readonly ready: Effect.Effect<void>
+  }
+>()("olla/endpoint/Fleet") {}

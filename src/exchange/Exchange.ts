@@ -1,0 +1,123 @@
+/**
+ * One client request from accept to last byte: its identity, the times of its phases, its attempts and the one outcome.
+ * Mutable on purpose and owned by one fiber: every phase writes its own fields once, telemetry reads them at the end.
+ */
+import type { Failure } from "./Failure.ts"
+
+/** `performance.now()` milliseconds; 0 while a phase has not been reached. */
+export interface Timings {
+  accepted: number
+  /** The request body is in. */
+  received: number
+  routed: number
+  leased: number
+  sent: number
+  /** The answer's header block is in. */
+  headers: number
+  firstByte: number
+  lastByte: number
+}
+
+/** What routing said, in the words of the `X-Olla-Routing-*` headers (models-and-routing.md 8). */
+export interface RoutingVerdict {
+  readonly strategy: "strict" | "optimistic" | "discovery" | "alias"
+  readonly action: "routed" | "fallback" | "rejected"
+  /** Empty: no reason header. */
+  readonly reason: string
+  /** 200, or the status of the rejection. */
+  readonly status: number
+}
+
+export interface StickyVerdict {
+  readonly outcome: "hit" | "miss" | "repin" | "disabled"
+  readonly source: "session_header" | "prefix_hash" | "auth_header" | "ip" | "none"
+}
+
+/** One try on one endpoint. */
+export interface Attempt {
+  readonly endpointUrl: string
+  readonly endpointName: string
+  readonly endpointType: string
+  /** Name of the profile whose metrics extraction applies; empty: none. */
+  readonly profileName: string
+  /** The model's name on that endpoint; empty without a model. */
+  readonly model: string
+  readonly started: number
+  ended: number
+  /** HTTP status of the answer; 0 while there is none. */
+  status: number
+  /** Body bytes accepted by the client's socket. */
+  bytes: number
+  failure: Failure | undefined
+}
+
+export type Outcome =
+  /** The answer was relayed to its end, whatever its status. */
+  | { readonly _tag: "completed"; readonly status: number }
+  /** The client left; `status` is the backend's, or 499 when there was none. */
+  | { readonly _tag: "cancelled"; readonly status: number; readonly committed: boolean }
+  /** Nothing could be relayed, or the relay broke off (`committed`). */
+  | { readonly _tag: "failed"; readonly status: number; readonly failure: Failure; readonly committed: boolean }
+  /** Turned away before an endpoint was chosen: limits, routing, bad request. */
+  | { readonly _tag: "rejected"; readonly status: number; readonly reason: string }
+
+export class Exchange {
+  readonly id: string
+  readonly method: string
+  /** As received, before prefix stripping, without query. */
+  readonly path: string
+  /** As received, without `?`. */
+  readonly query: string
+  /** TCP peer, no port, IPv6 without brackets. */
+  readonly peer: string
+  /** The peer, or what a trusted proxy says. */
+  readonly clientIp: string
+  /** Epoch milliseconds of the accept, for log records. */
+  readonly startedAt: number
+  readonly timings: Timings
+  /** Client-facing model name, lower-cased; empty: none was found. */
+  model = ""
+  /** The body's `stream` flag; `undefined`: not said. */
+  stream: boolean | undefined = undefined
+  /** Which API family the client speaks. */
+  dialect: "proxy" | "openai" | "anthropic" = "proxy"
+  /** Set on translator routes. */
+  translator: { readonly name: string; mode: "passthrough" | "translation"; fallbackReason: string } | undefined = undefined
+  verdict: RoutingVerdict | undefined = undefined
+  sticky: StickyVerdict | undefined = undefined
+  sessionId = ""
+  candidates = 0
+  requestBytes = 0
+  readonly attempts: Array<Attempt> = []
+  outcome: Outcome | undefined = undefined
+  /** Head and tail of the answer's body, kept for usage figures; read only after the end. */
+  readonly kept: { head: Uint8Array | undefined; tail: Array<Uint8Array>; contentType: string } = {
+    head: undefined,
+    tail: [],
+    contentType: ""
+  }
+
+  constructor(fields: {
+    readonly id: string
+    readonly method: string
+    readonly path: string
+    readonly query: string
+    readonly peer: string
+    readonly clientIp: string
+    readonly startedAt: number
+    readonly accepted: number
+  }) {
+    this.id = fields.id
+    this.method = fields.method
+    this.path = fields.path
+    this.query = fields.query
+    this.peer = fields.peer
+    this.clientIp = fields.clientIp
+    this.startedAt = fields.startedAt
+    this.timings = { accepted: fields.accepted, received: 0, routed: 0, leased: 0, sent: 0, headers: 0, firstByte: 0, lastByte: 0 }
+  }
+
+  get lastAttempt(): Attempt | undefined {
+    return this.attempts[this.attempts.length - 1]
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * The vocabulary of failures. A failure is classified once, where it is understood, from its original cause: whose
+ * fault it is, whether another endpoint may be tried, whether the endpoint is taken out of rotation and whether its
+ * breaker counts it (proxying.md 9). Nobody downstream reads messages to find out.
+ */
+export type FailureKind =
+  | "refused"
+  | "unreachable"
+  | "dns"
+  | "connect_timeout"
+  | "tls_timeout"
+  | "tls"
+  | "closed"
+  | "header_timeout"
+  | "response_timeout"
+  | "malformed"
+  | "breaker_open"
+  | "truncated"
+  | "idle_timeout"
+  | "client_gone"
+  | "client_write"
+  | "internal"
+
+export interface FailureRule {
+  readonly fault: "client" | "upstream" | "olla"
+  /** May another candidate be tried, as long as nothing is committed? */
+  readonly failover: boolean
+  /** Is the endpoint taken out of rotation at once? */
+  readonly demote: boolean
+  /** Does the engine's breaker count it? */
+  readonly trips: boolean
+  /** What the client is told when this is the last word and nothing was committed. */
+  readonly status: 502 | 504
+}
+
+const rule = (fault: FailureRule["fault"], failover: boolean, demote: boolean, trips: boolean, status: 502 | 504 = 502): FailureRule => ({
+  fault,
+  failover,
+  demote,
+  trips,
+  status
+})
+
+/** The table of proxying.md 9. `closed` is an end or reset before the first byte of an answer, on a fresh connection. */
+export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
+  refused: rule("upstream", true, true, true),
+  unreachable: rule("upstream", true, true, true),
+  dns: rule("upstream", true, true, true),
+  connect_timeout: rule("upstream", true, true, true, 504),
+  tls_timeout: rule("upstream", true, true, true, 504),
+  tls: rule("upstream", true, false, true),
+  closed: rule("upstream", true, true, true),
+  header_timeout: rule("upstream", false, false, true, 504),
+  response_timeout: rule("upstream", false, false, false, 504),
+  malformed: rule("upstream", false, false, true),
+  breaker_open: rule("upstream", true, false, false),
+  truncated: rule("upstream", false, false, false),
+  idle_timeout: rule("upstream", false, false, false, 504),
+  client_gone: rule("client", false, false, false),
+  client_write: rule("client", false, false, false),
+  internal: rule("olla", false, false, false)
+}
+
+/** A plain value, not an Error: it is routine per request, and a stack trace costs more than the request. */
+export interface Failure {
+  readonly _tag: "Failure"
+  readonly kind: FailureKind
+  /** For the log: may name addresses, never credentials. */
+  readonly detail: string
+  /** The limit that fired, in milliseconds, where one did. */
+  readonly limitMs?: number
+}
+
+export const failure = (kind: FailureKind, detail: string, limitMs?: number): Failure =>
+  limitMs === undefined ? { _tag: "Failure", kind, detail } : { _tag: "Failure", kind, detail, limitMs }
+
+export const ruleOf = (f: Failure): FailureRule => failureRules[f.kind]

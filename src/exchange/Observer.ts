@@ -1,0 +1,30 @@
+/**
+ * The port through which telemetry sees exchanges. Called synchronously on the request's own path, so an
+ * implementation only counts; what costs (parsing usage, formatting, sending) it does after `ended`, and only if it is on.
+ * An observer never throws and never waits.
+ */
+import type { Attempt, Exchange } from "./Exchange.ts"
+
+export interface ExchangeObserver {
+  /** An endpoint has been leased and the attempt is about to be sent. */
+  readonly dispatched: (exchange: Exchange, attempt: Attempt) => void
+  /** The attempt's end, successful or not: `attempt.failure`, `.status`, `.bytes`, `.ended` are final. */
+  readonly attemptEnded: (exchange: Exchange, attempt: Attempt) => void
+  /** Exactly once per exchange, with `exchange.outcome` set. */
+  readonly ended: (exchange: Exchange) => void
+}
+
+export const silent: ExchangeObserver = { dispatched: () => {}, attemptEnded: () => {}, ended: () => {} }
+
+/** Tells several observers, in order. */
+export const all = (observers: ReadonlyArray<ExchangeObserver>): ExchangeObserver => ({
+  dispatched: (exchange, attempt) => {
+    for (const observer of observers) observer.dispatched(exchange, attempt)
+  },
+  attemptEnded: (exchange, attempt) => {
+    for (const observer of observers) observer.attemptEnded(exchange, attempt)
+  },
+  ended: (exchange) => {
+    for (const observer of observers) observer.ended(exchange)
+  }
+})

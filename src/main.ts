@@ -1,0 +1,3 @@
+#!/usr/bin/env node
+// Placeholder entry until the rooms are wired.
+export {}

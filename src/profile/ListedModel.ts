@@ -1,0 +1,32 @@
+/** One model as one backend's listing reports it (models-and-routing.md 2.1). */
+export interface ListedModel {
+  /** Native name, exactly as reported. */
+  readonly name: string
+  readonly type?: string
+  readonly description?: string
+  /** Bytes on disk. */
+  readonly size?: number
+  /** Epoch milliseconds of the listing's arrival. */
+  readonly lastSeen: number
+  /** The backend's own `created`, in Unix seconds. */
+  readonly created?: number
+  readonly details?: ListedModelDetails
+}
+
+export interface ListedModelDetails {
+  readonly parameter_size?: string
+  readonly quantization_level?: string
+  readonly publisher?: string
+  readonly type?: string
+  readonly family?: string
+  readonly families?: ReadonlyArray<string>
+  readonly format?: string
+  readonly parent_model?: string
+  readonly state?: string
+  readonly digest?: string
+  readonly checkpoint?: string
+  readonly recipe?: string
+  readonly max_context_length?: number
+  /** Epoch milliseconds. */
+  readonly modified_at?: number
+}

@@ -1,0 +1,50 @@
+/** Carries one exchange: attempts and failover, outbound request, engine, relay. */
+import type { ServerResponse } from "node:http"
+import { Context, type Effect } from "effect"
+import type { StickyKey } from "../balancing/Balancer.ts"
+import type { Exchange } from "../exchange/Exchange.ts"
+import type { Failure } from "../exchange/Failure.ts"
+import type { Candidate, Inspection } from "../routing/Router.ts"
+import type { Dialect } from "./Dialect.ts"
+
+export interface CarryRequest {
+  readonly exchange: Exchange
+  /** After prefix stripping, percent-encoding as received: `/v1/chat/completions?x=1`. */
+  readonly target: string
+  /** As received: flat name/value array. */
+  readonly rawHeaders: ReadonlyArray<string>
+  /** The peer is a trusted proxy: its forwarding headers count (security.md 10). */
+  readonly trustedPeer: boolean
+  readonly body: ReadonlyArray<Buffer>
+  readonly bodySize: number
+  readonly inspection: Inspection
+  readonly candidates: ReadonlyArray<Candidate>
+  readonly sticky: StickyKey | undefined
+  /** Absent: relayed as it came. */
+  readonly dialect: Dialect | undefined
+  /** Headers of ours that every answer of this request carries (rate limit, CORS, mode): raw name/value pairs. */
+  readonly replyHeaders: ReadonlyArray<string>
+  readonly response: ServerResponse
+}
+
+/** Nothing was committed, and nobody is left to try. `http/` turns it into an answer in the surface's dialect. */
+export interface Refused {
+  readonly _tag: "Refused"
+  readonly failure: Failure
+  /** Sentence for the client: names endpoints, never addresses. */
+  readonly message: string
+}
+
+export class Carrier extends Context.Service<
+  Carrier,
+  {
+    /**
+     * Carries the exchange to its end, including the attempts' reports to observers. When the effect is done the response has been ended or destroyed,
+     * except on `Refused`. Interruption aborts the upstream, frees the lease and records `cancelled`.
+     * Sets `exchange.outcome`; the caller reports `ended`.
+     */
+    readonly carry: (request: CarryRequest) => Effect.Effect<void, Refused>
+    /** State of the `olla` engine's breaker for this endpoint; `undefined` on the `sherpa` engine. */
+    readonly breakerOf: (url: string) => "closed" | "open" | "half-open" | undefined
+  }
+>()("olla/proxy/Carrier") {}

@@ -1,0 +1,49 @@
+/**
+ * How an attempt is spoken to one endpoint. A relayed request needs no dialect; a translated one gets a new body, a new
+ * path and a translator for its answer, decided per endpoint. `translation/` implements this; the engines only know
+ * these shapes.
+ */
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { Failure } from "../exchange/Failure.ts"
+
+/** The outbound request for one attempt. */
+export interface Spoken {
+  readonly mode: "passthrough" | "translation"
+  /** Path and query, before the endpoint's base path is applied. */
+  readonly target: string
+  readonly body: ReadonlyArray<Buffer>
+  /** Raw name/value pairs that replace headers of the same name. */
+  readonly headers: ReadonlyArray<string>
+  /** Absent: the answer is relayed as it comes. */
+  readonly answer: (() => AnswerTranslator) | undefined
+}
+
+export interface AnswerHead {
+  readonly status: number
+  /** Raw name/value pairs. */
+  readonly headers: ReadonlyArray<string>
+}
+
+/**
+ * Rewrites one answer. Synchronous: bytes in, bytes out, as soon as they are known. `undefined` means nothing to send yet.
+ */
+export interface AnswerTranslator {
+  /** What the client gets for the backend's head; `undefined` holds the head back until `push` or `end` says more. */
+  readonly head: (head: AnswerHead) => AnswerHead | undefined
+  readonly push: (bytes: Buffer) => Translated | undefined
+  /** The backend's answer is complete. */
+  readonly end: () => Translated | undefined
+  /** The answer broke off: what the dialect says about it. The connection is cut after these bytes. */
+  readonly fail: (failure: Failure) => Buffer | undefined
+}
+
+export interface Translated {
+  /** Sent once, before `bytes`, when `head` had held it back. */
+  readonly head?: AnswerHead
+  readonly bytes?: Buffer
+}
+
+export interface Dialect {
+  /** Called for each attempt with the endpoint just leased and its native name for the model. */
+  readonly speak: (endpoint: Endpoint, nativeName: string) => Spoken
+}

@@ -1,0 +1,58 @@
+/**
+ * Which endpoints may serve a request, and why: inspect, constrain, decide. Synchronous and pure over the snapshot and
+ * the endpoints' states, but for one named case (a refresh on a miss).
+ */
+import { Context, type Effect } from "effect"
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { RoutingVerdict } from "../exchange/Exchange.ts"
+import type { Profile } from "../profile/Profile.ts"
+
+/** What the body says, as far as routing needs it. */
+export interface Inspection {
+  /** Trimmed, lower-cased; empty: none. */
+  readonly model: string
+  /** The spelling in the body, trimmed. */
+  readonly spelling: string
+  /** Which field supplied the name, so that the rewriter changes that one. */
+  readonly field: "model" | "messages" | "none"
+  readonly stream: boolean | undefined
+  /** Groups of synonyms, one group per required capability; empty: nothing required. */
+  readonly capabilities: ReadonlyArray<ReadonlyArray<string>>
+}
+
+/** The provider whose route was taken; `undefined` on `/olla/proxy/` and translator routes. */
+export interface ProviderScope {
+  /** As it stands in "No <provider> endpoints available". */
+  readonly label: string
+  /** `openai` and `openai-compatible` take every OpenAI-compatible kind and widen instead of failing closed. */
+  readonly inclusive: boolean
+  readonly profile: Profile
+}
+
+export interface RouteRequest {
+  readonly scope: ProviderScope | undefined
+  /** Stripped path, no query; `undefined` skips path compatibility (translator routes). */
+  readonly path: string | undefined
+  readonly inspection: Inspection
+}
+
+/** An endpoint that may serve this exchange, and what it calls the model (empty: leave the body as it is). */
+export interface Candidate {
+  readonly endpoint: Endpoint
+  readonly nativeName: string
+}
+
+export interface Decision {
+  /** Configuration order. Empty: nobody. */
+  readonly candidates: ReadonlyArray<Candidate>
+  /** Absent when no model was named, or model discovery is off. */
+  readonly verdict: RoutingVerdict | undefined
+}
+
+export class Router extends Context.Service<
+  Router,
+  {
+    /** A `Decision` at once, or an Effect in the one case that waits (strategy `discovery`, refresh on a miss). */
+    readonly decide: (request: RouteRequest) => Decision | Effect.Effect<Decision>
+  }
+>()("olla/routing/Router") {}
