@@ -14,6 +14,8 @@ export interface Spoken {
   readonly body: ReadonlyArray<Buffer>
   /** Raw name/value pairs that replace headers of the same name. */
   readonly headers: ReadonlyArray<string>
+  /** Client headers that mean nothing in these words, by lower-cased name. */
+  readonly without?: (name: string) => boolean
   /** Absent: the answer is relayed as it comes. */
   readonly answer: (() => AnswerTranslator) | undefined
 }
@@ -33,6 +35,8 @@ export interface AnswerTranslator {
   readonly push: (bytes: Buffer) => Translated | undefined
   /** The backend's answer is complete. */
   readonly end: () => Translated | undefined
+  /** Called about once a second while the answer is under way, with the milliseconds since anything was last sent to the client (or, before that, since the backend's head). */
+  readonly silent?: (milliseconds: number) => Translated | undefined
   /** The answer broke off: what the dialect says about it. The connection is cut after these bytes. */
   readonly fail: (failure: Failure) => Buffer | undefined
 }
@@ -41,6 +45,12 @@ export interface Translated {
   /** Sent once, before `bytes`, when `head` had held it back. */
   readonly head?: AnswerHead
   readonly bytes?: Buffer
+  /** The client has all it gets: end its answer well now and drop what the backend still sends. */
+  readonly done?: true
+  /** The client has all it gets, and it is no good end: cut its connection after these bytes, and record this failure. */
+  readonly failed?: Failure
+  /** Nothing was committed: ask the same endpoint once more, in these words. */
+  readonly again?: Spoken
 }
 
 export interface Dialect {

@@ -1,0 +1,22 @@
+/** Headers of translated answers: Olla's own and nothing of the backend's, but for what an error says about limits (anthropic.md 6, B27). */
+
+/** The first value of a header in a flat name/value list; empty when absent. */
+export const headerOf = (headers: ReadonlyArray<string>, name: string): string => {
+  for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i]?.toLowerCase() === name) return headers[i + 1] ?? ""
+  return ""
+}
+
+const ours = /^(?:x-olla-|x-ratelimit-(?:limit|remaining|reset)$|access-control-|vary$)/
+const limits = /^(?:retry-after$|x-ratelimit-|anthropic-ratelimit-)/
+
+/** `head`: what Olla would send with a relayed answer. `limited`: it is the backend's own error, whose limits the client should see. */
+export const answerHeaders = (head: ReadonlyArray<string>, contentType: string, requestId: string, limited = false): Array<string> => {
+  const out = ["content-type", contentType]
+  for (let i = 0; i + 1 < head.length; i += 2) {
+    const name = (head[i] ?? "").toLowerCase()
+    if (ours.test(name) || (limited && limits.test(name))) out.push(head[i] ?? "", head[i + 1] ?? "")
+  }
+  if (contentType === "text/event-stream") out.push("cache-control", "no-cache", "x-accel-buffering", "no")
+  if (requestId !== "") out.push("request-id", requestId)
+  return out
+}

@@ -1,0 +1,79 @@
+/**
+ * A Messages request as far as Olla must understand it: the rules that are checked before routing, and the features that
+ * decide who may answer natively. Unknown fields are nobody's business here.
+ */
+import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf } from "../JsonValue.ts"
+
+/** A message for the client, or nothing to complain about. Rules and their order: anthropic.md 3.1. */
+export const checkMessagesRequest = (request: unknown): string | undefined => {
+  if (!isRecord(request)) return "the body must be a JSON object"
+  if (typeof request["model"] !== "string" || request["model"].trim() === "") return "model field is required"
+  const messages = listOf(request["messages"])
+  if (request["messages"] !== undefined && request["messages"] !== null && messages === undefined)
+    return `messages must be an array, got ${kindOf(request["messages"])}`
+  if (messages === undefined || messages.length === 0) return "at least one message is required"
+  const malformed = checkKinds(request)
+  if (malformed !== undefined) return malformed
+  const maxTokens = request["max_tokens"] ?? 0
+  if ((maxTokens as number) < 1) return `max_tokens must be at least 1, got ${String(maxTokens)}`
+  const temperature = numberOf(request["temperature"])
+  if (temperature !== undefined && (temperature < 0 || temperature > 2))
+    return `temperature must be between 0 and 2, got ${temperature.toFixed(6)}`
+  const topP = numberOf(request["top_p"])
+  if (topP !== undefined && (topP < 0 || topP > 1)) return `top_p must be between 0 and 1, got ${topP.toFixed(6)}`
+  const topK = numberOf(request["top_k"])
+  if (topK !== undefined && topK < 0) return `top_k must be non-negative, got ${topK}`
+  return undefined
+}
+
+const checkKinds = (request: JsonRecord): string | undefined => {
+  const wrong = (key: string, want: string) => `${key} must be ${want}, got ${kindOf(request[key])}`
+  const given = (key: string) => request[key] !== undefined && request[key] !== null
+  for (const key of ["max_tokens", "top_k"]) if (given(key) && !Number.isInteger(request[key])) return wrong(key, "an integer")
+  for (const key of ["temperature", "top_p"]) if (given(key) && typeof request[key] !== "number") return wrong(key, "a number")
+  if (given("stream") && typeof request["stream"] !== "boolean") return wrong("stream", "true or false")
+  if (given("metadata") && !isRecord(request["metadata"])) return wrong("metadata", "an object")
+  if (given("tools") && !Array.isArray(request["tools"])) return wrong("tools", "an array")
+  if (given("stop_sequences")) {
+    const stops = listOf(request["stop_sequences"])
+    if (stops === undefined || !stops.every((stop) => typeof stop === "string")) return "stop_sequences must be an array of strings"
+  }
+  for (const [index, message] of (listOf(request["messages"]) ?? []).entries())
+    if (!isRecord(message)) return `messages.${index} must be an object, got ${kindOf(message)}`
+  return undefined
+}
+
+/** What a request needs from an endpoint that answers it natively (anthropic.md 4.1, B24). */
+export interface Features {
+  readonly tools: boolean
+  readonly thinking: boolean
+  readonly images: boolean
+}
+
+export const featuresOf = (request: JsonRecord): Features => {
+  const thinking = recordOf(request["thinking"])?.["type"]
+  return {
+    tools: (listOf(request["tools"]) ?? []).length > 0,
+    thinking: thinking === "enabled" || thinking === "adaptive",
+    images: (listOf(request["messages"]) ?? []).some((message) => hasImage(recordOf(message)?.["content"]))
+  }
+}
+
+const hasImage = (content: unknown): boolean => {
+  const blocks = listOf(content) ?? (isRecord(content) ? [content] : [])
+  return blocks.some((value) => {
+    const block = recordOf(value)
+    if (block === undefined) return false
+    if (block["type"] === "image") return true
+    if (block["type"] === "tool_result") return hasImage(block["content"])
+    return block["type"] === "document" && hasImage(recordOf(block["source"])?.["content"])
+  })
+}
+
+/** A native endpoint's declared limitations against the request's features. */
+export const speaksNatively = (limitations: ReadonlyArray<string>, features: Features): boolean =>
+  !(
+    (features.tools && limitations.includes("no_tool_use")) ||
+    (features.thinking && limitations.includes("no_extended_thinking")) ||
+    (features.images && limitations.includes("no_vision"))
+  )

@@ -1,0 +1,124 @@
+/**
+ * A native Messages answer, relayed byte for byte but for three things: a stream that begins in the middle gets its
+ * `message_start` (B32), a stream that breaks off says so (B3), and a server that turns out not to know the route is
+ * asked again in translation (B23).
+ */
+import type { Failure } from "../../exchange/Failure.ts"
+import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "../../proxy/Dialect.ts"
+import { randomId } from "../RandomId.ts"
+import { headerOf } from "./AnswerHeaders.ts"
+import { errorEvent, isAnthropicError } from "./ErrorEnvelope.ts"
+
+/** Bytes of a refusal that are looked at before it is relayed. */
+const maxRefusal = 64 * 1024
+/** Bytes within which the first event must name itself; longer ones are relayed unseen. */
+const maxFirstEvent = 64 * 1024
+
+export interface NativeOptions {
+  readonly model: string
+  readonly requestId: string
+  /** The same request in translation; `undefined` where it cannot be translated. Made only when it is needed. */
+  readonly translated: () => Spoken | undefined
+  /** The endpoint's own route is missing: remembered until its next health transition. */
+  readonly onUnsupported: () => void
+  /** Everything relayed, for the inspector. */
+  readonly onBytes: ((bytes: Buffer) => void) | undefined
+}
+
+export class NativeAnswer implements AnswerTranslator {
+  readonly #options: NativeOptions
+  #mode: "relay" | "refusal" | "first" = "relay"
+  #head: AnswerHead = { status: 200, headers: [] }
+  #held: Array<Buffer> = []
+  #heldBytes = 0
+  #isStream = false
+
+  constructor(options: NativeOptions) {
+    this.#options = options
+  }
+
+  head(head: AnswerHead): AnswerHead | undefined {
+    const named = headerOf(head.headers, "request-id") !== "" || this.#options.requestId === ""
+    this.#head = named ? head : { status: head.status, headers: [...head.headers, "request-id", this.#options.requestId] }
+    if (head.status === 404 || head.status === 405 || head.status === 501) {
+      this.#mode = "refusal"
+      return undefined
+    }
+    const plain = headerOf(head.headers, "content-encoding")
+    this.#isStream =
+      headerOf(head.headers, "content-type").toLowerCase().includes("text/event-stream") && (plain === "" || plain === "identity")
+    if (this.#isStream && head.status === 200 && headerOf(head.headers, "content-length") === "") this.#mode = "first"
+    return this.#head
+  }
+
+  push(bytes: Buffer): Translated | undefined {
+    if (this.#mode === "relay") return this.#relay(bytes)
+    this.#held.push(bytes)
+    this.#heldBytes += bytes.length
+    if (this.#mode === "refusal") return this.#heldBytes > maxRefusal ? this.#release(true) : undefined
+    const known = firstEventType(Buffer.concat(this.#held).toString("latin1"))
+    if (known === undefined && this.#heldBytes <= maxFirstEvent) return undefined
+    const released = this.#release(false)
+    if (known !== "content_block_start") return released
+    return { bytes: Buffer.concat([messageStart(this.#options.model), released.bytes ?? Buffer.alloc(0)]) }
+  }
+
+  end(): Translated | undefined {
+    if (this.#mode === "relay") return undefined
+    if (this.#mode === "first") return this.#release(false)
+    const body = Buffer.concat(this.#held).toString("utf8")
+    if (!isAnthropicError(body)) {
+      this.#options.onUnsupported()
+      const again = this.#options.translated()
+      if (again !== undefined) return { again }
+    }
+    return this.#release(true)
+  }
+
+  fail(why: Failure): Buffer | undefined {
+    if (!this.#isStream) return undefined
+    const held = Buffer.concat(this.#held)
+    const type = why.kind === "idle_timeout" ? "timeout_error" : "api_error"
+    return Buffer.concat([held, Buffer.from(`\n\n${errorEvent(type, "upstream connection lost before the response was complete")}`)])
+  }
+
+  #relay(bytes: Buffer): Translated {
+    this.#options.onBytes?.(bytes)
+    return { bytes }
+  }
+
+  #release(withHead: boolean): Translated {
+    this.#mode = "relay"
+    const bytes = Buffer.concat(this.#held)
+    this.#held = []
+    if (bytes.length > 0) this.#options.onBytes?.(bytes)
+    return { ...(withHead ? { head: this.#head } : {}), ...(bytes.length > 0 ? { bytes } : {}) }
+  }
+}
+
+/** Type of the first event; `undefined` while it cannot be told. Comments and other fields before it are passed over. */
+const firstEventType = (text: string): string | undefined => {
+  const whole = /\r\n\r\n|\n\n|\r\r/.test(text)
+  const named = /(?:^|[\r\n])event: ?([^\r\n]+)[\r\n]/.exec(text)
+  if (named?.[1] !== undefined) return named[1].trim()
+  const typed = /(?:^|[\r\n])data: ?\{.*?"type"\s*:\s*"([^"]+)"/.exec(text)
+  if (typed?.[1] !== undefined) return typed[1]
+  return whole && /(?:^|[\r\n])(?:event|data):/.test(text) ? "" : undefined
+}
+
+const messageStart = (model: string): Buffer =>
+  Buffer.from(
+    `event: message_start\ndata: ${JSON.stringify({
+      type: "message_start",
+      message: {
+        id: randomId("msg_01"),
+        type: "message",
+        role: "assistant",
+        model,
+        content: [],
+        stop_reason: null,
+        stop_sequence: null,
+        usage: { input_tokens: 0, output_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
+      }
+    })}\n\n`
+  )

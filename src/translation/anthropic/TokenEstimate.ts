@@ -1,0 +1,46 @@
+/** Tokens of a request without a tokenizer: UTF-8 bytes by four (anthropic.md 11 and B25). */
+import { isRecord, type JsonRecord, listOf, recordOf, textOf } from "../JsonValue.ts"
+
+/** What an image costs on Anthropic's own scale, in bytes of this estimate. */
+const imageBytes = 1_500 * 4
+
+const bytesOf = (text: string): number => Buffer.byteLength(text)
+
+const blockBytes = (block: unknown): number => {
+  if (!isRecord(block)) return 0
+  switch (block["type"]) {
+    case "text":
+      return bytesOf(textOf(block["text"]) ?? "")
+    case "thinking":
+      return bytesOf(textOf(block["thinking"]) ?? "")
+    case "tool_use":
+      return bytesOf(textOf(block["name"]) ?? "") + (block["input"] === undefined ? 0 : bytesOf(JSON.stringify(block["input"])))
+    case "tool_result":
+      return contentBytes(block["content"])
+    case "image":
+      return imageBytes
+    case "document":
+      return documentBytes(recordOf(block["source"]))
+    default:
+      return 0
+  }
+}
+
+const documentBytes = (source: JsonRecord | undefined): number =>
+  source?.["type"] === "text" ? bytesOf(textOf(source["data"]) ?? "") : source?.["type"] === "content" ? contentBytes(source["content"]) : 0
+
+const contentBytes = (content: unknown): number =>
+  typeof content === "string" ? bytesOf(content) : (listOf(content) ?? []).reduce<number>((sum, block) => sum + blockBytes(block), 0)
+
+export const estimateTokens = (request: JsonRecord): number => {
+  const system = request["system"]
+  let bytes = typeof system === "string" ? bytesOf(system) : 0
+  for (const block of listOf(system) ?? []) if (recordOf(block)?.["type"] === "text") bytes += blockBytes(block)
+  for (const message of listOf(request["messages"]) ?? []) bytes += contentBytes(recordOf(message)?.["content"])
+  for (const tool of listOf(request["tools"]) ?? []) {
+    if (!isRecord(tool)) continue
+    bytes += bytesOf(textOf(tool["name"]) ?? "") + bytesOf(textOf(tool["description"]) ?? "")
+    if (tool["input_schema"] !== undefined) bytes += bytesOf(JSON.stringify(tool["input_schema"]))
+  }
+  return Math.max(1, Math.floor(bytes / 4))
+}

@@ -1,0 +1,72 @@
+/** What both writers, whole and streamed, keep about one assistant turn: usage, how it ended, what was said. */
+import type { ChatEvent, Usage } from "../ChatEvent.ts"
+
+export class Turn {
+  model = ""
+  #usage: Usage | undefined
+  #reason = ""
+  #matchedStop: string | undefined
+  #refused = false
+  /** Tool blocks that the client has been or will be shown. */
+  toolBlocks = 0
+  #bytes = 0
+  readonly #estimate: number
+  readonly #stops: ReadonlyArray<string>
+
+  /** `estimate`: input tokens as estimated from the request; `stops`: its stop sequences. */
+  constructor(estimate: number, stops: ReadonlyArray<string>) {
+    this.#estimate = estimate
+    this.#stops = stops
+  }
+
+  note(event: ChatEvent): void {
+    switch (event._tag) {
+      case "Model":
+        if (this.model === "") this.model = event.model
+        break
+      case "Usage":
+        this.#usage = event.usage
+        break
+      case "Finish":
+        this.#reason = event.reason
+        if (event.matchedStop !== undefined) this.#matchedStop = event.matchedStop
+        break
+      case "Refusal":
+        this.#refused = true
+        this.#bytes += Buffer.byteLength(event.text)
+        break
+      case "Text":
+      case "Thinking":
+        this.#bytes += Buffer.byteLength(event.text)
+        break
+      case "ToolArguments":
+        this.#bytes += Buffer.byteLength(event.fragment)
+        break
+    }
+  }
+
+  /** anthropic.md 6 and B20. */
+  get stopReason(): string {
+    if (this.#reason === "length") return "max_tokens"
+    if (this.#refused || this.#reason === "content_filter") return "refusal"
+    if (this.toolBlocks > 0) return "tool_use"
+    return this.stopSequence === null ? "end_turn" : "stop_sequence"
+  }
+
+  get stopSequence(): string | null {
+    return this.#matchedStop !== undefined && this.#stops.includes(this.#matchedStop) ? this.#matchedStop : null
+  }
+
+  /** All four fields, always. `started`: for `message_start`, where no output counts yet. */
+  usage(started: boolean): Record<string, number> {
+    const known = this.#usage
+    const cached = known?.cached ?? 0
+    const estimated = this.#bytes === 0 ? 0 : Math.max(1, Math.floor(this.#bytes / 4))
+    return {
+      input_tokens: known !== undefined && known.prompt > 0 ? known.prompt - cached : this.#estimate,
+      output_tokens: started ? 0 : known !== undefined && known.completion > 0 ? known.completion : estimated,
+      cache_creation_input_tokens: 0,
+      cache_read_input_tokens: cached
+    }
+  }
+}
