@@ -1,0 +1,10 @@
+/** Byte sizes (configuration.md 4.2): all multiples are binary, `1KB` = `1KiB` = 1024. */
+
+const powers = ["", "k", "m", "g", "t", "p"]
+
+/** Bytes, truncated to an integer; `undefined` for anything else than a size. */
+export const parseByteSize = (text: string): number | undefined => {
+  const match = /^(\d+(?:\.\d+)?) ?(?:([kmgtp]?)(?:b|(?<=[kmgtp])ib)?)$/i.exec(text.trim())
+  if (match === null) return undefined
+  return Math.trunc(Number(match[1]) * 1024 ** powers.indexOf((match[2] ?? "").toLowerCase()))
+}

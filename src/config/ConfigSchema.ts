@@ -1,0 +1,329 @@
+/**
+ * The configuration's one Schema. Types, defaults, coercion, diagnostics, the JSON Schema for editors and the reference
+ * table are derived from it: each key carries its kind, its default and its manual text.
+ *
+ * Values in the Schema are those of `OllaConfig` (milliseconds, bytes). How they are written in YAML or in a variable is
+ * the business of `Coercion.ts`, which reads the `kind` of each key.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { OllaConfig } from "./OllaConfig.ts"
+
+export type Kind = "string" | "int" | "bool" | "duration" | "size" | "strings" | "word" | "map" | "strings-map" | "words" | "any"
+
+export interface KeyInfo {
+  readonly kind: Kind
+  readonly doc: string
+  readonly words?: ReadonlyArray<string>
+  /** An unknown word only warns, and this one is used (README ruling 8). */
+  readonly fallback?: string
+  /** Smallest value allowed. */
+  readonly min?: number
+  readonly max?: number
+  /** Value as it stands in a file, for examples. */
+  readonly example?: string
+  /** Its feature is not there yet: it warns that it has no effect. */
+  readonly pending?: boolean
+  /** Never printed. */
+  readonly secret?: boolean
+}
+
+const key = <S extends Schema.Top>(schema: S, info: KeyInfo) => schema.annotate({ description: info.doc, ollaKey: info } as never) as S
+
+const withDefault = <S extends Schema.Top>(schema: S, value: S["Encoded"]) =>
+  schema.pipe(Schema.withDecodingDefaultKey<S>(Effect.succeed(value)))
+
+type Extra = Omit<KeyInfo, "kind" | "doc">
+
+const text = (value: string, doc: string, extra: Extra = {}) => withDefault(key(Schema.String, { kind: "string", doc, ...extra }), value)
+const int = (value: number, doc: string, extra: Extra = {}) => withDefault(key(Schema.Int, { kind: "int", doc, ...extra }), value)
+const bool = (value: boolean, doc: string, extra: Extra = {}) => withDefault(key(Schema.Boolean, { kind: "bool", doc, ...extra }), value)
+/** Milliseconds. Negative values are refused unless a key gives them a meaning. */
+const duration = (value: number, doc: string, extra: Extra = {}) =>
+  withDefault(key(Schema.Finite, { kind: "duration", doc, min: 0, ...extra }), value)
+const size = (value: number, doc: string, extra: Extra = {}) => withDefault(key(Schema.Int, { kind: "size", doc, ...extra }), value)
+const strings = (value: ReadonlyArray<string>, doc: string, extra: Extra = {}) =>
+  withDefault(key(Schema.Array(Schema.String), { kind: "strings", doc, ...extra }), value)
+const word = <const W extends ReadonlyArray<string>>(words: W, value: W[number], doc: string, extra: Extra = {}) =>
+  withDefault(key(Schema.Literals(words), { kind: "word", doc, words, ...extra }), value as never)
+
+const optionalText = (doc: string, extra: Extra = {}) => Schema.optionalKey(key(Schema.String, { kind: "string", doc, ...extra }))
+const optionalDuration = (doc: string, extra: Extra = {}) => Schema.optionalKey(key(Schema.Finite, { kind: "duration", doc, ...extra }))
+
+const section = <const F extends Schema.Struct.Fields>(fields: F) => withDefault(Schema.Struct(fields), {} as never)
+
+const filter = (what: string) =>
+  section({
+    include: strings([], `${what} to keep; empty or with "*": all.`),
+    exclude: strings([], `${what} to leave out; wins over include.`)
+  })
+
+const seconds = 1000
+const minutes = 60 * seconds
+const hours = 60 * minutes
+const MiB = 1024 * 1024
+
+export const server = section({
+  host: text("localhost", "Address to listen on. Empty: all interfaces. `localhost` answers on 127.0.0.1 and ::1."),
+  port: int(40114, "Port to listen on.", { min: 1, max: 65535 }),
+  read_timeout: duration(30 * seconds, "Time to receive a whole request, body included; then 408. 0: unlimited."),
+  read_header_timeout: duration(0, "Time to receive a request's headers. 0: 10s."),
+  write_timeout: duration(0, "Cap on producing an answer. Keep 0, or streams are cut."),
+  idle_timeout: duration(0, "How long an idle keep-alive connection is kept. 0: read_timeout."),
+  shutdown_timeout: duration(10 * seconds, "How long open requests may go on after a stop signal. 0s: not at all."),
+  request_logging: bool(true, "Write request and access records. false keeps those of 400 and above."),
+  request_limits: section({
+    max_body_size: size(100 * MiB, "Largest request body; above it 413. 0 or less: unlimited."),
+    max_header_size: size(MiB, "Largest header block; above it 431. 0 or less: 1 MiB; at least 4 KiB.")
+  }),
+  rate_limits: section({
+    global_requests_per_minute: int(1000, "Requests a minute over all clients. 0 or less: off."),
+    per_ip_requests_per_minute: int(100, "Requests a minute for each client address. 0 or less: off."),
+    health_requests_per_minute: int(1000, "Requests a minute for each client address on /internal/health. 0 or less: off."),
+    burst_size: int(50, "Requests that may come at once: the capacity of the buckets.", { min: 0 }),
+    cleanup_interval: duration(5 * minutes, "How often buckets that were idle for ten minutes are dropped. 0 or less: never.", {
+      min: Number.NEGATIVE_INFINITY
+    }),
+    trust_proxy_headers: bool(false, "Take the client's address from X-Forwarded-For or X-Real-IP when the peer is a trusted proxy."),
+    trusted_proxy_cidrs: strings(
+      ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
+      "Networks of trusted proxies. [] trusts nobody."
+    )
+  }),
+  cors: section({
+    enabled: bool(false, "Answer browsers of other origins."),
+    allowed_origins: strings(["*"], "Origins that may call; one * in each is allowed."),
+    allowed_methods: strings(["GET", "POST", "OPTIONS"], "Methods that they may use."),
+    allowed_headers: strings(["*"], "Request headers that they may send."),
+    exposed_headers: strings([], "Response headers that they may read. Empty: all X-Olla-* headers."),
+    allow_credentials: bool(false, 'Allow cookies and credentials; not with an origin of "*".'),
+    max_age: int(300, "Seconds a preflight answer may be cached. 0: header not sent.")
+  }),
+  cross_site_protection: bool(true, "Refuse state-changing requests that a foreign web page makes.", { pending: true }),
+  allowed_hosts: strings([], "Host headers that are answered. Empty: all.", { pending: true }),
+  watch_config: bool(false, "Reload when the configuration file changes.", { pending: true })
+})
+
+export const proxy = section({
+  engine: word(["olla", "sherpa"], "olla", "How bytes are moved: olla (fast) or sherpa (simple)."),
+  profile: word(["auto", "streaming", "standard"], "auto", "When answers are pushed out: auto decides by content type."),
+  load_balancer: word(["priority", "round-robin", "least-connections"], "least-connections", "How one of several endpoints is picked."),
+  connection_timeout: duration(60 * seconds, "Time to connect to a backend, DNS included. 0: 60s."),
+  connection_keep_alive: duration(0, "TCP keep-alive interval. 0: 30s."),
+  response_timeout: duration(15 * minutes, "Bounds the wait for response headers over all attempts. 0: off."),
+  read_timeout: duration(10 * minutes, "Longest silence between bytes of an answer. 0: off."),
+  response_header_timeout: optionalDuration(
+    "Wait for a backend's response headers. Not set or 0: 30s (non-streaming JSON: response_timeout). Negative: off.",
+    {
+      min: Number.NEGATIVE_INFINITY,
+      example: "30s"
+    }
+  ),
+  tls_handshake_timeout: duration(0, "TLS handshake with a backend. 0: 10s."),
+  stream_buffer_size: size(0, "Largest single read. 0: the engine's default (olla 64 KiB, sherpa 8 KiB).", { min: 0 }),
+  profile_filter: filter("Profiles"),
+  max_retries: int(3, "Deprecated, no effect: every candidate is tried once."),
+  retry_backoff: duration(500, "Deprecated, no effect: failover does not wait."),
+  sticky_sessions: section({
+    enabled: bool(false, "Keep a conversation on one endpoint."),
+    idle_ttl_seconds: int(600, "Seconds after which an idle session is forgotten. 0 or less: never."),
+    max_sessions: int(10_000, "Sessions kept; the least recently used goes first. 0: unlimited.", { min: 0 }),
+    key_sources: withDefault(
+      key(Schema.Array(Schema.Literals(["session_header", "prefix_hash", "auth_header", "ip"])), {
+        kind: "words",
+        doc: "What a session is recognised by, in this order. []: no affinity.",
+        words: ["session_header", "prefix_hash", "auth_header", "ip"]
+      }),
+      ["session_header", "prefix_hash", "auth_header"]
+    ),
+    prefix_hash_bytes: int(512, "Bytes of the conversation's beginning that prefix_hash takes. 0: 512.", { min: 0 })
+  })
+})
+
+/** Fields of one endpoint; rules over several of them are the endpoint room's. */
+export const endpoint = Schema.Struct({
+  url: text("", "Base URL: http or https, host, port, optional path. ${VAR} is expanded. Identity of the endpoint.", {
+    example: "http://localhost:11434"
+  }),
+  name: text("", "Shown in headers, status and logs. Empty: host:port."),
+  type: text("", "Kind of backend: a profile's name or prefix, or auto. Empty: auto.", { example: "ollama" }),
+  priority: int(100, "Higher is preferred by the priority balancer. 0 is valid.", { min: Number.NEGATIVE_INFINITY }),
+  health_check_url: optionalText("Path or URL that is probed. Default: the kind's."),
+  model_url: optionalText("Path or URL of the model listing. Default: the kind's."),
+  check_interval: optionalDuration("Time between probes, at least 1s. Default 5s.", { min: Number.NEGATIVE_INFINITY }),
+  check_timeout: optionalDuration("Time for one probe, less than check_interval, at most 30s. Default: 2s or half the interval.", {
+    min: Number.NEGATIVE_INFINITY
+  }),
+  preserve_path: bool(false, "Keep the base URL's path before the request's."),
+  model_filter: filter("Models"),
+  auth: Schema.optionalKey(
+    Schema.Struct({
+      type: text("", "bearer, api_key or basic."),
+      token: optionalText("Bearer token. ${VAR} is expanded.", { secret: true }),
+      token_file: optionalText("File that holds the token."),
+      key: optionalText("API key. ${VAR} is expanded.", { secret: true }),
+      key_file: optionalText("File that holds the key."),
+      header: optionalText("Header for api_key; default X-Api-Key."),
+      username: optionalText("User of basic auth.", { secret: true }),
+      username_file: optionalText("File that holds the user."),
+      password: optionalText("Password of basic auth.", { secret: true }),
+      password_file: optionalText("File that holds the password.")
+    })
+  ),
+  headers: withDefault(
+    key(Schema.Record(Schema.String, Schema.String), {
+      kind: "map",
+      doc: "Headers set on every request to this endpoint. ${VAR} is expanded.",
+      secret: true
+    }),
+    {}
+  ),
+  tls: Schema.optionalKey(
+    Schema.Struct({
+      ca_file: optionalText("PEM file of authorities to trust instead of the system's."),
+      cert_file: optionalText("PEM client certificate."),
+      key_file: optionalText("PEM key of the client certificate."),
+      server_name: optionalText("Name to expect in the server's certificate."),
+      insecure_skip_verify: bool(false, "Do not verify the server's certificate.")
+    })
+  )
+})
+
+export const configSchema = Schema.Struct({
+  server,
+  proxy,
+  discovery: section({
+    type: word(["static"], "static", "Where endpoints come from."),
+    refresh_interval: duration(30 * seconds, "No effect: endpoints are static."),
+    model_discovery: section({
+      enabled: bool(true, "Ask endpoints for their models. false: requests are not routed by model."),
+      interval: duration(5 * minutes, "Time between rounds."),
+      timeout: duration(30 * seconds, "Time for one endpoint's listing, retries included."),
+      concurrent_workers: int(5, "Endpoints asked at the same time."),
+      retry_attempts: int(3, "Further tries after a failure that may pass.", { min: 0 }),
+      retry_backoff: duration(1 * seconds, "Pause before the first further try; it doubles.")
+    }),
+    static: section({
+      endpoints: withDefault(
+        Schema.Array(endpoint).annotate({ description: "The backends. A list here replaces the built-in one; [] is none." }),
+        [
+          {
+            url: "http://localhost:11434",
+            name: "localhost",
+            type: "ollama",
+            priority: 100,
+            health_check_url: "/",
+            model_url: "/api/tags",
+            check_interval: 5 * seconds,
+            check_timeout: 2 * seconds
+          }
+        ]
+      )
+    })
+  }),
+  model_registry: section({
+    type: withDefault(
+      key(Schema.Literals(["memory", ""]), { kind: "word", doc: "Where models are kept.", words: ["memory", ""] }),
+      "memory"
+    ),
+    enable_unifier: bool(true, "Merge models of all endpoints into one catalogue."),
+    routing_strategy: section({
+      type: word(["strict", "optimistic", "discovery"], "strict", "What happens to a model that no routable endpoint has.", {
+        fallback: "strict"
+      }),
+      options: section({
+        fallback_behavior: word(
+          ["compatible_only", "none", "all"],
+          "compatible_only",
+          "Who may serve a model that nobody has: all is every compatible endpoint."
+        ),
+        discovery_timeout: duration(2 * seconds, "Time for a refresh on a miss (strategy discovery). 0 or less: 2s.", {
+          min: Number.NEGATIVE_INFINITY
+        }),
+        discovery_refresh_on_miss: bool(false, "Ask the endpoints anew when a model is missing (strategy discovery).")
+      })
+    }),
+    unification: section({
+      stale_threshold: duration(24 * hours, "Forget the models of an endpoint that has been gone this long. 0 or less: 24h.", {
+        min: Number.NEGATIVE_INFINITY
+      }),
+      cleanup_interval: duration(10 * minutes, "How often that is checked. 0 or less: 5m.", { min: Number.NEGATIVE_INFINITY })
+    })
+  }),
+  model_aliases: withDefault(
+    key(Schema.Record(Schema.String, Schema.Array(Schema.String)), {
+      kind: "strings-map",
+      doc: "Further names for models: alias to the models that may serve it, best first."
+    }),
+    {}
+  ),
+  translators: section({
+    anthropic: section({
+      enabled: bool(true, "Offer Anthropic's Messages API under /olla/anthropic."),
+      passthrough_enabled: bool(true, "Hand requests on untranslated where the backend speaks that API."),
+      max_message_size: size(10 * MiB, "Largest request body there. 0: 10 MiB; at most 100 MiB."),
+      inspector: section({
+        enabled: bool(false, "Write whole conversations to disk. For debugging only."),
+        output_dir: text("logs/inspector/anthropic", "Folder for them."),
+        session_header: text("X-Session-ID", "Request header that names the session.")
+      })
+    })
+  }),
+  dashboard: section({
+    enabled: bool(true, "Serve the console at /internal/ui/.", {}),
+    access_policy: section({
+      allowed_cidrs: strings(["127.0.0.0/8", "::1/128"], "Networks that may see it, by TCP peer."),
+      allowed_hosts: strings(["localhost"], "Host headers that may be used; IP addresses always may."),
+      token: optionalText("Bearer token that opens it from elsewhere.", { pending: true, secret: true }),
+      token_file: optionalText("File that holds the token.", { pending: true })
+    }),
+    gate_internal_api: bool(false, "Apply the same policy to /internal/*.", {})
+  }),
+  logging: section({
+    level: word(["debug", "info", "warn", "error"], "info", "Least level that is written.", { fallback: "info" }),
+    format: word(["json", "text"], "json", "Form of records when stdout is no terminal.", { fallback: "json" }),
+    output: word(["stdout", "file"], "stdout", "file: write a rotating file as well.", { fallback: "stdout" }),
+    slow_request_threshold: duration(0, "Warn about requests that take longer. 0: off.")
+  }),
+  engineering: section({ show_nerdstats: bool(false, "Log process statistics at the end.") }),
+  telemetry: section({
+    otlp: withDefault(key(Schema.Record(Schema.String, Schema.Unknown), { kind: "any", doc: "OpenTelemetry export.", pending: true }), {})
+  })
+})
+
+/** Before the defaults that depend on other keys are filled in. */
+export type DecodedConfig = typeof configSchema.Type
+export type DecodedEndpoint = typeof endpoint.Type
+
+/** Endpoint defaults that depend on one another (configuration.md Better 22), and absent keys as `undefined`. */
+export const finish = (decoded: DecodedConfig): OllaConfig => ({
+  ...decoded,
+  proxy: { ...decoded.proxy, response_header_timeout: decoded.proxy.response_header_timeout },
+  discovery: {
+    ...decoded.discovery,
+    static: {
+      endpoints: decoded.discovery.static.endpoints.map((entry) => {
+        const check_interval = entry.check_interval === undefined || entry.check_interval === 0 ? 5 * seconds : entry.check_interval
+        const check_timeout =
+          entry.check_timeout === undefined || entry.check_timeout === 0 ? Math.min(2 * seconds, check_interval / 2) : entry.check_timeout
+        return {
+          ...entry,
+          health_check_url: entry.health_check_url,
+          model_url: entry.model_url,
+          auth: entry.auth,
+          tls: entry.tls,
+          check_interval,
+          check_timeout
+        }
+      })
+    }
+  },
+  dashboard: {
+    ...decoded.dashboard,
+    access_policy: {
+      ...decoded.dashboard.access_policy,
+      token: decoded.dashboard.access_policy.token,
+      token_file: decoded.dashboard.access_policy.token_file
+    }
+  }
+})

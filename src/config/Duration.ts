@@ -1,0 +1,30 @@
+/** Go-style durations (configuration.md 4.1): read to milliseconds, printed largest unit first. */
+
+const units: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1e3, m: 6e4, h: 3.6e6 }
+const whole = /^(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*$/
+
+/** Milliseconds, fractions kept; `undefined` for anything else than a duration. */
+export const parseDuration = (text: string): number | undefined => {
+  const negative = text.startsWith("-")
+  const body = negative || text.startsWith("+") ? text.slice(1) : text
+  if (body === "0") return 0
+  if (!whole.test(body)) return undefined
+  let millis = 0
+  for (const [, amount = "", unit = ""] of body.matchAll(/([\d.]+)(ns|us|µs|μs|ms|s|m|h)/g)) millis += Number(amount) * (units[unit] ?? 0)
+  return negative ? -millis : millis
+}
+
+const trim = (value: number): string => String(Number(value.toFixed(9)))
+
+/** `500ms`, `2s`, `1m30s`, `1h0m0s`. */
+export const formatDuration = (millis: number): string => {
+  if (millis === 0) return "0s"
+  if (millis < 0) return `-${formatDuration(-millis)}`
+  if (millis < 1e-3) return `${trim(millis * 1e6)}ns`
+  if (millis < 1) return `${trim(millis * 1e3)}µs`
+  if (millis < 1000) return `${trim(millis)}ms`
+  const hours = Math.floor(millis / 3.6e6)
+  const minutes = Math.floor((millis % 3.6e6) / 6e4)
+  const seconds = trim((millis % 6e4) / 1000)
+  return hours > 0 ? `${hours}h${minutes}m${seconds}s` : minutes > 0 ? `${minutes}m${seconds}s` : `${seconds}s`
+}

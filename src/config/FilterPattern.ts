@@ -1,0 +1,42 @@
+/** Patterns of `model_filter` and `profile_filter` (configuration.md 4.5): `*` at the ends only, case ignored. */
+import type { FilterConfig } from "./OllaConfig.ts"
+
+/** What is wrong with a pattern; `undefined` when nothing is. */
+export const checkPattern = (pattern: string): string | undefined => {
+  if (pattern.trim() === "") return "empty or whitespace-only pattern"
+  if (pattern.includes("**")) return "double asterisk not supported"
+  const stars = pattern.split("*").length - 1
+  if (stars > 2) return "too many wildcards"
+  const inner = pattern.replace(/^\*/, "").replace(/\*$/, "")
+  if (inner.includes("*") || (stars === 2 && !(pattern.startsWith("*") && pattern.endsWith("*"))))
+    return "wildcards only supported at start and/or end"
+  return undefined
+}
+
+export const matchesPattern = (pattern: string, name: string): boolean => {
+  const text = pattern.trim().toLowerCase()
+  const low = name.toLowerCase()
+  if (text === "*") return true
+  const open = text.startsWith("*")
+  const close = text.endsWith("*")
+  const core = text.slice(open ? 1 : 0, close ? -1 : undefined)
+  if (open && close) return low.includes(core)
+  if (open) return low.endsWith(core)
+  if (close) return low.startsWith(core)
+  return low === core
+}
+
+/** An empty `include`, or one with `*`, admits everything; `exclude` wins. */
+export const filterAdmits = (filter: FilterConfig, name: string): boolean => {
+  const included = filter.include.length === 0 || filter.include.some((pattern) => matchesPattern(pattern, name))
+  return included && !filter.exclude.some((pattern) => matchesPattern(pattern, name))
+}
+
+/** Complaints about every bad pattern of a filter, with the list and position it stands in. */
+export const checkFilter = (filter: FilterConfig): ReadonlyArray<{ readonly at: string; readonly message: string }> =>
+  (["include", "exclude"] as const).flatMap((list) =>
+    filter[list].flatMap((pattern, index) => {
+      const problem = checkPattern(pattern)
+      return problem === undefined ? [] : [{ at: `${list}[${index}]`, message: `invalid ${list} pattern '${pattern}': ${problem}` }]
+    })
+  )

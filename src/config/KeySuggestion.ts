@@ -1,0 +1,75 @@
+/** The key that was probably meant: the same last part somewhere else, or a small typo in it (configuration.md Better 1). */
+import { allKeys } from "./SchemaTree.ts"
+
+/** Edits between two words, given up above `limit`. */
+export const editDistance = (a: string, b: string, limit: number): number => {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1
+      next[j] = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + same)
+    }
+    row = next
+  }
+  return row[b.length] ?? limit + 1
+}
+
+/** The nearest of some words, if one is near. */
+export const nearest = (word: string, words: Iterable<string>): string | undefined => {
+  const limit = word.length <= 4 ? 1 : 2
+  let best: string | undefined
+  let bestDistance = limit + 1
+  for (const candidate of words) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase(), limit)
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+const known = (): ReadonlyArray<string> => {
+  const paths = new Set<string>()
+  for (const { path } of allKeys()) {
+    const steps = path.split(".")
+    for (let i = 1; i <= steps.length; i++) paths.add(steps.slice(0, i).join("."))
+  }
+  return [...paths]
+}
+
+/** `path` with list indexes, as written; the answer has the same indexes. */
+export const suggestKey = (path: string): string | undefined => {
+  const index = /\[(\d+)\]/.exec(path)?.[1]
+  const wanted = path.replace(/\[\d+\]/g, "[]")
+  const parent = wanted.slice(0, Math.max(0, wanted.lastIndexOf(".")))
+  const last = wanted.slice(wanted.lastIndexOf(".") + 1)
+  const lastOf = (other: string) => other.slice(other.lastIndexOf(".") + 1)
+  const parentOf = (other: string) => other.slice(0, Math.max(0, other.lastIndexOf(".")))
+  const paths = known().filter((other) => index !== undefined || !other.includes("[]"))
+  const sibling = nearest(last, paths.filter((other) => parentOf(other) === parent).map(lastOf))
+  const found =
+    sibling !== undefined
+      ? paths.find((other) => parentOf(other) === parent && lastOf(other) === sibling)
+      : // Elsewhere: the same word, nearest by shared beginning; else a typo of one.
+        (closest(
+          wanted,
+          paths.filter((other) => lastOf(other) === last)
+        ) ??
+        closest(
+          wanted,
+          paths.filter((other) => nearest(last, [lastOf(other)]) !== undefined && last.length > 4)
+        ))
+  return found?.replace("[]", `[${index ?? 0}]`)
+}
+
+const closest = (wanted: string, paths: ReadonlyArray<string>): string | undefined => {
+  const shared = (other: string) => {
+    const a = wanted.split(".")
+    const b = other.split(".")
+    return a.filter((step, i) => b[i] === step).length
+  }
+  return [...paths].sort((a, b) => shared(b) - shared(a) || a.length - b.length || (a < b ? -1 : 1))[0]
+}

@@ -1,0 +1,43 @@
+/** Reads the Schema back as a tree of keys: what coercion, the environment table and the docs walk along. */
+import type * as Schema from "effect/Schema"
+import { configSchema, endpoint, type KeyInfo } from "./ConfigSchema.ts"
+
+export type KeyTree =
+  | { readonly kind: "section"; readonly keys: ReadonlyMap<string, KeyTree> }
+  | { readonly kind: "key"; readonly info: KeyInfo }
+  | { readonly kind: "endpoints"; readonly item: KeyTree & { readonly kind: "section" } }
+
+interface Walkable {
+  readonly to?: Walkable
+  readonly schema?: Walkable
+  readonly fields?: Schema.Struct.Fields
+  readonly ast: { readonly annotations?: { readonly ollaKey?: KeyInfo } | undefined }
+}
+
+/** Through default and optional wrappers to what they wrap. */
+const unwrap = (schema: Walkable): Walkable => {
+  if (schema.fields !== undefined || schema.ast.annotations?.ollaKey !== undefined) return schema
+  const inner = schema.to ?? schema.schema
+  return inner === undefined ? schema : unwrap(inner)
+}
+
+const sectionOf = (fields: Schema.Struct.Fields): KeyTree & { readonly kind: "section" } => {
+  const keys = new Map<string, KeyTree>()
+  for (const [name, field] of Object.entries(fields)) {
+    const schema = unwrap(field as unknown as Walkable)
+    const info = schema.ast.annotations?.ollaKey
+    if (info !== undefined) keys.set(name, { kind: "key", info })
+    else if (schema.fields !== undefined) keys.set(name, sectionOf(schema.fields))
+    else keys.set(name, { kind: "endpoints", item: sectionOf(endpoint.fields) })
+  }
+  return { kind: "section", keys }
+}
+
+export const keyTree: KeyTree & { readonly kind: "section" } = sectionOf(configSchema.fields)
+
+/** Every key with its full path; keys of an endpoint under `discovery.static.endpoints[]`. */
+export const allKeys = (tree: KeyTree = keyTree, path = ""): ReadonlyArray<{ readonly path: string; readonly info: KeyInfo }> => {
+  if (tree.kind === "key") return [{ path, info: tree.info }]
+  const [keys, prefix] = tree.kind === "endpoints" ? [tree.item.keys, `${path}[]`] : [tree.keys, path]
+  return [...keys].flatMap(([name, child]) => allKeys(child, prefix === "" ? name : `${prefix}.${name}`))
+}

@@ -1,0 +1,173 @@
+/** Rules over the decoded configuration (configuration.md 6.1, 6.2 and Better 3 to 8). Pure; every rule is judged, not only the first that fails. */
+import { isIP } from "node:net"
+import type { Diagnostic } from "./Diagnostic.ts"
+import { checkFilter } from "./FilterPattern.ts"
+import type { OllaConfig } from "./OllaConfig.ts"
+
+const error = (path: string, message: string): Diagnostic => ({ severity: "error", path, message })
+const warning = (path: string, message: string): Diagnostic => ({ severity: "warning", path, message })
+
+/** `address/prefix`; host bits may be set, a bare address is no network. */
+export const checkCidr = (text: string): string | undefined => {
+  const [address = "", prefix, ...rest] = text.trim().split("/")
+  const family = isIP(address)
+  if (family === 0 || prefix === undefined || rest.length > 0) return "not an address/prefix"
+  return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128) ? undefined : "prefix out of range"
+}
+
+export const validate = (config: OllaConfig): ReadonlyArray<Diagnostic> => [
+  ...discoveryRules(config),
+  ...serverRules(config),
+  ...anthropicRules(config),
+  ...dashboardRules(config),
+  ...filterRules(config),
+  ...aliasRules(config),
+  ...remarks(config)
+]
+
+const discoveryRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
+  const discovery = config.discovery.model_discovery
+  if (!discovery.enabled) return []
+  return (["interval", "concurrent_workers", "timeout"] as const)
+    .filter((key) => discovery[key] <= 0)
+    .map((key) => error(`discovery.model_discovery.${key}`, `discovery.model_discovery.${key} must be > 0 when model discovery is enabled`))
+}
+
+const serverRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
+  const { rate_limits: limits, cors } = config.server
+  const out: Array<Diagnostic> = []
+  if (limits.burst_size === 0)
+    out.push(warning("server.rate_limits.burst_size", "server.rate_limits.burst_size is 0: every limited request will be refused"))
+  for (const [index, cidr] of limits.trusted_proxy_cidrs.entries()) {
+    const problem = checkCidr(cidr)
+    if (problem !== undefined)
+      out.push(
+        error(
+          `server.rate_limits.trusted_proxy_cidrs[${index}]`,
+          `server.rate_limits.trusted_proxy_cidrs: invalid entry "${cidr}": ${problem} (for example 10.0.0.0/8)`
+        )
+      )
+  }
+  if (config.server.port === 443) out.push(warning("server.port", "server.port is 443, but Olla speaks plain HTTP: put TLS in front of it"))
+  if (!cors.enabled) return out
+  const fail = (key: string, text: string) => out.push(error(`server.cors.${key}`, `server.cors config invalid: ${text}`))
+  if (cors.allowed_origins.length === 0)
+    fail("allowed_origins", 'cors: allowed_origins must not be empty when cors is enabled; set ["*"] to allow all origins explicitly')
+  if (cors.max_age < 0) fail("max_age", `cors.max_age must be non-negative, got ${cors.max_age}`)
+  if (cors.allow_credentials && cors.allowed_origins.includes("*"))
+    fail("allow_credentials", 'cors: allow_credentials=true is incompatible with allowed_origins=["*"]; list explicit origins instead')
+  return out
+}
+
+/** Folders that a debug facility must not write into (configuration.md 7.9). */
+const guarded = [
+  "/etc",
+  "/var",
+  "/usr",
+  "/bin",
+  "/sbin",
+  "/boot",
+  "/sys",
+  "/proc",
+  "/dev",
+  "/root",
+  "c:/windows",
+  "c:/program files",
+  "c:/program files (x86)"
+]
+
+export const isDangerousFolder = (path: string): boolean => {
+  const low = path.toLowerCase().replace(/\\/g, "/").replace(/\/+$/, "")
+  if (low === "" || low === "c:") return true
+  // macOS keeps its temporary folders below /var.
+  if (/^\/(?:private\/)?var\/(?:folders|tmp)\//.test(low)) return false
+  return guarded.some((folder) => low === folder || low.startsWith(`${folder}/`))
+}
+
+const anthropicRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
+  const { max_message_size: size, inspector } = config.translators.anthropic
+  const at = "translators.anthropic"
+  const wrap = "translators config invalid: anthropic translator config invalid: "
+  const out: Array<Diagnostic> = []
+  if (size < 0) out.push(error(`${at}.max_message_size`, `${wrap}max_message_size must be non-negative, got ${size}`))
+  if (size > 104_857_600) out.push(error(`${at}.max_message_size`, `${wrap}max_message_size exceeds 100 MiB safety limit, got ${size}`))
+  if (size === 0) out.push(warning(`${at}.max_message_size`, "Invalid or missing max_message_size, using default (10 MiB)"))
+  if (!inspector.enabled) return out
+  if (isDangerousFolder(inspector.output_dir) && inspector.output_dir !== "")
+    out.push(
+      error(
+        `${at}.inspector.output_dir`,
+        `${wrap}inspector config invalid: output_dir cannot be set to dangerous system path: ${inspector.output_dir}`
+      )
+    )
+  const header = inspector.session_header.trim()
+  if (inspector.session_header !== "" && !/^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/.test(header))
+    out.push(
+      error(
+        `${at}.inspector.session_header`,
+        `${wrap}inspector config invalid: session_header contains invalid characters (must be valid HTTP header name): ${inspector.session_header}`
+      )
+    )
+  return out
+}
+
+const dashboardRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
+  if (!config.dashboard.enabled) return []
+  const cidrs = config.dashboard.access_policy.allowed_cidrs
+  const at = "dashboard.access_policy.allowed_cidrs"
+  if (cidrs.length === 0) return [error(at, "dashboard config invalid: dashboard: access_policy.allowed_cidrs must not be empty")]
+  return cidrs.flatMap((cidr, index) => {
+    const problem = checkCidr(cidr)
+    return problem === undefined
+      ? []
+      : [error(`${at}[${index}]`, `dashboard config invalid: dashboard: invalid access_policy.allowed_cidrs entry "${cidr}": ${problem}`)]
+  })
+}
+
+const filterRules = (config: OllaConfig): ReadonlyArray<Diagnostic> =>
+  checkFilter(config.proxy.profile_filter).map(({ at, message }) =>
+    error(`proxy.profile_filter.${at}`, `failed to apply profile filter: invalid filter configuration: ${message}`)
+  )
+
+const aliasRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
+  const out: Array<Diagnostic> = []
+  const seen = new Map<string, string>()
+  for (const [alias, targets] of Object.entries(config.model_aliases)) {
+    const path = `model_aliases.${alias}`
+    if (alias === "") out.push(error("model_aliases", "model alias name cannot be empty"))
+    else if (alias !== alias.trim()) out.push(error(path, `model alias "${alias}" contains leading/trailing whitespace`))
+    if (targets.length === 0) out.push(error(path, `model alias "${alias}" has no actual models configured`))
+    for (const [index, target] of targets.entries()) {
+      if (target === "") out.push(error(`${path}[${index}]`, `model alias "${alias}" has empty model name at position ${index}`))
+      else if (targets.indexOf(target) < index) out.push(warning(`${path}[${index}]`, `model alias "${alias}" lists "${target}" twice`))
+    }
+    const other = seen.get(alias.toLowerCase())
+    if (other !== undefined) out.push(error(path, `model aliases "${other}" and "${alias}" differ only in case; keep one of them`))
+    seen.set(alias.toLowerCase(), alias)
+  }
+  return out
+}
+
+const remarks = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
+  const out: Array<Diagnostic> = []
+  if (config.proxy.sticky_sessions.enabled && config.proxy.sticky_sessions.idle_ttl_seconds <= 0)
+    out.push(
+      warning("proxy.sticky_sessions.idle_ttl_seconds", "proxy.sticky_sessions.idle_ttl_seconds is 0 or less: sessions never expire")
+    )
+  if (config.discovery.refresh_interval !== 30_000)
+    out.push({ severity: "info", path: "discovery.refresh_interval", message: "discovery.refresh_interval has no effect" })
+  if (config.model_registry.routing_strategy.options.discovery_timeout <= 0)
+    out.push(
+      warning(
+        "model_registry.routing_strategy.options.discovery_timeout",
+        "model_registry.routing_strategy.options.discovery_timeout is 0 or less: 2s is used"
+      )
+    )
+  if (!config.discovery.model_discovery.enabled)
+    out.push({
+      severity: "info",
+      path: "discovery.model_discovery.enabled",
+      message: "model discovery is off: requests are not routed by model"
+    })
+  return out
+}
