@@ -128,7 +128,9 @@ const set = (target: Record<string, unknown>, path: string, value: unknown): voi
   let at = target
   for (const step of steps.slice(0, -1)) {
     const next = at[step]
-    at = typeof next === "object" && next !== null ? (next as Record<string, unknown>) : ((at[step] = {}) as Record<string, unknown>)
+    const section = typeof next === "object" && next !== null ? (next as Record<string, unknown>) : {}
+    at[step] = section
+    at = section
   }
   at[steps.at(-1) ?? ""] = value
 }

@@ -1,5 +1,5 @@
 /** Reads the Schema back as a tree of keys: what coercion, the environment table and the docs walk along. */
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import { configSchema, endpoint, type KeyInfo } from "./ConfigSchema.ts"
 
 export type KeyTree =
@@ -11,12 +11,15 @@ interface Walkable {
   readonly to?: Walkable
   readonly schema?: Walkable
   readonly fields?: Schema.Struct.Fields
-  readonly ast: { readonly annotations?: { readonly ollaKey?: KeyInfo } | undefined }
 }
+
+/** Annotations of a checked schema (`Int`) sit on its last check: the library knows where. */
+const infoOf = (schema: Walkable): KeyInfo | undefined =>
+  (Schema.resolveAnnotations(schema as unknown as Schema.Top) as { readonly ollaKey?: KeyInfo } | undefined)?.ollaKey
 
 /** Through default and optional wrappers to what they wrap. */
 const unwrap = (schema: Walkable): Walkable => {
-  if (schema.fields !== undefined || schema.ast.annotations?.ollaKey !== undefined) return schema
+  if (schema.fields !== undefined || infoOf(schema) !== undefined) return schema
   const inner = schema.to ?? schema.schema
   return inner === undefined ? schema : unwrap(inner)
 }
@@ -25,7 +28,7 @@ const sectionOf = (fields: Schema.Struct.Fields): KeyTree & { readonly kind: "se
   const keys = new Map<string, KeyTree>()
   for (const [name, field] of Object.entries(fields)) {
     const schema = unwrap(field as unknown as Walkable)
-    const info = schema.ast.annotations?.ollaKey
+    const info = infoOf(schema)
     if (info !== undefined) keys.set(name, { kind: "key", info })
     else if (schema.fields !== undefined) keys.set(name, sectionOf(schema.fields))
     else keys.set(name, { kind: "endpoints", item: sectionOf(endpoint.fields) })
