@@ -24,6 +24,8 @@ export interface ListedModelDetails {
   readonly parent_model?: string
   readonly state?: string
   readonly digest?: string
+  /** Exact, where the backend knows it. */
+  readonly parameter_count?: number
   readonly checkpoint?: string
   readonly recipe?: string
   readonly max_context_length?: number

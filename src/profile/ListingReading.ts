@@ -1,0 +1,164 @@
+/**
+ * Model listings of every kind, read into one record (backend-profiles.md 8). Malformed JSON fails the list; an odd
+ * entry is skipped, an odd field counts as absent.
+ */
+import type { ListedModel, ListedModelDetails } from "./ListedModel.ts"
+import type { ListingFormat } from "./Profile.ts"
+
+export type ListingReading =
+  | {
+      readonly _tag: "ok"
+      readonly models: ReadonlyArray<ListedModel> /** The answer had no list at all. */
+      readonly listMissing: boolean
+    }
+  | { readonly _tag: "error"; readonly message: string }
+
+type Entry = { readonly [key: string]: unknown }
+
+const labels: Readonly<Record<ListingFormat, string>> = {
+  ollama: "Ollama",
+  lmstudio: "LM Studio",
+  openai: "OpenAI-compatible",
+  vllm: "vLLM",
+  "vllm-mlx": "vLLM-MLX",
+  sglang: "SGLang",
+  lmdeploy: "LMDeploy",
+  lemonade: "Lemonade",
+  llamacpp: "llama.cpp",
+  "docker-model-runner": "Docker Model Runner"
+}
+
+/** Owners that say nothing about who made the model. */
+const defaultOwners: Readonly<Partial<Record<ListingFormat, ReadonlyArray<string>>>> = {
+  vllm: ["vllm"],
+  sglang: ["sglang"],
+  lmdeploy: ["lmdeploy"],
+  "vllm-mlx": ["vllm-mlx", "vllm"],
+  llamacpp: ["llamacpp"],
+  "docker-model-runner": ["docker"]
+}
+
+const isEntry = (value: unknown): value is Entry => typeof value === "object" && value !== null && !Array.isArray(value)
+const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
+const positive = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) && value > 0 ? Math.trunc(value) : undefined
+
+/** `now`: epoch milliseconds of the answer. */
+export const readListing = (format: ListingFormat, body: string, now: number): ListingReading => {
+  if (body.trim() === "") return { _tag: "ok", models: [], listMissing: false }
+  let value: unknown
+  try {
+    value = JSON.parse(body)
+  } catch (cause) {
+    return {
+      _tag: "error",
+      message: `failed to parse ${labels[format]} response: ${cause instanceof Error ? cause.message.slice(0, 200) : "not JSON"}`
+    }
+  }
+  if (!isEntry(value)) return { _tag: "error", message: `failed to parse ${labels[format]} response: not a JSON object` }
+  const list = value[format === "ollama" ? "models" : "data"]
+  if (!Array.isArray(list)) return { _tag: "ok", models: [], listMissing: true }
+  const models: Array<ListedModel> = []
+  for (const item of list) {
+    if (!isEntry(item)) continue
+    const name = text(item[format === "ollama" ? "name" : "id"])
+    if (name !== undefined) models.push(read(format, name, item, now))
+  }
+  return { _tag: "ok", models, listMissing: false }
+}
+
+const read = (format: ListingFormat, name: string, entry: Entry, now: number): ListedModel => {
+  if (format === "ollama") return readOllama(name, entry, now)
+  if (format === "lmstudio") return readLmStudio(name, entry, now)
+  const created = positive(entry["created"])
+  const owner = text(entry["owned_by"])
+  const details = compact({
+    modified_at: created === undefined ? undefined : created * 1000,
+    publisher: format === "lemonade" || owner === undefined || defaultOwners[format]?.includes(owner) === true ? undefined : owner,
+    max_context_length: format === "openai" || format === "vllm" || format === "sglang" ? positive(entry["max_model_len"]) : undefined,
+    parent_model: format === "vllm" || format === "sglang" || format === "lmdeploy" ? text(entry["parent"]) : undefined,
+    format: format === "vllm-mlx" ? "mlx" : format === "llamacpp" || format === "docker-model-runner" ? "gguf" : undefined,
+    ...(format === "lemonade" ? lemonade(entry) : {}),
+    ...(format === "llamacpp" ? llamacpp(entry) : {})
+  })
+  const size = format === "llamacpp" && isEntry(entry["meta"]) ? positive(entry["meta"]["size"]) : undefined
+  return {
+    name,
+    ...optional("type", format === "openai" ? text(entry["object"]) : format),
+    ...optional("size", size),
+    ...optional("created", created),
+    lastSeen: now,
+    ...(details === undefined ? {} : { details })
+  }
+}
+
+const readOllama = (name: string, entry: Entry, now: number): ListedModel => {
+  const inner = isEntry(entry["details"]) ? entry["details"] : {}
+  const modified = Date.parse(text(entry["modified_at"]) ?? "")
+  const families = Array.isArray(inner["families"])
+    ? inner["families"].filter((family): family is string => typeof family === "string")
+    : []
+  const details = compact({
+    digest: text(entry["digest"]),
+    modified_at: Number.isNaN(modified) ? undefined : modified,
+    parameter_size: text(inner["parameter_size"]),
+    quantization_level: text(inner["quantization_level"]),
+    family: text(inner["family"]),
+    format: text(inner["format"]),
+    parent_model: text(inner["parent_model"]),
+    families: families.length === 0 ? undefined : families
+  })
+  return {
+    name,
+    ...optional("size", positive(entry["size"])),
+    ...optional("description", text(entry["description"])),
+    ...optional("created", Number.isNaN(modified) || modified <= 0 ? undefined : Math.trunc(modified / 1000)),
+    lastSeen: now,
+    ...(details === undefined ? {} : { details })
+  }
+}
+
+const readLmStudio = (name: string, entry: Entry, now: number): ListedModel => {
+  const publisher = text(entry["publisher"])
+  const arch = text(entry["arch"])
+  const details = compact({
+    type: text(entry["type"]),
+    publisher,
+    parent_model: publisher,
+    quantization_level: text(entry["quantization"]),
+    family: arch,
+    families: arch === undefined ? undefined : [arch],
+    format: text(entry["compatibility_type"]),
+    state: text(entry["state"]),
+    max_context_length: positive(entry["max_context_length"])
+  })
+  return { name, ...optional("type", text(entry["object"])), lastSeen: now, ...(details === undefined ? {} : { details }) }
+}
+
+const lemonade = (entry: Entry): Partial<Loose> => {
+  const checkpoint = text(entry["checkpoint"])
+  const recipe = text(entry["recipe"])
+  const slash = checkpoint?.indexOf("/") ?? -1
+  return {
+    checkpoint,
+    recipe,
+    publisher: slash > 0 ? checkpoint?.slice(0, slash) : undefined,
+    format: recipe?.startsWith("oga-") === true ? "onnx" : recipe === "llamacpp" || recipe === "flm" ? "gguf" : undefined,
+    state: entry["downloaded"] === true ? "available" : undefined
+  }
+}
+
+const llamacpp = (entry: Entry): Partial<Loose> => {
+  const meta = isEntry(entry["meta"]) ? entry["meta"] : {}
+  return { max_context_length: positive(meta["n_ctx_train"]), parameter_count: positive(meta["n_params"]) }
+}
+
+type Loose = { [K in keyof ListedModelDetails]: ListedModelDetails[K] | undefined }
+
+const compact = (fields: Partial<Loose>): ListedModelDetails | undefined => {
+  const known = Object.entries(fields).filter(([, value]) => value !== undefined)
+  return known.length === 0 ? undefined : (Object.fromEntries(known) as ListedModelDetails)
+}
+
+const optional = <K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } =>
+  value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: V })
