@@ -1,0 +1,241 @@
+/**
+ * Finds a few top-level fields of a JSON body while its chunks arrive, without copying it and without a parse. For valid
+ * JSON it answers what JSON.parse would: the last duplicate wins, escaped keys count, nested keys do not (it never stops
+ * early, or it would route by one `model` and the backend run another). It does not validate: the backend does.
+ * Below about 8 KB JSON.parse is cheaper.
+ */
+
+const Q = 34
+const BS = 92
+/** Bytes of a string that are looked at by hand before memchr is asked. */
+const NEAR = 48
+/** Longest value of a wanted key; a longer model name is refused. */
+const maxValue = 4096
+
+export type Field = "model" | "stream" | "messages"
+
+/** The wanted fields; `model` in any case, as servers read it. */
+const fieldOf = (key: string): Field | undefined => {
+  if (key === "stream" || key === "messages") return key
+  return key.length === 5 && key.toLowerCase() === "model" ? "model" : undefined
+}
+
+export class BodyScan {
+  /** The last value of each wanted field, as JSON.parse would have it; objects and lists as `nested`. */
+  readonly found = new Map<Field, unknown>()
+  /** The first non-empty model: what counts when the body is not whole. */
+  firstModel = ""
+  /** Byte offsets of every top-level model value that is a string, quotes included. */
+  readonly spans: Array<readonly [start: number, end: number]> = []
+  ok = true
+  done = false
+  #base = 0
+  #spanStart = 0
+  #field: Field | undefined
+  #mode = 0 // 0 structure, 1 string nobody wants, 2 a top-level key, 3 a wanted string value, 4 a wanted scalar
+  #depth = 0
+  #isKey = false
+  #colon = false
+  #esc = false
+  #wanted = false
+  #part: Buffer[] = []
+  #partLen = 0
+
+  push(b: Buffer): void {
+    const L = b.length
+    let i = 0,
+      from = 0
+    let depth = this.#depth
+    if (!this.ok) return
+    for (;;) {
+      if (this.#mode === 0) {
+        let c = 0
+        // structure: only quotes, brackets and, on level one, commas and colons matter
+        for (; i < L; i++) {
+          c = b[i]!
+          if (c === Q) break
+          if (c <= 32) continue
+          if (c === 123 || c === 91) {
+            if (depth === 0 && (c !== 123 || this.done)) return this.#bad()
+            if (depth === 1) {
+              if (this.#isKey || !this.#colon) return this.#bad()
+              this.#value(null, "{")
+            }
+            depth++
+            if (depth === 1) this.#isKey = true
+          } else if (c === 125 || c === 93) {
+            if (depth === 0) return this.#bad()
+            if (--depth === 0) {
+              if (c !== 125) return this.#bad()
+              this.done = true
+            }
+          } else if (depth === 1) {
+            if (c === 44) {
+              this.#isKey = true
+              this.#colon = false
+            } else if (c === 58) {
+              if (this.#isKey || this.#colon) return this.#bad()
+              this.#colon = true
+            } else if (this.#isKey || !this.#colon) return this.#bad()
+            else if (this.#wanted) {
+              this.#mode = 4
+              from = i
+              break
+            }
+          } else if (depth === 0) return this.#bad()
+        }
+        if (i >= L) break
+        if (c !== Q) continue
+        if (depth === 0) return this.#bad()
+        i++
+        if (depth > 1) {
+          // most strings below level one are short and plain: skip them here
+          const near = i + NEAR < L ? i + NEAR : L
+          let j = i
+          while (j < near) {
+            c = b[j]!
+            if (c === Q || c === BS) break
+            j++
+          }
+          if (j < near && c === Q) {
+            i = j + 1
+            continue
+          }
+          i = j
+          if (i >= L) {
+            this.#mode = 1
+            break
+          }
+        }
+        from = i
+        this.#spanStart = this.#base + i - 1
+        this.#mode = depth !== 1 ? 1 : this.#isKey ? 2 : this.#wanted ? 3 : 1
+        if (depth === 1 && !this.#isKey && !this.#colon) return this.#bad()
+      } else if (this.#mode === 4) {
+        while (i < L) {
+          const c = b[i]!
+          if (c === 44 || c === 125 || c <= 32) break
+          i++
+        }
+        this.#keep(b, from, i)
+        if (i >= L) break
+        this.#value(this.#text(), "")
+        this.#mode = 0
+      } else {
+        // inside a string: look at a few bytes by hand, then let memchr run
+        let end = -1,
+          by = NEAR
+        if (this.#esc && i < L) {
+          this.#esc = false
+          i++
+        }
+        while (i < L) {
+          const near = i + by < L ? i + by : L
+          while (i < near) {
+            const c = b[i]!
+            if (c === Q) {
+              end = i
+              break
+            }
+            i += c === BS ? 2 : 1
+          }
+          if (end >= 0 || i >= L) break
+          const q = b.indexOf(Q, i)
+          if (q < 0) {
+            let k = L - 1
+            while (k >= i && b[k] === BS) k--
+            this.#esc = ((L - 1 - k) & 1) === 1
+            i = L
+            break
+          }
+          let k = q - 1
+          while (k >= i && b[k] === BS) k--
+          if (((q - 1 - k) & 1) === 0) {
+            end = q
+            break
+          }
+          by = q - i < 512 ? (by < 4096 ? by * 4 : by) : NEAR // many escaped quotes: memchr does not pay
+          i = q + 1
+        }
+        if (end < 0) {
+          if (i > L) this.#esc = true
+          if (this.#mode !== 1) this.#keep(b, from, L)
+          break
+        }
+        i = end + 1
+        if (this.#mode === 3 && this.#field === "model") this.spans.push([this.#spanStart, this.#base + i])
+        if (this.#mode === 1) {
+          if (depth === 1) this.#wanted = false
+        } else {
+          this.#keep(b, from, end)
+          const raw = this.#text()
+          if (this.#mode === 2) {
+            this.#field = fieldOf(raw.includes("\\") ? this.#unescape(raw) : raw)
+            this.#wanted = this.#field !== undefined
+            this.#isKey = false
+            this.#colon = false
+          } else this.#value(raw, '"')
+        }
+        this.#mode = 0
+      }
+    }
+    this.#depth = depth
+    this.#base += L
+  }
+  /** After the last chunk: did a whole object go by? (Not a validation; the backend does that.) */
+  end(): boolean {
+    return this.ok && this.done && this.#depth === 0 && this.#mode === 0
+  }
+
+  #bad() {
+    this.ok = false
+  }
+  #unescape(raw: string): string {
+    try {
+      return JSON.parse(`"${raw}"`) as string
+    } catch {
+      this.ok = false
+      return ""
+    }
+  }
+  #keep(b: Buffer, from: number, to: number) {
+    if (to > from) {
+      this.#partLen += to - from
+      if (this.#partLen > maxValue) {
+        if (this.#mode === 2) {
+          this.#part.length = 0
+          return
+        }
+        this.ok = false
+        return
+      }
+      this.#part.push(b.subarray(from, to))
+    }
+  }
+  #text(): string {
+    const p = this.#part
+    const s = p.length === 0 ? "" : p.length === 1 ? p[0]!.toString("utf8") : Buffer.concat(p).toString()
+    p.length = 0
+    this.#partLen = 0
+    return s
+  }
+  #value(raw: string | null, kind: string) {
+    if (!this.#wanted) return
+    this.#wanted = false
+    const field = this.#field
+    if (field === undefined) return
+    if (kind === '"') {
+      const value = raw?.includes("\\") === true ? this.#unescape(raw) : (raw ?? "")
+      this.found.set(field, value)
+      if (field === "model" && this.firstModel === "") this.firstModel = value
+    } else if (kind === "{") this.found.set(field, BodyScan.nested)
+    else {
+      try {
+        this.found.set(field, JSON.parse(raw ?? ""))
+      } catch {
+        this.ok = false
+      }
+    }
+  }
+  static readonly nested = Symbol("nested")
+}
