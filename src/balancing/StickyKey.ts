@@ -1,0 +1,144 @@
+/** What a conversation is recognised by (proxying.md 8.1, B10). Keys are internal: only their equality matters. */
+import type { OllaConfig } from "../config/OllaConfig.ts"
+import type { StickyKey } from "./Balancer.ts"
+
+/** FNV-1a, 64 bit, as 16 lower-case hex digits. Two 32-bit halves: BigInt would cost more than the request. */
+export const fnv1a64 = (bytes: Uint8Array): string => {
+  let high = 0xcbf29ce4
+  let low = 0x84222325
+  for (const byte of bytes) {
+    low = (low ^ byte) >>> 0
+    // times 2^40 + 0x1b3, modulo 2^64
+    const product = low * 0x1b3
+    const carry = Math.floor(product / 0x1_0000_0000)
+    high = (Math.imul(high, 0x1b3) + carry + (low << 8)) >>> 0
+    low = product >>> 0
+  }
+  return high.toString(16).padStart(8, "0") + low.toString(16).padStart(8, "0")
+}
+
+export interface StickyRequest {
+  /** Value of a request header by lower-cased name; empty when absent. */
+  readonly header: (name: string) => string
+  readonly body: ReadonlyArray<Buffer>
+  /** As extracted; may be empty. */
+  readonly model: string
+  /** TCP peer. */
+  readonly peer: string
+}
+
+export const stickyKeyOf = (config: OllaConfig["proxy"]["sticky_sessions"], request: StickyRequest): StickyKey => {
+  for (const source of config.key_sources) {
+    const key = keyOf(source, config.prefix_hash_bytes > 0 ? config.prefix_hash_bytes : 512, request)
+    if (key !== "") return { key, source }
+  }
+  return { key: "", source: "none" }
+}
+
+type Source = OllaConfig["proxy"]["sticky_sessions"]["key_sources"][number]
+
+const keyOf = (source: Source, budget: number, request: StickyRequest): string => {
+  switch (source) {
+    case "session_header": {
+      const id = request.header("x-olla-session-id")
+      return id === "" ? "" : `${fnv1a64(Buffer.from(id))}:${request.model}`
+    }
+    case "auth_header": {
+      const value = request.header("authorization")
+      return value === "" ? "" : `auth:${fnv1a64(Buffer.from(value))}:${request.model}`
+    }
+    case "ip":
+      return `ip:${request.peer}:${request.model}`
+    case "prefix_hash": {
+      const text = conversationStart(request.body)
+      return text === undefined ? "" : `${request.model.replaceAll(":", "_")}:${fnv1a64(text.subarray(0, budget))}`
+    }
+  }
+}
+
+/**
+ * The raw bytes of `messages` up to the end of the first user message, else of `prompt`: the same for every later turn of
+ * a conversation. `undefined`: the body has neither.
+ */
+export const conversationStart = (body: ReadonlyArray<Buffer>): Buffer | undefined => {
+  const bytes = body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body)
+  const fields = topLevel(bytes)
+  const messages = fields.get("messages")
+  if (messages !== undefined && bytes[messages[0]] === 91) {
+    const end = firstUserMessageEnd(bytes, messages[0], messages[1])
+    if (end > messages[0] + 2) return bytes.subarray(messages[0], end)
+  }
+  const prompt = fields.get("prompt")
+  return prompt === undefined || bytes.subarray(prompt[0], prompt[1]).toString() === "null"
+    ? undefined
+    : bytes.subarray(prompt[0], prompt[1])
+}
+
+/** End of the JSON value that begins at `at`; -1 when it does not end. */
+const valueEnd = (b: Buffer, at: number): number => {
+  let depth = 0
+  for (let i = at; i < b.length; i++) {
+    const c = b[i]
+    if (c === 34) {
+      i = stringEnd(b, i)
+      if (i < 0) return -1
+      if (depth === 0) return i + 1
+    } else if (c === 123 || c === 91) depth++
+    else if (c === 125 || c === 93) {
+      if (depth === 0) return i
+      if (--depth === 0) return i + 1
+    } else if (depth === 0 && (c === 44 || c === 32 || c === 10 || c === 13 || c === 9)) return i
+  }
+  return -1
+}
+
+/** Index of the closing quote. */
+const stringEnd = (b: Buffer, open: number): number => {
+  for (let i = open + 1; i < b.length; i++) {
+    if (b[i] === 92) i++
+    else if (b[i] === 34) return i
+  }
+  return -1
+}
+
+const skipSpace = (b: Buffer, at: number): number => {
+  let i = at
+  while (b[i] === 32 || b[i] === 10 || b[i] === 13 || b[i] === 9) i++
+  return i
+}
+
+/** Byte ranges of the values of an object's own keys; the last duplicate wins. */
+const topLevel = (b: Buffer, from = 0): ReadonlyMap<string, readonly [number, number]> => {
+  const out = new Map<string, readonly [number, number]>()
+  let i = skipSpace(b, from)
+  if (b[i] !== 123) return out
+  i = skipSpace(b, i + 1)
+  while (b[i] === 34) {
+    const close = stringEnd(b, i)
+    if (close < 0) return out
+    const key = b.toString("latin1", i + 1, close)
+    i = skipSpace(b, close + 1)
+    if (b[i] !== 58) return out
+    const start = skipSpace(b, i + 1)
+    const end = valueEnd(b, start)
+    if (end < 0) return out
+    out.set(key, [start, end])
+    i = skipSpace(b, end)
+    if (b[i] !== 44) return out
+    i = skipSpace(b, i + 1)
+  }
+  return out
+}
+
+const firstUserMessageEnd = (b: Buffer, start: number, end: number): number => {
+  let i = skipSpace(b, start + 1)
+  while (i < end && b[i] !== 93) {
+    const close = valueEnd(b, i)
+    if (close < 0) return end
+    const role = topLevel(b, i).get("role")
+    if (role !== undefined && b.toString("latin1", role[0], role[1]) === '"user"') return close
+    i = skipSpace(b, close)
+    if (b[i] === 44) i = skipSpace(b, i + 1)
+  }
+  return end
+}
