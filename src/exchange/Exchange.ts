@@ -90,6 +90,8 @@ export class Exchange {
   requestBytes = 0
   readonly attempts: Array<Attempt> = []
   outcome: Outcome | undefined = undefined
+  /** Somebody will read usage figures from the answer: only then are its head and tail kept. */
+  wantsUsage = true
   /** Head and tail of the answer's body, kept for usage figures; read only after the end. */
   readonly kept: { head: Uint8Array | undefined; tail: Array<Uint8Array>; contentType: string } = {
     head: undefined,

@@ -7,7 +7,7 @@ import type { Effect } from "effect"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
 import type { Failure } from "../exchange/Failure.ts"
-import type { AnswerTranslator } from "./Dialect.ts"
+import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 
 /** Milliseconds; 0 is off. */
 export interface PhaseTimeouts {
@@ -52,7 +52,8 @@ export interface Engine {
    * Sends and relays to the end. Fails with a classified Failure; `response.headersSent` says whether anything was
    * committed: then what had come was delivered, the translator's last words were sent and the socket was destroyed.
    * A stale kept connection is repeated once on a fresh one, silently. Interruption aborts the upstream at once.
+   * Succeeds with other words when the translator wants the same endpoint asked once more; nothing is committed then.
    * Writes `attempt.status`, `attempt.bytes`, `exchange.timings.{sent,headers,firstByte,lastByte}` and `exchange.kept`.
    */
-  readonly send: (sending: Sending) => Effect.Effect<void, Failure>
+  readonly send: (sending: Sending) => Effect.Effect<Spoken | undefined, Failure>
 }

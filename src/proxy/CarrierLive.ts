@@ -1,0 +1,248 @@
+/**
+ * One exchange from its candidates to its last byte: lease, send, and on to the next candidate while nothing is committed
+ * (proxying.md 9). Plain functions around one fiber; the usual case is one lease, one send, one report.
+ */
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import { Balancer, type Lease } from "../balancing/Balancer.ts"
+import type { OllaConfig } from "../config/OllaConfig.ts"
+import { Settings } from "../config/Settings.ts"
+import { isRoutable } from "../endpoint/EndpointState.ts"
+import { Fleet } from "../endpoint/Fleet.ts"
+import type { Attempt } from "../exchange/Exchange.ts"
+import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
+import { type ExchangeObserver, silent } from "../exchange/Observer.ts"
+import { rewriteModel } from "../routing/ModelRewrite.ts"
+import type { Candidate } from "../routing/Router.ts"
+import { Carrier, type CarryRequest, type Refused } from "./Carrier.ts"
+import type { Spoken } from "./Dialect.ts"
+import type { Engine, PhaseTimeouts, Sending } from "./Engine.ts"
+import { EngineBreakers } from "./EngineBreakers.ts"
+import { failureText } from "./FailureText.ts"
+import { flushes } from "./FlushMode.ts"
+import { outboundHeaders } from "./Outbound.ts"
+import { replyHeaders } from "./ReplyHeaders.ts"
+import { outboundPath } from "./TargetUrl.ts"
+
+/** Who is told of attempts; telemetry provides it. */
+export const Observer = Context.Reference<ExchangeObserver>("olla/proxy/Observer", { defaultValue: () => silent })
+
+/** The engines by name, built by whoever wires the rooms. */
+export class Engines extends Context.Service<Engines, { readonly byName: (name: string) => Engine }>()("olla/proxy/Engines") {}
+
+/** What is left to try, and what happened so far. */
+interface Trip {
+  readonly request: CarryRequest
+  remaining: ReadonlyArray<Candidate>
+  firstSent: number
+  last: { readonly failure: Failure; readonly name: string } | undefined
+  allConnection: boolean
+}
+
+const orDefault = (value: number, fallback: number): number => (value === 0 ? fallback : value)
+
+/** proxying.md 6 and B7. `waited`: milliseconds since the first dispatch. */
+export const timeoutsOf = (proxy: OllaConfig["proxy"], request: CarryRequest, waited: number): PhaseTimeouts => {
+  const set = proxy.response_header_timeout
+  const wholeAnswer = request.inspection.field !== "none" && request.inspection.stream !== true
+  const header = set === undefined ? (wholeAnswer ? proxy.response_timeout : 30_000) : set < 0 ? 0 : orDefault(set, 30_000)
+  const left = proxy.response_timeout > 0 ? Math.max(1, proxy.response_timeout - waited) : 0
+  const byResponse = left > 0 && (header === 0 || left <= header)
+  return {
+    connect: orDefault(proxy.connection_timeout, 60_000),
+    tls: orDefault(proxy.tls_handshake_timeout, 10_000),
+    keepAlive: orDefault(proxy.connection_keep_alive, 30_000),
+    headers: byResponse ? left : header,
+    headersKind: byResponse ? "response_timeout" : "header_timeout",
+    idle: proxy.read_timeout
+  }
+}
+
+export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | Engines> = Layer.effect(
+  Carrier,
+  Effect.gen(function* () {
+    const settings = yield* Settings
+    const balancer = yield* Balancer
+    const fleet = yield* Fleet
+    const engines = yield* Engines
+    const observer = yield* Observer
+    const clock = yield* Clock.Clock
+    const engine = engines.byName(settings.current().proxy.engine)
+    const breakers = engine.name === "olla" ? new EngineBreakers(() => clock.currentTimeMillisUnsafe()) : undefined
+    const off = fleet.onEvent((event) => {
+      if (event._tag === "StatusChanged" && event.to.status === "healthy" && !isRoutable(event.from.status))
+        breakers?.reset(event.endpoint.url)
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(off))
+
+    /** The next lease, or why there is none. Candidates whose breaker is open are passed over. */
+    const lease = (trip: Trip): Lease | undefined => {
+      let candidates = trip.remaining
+      if (breakers !== undefined) {
+        const open = candidates.filter(({ endpoint }) => !breakers.wouldAdmit(endpoint.url))
+        if (open.length > 0) {
+          candidates = candidates.filter((candidate) => !open.includes(candidate))
+          for (const { endpoint } of open) trip.last = { failure: failure("breaker_open", "circuit breaker open"), name: endpoint.name }
+          if (candidates.length === 0) return undefined
+        }
+      }
+      return balancer.acquire(candidates, trip.request.sticky)
+    }
+
+    const attemptOf = (candidate: Candidate): Attempt => ({
+      endpointUrl: candidate.endpoint.url,
+      endpointName: candidate.endpoint.name,
+      endpointType: candidate.endpoint.type,
+      profileName: candidate.endpoint.profile?.name ?? "",
+      model: candidate.nativeName,
+      started: performance.now(),
+      ended: 0,
+      status: 0,
+      bytes: 0,
+      failure: undefined
+    })
+
+    const send = (trip: Trip, held: Lease, attempt: Attempt, token: number | undefined, spoken: Spoken | undefined) => {
+      const { request } = trip
+      const { endpoint, nativeName } = held.candidate
+      const config = settings.current()
+      const rename = nativeName !== "" && nativeName !== request.inspection.spelling
+      const body = spoken !== undefined ? spoken.body : rename ? rewriteModel(request.body, request.inspection, nativeName) : request.body
+      const size = body === request.body ? request.bodySize : body.reduce((sum, chunk) => sum + chunk.length, 0)
+      const now = performance.now()
+      if (trip.firstSent === 0) trip.firstSent = now
+      const sending: Sending = {
+        exchange: request.exchange,
+        attempt,
+        endpoint,
+        method: request.exchange.method,
+        path: outboundPath(spoken?.target ?? request.target, endpoint.origin.basePath, endpoint.preservePath),
+        headers: outboundHeaders(request, endpoint, size, spoken),
+        body,
+        bodySize: size,
+        timeouts: timeoutsOf(config.proxy, request, now - trip.firstSent),
+        reply: (_status, raw) => {
+          breakers?.succeed(endpoint.url, token)
+          return replyHeaders(request.exchange, endpoint, raw, request.replyHeaders, config.server.cors.enabled)
+        },
+        flushes: (contentType) => flushes(config.proxy.profile, contentType, request.inspection.stream),
+        translator: spoken?.answer?.(),
+        response: request.response,
+        bufferSize: config.proxy.stream_buffer_size
+      }
+      return engine.send(sending)
+    }
+
+    /** The end of one attempt, whatever it was: the slot is given back and everyone concerned is told, once. */
+    const report = (
+      trip: Trip,
+      held: Lease,
+      attempt: Attempt,
+      token: number | undefined,
+      wallStart: number,
+      exit: Exit.Exit<unknown, Failure>
+    ) => {
+      held.release()
+      attempt.ended = performance.now()
+      const { endpoint } = held.candidate
+      const failed = Exit.isSuccess(exit) ? undefined : firstFailure(exit.cause)
+      if (failed === undefined) {
+        if (!Exit.isSuccess(exit)) {
+          // The client left: nobody's failure.
+          breakers?.release(endpoint.url, token)
+          if (attempt.status === 0) attempt.failure = failure("client_gone", "the client left before an answer")
+        }
+      } else {
+        attempt.failure = failed
+        const rule = ruleOf(failed)
+        if (rule.trips) breakers?.fail(endpoint.url, token)
+        else if (attempt.status === 0) breakers?.release(endpoint.url, token)
+        if (rule.demote) endpoint.attemptFailed({ failure: failed, startedAt: wallStart })
+      }
+      observer.attemptEnded(trip.request.exchange, attempt)
+    }
+
+    const attempt = (trip: Trip, held: Lease): Effect.Effect<void, Failure> => {
+      const { exchange, dialect } = trip.request
+      const { endpoint, nativeName } = held.candidate
+      exchange.timings.leased = performance.now()
+      exchange.sticky = held.sticky
+      const admission = breakers?.admit(endpoint.url)
+      if (admission?._tag === "Denied") {
+        held.release()
+        return Effect.fail(failure("breaker_open", "circuit breaker open"))
+      }
+      const token = admission?.token
+      const record = attemptOf(held.candidate)
+      const wallStart = clock.currentTimeMillisUnsafe()
+      exchange.attempts.push(record)
+      observer.dispatched(exchange, record)
+      const again = (spoken: Spoken | undefined): Effect.Effect<void, Failure> =>
+        Effect.flatMap(send(trip, held, record, token, spoken), (next) => (next === undefined ? Effect.void : again(next)))
+      return Effect.onExit(
+        Effect.suspend(() => again(dialect?.speak(endpoint, nativeName))),
+        (exit) => Effect.sync(() => report(trip, held, record, token, wallStart, exit))
+      )
+    }
+
+    const next = (trip: Trip): Effect.Effect<void, Refused> => {
+      const held = lease(trip)
+      if (held === undefined) return Effect.fail(refuse(trip))
+      return Effect.catch(attempt(trip, held), (failed: Failure) => {
+        const { exchange, response } = trip.request
+        trip.last = { failure: failed, name: held.candidate.endpoint.name }
+        if (response.headersSent) {
+          exchange.outcome = { _tag: "failed", status: exchange.lastAttempt?.status ?? 0, failure: failed, committed: true }
+          return Effect.void
+        }
+        if (!ruleOf(failed).failover) {
+          trip.allConnection = false
+          return Effect.fail(refuse(trip))
+        }
+        trip.remaining = trip.remaining.filter((candidate) => candidate !== held.candidate)
+        return trip.remaining.length === 0 ? Effect.fail(refuse(trip)) : next(trip)
+      })
+    }
+
+    const refuse = (trip: Trip): Refused => {
+      const { exchange } = trip.request
+      const last = trip.last ?? { failure: failure("unreachable", "no routable endpoints available"), name: "" }
+      const text =
+        trip.last === undefined
+          ? "endpoint selection failed: no routable endpoints available"
+          : failureText(last.failure, last.name, performance.now() - exchange.timings.accepted)
+      const wrap = trip.last !== undefined && trip.allConnection && last.failure.kind !== "breaker_open"
+      return { _tag: "Refused", failure: last.failure, message: wrap ? `all endpoints failed with connection errors: ${text}` : text }
+    }
+
+    return Carrier.of({
+      carry: (request) => {
+        const { exchange } = request
+        const trip: Trip = { request, remaining: request.candidates, firstSent: 0, last: undefined, allConnection: true }
+        return Effect.onExit(next(trip), (exit) =>
+          Effect.sync(() => {
+            if (exchange.outcome !== undefined) return
+            const status = exchange.lastAttempt?.status ?? 0
+            if (Exit.isSuccess(exit)) exchange.outcome = { _tag: "completed", status }
+            else if (Exit.hasInterrupts(exit))
+              exchange.outcome = { _tag: "cancelled", status: status === 0 ? 499 : status, committed: request.response.headersSent }
+            else {
+              const last = trip.last?.failure ?? failure("internal", "no attempt was made")
+              exchange.outcome = { _tag: "failed", status: ruleOf(last).status, failure: last, committed: false }
+            }
+          })
+        )
+      },
+      breakerOf: (url) => breakers?.phaseOf(url)
+    })
+  })
+)
+
+const firstFailure = (cause: Cause.Cause<Failure>): Failure | undefined => {
+  for (const reason of cause.reasons) if (reason._tag === "Fail") return reason.error
+  return undefined
+}

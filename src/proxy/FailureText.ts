@@ -1,0 +1,48 @@
+/**
+ * What a client is told when nobody could answer (proxying.md 13): the kind of cause in plain words, the endpoint's name,
+ * never an address.
+ */
+import type { Failure } from "../exchange/Failure.ts"
+
+const seconds = (millis: number): string => `${(millis / 1000).toFixed(1)}s`
+
+/** `elapsed`: milliseconds since the client's request began. */
+export const failureText = (failure: Failure, endpoint: string, elapsed: number): string => {
+  const after = `after ${seconds(elapsed)}`
+  const limit = failure.limitMs === undefined ? "" : `; the limit of ${seconds(failure.limitMs)}`
+  switch (failure.kind) {
+    case "refused":
+      return `connection refused ${after} - endpoint ${endpoint} is not running or not accepting connections`
+    case "unreachable":
+      return `network error ${after} - endpoint ${endpoint} is unreachable (no route to it)`
+    case "dns":
+      return `DNS lookup failed ${after} - the host name of endpoint ${endpoint} does not resolve`
+    case "connect_timeout":
+      return `network timeout ${after} - endpoint ${endpoint} did not accept a connection in time${limit === "" ? "" : `${limit} is proxy.connection_timeout`}`
+    case "tls_timeout":
+      return `TLS handshake timeout ${after} - endpoint ${endpoint}${limit === "" ? "" : `${limit} is proxy.tls_handshake_timeout`}`
+    case "tls":
+      return `TLS certificate error ${after} - endpoint ${endpoint} could not be verified`
+    case "closed":
+      return failure.detail.includes("reset")
+        ? `connection reset ${after} - endpoint ${endpoint} dropped the connection without an answer`
+        : `connection closed ${after} - endpoint ${endpoint} ended the connection without an answer`
+    case "header_timeout":
+      return `request timeout ${after} - endpoint ${endpoint} sent no response headers${limit === "" ? "" : `${limit} is proxy.response_header_timeout`}`
+    case "response_timeout":
+      return `request timeout ${after} - no endpoint sent response headers, ${endpoint} last${limit === "" ? "" : `${limit} is proxy.response_timeout`}`
+    case "malformed":
+      return `request failed ${after}: endpoint ${endpoint} answered with something that is not valid HTTP`
+    case "breaker_open":
+      return `circuit breaker open for endpoint ${endpoint}`
+    case "idle_timeout":
+      return `request timeout ${after} - endpoint ${endpoint} stopped sending${limit === "" ? "" : `${limit} is proxy.read_timeout`}`
+    case "truncated":
+      return `connection closed ${after} - endpoint ${endpoint} broke off in the middle of its answer`
+    case "client_gone":
+    case "client_write":
+      return `request cancelled ${after} - the client left`
+    case "internal":
+      return `request failed ${after}: an error inside Olla`
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Which headers pass, in and out (proxying.md 4.3 and 11.1). What is done with a name is looked up once for each spelling;
+ * the memory of spellings is bounded, since clients choose them.
+ */
+
+export const PASS = 0
+export const DROP = 1
+export const CONNECTION = 2
+export const VIA = 3
+export const FORWARDED_FOR = 4
+export const FORWARDED_PROTO = 5
+export const FORWARDED_HOST = 6
+export const REAL_IP = 7
+export const HOST = 8
+export const VARY = 9
+export const CORS = 10
+
+export type Rule = number
+
+const hopByHop = ["keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "proxy-connection"]
+const credentials = ["authorization", "x-api-key", "x-auth-token", "proxy-authorization"]
+
+const requestRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ...[...hopByHop, ...credentials, "cookie", "expect", "content-length", "x-proxied-by", "x-model", "x-request-id"].map(
+    (name) => [name, DROP] as const
+  ),
+  ["connection", CONNECTION],
+  ["via", VIA],
+  ["x-forwarded-for", FORWARDED_FOR],
+  ["x-forwarded-proto", FORWARDED_PROTO],
+  ["x-forwarded-host", FORWARDED_HOST],
+  ["x-real-ip", REAL_IP],
+  ["host", HOST]
+])
+
+const responseRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ...[...hopByHop, ...credentials, "set-cookie", "x-served-by", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"].map(
+    (name) => [name, DROP] as const
+  ),
+  ["connection", CONNECTION],
+  ["via", VIA],
+  ["vary", VARY]
+])
+
+/** Spellings remembered for each direction. */
+const maxSpellings = 2_000
+
+const remembering = (rules: ReadonlyMap<string, Rule>, byPrefix: (low: string) => Rule): ((name: string) => Rule) => {
+  const known = new Map<string, Rule>()
+  return (name) => {
+    const found = known.get(name)
+    if (found !== undefined) return found
+    const low = name.toLowerCase()
+    const rule = rules.get(low) ?? byPrefix(low)
+    if (known.size < maxSpellings) known.set(name, rule)
+    return rule
+  }
+}
+
+export const requestRule = remembering(requestRules, () => PASS)
+export const responseRule = remembering(responseRules, (low) =>
+  low.startsWith("x-olla-") ? DROP : low.startsWith("access-control-") ? CORS : PASS
+)
+
+/** Lower-cased names that a `Connection` header takes with it. */
+export const namedByConnection = (value: string, into: Set<string>): void => {
+  for (const name of value.split(",")) into.add(name.trim().toLowerCase())
+}

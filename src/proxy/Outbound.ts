@@ -1,0 +1,115 @@
+/** The request for one attempt: headers of the client, cleaned, then ours, then the endpoint's own (proxying.md 4.3). */
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+import { build } from "../version.ts"
+import type { CarryRequest } from "./Carrier.ts"
+import type { Spoken } from "./Dialect.ts"
+import {
+  CONNECTION,
+  DROP,
+  FORWARDED_FOR,
+  FORWARDED_HOST,
+  FORWARDED_PROTO,
+  HOST,
+  namedByConnection,
+  PASS,
+  REAL_IP,
+  requestRule,
+  VIA
+} from "./HeaderRules.ts"
+
+const proxiedBy = `${build.name}/${build.version}`
+const via = `1.1 ${build.shortName}/${build.version}`
+
+/** Methods whose requests say `Content-Length: 0` when they have no body. */
+const saysNoBody = new Set(["POST", "PUT", "PATCH"])
+
+/** Flat name/value pairs, `Host` and `Content-Length` included. */
+export const outboundHeaders = (request: CarryRequest, endpoint: Endpoint, bodySize: number, spoken: Spoken | undefined): Array<string> => {
+  const { exchange, rawHeaders, trustedPeer } = request
+  const own = endpoint.credentials
+  const out: Array<string> = ["Host", endpoint.origin.authority]
+  const replaced = spoken === undefined || spoken.headers.length === 0 ? undefined : namesOf(spoken.headers)
+  let connectionNames: Set<string> | undefined
+  let clientVia = ""
+  let forwardedFor = ""
+  let forwardedProto = ""
+  let forwardedHost = ""
+  let realIp = ""
+  let host = ""
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string
+    const value = rawHeaders[i + 1] as string
+    switch (requestRule(name)) {
+      case PASS: {
+        if (own.names.size > 0 || replaced !== undefined || spoken?.without !== undefined) {
+          const low = name.toLowerCase()
+          if (own.names.has(low) || replaced?.has(low) === true || spoken?.without?.(low) === true) break
+        }
+        out.push(name, value)
+        break
+      }
+      case CONNECTION:
+        if (value.length > 10 || value.toLowerCase() !== "keep-alive") {
+          connectionNames ??= new Set()
+          namedByConnection(value, connectionNames)
+        }
+        break
+      case VIA:
+        clientVia = clientVia === "" ? value : `${clientVia}, ${value}`
+        break
+      case FORWARDED_FOR:
+        forwardedFor = forwardedFor === "" ? value : `${forwardedFor}, ${value}`
+        break
+      case FORWARDED_PROTO:
+        forwardedProto = value
+        break
+      case FORWARDED_HOST:
+        forwardedHost = value
+        break
+      case REAL_IP:
+        realIp = value
+        break
+      case HOST:
+        host = value
+        break
+      case DROP:
+        break
+    }
+  }
+  if (connectionNames !== undefined) dropNamed(out, connectionNames)
+  if (spoken !== undefined) for (const part of spoken.headers) out.push(part)
+  const trusted = trustedPeer
+  const { peer } = exchange
+  push(out, own.names, "X-Proxied-By", proxiedBy)
+  push(out, own.names, "Via", clientVia === "" ? via : `${clientVia}, ${via}`)
+  push(out, own.names, "X-Real-IP", trusted && realIp !== "" ? realIp : peer)
+  push(out, own.names, "X-Forwarded-For", trusted && forwardedFor !== "" ? `${forwardedFor}, ${peer}` : peer)
+  push(out, own.names, "X-Forwarded-Proto", trusted && forwardedProto !== "" ? forwardedProto : "http")
+  push(out, own.names, "X-Forwarded-Host", trusted && forwardedHost !== "" ? forwardedHost : host)
+  push(out, own.names, "X-Request-ID", exchange.id)
+  for (const [name, value] of own.headers) if (!framing.has(name.toLowerCase())) out.push(name, value)
+  // A model's name comes from a body: what no header can carry stays out.
+  if (exchange.model !== "" && isHeaderText(exchange.model)) out.push("X-Model", exchange.model)
+  if (bodySize > 0 || saysNoBody.has(request.exchange.method)) out.push("Content-Length", String(bodySize))
+  return out
+}
+
+/** Ours to set, whatever an endpoint's `headers:` say. */
+const framing = new Set(["host", "content-length", "transfer-encoding", "connection"])
+
+const push = (out: Array<string>, own: ReadonlySet<string>, name: string, value: string): void => {
+  if (own.size === 0 || !own.has(name.toLowerCase())) out.push(name, value)
+}
+
+const namesOf = (pairs: ReadonlyArray<string>): ReadonlySet<string> => {
+  const out = new Set<string>()
+  for (let i = 0; i < pairs.length; i += 2) out.add((pairs[i] as string).toLowerCase())
+  return out
+}
+
+const dropNamed = (headers: Array<string>, names: ReadonlySet<string>): void => {
+  for (let i = headers.length - 2; i >= 2; i -= 2) if (names.has((headers[i] as string).toLowerCase())) headers.splice(i, 2)
+}
+
+/** Printable, no control characters, and one byte a character. */
+export const isHeaderText = (text: string): boolean => /^[\x20-\x7e\x80-\xff]*$/.test(text)

@@ -1,0 +1,57 @@
+/** How a request reaches a backend: the own client for `http:`, undici for `https:` and as a switch. */
+import type { Endpoint } from "../../endpoint/Endpoint.ts"
+import type { Deadlines, Relay } from "./Connection.ts"
+import { ConnectionPool, Sweeper } from "./ConnectionPool.ts"
+
+export interface Outgoing {
+  readonly endpoint: Endpoint
+  readonly method: string
+  /** Request target. */
+  readonly path: string
+  /** Flat name/value pairs, all of them. */
+  readonly headers: ReadonlyArray<string>
+  readonly body: ReadonlyArray<Buffer>
+  readonly bodySize: number
+  readonly deadlines: Deadlines & { readonly tls: number; readonly keepAlive: number }
+}
+
+/** One request on its way. */
+export interface Sent {
+  readonly resume: () => void
+  readonly abort: () => void
+}
+
+export interface Transport {
+  /** `fresh`: not on a kept connection. */
+  readonly send: (outgoing: Outgoing, fresh: boolean, relay: Relay) => Sent
+  readonly close: () => void
+}
+
+const requestHead = (outgoing: Outgoing): string => {
+  let head = `${outgoing.method} ${outgoing.path} HTTP/1.1\r\n`
+  const headers = outgoing.headers
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+  return `${head}\r\n`
+}
+
+/** Our own HTTP/1.1 client, one pool for each endpoint URL. */
+export const ownTransport = (): Transport => {
+  const pools = new Map<string, ConnectionPool>()
+  const sweeper = new Sweeper()
+  return {
+    send: (outgoing, fresh, relay) => {
+      let pool = pools.get(outgoing.endpoint.url)
+      if (pool === undefined) {
+        pool = new ConnectionPool(outgoing.endpoint.origin, sweeper)
+        pools.set(outgoing.endpoint.url, pool)
+      }
+      const connection = pool.take(fresh, outgoing.deadlines.keepAlive)
+      connection.send(outgoing.method, requestHead(outgoing), outgoing.body, outgoing.deadlines, relay)
+      return { resume: () => connection.resume(), abort: () => connection.abort() }
+    },
+    close: () => {
+      for (const pool of pools.values()) pool.close()
+      pools.clear()
+    }
+  }
+}
