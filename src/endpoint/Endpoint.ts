@@ -2,6 +2,7 @@
  * One configured backend: what is fixed at load, and handles to what changes. Identity is `url`; everything per endpoint
  * is keyed by it or hangs on this object, never by name.
  */
+import type { SecureContext } from "node:tls"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { AttemptFailure, EndpointState } from "./EndpointState.ts"
@@ -26,6 +27,8 @@ export interface TlsOptions {
   readonly key: string | undefined
   readonly serverName: string | undefined
   readonly rejectUnauthorized: boolean
+  /** The same, built once: making it for each connection would cost milliseconds. */
+  readonly context?: SecureContext
 }
 
 /** Resolved once at load. Never serialised, never logged. */
@@ -68,6 +71,12 @@ export interface Endpoint {
   readonly modelsSyncedAt: number
   /** Discovery is in timed back-off after failures. */
   readonly discoveryDisabled: boolean
+  /** Profile name that was detected; only for `auto` and empty types. */
+  readonly detectedType?: string | undefined
+  /** Configured or defaulted health path before joining, as the start-up table shows it. */
+  readonly healthPath?: string
+  /** A probe was answered at least once: `state.lastLatency` is a response time. */
+  readonly hasAnsweredProbe?: boolean
   /** Attempts under way. Changed only by leases, in matched pairs. */
   inFlight: number
 

@@ -1,12 +1,9 @@
 /** All endpoints with their live state, in configuration order (of two with one URL the later stays). */
 import { Context, type Effect } from "effect"
 import type { Endpoint } from "./Endpoint.ts"
-import type { EndpointState } from "./EndpointState.ts"
+import type { FleetEvent } from "./FleetEvent.ts"
 
-export type FleetEvent =
-  | { readonly _tag: "StatusChanged"; readonly endpoint: Endpoint; readonly from: EndpointState; readonly to: EndpointState }
-  /** A listing was read (or dropped, or its type detected): the catalogue is out of date. */
-  | { readonly _tag: "ModelsChanged"; readonly endpoint: Endpoint }
+export type { FleetEvent } from "./FleetEvent.ts"
 
 export class Fleet extends Context.Service<
   Fleet,

@@ -1,0 +1,242 @@
+/**
+ * GETs to backends for probes and listings: redirects, credentials, TLS and body limits in one place
+ * (endpoints-and-health.md 5.3). Never uses a proxy from the environment. Each request has its own connection: a probe over
+ * a kept one would not notice a server that no longer accepts.
+ */
+import { gunzip } from "node:zlib"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Agent, type Dispatcher } from "undici"
+import type { Credentials, TlsOptions } from "./Endpoint.ts"
+
+export interface BackendRequest {
+  readonly url: string
+  /** Set first; a configured header of the same name replaces them. */
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  readonly credentials: Credentials
+  readonly tls: TlsOptions | undefined
+  /** Bytes, after decompression. */
+  readonly maxBody: number
+  /** `discard` reads up to `maxBody` and one second, whatever comes; `text` fails with what cannot be read whole. */
+  readonly body: "discard" | "text"
+}
+
+export interface BackendAnswer {
+  readonly status: number
+  readonly retryAfter: string | undefined
+  /** Milliseconds to the headers. */
+  readonly latency: number
+  /** Empty with `discard`. */
+  readonly body: string
+}
+
+/** A plain value: a backend that is down is routine. */
+export interface BackendFailure {
+  readonly _tag: "BackendFailure"
+  readonly kind: "network" | "timeout" | "tooLarge"
+  /** For status and log: no address, no secret. */
+  readonly cause: string
+  /** For the log. */
+  readonly detail: string
+  /** An answer had begun. */
+  readonly answered: boolean
+}
+
+export class BackendClient extends Context.Service<
+  BackendClient,
+  {
+    /** Interruption closes the connection. Time limits are the caller's. */
+    readonly get: (request: BackendRequest) => Effect.Effect<BackendAnswer, BackendFailure>
+  }
+>()("olla/endpoint/BackendClient") {
+  static readonly layer: Layer.Layer<BackendClient> = Layer.effect(
+    BackendClient,
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const agents = new Map<TlsOptions | undefined, Agent>()
+      yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all([...agents.values()].map((agent) => agent.destroy()))))
+      const agentFor = (tls: TlsOptions | undefined): Agent => {
+        const known = agents.get(tls)
+        if (known !== undefined) return known
+        const agent = new Agent({ connect: connectOptions(tls), allowH2: false, headersTimeout: 0, bodyTimeout: 0 })
+        agents.set(tls, agent)
+        return agent
+      }
+      const now = () => clock.currentTimeMillisUnsafe()
+      return { get: (request) => Effect.tryPromise({ try: (signal) => get(request, agentFor, now, signal), catch: asFailure }) }
+    })
+  )
+}
+
+const connectOptions = (tls: TlsOptions | undefined) => ({
+  // The caller's time limit rules.
+  timeout: 0,
+  ...(tls === undefined
+    ? {}
+    : {
+        rejectUnauthorized: tls.rejectUnauthorized,
+        ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+        ...(tls.context === undefined ? {} : { secureContext: tls.context })
+      })
+})
+
+const maxRedirects = 10
+const redirects = new Set([301, 302, 303, 307, 308])
+/** How long an answer that is not looked at may keep sending, in milliseconds. */
+const discardFor = 1000
+
+const get = async (
+  request: BackendRequest,
+  agentFor: (tls: TlsOptions | undefined) => Dispatcher,
+  now: () => number,
+  signal: AbortSignal
+): Promise<BackendAnswer> => {
+  const started = now()
+  let url = new URL(request.url)
+  const home = url.origin
+  // Once the endpoint's origin is left, its credentials and certificates stay behind, even if a later hop comes back.
+  let away = false
+  for (let hop = 0; ; hop++) {
+    const { statusCode, headers, body } = await agentFor(away ? undefined : request.tls).request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method: "GET",
+      headers: headersOf(request, away),
+      reset: true,
+      signal
+    })
+    body.on("error", () => {})
+    const location = redirects.has(statusCode) ? single(headers["location"]) : undefined
+    if (location === undefined) {
+      const latency = now() - started
+      const retryAfter = single(headers["retry-after"])
+      if (request.body === "discard") {
+        // The status is the answer. What follows is read in the background, so that a backend does not see its reply cut off.
+        void discard(body, request.maxBody)
+        return { status: statusCode, retryAfter, latency, body: "" }
+      }
+      const text = await readText(body, single(headers["content-encoding"]), request.maxBody)
+      return { status: statusCode, retryAfter, latency, body: text }
+    }
+    body.destroy()
+    if (hop === maxRedirects) throw plain("network", "too many redirects", `stopped after ${maxRedirects} redirects`, false)
+    if (!URL.canParse(location, url)) throw plain("network", "redirect to an invalid address", "unreadable Location header", false)
+    url = new URL(location, url)
+    if (url.protocol !== "http:" && url.protocol !== "https:")
+      throw plain("network", "redirect to an invalid address", `redirect to scheme ${url.protocol}`, false)
+    away ||= url.origin !== home
+  }
+}
+
+const single = (value: string | Array<string> | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)
+
+const headersOf = (request: BackendRequest, away: boolean): Record<string, string> => {
+  const out: Record<string, string> = { "Accept-Encoding": "gzip" }
+  const names = new Map([["accept-encoding", "Accept-Encoding"]])
+  for (const [name, value] of away ? request.headers : [...request.headers, ...request.credentials.headers]) {
+    const before = names.get(name.toLowerCase())
+    if (before !== undefined) delete out[before]
+    names.set(name.toLowerCase(), name)
+    out[name] = value
+  }
+  return out
+}
+
+type Body = Dispatcher.ResponseData["body"]
+
+const discard = async (body: Body, maxBody: number): Promise<void> => {
+  const timer = setTimeout(() => body.destroy(), discardFor)
+  let size = 0
+  try {
+    for await (const chunk of body) {
+      size += (chunk as Buffer).length
+      if (size > maxBody) break
+    }
+  } catch {
+    // The status has been told; how the body ends means nothing.
+  } finally {
+    clearTimeout(timer)
+    body.destroy()
+  }
+}
+
+const readText = async (body: Body, encoding: string | undefined, maxBody: number): Promise<string> => {
+  const chunks: Array<Buffer> = []
+  let size = 0
+  try {
+    for await (const chunk of body) {
+      size += (chunk as Buffer).length
+      if (size > maxBody) throw tooLarge(maxBody)
+      chunks.push(chunk as Buffer)
+    }
+  } catch (cause) {
+    throw isFailure(cause) ? cause : { ...asFailure(cause), answered: true }
+  } finally {
+    body.destroy()
+  }
+  const whole = Buffer.concat(chunks)
+  const coding = encoding?.trim().toLowerCase() ?? ""
+  if (coding === "" || coding === "identity") return whole.toString("utf8")
+  if (coding !== "gzip" && coding !== "x-gzip")
+    throw plain(
+      "network",
+      `answered in the encoding ${JSON.stringify(coding.slice(0, 20))}, which was not asked for`,
+      "content-encoding",
+      true
+    )
+  return new Promise((resolve, reject) => {
+    gunzip(whole, { maxOutputLength: maxBody }, (error, plainBody) => {
+      if (error === null) resolve(plainBody.toString("utf8"))
+      else if ("code" in error && error.code === "ERR_BUFFER_TOO_LARGE") reject(tooLarge(maxBody))
+      else reject(plain("network", "the compressed answer is damaged", error.message, true))
+    })
+  })
+}
+
+const plain = (kind: BackendFailure["kind"], cause: string, detail: string, answered: boolean): BackendFailure => ({
+  _tag: "BackendFailure",
+  kind,
+  cause,
+  detail,
+  answered
+})
+
+const tooLarge = (limit: number): BackendFailure =>
+  plain("tooLarge", `the answer is larger than ${limit / 1_048_576} MiB`, `limit of ${limit} bytes`, true)
+
+const isFailure = (cause: unknown): cause is BackendFailure =>
+  typeof cause === "object" && cause !== null && "_tag" in cause && cause._tag === "BackendFailure"
+
+/** Error codes to what an operator is told; the first that fits. */
+const causes: ReadonlyArray<readonly [RegExp, string]> = [
+  [/^ECONNREFUSED$/, "connection refused"],
+  [/^(?:ECONNRESET|EPIPE|ECONNABORTED)$/, "connection reset"],
+  [/^(?:ENOTFOUND|EAI_)/, "no such host"],
+  [/^EHOSTUNREACH$/, "no route to host"],
+  [/^ENETUNREACH$/, "network is unreachable"],
+  [/^(?:CERT_|ERR_TLS_CERT|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_CA|HOSTNAME_MISMATCH)/, "the certificate is not trusted"],
+  [/^(?:ERR_SSL|ERR_TLS|EPROTO)/, "TLS handshake failed"],
+  [/^UND_ERR_SOCKET$/, "connection closed before an answer"],
+  [/^(?:HPE_|UND_ERR_)/, "malformed HTTP answer"]
+]
+
+export const asFailure = (cause: unknown): BackendFailure => {
+  if (isFailure(cause)) return cause
+  const error = rootOf(cause)
+  const detail = error instanceof Error ? error.message : String(error)
+  const code = typeof error === "object" && error !== null && "code" in error ? String(error.code) : ""
+  if (code === "ETIMEDOUT" || code === "UND_ERR_CONNECT_TIMEOUT" || code === "ESOCKETTIMEDOUT")
+    return plain("timeout", "timeout", detail, false)
+  const known = causes.find(([pattern]) => pattern.test(code))
+  const name = known === undefined ? "network error" : code.startsWith("CERT_") ? `${known[1]} (${code})` : known[1]
+  return plain("network", name, detail, false)
+}
+
+/** Happy-eyeballs failures come as an aggregate of one error per address. */
+const rootOf = (cause: unknown): unknown => {
+  if (cause instanceof AggregateError && cause.errors.length > 0) return cause.errors[0]
+  if (cause instanceof Error && !("code" in cause) && cause.cause !== undefined) return rootOf(cause.cause)
+  return cause
+}

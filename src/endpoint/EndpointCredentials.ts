@@ -1,0 +1,174 @@
+/**
+ * `auth:` and `headers:` of one endpoint: shape, resolution of variables and files, and what HTTP allows
+ * (endpoints-and-health.md 5, configuration.md 6.5). Values appear in no message.
+ */
+import type { AuthConfig, EndpointConfig } from "../config/OllaConfig.ts"
+import type { Credentials } from "./Endpoint.ts"
+import { expandVariables, missingVariables } from "./VariableExpansion.ts"
+
+/** A complaint about one key below the endpoint. */
+export interface Complaint {
+  readonly severity: "error" | "warning"
+  /** Relative to the endpoint: `auth`, `headers.X-Team`. */
+  readonly at: string
+  readonly message: string
+  /** Not wrong in itself: this machine lacks a variable or a file. */
+  readonly missingSecret?: true
+}
+
+export interface SecretSources {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Throws as `node:fs` does. */
+  readonly readFile: (path: string) => string
+}
+
+export interface ResolvedCredentials {
+  readonly credentials: Credentials
+  readonly complaints: ReadonlyArray<Complaint>
+}
+
+type Kind = "bearer" | "api_key" | "basic"
+
+interface Pair {
+  readonly inline: "token" | "key" | "username" | "password"
+  readonly file: "token_file" | "key_file" | "username_file" | "password_file"
+}
+
+const pair = (inline: Pair["inline"]): Pair => ({ inline, file: `${inline}_file` })
+const pairsOf: Readonly<Record<Kind, ReadonlyArray<Pair>>> = {
+  bearer: [pair("token")],
+  api_key: [pair("key")],
+  basic: [pair("username"), pair("password")]
+}
+
+/** How resolution failures name the credential. */
+const labelOf = (kind: Kind, of: Pair): string =>
+  kind === "bearer" ? "bearer token" : kind === "api_key" ? "api_key" : `basic ${of.inline}`
+
+const foreign = (kind: Kind): ReadonlyArray<{ readonly text: string; readonly pairs: ReadonlyArray<Pair> }> => [
+  ...(kind === "bearer" ? [] : [{ text: "token/token_file", pairs: pairsOf.bearer }]),
+  ...(kind === "api_key" ? [] : [{ text: "key/key_file", pairs: pairsOf.api_key }]),
+  ...(kind === "basic" ? [] : [{ text: "username/password", pairs: pairsOf.basic }])
+]
+
+const isKind = (type: string): type is Kind => Object.hasOwn(pairsOf, type)
+const isSet = (value: string | undefined): value is string => value !== undefined && value !== ""
+
+/** Texts of everything that is wrong with the shape; empty when it can be resolved. */
+export const checkAuthShape = (auth: AuthConfig): ReadonlyArray<string> => {
+  const kind = auth.type
+  if (!isKind(kind)) return [`auth.type "${kind}" is not valid (must be bearer, api_key, or basic)`]
+  const out: Array<string> = []
+  for (const each of pairsOf[kind]) {
+    const { inline, file } = each
+    if (isSet(auth[inline]) && isSet(auth[file])) out.push(`${kind} auth has both ${inline} and ${file} set; use exactly one`)
+    else if (!isSet(auth[inline]) && !isSet(auth[file])) out.push(`${kind} auth requires ${inline} or ${file}`)
+  }
+  for (const { text, pairs } of foreign(kind))
+    if (pairs.some((each) => isSet(auth[each.inline]) || isSet(auth[each.file]))) out.push(`${kind} auth does not accept ${text} fields`)
+  return out
+}
+
+const token = /^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/
+const illegalValue = /[^\t\u0020-\u007e\u0080-\u00ff]/
+const control = /[\u0000-\u001f\u007f]/
+
+/** Set by the connection itself; a configured value would break the framing, so it is left out. */
+const transportNames = new Set([
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "upgrade",
+  "expect"
+])
+
+const fileError = (cause: unknown): string => (cause instanceof Error && "code" in cause ? String(cause.code) : "cannot be read")
+
+/** `name` is what messages call the endpoint. */
+export const resolveCredentials = (config: EndpointConfig, name: string, sources: SecretSources): ResolvedCredentials => {
+  const complaints: Array<Complaint> = []
+  const say = (severity: Complaint["severity"], at: string, text: string, missingSecret = false): void => {
+    complaints.push({ severity, at, message: `endpoint "${name}": ${text}`, ...(missingSecret ? { missingSecret: true } : {}) })
+  }
+  const headers = new Map<string, readonly [string, string]>()
+  const names = new Set<string>()
+  const setHeader = (header: string, value: string): void => {
+    // Delete first: a later header also takes the later place.
+    headers.delete(header.toLowerCase())
+    headers.set(header.toLowerCase(), [header, value])
+  }
+
+  for (const [header, raw] of Object.entries(config.headers)) {
+    const at = `headers.${header}`
+    if (!token.test(header)) {
+      say("error", at, `header "${header.replace(new RegExp(control, "g"), "?")}": is not a valid HTTP header name`)
+      continue
+    }
+    names.add(header.toLowerCase())
+    const expanded = expandVariables(raw, sources.env)
+    if (expanded._tag === "Missing") say("error", at, `header "${header}": ${missingVariables(expanded.names)}`, true)
+    else if (illegalValue.test(expanded.value)) say("error", at, `header "${header}": its value has characters that HTTP does not allow`)
+    else if (transportNames.has(header.toLowerCase()))
+      say("warning", at, `header "${header}": is set by the connection itself; the configured value is not sent`)
+    else setHeader(header, expanded.value)
+  }
+
+  const auth = config.auth
+  if (auth !== undefined) {
+    const wrong = checkAuthShape(auth)
+    for (const text of wrong) say("error", "auth", text)
+    if (isSet(auth.header) && auth.type !== "api_key" && isKind(auth.type))
+      say("warning", "auth.header", `auth.header is only used by api_key auth; ${auth.type} auth sends Authorization`)
+    const header = auth.type === "api_key" && isSet(auth.header) ? auth.header : auth.type === "api_key" ? "X-Api-Key" : "Authorization"
+    if (!token.test(header)) say("error", "auth.header", "auth.header is not a valid HTTP header name")
+    else if (transportNames.has(header.toLowerCase()))
+      say("error", "auth.header", `auth.header "${header}" is set by the connection itself`)
+    else if (wrong.length === 0 && isKind(auth.type)) {
+      const kind = auth.type
+      const values = pairsOf[kind].map((each) => {
+        const label = labelOf(kind, each)
+        const resolved = resolveSecret(auth, each, sources)
+        if (resolved._tag === "Missing") {
+          say("error", `auth.${resolved.key}`, `${label}: ${resolved.why}`, true)
+          return undefined
+        }
+        if (resolved.value === "") say("error", `auth.${resolved.key}`, `${label} resolved to empty string`)
+        else if (control.test(resolved.value) || (kind !== "basic" && illegalValue.test(resolved.value)))
+          say("error", `auth.${resolved.key}`, `${label}: has characters that HTTP does not allow in a header`)
+        else return resolved.value
+        return undefined
+      })
+      names.add(header.toLowerCase())
+      const [first, second] = values
+      if (kind === "bearer" && first !== undefined) setHeader(header, `Bearer ${first}`)
+      if (kind === "api_key" && first !== undefined) setHeader(header, first)
+      if (kind === "basic" && first !== undefined && second !== undefined)
+        setHeader(header, `Basic ${Buffer.from(`${first}:${second}`, "utf8").toString("base64")}`)
+    }
+  }
+  return { credentials: { headers: [...headers.values()], names }, complaints }
+}
+
+type Resolved =
+  | { readonly _tag: "Value"; readonly key: string; readonly value: string }
+  | { readonly _tag: "Missing"; readonly key: string; readonly why: string }
+
+const resolveSecret = (auth: AuthConfig, { inline, file }: Pair, sources: SecretSources): Resolved => {
+  const path = auth[file]
+  if (isSet(path)) {
+    try {
+      return { _tag: "Value", key: file, value: sources.readFile(path).trim() }
+    } catch (cause) {
+      return { _tag: "Missing", key: file, why: `reading secret file "${path}": ${fileError(cause)}` }
+    }
+  }
+  const expanded = expandVariables(auth[inline] ?? "", sources.env)
+  return expanded._tag === "Missing"
+    ? { _tag: "Missing", key: inline, why: missingVariables(expanded.names) }
+    : { _tag: "Value", key: inline, value: expanded.value }
+}

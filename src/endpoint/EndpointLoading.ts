@@ -1,0 +1,198 @@
+/**
+ * From `discovery.static.endpoints` to specs: every rule that can be judged without the network, each complaint with its
+ * place (endpoints-and-health.md 2 to 5). The same function serves start-up, `validate` and reload.
+ */
+import type { Diagnostic } from "../config/Diagnostic.ts"
+import { formatDuration } from "../config/Duration.ts"
+import { checkFilter } from "../config/FilterPattern.ts"
+import type { EndpointConfig, OllaConfig } from "../config/OllaConfig.ts"
+import type { ProfileSet } from "../profile/Profiles.ts"
+import { type Complaint, resolveCredentials, type SecretSources } from "./EndpointCredentials.ts"
+import type { EndpointSpec } from "./EndpointSpec.ts"
+import { healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
+import { resolveTls } from "./EndpointTls.ts"
+import {
+  checkReference,
+  checkUrl,
+  credentialsRefusal,
+  displayUrl,
+  hostOf,
+  isPrivateHost,
+  originOf,
+  parseOrigin,
+  redactUrl,
+  sameEndpointKey
+} from "./EndpointUrl.ts"
+import { expandVariables, missingVariables } from "./VariableExpansion.ts"
+
+export interface LoadedEndpoints {
+  /** Those without errors, in configuration order; of two with one URL the later. */
+  readonly specs: ReadonlyArray<EndpointSpec>
+  readonly diagnostics: ReadonlyArray<Diagnostic>
+}
+
+const listPath = "discovery.static.endpoints"
+
+export const loadEndpoints = (
+  config: OllaConfig,
+  profiles: ProfileSet,
+  env: SecretSources["env"],
+  readFile: SecretSources["readFile"]
+): LoadedEndpoints => {
+  const { specs, complaints } = judge(config, profiles, { env, readFile })
+  return { specs, diagnostics: complaints.map(({ missingSecret: _, at, ...rest }) => ({ ...rest, path: at })) }
+}
+
+/** For `validate`: the same findings, but a variable or file that this machine lacks is only worth a warning. */
+export const checkEndpoints = (
+  config: OllaConfig,
+  profiles: ProfileSet,
+  env: SecretSources["env"],
+  readFile: SecretSources["readFile"]
+): ReadonlyArray<Diagnostic> =>
+  judge(config, profiles, { env, readFile }).complaints.map(({ missingSecret, at, severity, message }) => ({
+    severity: missingSecret === true ? "warning" : severity,
+    message,
+    path: at
+  }))
+
+const judge = (
+  config: OllaConfig,
+  profiles: ProfileSet,
+  sources: SecretSources
+): { readonly specs: ReadonlyArray<EndpointSpec>; readonly complaints: ReadonlyArray<Complaint> } => {
+  const complaints: Array<Complaint> = []
+  const byKey = new Map<string, EndpointSpec>()
+  for (const [index, entry] of config.discovery.static.endpoints.entries()) {
+    const loaded = loadOne(entry, index, profiles, sources)
+    complaints.push(
+      ...loaded.complaints.map((each) => ({ ...each, at: each.at === "" ? itemPath(index) : `${itemPath(index)}.${each.at}` }))
+    )
+    if (loaded.spec === undefined) continue
+    const key = sameEndpointKey(loaded.spec.url)
+    const earlier = byKey.get(key)
+    if (earlier !== undefined)
+      complaints.push({
+        severity: "warning",
+        at: `${itemPath(index)}.url`,
+        message: `duplicate endpoint URL, later entry wins: "${loaded.spec.name}" replaces "${earlier.name}" (${loaded.spec.displayUrl})`
+      })
+    byKey.delete(key)
+    byKey.set(key, loaded.spec)
+  }
+  const specs = [...byKey.values()].map((spec, index) => ({ ...spec, index }))
+  const names = new Set<string>()
+  for (const spec of byKey.values()) {
+    if (names.has(spec.name))
+      complaints.push({
+        severity: "warning",
+        at: `${itemPath(spec.index)}.name`,
+        message: `duplicate endpoint name "${spec.name}": both work, but headers, logs and status cannot tell them apart`
+      })
+    names.add(spec.name)
+  }
+  return { specs, complaints }
+}
+
+const itemPath = (index: number): string => `${listPath}[${index}]`
+
+const loadOne = (
+  entry: EndpointConfig,
+  index: number,
+  profiles: ProfileSet,
+  sources: SecretSources
+): { readonly spec: EndpointSpec | undefined; readonly complaints: ReadonlyArray<Complaint> } => {
+  const complaints: Array<Complaint> = []
+  const url = expandVariables(entry.url, sources.env)
+  const name = entry.name !== "" ? entry.name : ((url._tag === "Expanded" ? hostOf(url.value) : undefined) ?? `#${index + 1}`)
+  const fail = (at: string, text: string): void => {
+    complaints.push({ severity: "error", at, message: `invalid endpoint config for "${name}": ${text}` })
+  }
+  const warn = (at: string, text: string): void => {
+    complaints.push({ severity: "warning", at, message: `endpoint "${name}": ${text}` })
+  }
+  const missing = (at: string, names: ReadonlyArray<string>): void => {
+    complaints.push({ severity: "error", at, message: `endpoint "${name}": ${at}: ${missingVariables(names)}`, missingSecret: true })
+  }
+
+  let base: string | undefined
+  if (url._tag === "Missing") missing("url", url.names)
+  else {
+    const problem = checkUrl(url.value)
+    if (problem === undefined) base = url.value
+    else if (problem._tag === "Empty") fail("url", "endpoint URL cannot be empty")
+    else if (problem._tag === "Credentials") fail("url", credentialsRefusal(name, url.value))
+    else if (problem._tag === "NotHttp") fail("url", `endpoint URL must be http or https with a host, got "${redactUrl(url.value)}"`)
+    else complaints.push({ severity: "error", at: "url", message: `invalid endpoint URL "${redactUrl(url.value)}": ${problem.why}` })
+  }
+
+  const { check_interval: interval, check_timeout: timeout } = entry
+  if (interval < 1000) fail("check_interval", `check_interval too short: minimum 1s, got ${formatDuration(interval)}`)
+  if (timeout <= 0) fail("check_timeout", `check_timeout must be positive, got ${formatDuration(timeout)}`)
+  else if (timeout >= interval)
+    fail("check_timeout", `check_timeout (${formatDuration(timeout)}) must be less than check_interval (${formatDuration(interval)})`)
+  if (timeout > 30_000) fail("check_timeout", `check_timeout too long: maximum 30s, got ${formatDuration(timeout)}`)
+  if (entry.priority < 0) fail("priority", `priority must be non-negative, got ${entry.priority}`)
+
+  const isAuto = entry.type === "" || entry.type === "auto"
+  const profile = isAuto ? undefined : profiles.resolveType(entry.type)
+  if (!isAuto && profile === undefined) fail("type", `unsupported endpoint type: ${entry.type}, supported types: [${typeList(profiles)}]`)
+
+  for (const { at, message } of checkFilter(entry.model_filter)) fail(`model_filter.${at}`, `model_filter: ${message}`)
+
+  const reference = (key: "health_check_url" | "model_url", noun: string): string | undefined => {
+    const raw = entry[key]
+    if (raw === undefined || raw === "") return undefined
+    const expanded = expandVariables(raw, sources.env)
+    if (expanded._tag === "Missing") {
+      missing(key, expanded.names)
+      return undefined
+    }
+    const problem = checkReference(expanded.value)
+    if (problem === undefined) return expanded.value
+    if (problem.credentials) fail(key, credentialsRefusal(name, expanded.value, `${noun} URL`))
+    else complaints.push({ severity: "error", at: key, message: `invalid ${noun} URL "${redactUrl(expanded.value)}": ${problem.why}` })
+    return undefined
+  }
+  const healthReference = reference("health_check_url", "health check")
+  const modelReference = reference("model_url", "model")
+
+  const resolved = resolveCredentials(entry, name, sources)
+  const secure = base !== undefined && new URL(base).protocol === "https:"
+  const tls = resolveTls(entry.tls, name, secure || base === undefined, sources)
+  complaints.push(...resolved.complaints, ...tls.complaints)
+
+  if (base === undefined || complaints.some((each) => each.severity === "error")) return { spec: undefined, complaints }
+  const spec: EndpointSpec = {
+    url: base,
+    displayUrl: displayUrl(base),
+    name,
+    type: entry.type,
+    profile,
+    isAuto,
+    index,
+    priority: entry.priority,
+    preservePath: entry.preserve_path,
+    healthReference,
+    modelReference,
+    checkInterval: interval,
+    checkTimeout: timeout,
+    modelFilter: entry.model_filter,
+    origin: parseOrigin(base, tls.tls),
+    credentials: resolved.credentials
+  }
+  if (resolved.credentials.headers.length > 0) {
+    if (entry.auth !== undefined && !secure && !isPrivateHost(spec.origin.hostname))
+      warn("auth", `credentials travel unencrypted: ${spec.displayUrl} is plain http and neither loopback nor a private address`)
+    for (const [key, target] of [
+      ["health_check_url", healthUrlOf(spec, profile)],
+      ["model_url", modelUrlOf(spec, profile)]
+    ] as const)
+      if (originOf(target) !== originOf(base))
+        warn(key, `leads to ${originOf(target)}: the endpoint's credentials and headers are sent there too`)
+  }
+  return { spec, complaints }
+}
+
+const typeList = (profiles: ProfileSet): string =>
+  [...profiles.typeNames.filter((type) => type !== "openai-compatible" && type !== "auto").sort(), "auto"].join(" ")

@@ -1,0 +1,156 @@
+/** The operator's log lines about one endpoint, as data (endpoints-and-health.md 13.1). URLs come without query, values without secrets. */
+import * as Effect from "effect/Effect"
+import { formatDuration } from "../config/Duration.ts"
+import { type DiscoveryFailure, describe, isRecoverable, operatorMessage } from "./DiscoveryFailure.ts"
+import { isDisabled } from "./DiscoveryState.ts"
+import type { EndpointState } from "./EndpointState.ts"
+import { displayUrl } from "./EndpointUrl.ts"
+import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
+import { defaultRetryWait } from "./RetryAfter.ts"
+import type { ActorState, DiscoveryReason } from "./Transition.ts"
+
+export interface LogLine {
+  readonly level: "debug" | "info" | "warn" | "error"
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+const line = (level: LogLine["level"], message: string, fields: LogLine["fields"] = {}): LogLine => ({ level, message, fields })
+
+export const write = ({ level, message, fields }: LogLine): Effect.Effect<void> => {
+  const log =
+    level === "debug" ? Effect.logDebug : level === "info" ? Effect.logInfo : level === "warn" ? Effect.logWarning : Effect.logError
+  return Object.keys(fields).length === 0 ? log(message) : log(message, fields)
+}
+
+/** A still failing endpoint is mentioned again at every so many failures. */
+const reminder = 5
+
+interface Subject {
+  readonly name: string
+  readonly healthUrl: string
+}
+
+export const probeLines = (
+  { name, healthUrl }: Subject,
+  before: EndpointState,
+  after: EndpointState,
+  result: ProbeResult,
+  now: number
+): ReadonlyArray<LogLine> => {
+  const latency = formatDuration(result.latency)
+  const next_check_in = formatDuration(Math.max(0, after.nextCheck - now))
+  const out: Array<LogLine> = []
+  if (result.rateLimit?.defaulted !== undefined) {
+    const fields = { endpoint: name, default: formatDuration(defaultRetryWait) }
+    out.push(
+      result.rateLimit.defaulted === "absent"
+        ? line("info", "no Retry-After header on 429, using default backoff", fields)
+        : line("info", "malformed Retry-After header on 429, using default backoff", {
+            ...fields,
+            header: result.rateLimit.header.slice(0, 100)
+          })
+    )
+  }
+  const details = {
+    endpoint_url: displayUrl(healthUrl),
+    ...(result.statusCode === undefined ? {} : { status_code: result.statusCode }),
+    error_type: result.errorType,
+    ...(result.cause === "" ? {} : { check_error: checkError(name, healthUrl, result, before.consecutiveFailures) })
+  }
+  const { status, consecutiveFailures: consecutive_failures } = after
+  if (before.status === status) {
+    const due = before.consecutiveFailures > 0 && before.consecutiveFailures % reminder === 0
+    if (!isSuccess(status) && due)
+      out.push(line("warn", `Endpoint still having issues: ${name}`, { status, consecutive_failures, next_check_in, ...details }))
+  } else if (before.status === "unknown") {
+    if (status === "healthy") out.push(line("info", `Endpoint initial status: ${name} is Healthy`, { latency, next_check_in }))
+    else
+      out.push(
+        line("warn", status === "offline" ? `Endpoint discovered offline: ${name}` : `Endpoint discovered with status ${status}: ${name}`, {
+          status,
+          latency,
+          next_check_in,
+          ...details
+        })
+      )
+  } else if (status === "healthy") {
+    out.push(line("info", "Endpoint recovered, triggering model discovery refresh", { endpoint: name, was: before.status }))
+    out.push(line("info", `Endpoint recovered: ${name} is Healthy`, { was: before.status, latency, next_check_in }))
+  } else {
+    out.push(
+      line("warn", `Endpoint status changed: ${name}`, {
+        status,
+        was: before.status,
+        consecutive_failures,
+        latency,
+        next_check_in,
+        ...details
+      })
+    )
+  }
+  return out
+}
+
+const checkError = (name: string, healthUrl: string, result: ProbeResult, failures: number): string => {
+  const url = displayUrl(healthUrl)
+  const after = `after ${formatDuration(result.latency)} (failures: ${failures})`
+  return result.statusCode === undefined
+    ? `health check failed for ${name} (${url}): ${result.cause} ${after}`
+    : `health check failed for ${name} (${url}): HTTP ${result.statusCode} ${after}: ${result.cause}`
+}
+
+export const demotionLine = (name: string, after: EndpointState): LogLine =>
+  line("warn", "Marking endpoint as unhealthy due to connection failure", {
+    endpoint: name,
+    consecutive_failures: after.consecutiveFailures,
+    backoff_multiplier: after.backoffMultiplier,
+    next_check: new Date(after.nextCheck).toISOString()
+  })
+
+export const discoveryStartLines = (name: string, url: string, reason: DiscoveryReason): ReadonlyArray<LogLine> =>
+  reason === "recovery" || reason === "retry"
+    ? [line("info", "Triggering model discovery for recovered endpoint", { endpoint: name, url })]
+    : []
+
+export const listingLines = (
+  name: string,
+  before: ActorState,
+  listing: { readonly count: number; readonly originalCount: number; readonly detected: string | undefined },
+  reason: DiscoveryReason | "detection"
+): ReadonlyArray<LogLine> => [
+  ...(listing.detected === undefined ? [] : [line("info", ` Setting up ${name}`, { profile: listing.detected })]),
+  ...(listing.count === listing.originalCount
+    ? []
+    : [line("info", `Applied model filter ${name}`, { original_count: listing.originalCount, filtered_count: listing.count })]),
+  line("info", `  ${name}`, { models: listing.count }),
+  ...(isDisabled(before.discovery) ? [line("info", `Discovery enabled again for endpoint ${name}`)] : []),
+  ...(reason === "recovery" || reason === "retry"
+    ? [
+        line("info", "Successfully refreshed models for recovered endpoint", { endpoint: name }),
+        line("debug", "Recovery callback completed successfully", { endpoint: name })
+      ]
+    : [])
+]
+
+export const discoveryFailureLines = (
+  name: string,
+  before: ActorState,
+  after: ActorState,
+  failure: DiscoveryFailure,
+  reason: DiscoveryReason
+): ReadonlyArray<LogLine> => {
+  const detailed_error = describe(failure)
+  const disabledNow = !isDisabled(before.discovery) && isDisabled(after.discovery)
+  return [
+    line("error", `Model discovery failed (${operatorMessage(failure)}) ${name}`, { endpoint_name: name, detailed_error }),
+    ...(!disabledNow
+      ? []
+      : isRecoverable(failure)
+        ? [line("warn", `Disabling discovery for endpoint after consequent failures ${name}`, { failures: after.discovery.failures })]
+        : [line("warn", `Disabling discovery for endpoint due to non-recoverable error ${name}`)]),
+    ...(reason === "recovery" || reason === "retry"
+      ? [line("warn", "Failed to discover models for recovered endpoint", { endpoint: name, error: detailed_error })]
+      : [])
+  ]
+}

@@ -1,0 +1,38 @@
+/** What is fixed about one endpoint once the configuration is loaded. */
+import type { FilterConfig } from "../config/OllaConfig.ts"
+import type { Profile } from "../profile/Profile.ts"
+import type { Credentials, Origin } from "./Endpoint.ts"
+import { joinUrl } from "./EndpointUrl.ts"
+
+export interface EndpointSpec {
+  readonly url: string
+  readonly displayUrl: string
+  readonly name: string
+  readonly type: string
+  /** From `type`; `undefined` for `auto` and empty types. */
+  readonly profile: Profile | undefined
+  readonly isAuto: boolean
+  readonly index: number
+  readonly priority: number
+  readonly preservePath: boolean
+  /** Explicit `health_check_url` and `model_url`, variables expanded. */
+  readonly healthReference: string | undefined
+  readonly modelReference: string | undefined
+  /** Milliseconds. */
+  readonly checkInterval: number
+  readonly checkTimeout: number
+  readonly modelFilter: FilterConfig
+  readonly origin: Origin
+  readonly credentials: Credentials
+}
+
+/** Explicit value, then the profile's, then `/`: also what the start-up table shows. */
+export const healthPathOf = (spec: EndpointSpec, profile: Profile | undefined): string =>
+  spec.healthReference ?? (profile?.healthCheckPath || "/")
+
+export const modelPathOf = (spec: EndpointSpec, profile: Profile | undefined): string =>
+  spec.modelReference ?? (profile?.modelDiscoveryPath || "/v1/models")
+
+export const healthUrlOf = (spec: EndpointSpec, profile: Profile | undefined): string => joinUrl(spec.url, healthPathOf(spec, profile))
+
+export const modelUrlOf = (spec: EndpointSpec, profile: Profile | undefined): string => joinUrl(spec.url, modelPathOf(spec, profile))

@@ -1,0 +1,201 @@
+/**
+ * Supervises all endpoints: loads them, starts one actor each, leads them through start-up and the rounds of model
+ * discovery (endpoints-and-health.md 7.1, 7.2, 11.2, 11.7).
+ */
+import { readFileSync } from "node:fs"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberMap from "effect/FiberMap"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import { formatDuration } from "../config/Duration.ts"
+import { Settings } from "../config/Settings.ts"
+import { Profiles } from "../profile/Profiles.ts"
+import { BackendClient } from "./BackendClient.ts"
+import { makeDiscoverer } from "./Discovery.ts"
+import { type DiscoveryFailure, describe, operatorMessage } from "./DiscoveryFailure.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import { type DiscoveryOutcome, EndpointActor, type FleetContext } from "./EndpointActor.ts"
+import type { SecretSources } from "./EndpointCredentials.ts"
+import { loadEndpoints } from "./EndpointLoading.ts"
+import { isRoutable } from "./EndpointState.ts"
+import { trustSystemAuthorities } from "./EndpointTls.ts"
+import { Fleet } from "./Fleet.ts"
+import type { FleetEvent } from "./FleetEvent.ts"
+
+/** The configuration has faults that leave no fleet to start; whoever starts the daemon has usually told them before. */
+export class EndpointsInvalid extends Schema.TaggedError<EndpointsInvalid>()("EndpointsInvalid", {
+  messages: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `failed to load endpoints from config: ${this.messages.join("\n")}`
+  }
+}
+
+/** Start-up waits this long for first probes and first listings together. */
+const startupLimit = "30 seconds"
+
+/** At once in flight, so that a large fleet is not probed one by one, and a small one not all together. */
+const share = (atLeast: number, endpoints: number): number => Math.max(atLeast, Math.ceil(endpoints / 4))
+
+const systemSources: SecretSources = { env: process.env, readFile: (path) => readFileSync(path, "utf8") }
+
+const make = Effect.fnUntraced(function* (sources: SecretSources) {
+  const settings = yield* Settings
+  const profiles = yield* Profiles
+  const client = yield* BackendClient
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const discovery = () => settings.current().discovery.model_discovery
+
+  const loaded = loadEndpoints(settings.current(), profiles, sources.env, sources.readFile)
+  const errors = loaded.diagnostics.filter(({ severity }) => severity === "error")
+  if (errors.length > 0) return yield* new EndpointsInvalid({ messages: errors.map(({ message }) => message) })
+  const count = loaded.specs.length
+
+  const listeners = new Set<(event: FleetEvent) => void>()
+  const probeSlots = yield* Semaphore.make(share(10, count))
+  const context: FleetContext = {
+    client,
+    discoverer: makeDiscoverer(client, profiles),
+    discovery,
+    clock,
+    random: () => random.nextDoubleUnsafe(),
+    probeSlots,
+    discoveryWorkers: yield* Semaphore.make(Math.max(1, discovery().concurrent_workers)),
+    recoverySlots: yield* Semaphore.make(share(16, count)),
+    publish: (event) => {
+      for (const listener of [...listeners]) listener(event)
+    }
+  }
+  const actors = loaded.specs.map((spec) => new EndpointActor(spec, context))
+  if (actors.some((actor) => [actor.healthUrl, actor.modelUrl].some((url) => url.startsWith("https:")))) trustSystemAuthorities()
+  const byUrl = new Map(actors.map((actor) => [actor.url, actor]))
+  const ready = yield* Deferred.make<void>()
+
+  const fibers = yield* FiberMap.make<string>()
+  const start = yield* FiberMap.runtime(fibers)<never>()
+
+  /** Asks these, and reports as one round. */
+  const round = Effect.fnUntraced(function* (
+    candidates: ReadonlyArray<EndpointActor>,
+    ask: (actor: EndpointActor) => Effect.Effect<DiscoveryOutcome>
+  ) {
+    if (candidates.length === 0) {
+      yield* Effect.logDebug("no endpoint to discover models on")
+      return undefined
+    }
+    yield* Effect.logInfo(`Starting model discovery on healthy endpoints (${candidates.length})`)
+    const outcomes = yield* Effect.forEach(candidates, ask, { concurrency: "unbounded" })
+    const failures = outcomes.filter((outcome): outcome is DiscoveryFailure => typeof outcome === "object")
+    if (failures.length === 0) yield* Effect.logInfo(`Finished model discovery on healthy endpoints (${candidates.length})`)
+    return failures[0]
+  })
+
+  const routable = () => actors.filter((actor) => isRoutable(actor.state.status))
+
+  const startup = Effect.gen(function* () {
+    yield* Effect.logInfo("Starting Health Checker Service", { check_interval: formatDuration(shortest(actors)), endpoints: count })
+    yield* Effect.logInfo("Initialising health checks", { endpoints: count })
+    for (const actor of actors) start(actor.url, actor.run)
+    yield* Effect.forEach(actors, (actor) => Deferred.await(actor.firstProbe), { concurrency: "unbounded", discard: true })
+    yield* Semaphore.resize(probeSlots, share(5, count))
+    yield* Effect.logInfo(`Registered endpoints (${count})`)
+    for (const { name, displayUrl: url, priority } of actors) yield* Effect.logInfo("Endpoint registered", { name, url, priority })
+    if (discovery().enabled) {
+      yield* Effect.logInfo("Initialising model discovery service", { interval: formatDuration(discovery().interval) })
+      // Each endpoint reads its models as soon as its own first probe is through; here is only waited for them.
+      const failure = yield* round(routable(), (actor) => actor.discoveryEnd)
+      if (failure !== undefined) yield* Effect.logWarning("Initial model discovery failed", { error: describe(failure) })
+    }
+  })
+
+  const announceReady = Effect.gen(function* () {
+    if (Deferred.isDoneUnsafe(ready)) return
+    yield* Effect.logInfo("Discovery service initialised", { type: settings.current().discovery.type, endpoints: count })
+    Deferred.doneUnsafe(ready, Effect.void)
+  })
+
+  const periodic = Effect.gen(function* () {
+    const pace = () => (discovery().enabled ? Math.max(discovery().interval, 1) : longestSleep)
+    let due = (yield* Clock.currentTimeMillis) + pace()
+    while (true) {
+      const now = yield* Clock.currentTimeMillis
+      if (now < due) {
+        yield* Effect.sleep(Math.min(due - now, longestSleep))
+        continue
+      }
+      if (discovery().enabled) {
+        const failure = yield* round(
+          routable().filter((actor) => !actor.discoveryDisabled),
+          (actor) => actor.discover("periodic")
+        )
+        if (failure !== undefined)
+          yield* Effect.logWarning(`Regular discovery failed (${operatorMessage(failure)})`, { detailed_error: describe(failure) })
+      }
+      // A round that took longer than the interval drops the rounds it missed.
+      const after = yield* Clock.currentTimeMillis
+      due += Math.max(1, Math.ceil((after - due + 1) / pace())) * pace()
+    }
+  })
+
+  const boundary = Effect.sleep(startupLimit).pipe(Effect.andThen(announceReady))
+  yield* Effect.forkScoped(boundary)
+  yield* Effect.forkScoped(
+    startup.pipe(
+      Effect.andThen(announceReady),
+      Effect.andThen(periodic),
+      Effect.catchCause((cause) => Effect.logError("model discovery rounds ended unexpectedly", { error: Cause.pretty(cause) }))
+    )
+  )
+  yield* Effect.addFinalizer(() => (discovery().enabled ? Effect.logInfo("Stopping model discovery service") : Effect.void))
+
+  return Fleet.of({
+    endpoints: actors,
+    byUrl: (url) => byUrl.get(url),
+    onEvent: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    refreshModels: (endpoints: ReadonlyArray<Endpoint>) =>
+      Effect.forEach(
+        endpoints.flatMap((endpoint) => byUrl.get(endpoint.url) ?? []),
+        (actor) => actor.discover("request"),
+        { concurrency: "unbounded" }
+      ).pipe(Effect.map((outcomes) => outcomes.every((outcome) => outcome === "read"))),
+    ready: Deferred.await(ready)
+  })
+})
+
+const longestSleep = 3_600_000
+
+const shortest = (actors: ReadonlyArray<EndpointActor>): number =>
+  actors.reduce((least, { checkInterval }) => Math.min(least, checkInterval), 30_000)
+
+/** For tests and benches: environment, files and client come from the caller. */
+export const layerFrom = (sources: SecretSources): Layer.Layer<Fleet, EndpointsInvalid, Settings | Profiles | BackendClient> =>
+  Layer.effect(Fleet, make(sources))
+
+export const layer: Layer.Layer<Fleet, EndpointsInvalid, Settings | Profiles> = layerFrom(systemSources).pipe(
+  Layer.provide(BackendClient.layer)
+)
+
+/** Rows of the start-up table, highest priority first: what text mode prints below "Registered endpoints". */
+export const endpointTable = (endpoints: ReadonlyArray<Endpoint>): ReadonlyArray<ReadonlyArray<string>> => [
+  ["PRI", "NAME", "TYPE", "URL", "HEALTH", "CHECK", "TIMEOUT"],
+  ...[...endpoints]
+    .sort((a, b) => b.priority - a.priority || a.index - b.index)
+    .map((endpoint) => [
+      String(endpoint.priority),
+      endpoint.name,
+      endpoint.type,
+      endpoint.displayUrl,
+      (endpoint.healthPath ?? "").replace(/[?#].*$/s, ""),
+      `${Math.round(endpoint.checkInterval / 1000)}s`,
+      `${Math.round(endpoint.checkTimeout / 1000)}s`
+    ])
+]
