@@ -1,0 +1,55 @@
+/** Entity tags and compression of the status documents (http-api.md 7). */
+import { gzipSync } from "node:zlib"
+
+/** Fields that change with the clock alone. */
+const volatile = new Set([
+  "timestamp",
+  "uptime",
+  "last_check",
+  "next_check",
+  "health_check",
+  "last_model_sync",
+  "last_seen",
+  "health_check_at",
+  "next_check_at",
+  "last_model_sync_at",
+  "has_traffic",
+  "response_time"
+])
+
+export const entityTag = (document: unknown): string => {
+  const text = JSON.stringify(document, (key, value: unknown) => (volatile.has(key) ? undefined : value))
+  let high = 0xcbf29ce4
+  let low = 0x84222325
+  for (const byte of Buffer.from(text)) {
+    low = (low ^ byte) >>> 0
+    const product = low * 0x1b3
+    high = (Math.imul(high, 0x1b3) + Math.floor(product / 0x1_0000_0000) + (low << 8)) >>> 0
+    low = product >>> 0
+  }
+  return `W/"${high.toString(36)}${low.toString(36)}"`
+}
+
+const opaque = (tag: string): string => tag.trim().replace(/^W\//, "")
+
+/** Weak comparison; a header longer than 1024 bytes matches nothing. */
+export const matchesTag = (header: string, tag: string): boolean =>
+  header !== "" && header.length <= 1024 && (header.trim() === "*" || header.split(",").some((one) => opaque(one) === opaque(tag)))
+
+export const acceptsGzip = (header: string): boolean => {
+  if (header.length > 1024) return false
+  let wildcard = false
+  for (const part of header.split(",")) {
+    const [token = "", ...parameters] = part.split(";").map((piece) => piece.trim().toLowerCase())
+    const q = parameters.find((parameter) => parameter.startsWith("q="))
+    const accepted = q === undefined || Number(q.slice(2)) > 0
+    if (token === "gzip") return accepted
+    if (token === "*") wildcard = accepted
+  }
+  return wildcard
+}
+
+/** Bodies below this size are not worth it. */
+export const minGzip = 256
+
+export const gzip = (body: string): Buffer => gzipSync(body)
