@@ -62,7 +62,8 @@ export type Outcome =
   | { readonly _tag: "rejected"; readonly status: number; readonly reason: string }
 
 export class Exchange {
-  readonly id: string
+  /** Adopted or made when the headers have been looked at. */
+  id: string
   readonly method: string
   /** As received, before prefix stripping, without query. */
   readonly path: string

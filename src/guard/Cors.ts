@@ -1,9 +1,29 @@
-/** Cross-origin rules (http-api.md 6 and 17.49), pure: what a preflight and an actual request get. */
-import type { ServerConfig } from "../config/OllaConfig.ts"
+/**
+ * Cross-origin resource sharing (security.md 8, http-api.md 6 and 17.49) as pure functions over the compiled lists.
+ * A lone `*` does not open `/internal/*` and `/version`: what is there is for the operator, not for any web page.
+ */
 
-type Cors = ServerConfig["cors"]
+export interface CorsSettings {
+  readonly enabled: boolean
+  readonly allowed_origins: ReadonlyArray<string>
+  readonly allowed_methods: ReadonlyArray<string>
+  readonly allowed_headers: ReadonlyArray<string>
+  readonly exposed_headers: ReadonlyArray<string>
+  readonly allow_credentials: boolean
+  /** Seconds; 0: not sent. */
+  readonly max_age: number
+}
 
-export const defaultExposed = [
+export interface PreflightRequest {
+  readonly origin: string | undefined
+  /** `Access-Control-Request-Method`. */
+  readonly method: string
+  /** `Access-Control-Request-Headers`; empty: none. */
+  readonly headers: string
+  readonly internal: boolean
+}
+
+export const defaultExposedHeaders: ReadonlyArray<string> = [
   "X-Olla-Request-ID",
   "X-Olla-Endpoint",
   "X-Olla-Backend-Type",
@@ -18,58 +38,93 @@ export const defaultExposed = [
   "X-Olla-Session-ID"
 ]
 
-/** One `*` in an entry stands for anything; case is ignored. */
-const originMatches = (pattern: string, origin: string): boolean => {
-  const [start = "", end] = pattern.toLowerCase().split("*")
-  const low = origin.toLowerCase()
-  return end === undefined ? low === start : low.length >= start.length + end.length && low.startsWith(start) && low.endsWith(end)
+/** Routes that `*` does not cover. `path` is the clean one that is served. */
+export const isInternalPath = (path: string): boolean => path === "/version" || path === "/internal" || path.startsWith("/internal/")
+
+const varyOfPreflight = ["Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"]
+const varyOfAnswer = ["Vary", "Origin"]
+
+type OriginMatch = (origin: string) => boolean
+
+/** Exact, or with one `*` standing for anything between the two ends. */
+const matcher = (entry: string): OriginMatch => {
+  const pattern = entry.toLowerCase()
+  const star = pattern.indexOf("*")
+  if (star === -1) return (origin) => origin === pattern
+  const [head, tail] = [pattern.slice(0, star), pattern.slice(star + 1)]
+  return (origin) => origin.length >= head.length + tail.length && origin.startsWith(head) && origin.endsWith(tail)
 }
 
-/** A lone `*` does not open Olla's own documents to every web page. */
-const allowsOrigin = (cors: Cors, origin: string, path: string): boolean => {
-  const internal = path.startsWith("/internal/") || path === "/version"
-  return cors.allowed_origins.some((pattern) => (pattern === "*" ? !internal : originMatches(pattern, origin)))
-}
+export class Cors {
+  readonly enabled: boolean
+  readonly #everyone: boolean
+  readonly #named: ReadonlyArray<OriginMatch>
+  readonly #methods: ReadonlySet<string>
+  readonly #headers: ReadonlySet<string> | undefined
+  readonly #exposed: string
+  readonly #credentials: boolean
+  readonly #maxAge: number
+  /** The answer headers that almost every browser request gets, built once. */
+  readonly #toEveryone: ReadonlyArray<string>
 
-const originValue = (cors: Cors, origin: string): string => (cors.allowed_origins.includes("*") ? "*" : origin)
+  constructor(settings: CorsSettings) {
+    this.enabled = settings.enabled
+    this.#everyone = settings.allowed_origins.includes("*")
+    this.#named = settings.allowed_origins.filter((entry) => entry !== "*").map(matcher)
+    this.#methods = new Set(settings.allowed_methods)
+    this.#headers = settings.allowed_headers.includes("*")
+      ? undefined
+      : new Set(settings.allowed_headers.map((name) => name.trim().toLowerCase()))
+    this.#exposed = (settings.exposed_headers.length > 0 ? settings.exposed_headers : defaultExposedHeaders).join(", ")
+    this.#credentials = settings.allow_credentials
+    this.#maxAge = settings.max_age
+    this.#toEveryone = [...varyOfAnswer, ...this.#allow("*")]
+  }
 
-export interface CorsRequest {
-  readonly method: string
-  readonly path: string
-  /** Lower-cased name to value; empty when absent. */
-  readonly header: (name: string) => string
-}
+  /** What `Access-Control-Allow-Origin` says to this origin; `undefined`: it is not allowed here. */
+  allowOrigin(origin: string | undefined, internal: boolean): string | undefined {
+    if (origin === undefined || origin === "") return undefined
+    if (this.#everyone && !internal) return "*"
+    const lower = origin.toLowerCase()
+    return this.#named.some((matches) => matches(lower)) ? origin : undefined
+  }
 
-export const isPreflight = (request: CorsRequest): boolean =>
-  request.method === "OPTIONS" && request.header("access-control-request-method") !== ""
+  #methodAllowed(method: string): boolean {
+    return method === "OPTIONS" || this.#methods.has(method)
+  }
 
-/** Flat pairs of a 204. */
-export const preflightHeaders = (cors: Cors, request: CorsRequest): Array<string> => {
-  const out = ["Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"]
-  const origin = request.header("origin")
-  const method = request.header("access-control-request-method")
-  const asked = request.header("access-control-request-headers")
-  const names = asked.split(",").map((name) => name.trim().toLowerCase())
-  const allowed = cors.allowed_headers.map((name) => name.toLowerCase())
-  const headersAllowed = asked === "" || allowed.includes("*") || names.every((name) => allowed.includes(name) || name === "")
-  if (origin === "" || !allowsOrigin(cors, origin, request.path) || !methodAllowed(cors, method) || !headersAllowed) return out
-  out.push("Access-Control-Allow-Origin", originValue(cors, origin), "Access-Control-Allow-Methods", method.toUpperCase())
-  if (asked !== "") out.push("Access-Control-Allow-Headers", asked)
-  if (cors.allow_credentials) out.push("Access-Control-Allow-Credentials", "true")
-  if (cors.max_age > 0) out.push("Access-Control-Max-Age", String(cors.max_age))
-  return out
-}
+  #headersAllowed(requested: string): boolean {
+    const allowed = this.#headers
+    return (
+      allowed === undefined ||
+      requested.split(",").every((name) => {
+        const lower = name.trim().toLowerCase()
+        return lower === "" || allowed.has(lower)
+      })
+    )
+  }
 
-const methodAllowed = (cors: Cors, method: string): boolean =>
-  method === "OPTIONS" || cors.allowed_methods.some((one) => one.toUpperCase() === method.toUpperCase())
+  #allow(origin: string): Array<string> {
+    const headers = ["Access-Control-Allow-Origin", origin, "Access-Control-Expose-Headers", this.#exposed]
+    if (this.#credentials) headers.push("Access-Control-Allow-Credentials", "true")
+    return headers
+  }
 
-/** Flat pairs for any other answer. */
-export const corsHeaders = (cors: Cors, request: CorsRequest): Array<string> => {
-  const out = ["Vary", "Origin"]
-  const origin = request.header("origin")
-  if (origin === "" || !allowsOrigin(cors, origin, request.path) || !methodAllowed(cors, request.method)) return out
-  const exposed = cors.exposed_headers.length > 0 ? cors.exposed_headers : defaultExposed
-  out.push("Access-Control-Allow-Origin", originValue(cors, origin), "Access-Control-Expose-Headers", exposed.join(", "))
-  if (cors.allow_credentials) out.push("Access-Control-Allow-Credentials", "true")
-  return out
+  /** Headers of the 204 that answers a preflight, allowed or not. */
+  preflight(request: PreflightRequest): ReadonlyArray<string> {
+    const origin = this.allowOrigin(request.origin, request.internal)
+    if (origin === undefined || !this.#methodAllowed(request.method) || !this.#headersAllowed(request.headers)) return varyOfPreflight
+    const headers = [...varyOfPreflight, "Access-Control-Allow-Origin", origin, "Access-Control-Allow-Methods", request.method]
+    if (request.headers !== "") headers.push("Access-Control-Allow-Headers", request.headers)
+    if (this.#credentials) headers.push("Access-Control-Allow-Credentials", "true")
+    if (this.#maxAge > 0) headers.push("Access-Control-Max-Age", String(this.#maxAge))
+    return headers
+  }
+
+  /** Headers of every other answer. A foreign origin is served all the same, only without permission to read it. */
+  answer(method: string, origin: string | undefined, internal: boolean): ReadonlyArray<string> {
+    const allowed = this.#methodAllowed(method) ? this.allowOrigin(origin, internal) : undefined
+    if (allowed === undefined) return varyOfAnswer
+    return allowed === "*" ? this.#toEveryone : [...varyOfAnswer, ...this.#allow(allowed)]
+  }
 }

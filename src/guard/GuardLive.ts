@@ -1,0 +1,128 @@
+/**
+ * The guard over the current settings. What is compiled from a part of the configuration (networks, CORS lists) is kept
+ * with that part and compiled anew when a reload brings another one.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { OllaConfig } from "../config/OllaConfig.ts"
+import { Settings } from "../config/Settings.ts"
+import { ClientAddresses, limitKey } from "./ClientAddress.ts"
+import { Cors, isInternalPath } from "./Cors.ts"
+import { crossSiteProblem } from "./CrossSite.ts"
+import { type Admission, Guard, GuardEvents, type GuardedRequest } from "./Guard.ts"
+import { RateLimits, type Verdict } from "./RateLimits.ts"
+import { headerOf } from "./RawHeaders.ts"
+import { declaredLength, effectiveBodyLimit, effectiveHeaderLimit, headerSize } from "./SizeLimits.ts"
+
+/** Longest time between two looks at what was refused quietly, and shortest `cleanup_interval` that makes a difference. */
+const summaryEvery = 60_000
+const shortestSweep = 1_000
+
+/** Remembers what was made of the last value it saw. */
+const compiled = <A extends object, B>(make: (value: A) => B): ((value: A) => B) => {
+  let last: { readonly from: A; readonly made: B } | undefined
+  return (value) => {
+    if (last?.from !== value) last = { from: value, made: make(value) }
+    return last.made
+  }
+}
+
+export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.effect(
+  Guard,
+  Effect.gen(function* () {
+    const settings = yield* Settings
+    const events = yield* GuardEvents
+    const clock = yield* Clock.Clock
+    const server = (): OllaConfig["server"] => settings.current().server
+    const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const wall = (): number => clock.currentTimeMillisUnsafe()
+
+    const addresses = compiled((limits: OllaConfig["server"]["rate_limits"]) => new ClientAddresses(limits))
+    const cors = compiled((value: OllaConfig["server"]["cors"]) => new Cors(value))
+    const limits = new RateLimits()
+    let quiet = 0
+
+    const tell = (request: GuardedRequest, verdict: Verdict): Admission => {
+      if (!verdict.allowed) {
+        if (!verdict.first) quiet++
+        events.rateLimited(request, verdict.limit, verdict.retryAfter, verdict.first)
+      }
+      return verdict
+    }
+
+    const housekeeping = Effect.gen(function* () {
+      let sweptAt = now()
+      while (true) {
+        const interval = server().rate_limits.cleanup_interval
+        yield* Effect.sleep(interval > 0 ? Math.min(summaryEvery, Math.max(interval, shortestSweep)) : summaryEvery)
+        const limit = server().rate_limits
+        if (limit.cleanup_interval > 0 && now() - sweptAt >= limit.cleanup_interval) {
+          sweptAt = now()
+          limits.sweep(limit, sweptAt)
+        }
+      }
+    })
+    const summary = Effect.forever(
+      Effect.andThen(
+        Effect.sleep(summaryEvery),
+        Effect.sync(() => {
+          const count = quiet
+          quiet = 0
+          if (count > 0) events.rateLimitedQuietly(count)
+        })
+      )
+    )
+    yield* Effect.forkScoped(housekeeping)
+    yield* Effect.forkScoped(summary)
+
+    return {
+      clientOf: (peer, rawHeaders) => addresses(server().rate_limits).of(peer, rawHeaders),
+      admit: (request) => tell(request, limits.admit(limitKey(request.clientIp), server().rate_limits, now(), wall())),
+      admitHealth: (request) => tell(request, limits.admitHealth(limitKey(request.clientIp), server().rate_limits, now(), wall())),
+      oversized: (request, rawHeaders) => {
+        const { max_body_size, max_header_size } = server().request_limits
+        const bodyLimit = effectiveBodyLimit(max_body_size)
+        const declared = declaredLength(rawHeaders)
+        if (declared !== undefined && declared > bodyLimit) {
+          events.sizeLimited(request, "body", declared, bodyLimit)
+          return "body"
+        }
+        const headerLimit = effectiveHeaderLimit(max_header_size)
+        const size = headerSize(request.method, request.path, rawHeaders, headerLimit)
+        if (size <= headerLimit) return undefined
+        events.sizeLimited(request, "headers", size, headerLimit)
+        return "headers"
+      },
+      bodyOverflow: (request, received) =>
+        events.sizeLimited(request, "body", received, effectiveBodyLimit(server().request_limits.max_body_size)),
+      maxBodySize: () => effectiveBodyLimit(server().request_limits.max_body_size),
+      maxHeaderSize: () => effectiveHeaderLimit(server().request_limits.max_header_size),
+      corsEnabled: () => server().cors.enabled,
+      preflight: (method, path, rawHeaders) => {
+        const policy = server().cors
+        if (!policy.enabled || method !== "OPTIONS") return undefined
+        const wanted = headerOf(rawHeaders, "access-control-request-method")
+        if (wanted === undefined || wanted === "") return undefined
+        return cors(policy).preflight({
+          origin: headerOf(rawHeaders, "origin"),
+          method: wanted,
+          headers: headerOf(rawHeaders, "access-control-request-headers") ?? "",
+          internal: isInternalPath(path)
+        })
+      },
+      corsHeaders: (method, path, origin) => {
+        const policy = server().cors
+        return policy.enabled ? cors(policy).answer(method, origin, isInternalPath(path)) : nothing
+      },
+      crossSite: (path, host, origin) => {
+        const { cross_site_protection, allowed_hosts, cors: policy } = server()
+        if (!cross_site_protection) return undefined
+        const originAllowed = policy.enabled && cors(policy).allowOrigin(origin, isInternalPath(path)) !== undefined
+        return crossSiteProblem({ host, origin, originAllowed }, allowed_hosts)
+      }
+    }
+  })
+)
+
+const nothing: ReadonlyArray<string> = []

@@ -1,0 +1,112 @@
+/**
+ * The three limits together (security.md 2 and 3, http-api.md 17.10-17.14): the client's bucket, the global one, and
+ * health's own. A refused request costs nobody a token. Limits of 0 or less are off, each by itself.
+ */
+import type { Admission } from "./Guard.ts"
+import { type Bucket, hasToken, millisUntil, newBucket, type Rate, refill, TokenBuckets, wholeTokens } from "./TokenBuckets.ts"
+
+export interface RateLimitSettings {
+  readonly global_requests_per_minute: number
+  readonly per_ip_requests_per_minute: number
+  readonly health_requests_per_minute: number
+  readonly burst_size: number
+}
+
+export interface Verdict extends Admission {
+  /** Requests per minute of the bucket that refused; the client's limit when allowed. */
+  readonly limit: number
+  /** Refused, and the first refusal of this client within a minute. */
+  readonly first: boolean
+}
+
+/** Milliseconds between two reports about one client. */
+const reportEvery = 60_000
+
+const seconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000 - 1e-6))
+
+export class RateLimits {
+  readonly #clients: TokenBuckets
+  readonly #health: TokenBuckets
+  #global: Bucket | undefined
+
+  constructor(cap?: number) {
+    this.#clients = new TokenBuckets(cap)
+    this.#health = new TokenBuckets(cap)
+  }
+
+  /** `now`: monotonic milliseconds; `wall`: epoch milliseconds. */
+  admit(key: string, settings: RateLimitSettings, now: number, wall: number): Verdict {
+    const burst = settings.burst_size
+    const clientRate: Rate = { perMinute: settings.per_ip_requests_per_minute, burst }
+    const client = clientRate.perMinute > 0 ? this.#clients.at(key, clientRate, now) : undefined
+    if (client !== undefined && !hasToken(client)) return refused("client", client, clientRate, client, clientRate, now, wall)
+    if (settings.global_requests_per_minute > 0) {
+      const globalRate: Rate = { perMinute: settings.global_requests_per_minute, burst }
+      this.#global ??= newBucket(burst, now)
+      refill(this.#global, globalRate, now)
+      if (!hasToken(this.#global)) return refused("global", this.#global, globalRate, client, clientRate, now, wall)
+      this.#global.tokens -= 1
+    }
+    return granted(client, clientRate, wall)
+  }
+
+  admitHealth(key: string, settings: RateLimitSettings, now: number, wall: number): Verdict {
+    const rate: Rate = { perMinute: settings.health_requests_per_minute, burst: settings.burst_size }
+    const bucket = rate.perMinute > 0 ? this.#health.at(key, rate, now) : undefined
+    return bucket !== undefined && !hasToken(bucket)
+      ? refused("client", bucket, rate, bucket, rate, now, wall)
+      : granted(bucket, rate, wall)
+  }
+
+  sweep(settings: RateLimitSettings, now: number): void {
+    this.#clients.sweep({ perMinute: settings.per_ip_requests_per_minute, burst: settings.burst_size }, now)
+    this.#health.sweep({ perMinute: settings.health_requests_per_minute, burst: settings.burst_size }, now)
+  }
+
+  /** Buckets held, for tests and figures. */
+  get size(): number {
+    return this.#clients.size + this.#health.size
+  }
+}
+
+/** Takes the token. */
+const granted = (bucket: Bucket | undefined, rate: Rate, wall: number): Verdict => {
+  if (bucket !== undefined) bucket.tokens -= 1
+  return {
+    allowed: true,
+    refusedBy: undefined,
+    retryAfter: 0,
+    limit: rate.perMinute,
+    first: false,
+    headers: limitHeaders(bucket, rate, bucket === undefined ? 0 : wholeTokens(bucket), wall)
+  }
+}
+
+const refused = (
+  by: "client" | "global",
+  refuser: Bucket,
+  refuserRate: Rate,
+  client: Bucket | undefined,
+  clientRate: Rate,
+  now: number,
+  wall: number
+): Verdict => {
+  const retryAfter = seconds(millisUntil(refuser, refuserRate, 1))
+  const reported = client ?? refuser
+  const first = now - reported.reportedAt >= reportEvery
+  if (first) reported.reportedAt = now
+  const headers = [...limitHeaders(client, clientRate, 0, wall), "Retry-After", String(retryAfter)]
+  return { allowed: false, refusedBy: by, retryAfter, limit: refuserRate.perMinute, first, headers }
+}
+
+const limitHeaders = (bucket: Bucket | undefined, rate: Rate, remaining: number, wall: number): Array<string> => {
+  const full = bucket === undefined ? wall : wall + millisUntil(bucket, rate, rate.burst)
+  return [
+    "X-RateLimit-Limit",
+    rate.perMinute > 0 ? String(rate.perMinute) : "0",
+    "X-RateLimit-Remaining",
+    String(remaining),
+    "X-RateLimit-Reset",
+    String(Math.ceil(full / 1000))
+  ]
+}

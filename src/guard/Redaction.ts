@@ -1,0 +1,89 @@
+/**
+ * One redactor for everything that is written down (security.md 12): secrets in query strings, credentials in URLs, and
+ * values of headers that carry credentials. Text without any sign of a secret comes back as it is, unscanned.
+ */
+
+export const redacted = "[REDACTED]"
+
+const secretNames: ReadonlySet<string> = new Set([
+  "api_key",
+  "token",
+  "access_token",
+  "key",
+  "password",
+  "secret",
+  "auth",
+  "apikey",
+  "api-key",
+  "x-api-key",
+  "bearer",
+  "client_secret",
+  "refresh_token",
+  "id_token",
+  "sig",
+  "signature",
+  "code"
+])
+
+/** Percent-decoded name of a pair; a malformed escape leaves it raw. */
+const decoded = (name: string): string => {
+  if (name.indexOf("%") === -1 && name.indexOf("+") === -1) return name
+  try {
+    return decodeURIComponent(name.replace(/\+/g, " "))
+  } catch {
+    return name
+  }
+}
+
+const isSecretName = (name: string): boolean => secretNames.has(decoded(name).toLowerCase())
+
+/** A query without its `?`: values of secret names replaced, everything else and the order as it was. */
+export const redactQuery = (query: string): string => {
+  if (query.indexOf("=") === -1) return query
+  let changed = false
+  const pairs = query.split("&").map((pair) => {
+    const equals = pair.indexOf("=")
+    if (equals === -1 || !isSecretName(pair.slice(0, equals))) return pair
+    changed = true
+    return `${pair.slice(0, equals)}=${redacted}`
+  })
+  return changed ? pairs.join("&") : query
+}
+
+/** A request target or URL: userinfo and secret query values removed. */
+export const redactUrl = (url: string): string => {
+  const bare = url.indexOf("@") === -1 ? url : url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#@]*(?:@[^/?#@]*)*@/i, "$1")
+  const question = bare.indexOf("?")
+  if (question === -1) return bare
+  const hash = bare.indexOf("#", question)
+  const end = hash === -1 ? bare.length : hash
+  return bare.slice(0, question + 1) + redactQuery(bare.slice(question + 1, end)) + bare.slice(end)
+}
+
+const credentialHeaders: ReadonlySet<string> = new Set([
+  "authorization",
+  "proxy-authorization",
+  "cookie",
+  "set-cookie",
+  "x-api-key",
+  "api-key",
+  "x-auth-token",
+  "x-goog-api-key"
+])
+
+export const redactHeader = (name: string, value: string): string =>
+  credentialHeaders.has(name.toLowerCase()) ? redacted : redactText(value)
+
+/** Where a secret could be: a URL, a query, or an authorization scheme. */
+const suspicious = /:\/\/|\?|bearer |basic /i
+
+/** Free text, such as an error's message: every URL, query and authorization value in it. */
+export const redactText = (text: string): string => {
+  if (!suspicious.test(text)) return text
+  return text
+    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"'<>]*@/gi, "$1")
+    .replace(/([?&])([^\s=&"'<>#]+)=([^\s&"'<>#]*)/g, (pair: string, mark: string, name: string) =>
+      isSecretName(name) ? `${mark}${name}=${redacted}` : pair
+    )
+    .replace(/\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}/gi, `$1$2${redacted}`)
+}

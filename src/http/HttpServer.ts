@@ -1,0 +1,219 @@
+/**
+ * The listener: one raw `node:http` server for everything, since a proxied request may not pay for a framework. Hardened
+ * by the configuration's limits; the port is taken before anything is probed, answers begin when the daemon is ready.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import * as Effect from "effect/Effect"
+import type { OllaConfig } from "../config/OllaConfig.ts"
+import { corsHeaders, isPreflight, preflightHeaders } from "../guard/Cors.ts"
+import { headerLimit } from "../guard/Guard.ts"
+import { plainAddress } from "../guard/Networks.ts"
+import { newExchange, RequestContext } from "./RequestContext.ts"
+import { requestId } from "./RequestId.ts"
+import { type RouteModule, Routes } from "./Routes.ts"
+import type { SystemServices } from "./SystemRoutes.ts"
+
+/** How often node looks for requests that are too slow, in milliseconds: a 408 comes at most this late. */
+const slowCheckEvery = 1_000
+
+export interface HttpServer {
+  readonly addresses: ReadonlyArray<AddressInfo>
+  /** From now on requests are answered; those that came before have waited. */
+  readonly open: (services: SystemServices, modules: ReadonlyArray<RouteModule>) => void
+  /** Stops accepting, lets open requests go on for `grace` milliseconds, then cuts. Resolves with how many were cut. */
+  readonly stop: (grace: number) => Promise<number>
+}
+
+export class BindError extends Error {
+  readonly _tag = "BindError"
+}
+
+/** `localhost` is both loopbacks, where there are two; empty is every interface. */
+const hostsOf = (host: string): ReadonlyArray<{ readonly host: string | undefined; readonly optional: boolean }> => {
+  const plain = host.replace(/^\[|\]$/g, "")
+  if (plain === "") return [{ host: undefined, optional: false }]
+  if (plain === "localhost")
+    return [
+      { host: "127.0.0.1", optional: false },
+      { host: "::1", optional: true }
+    ]
+  return [{ host: plain, optional: false }]
+}
+
+const listen = (server: Server, port: number, host: string | undefined): Promise<AddressInfo> =>
+  new Promise((resolve, reject) => {
+    server.once("error", reject)
+    server.listen({ port, host, backlog: 1024 }, () => {
+      server.off("error", reject)
+      resolve(server.address() as AddressInfo)
+    })
+  })
+
+const peers = new WeakMap<Socket, string>()
+
+const peerOf = (socket: Socket): string => {
+  let peer = peers.get(socket)
+  if (peer === undefined) {
+    peer = plainAddress(socket.remoteAddress ?? "")
+    peers.set(socket, peer)
+  }
+  return peer
+}
+
+/** Path and query of a request target; an absolute one is read like its path. */
+const targetOf = (url: string): { readonly path: string; readonly query: string } => {
+  const origin = url.startsWith("/") ? url : url.replace(/^[a-z]+:\/\/[^/?]*/i, "") || "/"
+  const hash = origin.indexOf("#")
+  const target = hash < 0 ? origin : origin.slice(0, hash)
+  const mark = target.indexOf("?")
+  return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) }
+}
+
+/** Everything in front of the routes: id, CORS, header limit, faults. */
+const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) => {
+  const routes = new Routes(services, modules)
+  return (req: IncomingMessage, res: ServerResponse): void => {
+    const accepted = performance.now()
+    const peer = peerOf(req.socket)
+    const client = services.guard.clientOf(peer, req.rawHeaders)
+    const { path, query } = targetOf(req.url ?? "/")
+    const exchange = newExchange(req, "", path, query, peer, client.ip, accepted)
+    const context = new RequestContext(req, res, exchange, client.trustedPeer)
+    exchange.id = requestId(context.header("x-request-id"))
+    res.on("error", () => {})
+    const { cors } = services.settings.current().server
+    try {
+      if (cors.enabled) {
+        const request = { method: exchange.method, path, header: (name: string) => context.header(name) }
+        if (isPreflight(request)) {
+          context.answer(204, "", "", preflightHeaders(cors, request))
+          return
+        }
+        for (const part of corsHeaders(cors, request)) context.extra.push(part)
+      }
+      res.once("close", () => {
+        services.log.access({
+          exchange,
+          remote: `${peer}:${req.socket.remotePort ?? 0}`,
+          header: (name) => context.header(name),
+          status: res.headersSent ? res.statusCode : 499,
+          responseBytes: exchange.lastAttempt?.bytes ?? 0
+        })
+      })
+      if (services.guard.headersTooLarge(exchange.method, path, req.rawHeaders)) {
+        services.statistics.sizeLimited()
+        context.error("headersTooLarge", {}, ["Connection", "close"])
+        return
+      }
+      routes.handle(context, path)
+    } catch (error) {
+      services.fork(
+        Effect.logError("A request ended in a fault", {
+          request_id: exchange.id,
+          error: error instanceof Error ? (error.stack ?? error.message) : String(error)
+        })
+      )
+      context.error("internal", { id: exchange.id })
+      if (res.headersSent && !res.writableEnded) res.destroy()
+    }
+  }
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+  HPE_INVALID_TRANSFER_ENCODING: "501 Not Implemented"
+}
+
+/** What node's parser refuses is answered in a line and the connection closed. */
+const onClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const status = refusals[error.code ?? ""] ?? "400 Bad Request"
+  const body = `${status.slice(4)}\n`
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\nX-Olla-Request-ID: ${requestId("")}\r\n\r\n${body}`
+  )
+}
+
+export const makeHttpServer = (config: OllaConfig["server"]): Effect.Effect<HttpServer, BindError> =>
+  Effect.tryPromise({
+    try: () => bind(config),
+    catch: (cause) => (cause instanceof BindError ? cause : new BindError(String(cause)))
+  })
+
+const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
+  const waiting: Array<() => void> = []
+  let handle: ((req: IncomingMessage, res: ServerResponse) => void) | undefined
+  const onRequest = (req: IncomingMessage, res: ServerResponse) => {
+    if (handle !== undefined) handle(req, res)
+    else waiting.push(() => handle?.(req, res))
+  }
+  const open = new Set<ServerResponse>()
+  const idle = config.idle_timeout > 0 ? config.idle_timeout : config.read_timeout
+  const options = {
+    noDelay: true,
+    keepAlive: true,
+    // node refuses a little above the configured limit; the exact rule is the guard's.
+    maxHeaderSize: headerLimit(config.request_limits.max_header_size) + 4096,
+    headersTimeout: config.read_header_timeout > 0 ? config.read_header_timeout : 10_000,
+    requestTimeout:
+      config.read_timeout > 0 ? Math.max(config.read_timeout, config.read_header_timeout > 0 ? config.read_header_timeout : 10_000) : 0,
+    connectionsCheckingInterval: slowCheckEvery,
+    keepAliveTimeout: idle > 0 ? idle : 0,
+    requireHostHeader: true,
+    insecureHTTPParser: false
+  }
+  const servers: Array<Server> = []
+  const addresses: Array<AddressInfo> = []
+  let port = config.port
+  for (const { host, optional } of hostsOf(config.host)) {
+    const server = createServer(options, (req, res) => {
+      open.add(res)
+      res.once("close", () => open.delete(res))
+      onRequest(req, res)
+    })
+    server.on("checkContinue", (req: IncomingMessage, res: ServerResponse) => {
+      open.add(res)
+      res.once("close", () => open.delete(res))
+      onRequest(req, res)
+    })
+    server.on("clientError", onClientError)
+    server.maxHeadersCount = 0
+    if (config.write_timeout > 0) server.setTimeout(config.write_timeout)
+    try {
+      const address = await listen(server, port, host)
+      port = address.port
+      servers.push(server)
+      addresses.push(address)
+    } catch (cause) {
+      if (optional && servers.length > 0 && (cause as NodeJS.ErrnoException).code !== "EADDRINUSE") continue
+      for (const one of servers) one.close()
+      throw new BindError(`failed to bind ${config.host}:${config.port}: ${cause instanceof Error ? cause.message : String(cause)}`)
+    }
+  }
+  return {
+    addresses,
+    open: (services, modules) => {
+      handle = handler(services, modules)
+      for (const one of waiting.splice(0)) one()
+    },
+    stop: async (grace) => {
+      const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())))
+      for (const server of servers) server.closeIdleConnections()
+      // A kept connection takes no further request.
+      for (const res of open) if (!res.headersSent) res.setHeader("Connection", "close")
+      let cut = 0
+      const timer = setTimeout(() => {
+        cut = open.size
+        for (const server of servers) server.closeAllConnections()
+      }, grace)
+      await Promise.all(closed)
+      clearTimeout(timer)
+      return cut
+    }
+  }
+}

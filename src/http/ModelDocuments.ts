@@ -1,0 +1,299 @@
+/** Model documents: the inventory, usage statistics, and one model (http-api.md 11.4 to 11.6, 13). */
+import type { Snapshot, UnifiedModel } from "../catalogue/Snapshot.ts"
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+import { isRoutable } from "../endpoint/EndpointState.ts"
+import type { ListedModel } from "../profile/ListedModel.ts"
+import type { WritableModel } from "../profile/ListingWriting.ts"
+import type { ModelEndpointTotals, ModelTotals, TranslatorTotals } from "../telemetry/Statistics.ts"
+import { endpointIds } from "./EndpointIds.ts"
+import { ago, bytes, latency, percent, timestamp } from "./Formats.ts"
+
+/** As the listing writers want it: with each endpoint's condition right now. */
+export const writable = (model: UnifiedModel): WritableModel => ({
+  ...model,
+  sources: model.sources.map((source) => ({
+    ...source,
+    endpointName: source.endpoint.name,
+    routable: isRoutable(source.endpoint.state.status)
+  }))
+})
+
+/** Without the unifier, lists are made of the plain inventory: one record for each name (http-api.md 17.8). */
+export const inventoryAsModels = (endpoints: ReadonlyArray<Endpoint>): ReadonlyArray<UnifiedModel> => {
+  const byName = new Map<string, UnifiedModel>()
+  for (const endpoint of endpoints) {
+    const platform = endpoint.profile?.name ?? "openai-compatible"
+    for (const model of endpoint.models) {
+      const source = {
+        endpoint,
+        nativeName: model.name,
+        platform,
+        state: model.details?.state ?? "unknown",
+        diskSize: model.size ?? 0,
+        lastSeen: model.lastSeen
+      }
+      const known = byName.get(model.name)
+      byName.set(
+        model.name,
+        known === undefined
+          ? {
+              id: model.name,
+              family: model.details?.family ?? "",
+              variant: "",
+              parameterSize: model.details?.parameter_size ?? "",
+              parameterCount: 0,
+              quantization: model.details?.quantization_level ?? "",
+              format: model.details?.format ?? "",
+              maxContextLength: model.details?.max_context_length,
+              aliases: [{ name: model.name, source: platform }],
+              sources: [source],
+              capabilities: [],
+              diskSize: model.size ?? 0,
+              lastSeen: model.lastSeen,
+              created: model.created ?? Math.trunc(model.lastSeen / 1000),
+              metadata: { digest: model.details?.digest }
+            }
+          : {
+              ...known,
+              aliases: [...known.aliases, { name: model.name, source: platform }],
+              sources: [...known.sources, source],
+              diskSize: known.diskSize + (model.size ?? 0)
+            }
+      )
+    }
+  }
+  return [...byName.values()]
+}
+
+const inferred = (model: ListedModel): ReadonlyArray<string> => {
+  const type = model.details?.type ?? model.type ?? ""
+  const out: Array<string> = []
+  if (type === "vlm") out.push("vision", "multimodal")
+  if (type === "embeddings") out.push("embeddings", "vector_search")
+  if (type === "llm") out.push("text_generation", "chat")
+  if ((model.details?.max_context_length ?? 0) > 100_000) out.push("long_context")
+  if (/fp16|bf16/.test((model.details?.quantization_level ?? "").toLowerCase())) out.push("high_precision")
+  return out
+}
+
+const optional = (fields: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0))
+  )
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+export const modelsDocument = (
+  endpoints: ReadonlyArray<Endpoint>,
+  snapshot: Snapshot,
+  now: number,
+  grouped: boolean
+): Record<string, unknown> => {
+  const ids = endpointIds(endpoints)
+  const byName = new Map<string, Array<{ readonly endpoint: Endpoint; readonly model: ListedModel }>>()
+  for (const endpoint of [...endpoints].sort((a, b) => compare(a.url, b.url)))
+    for (const model of endpoint.models) byName.set(model.name, [...(byName.get(model.name) ?? []), { endpoint, model }])
+  const entries = [...byName].map(([name, holders]) => {
+    const first = <T>(read: (model: ListedModel) => T | undefined): T | undefined => {
+      for (const { model } of holders) {
+        const value = read(model)
+        if (value !== undefined && value !== "") return value
+      }
+      return undefined
+    }
+    const seen = Math.max(...holders.map(({ model }) => model.lastSeen))
+    const places = holders
+      .map(({ endpoint }) => ({ name: endpoint.name, id: ids.get(endpoint) ?? "" }))
+      .sort((a, b) => compare(a.name, b.name) || compare(a.id, b.id))
+    const unified = snapshot.find(name)
+    const others =
+      unified === undefined
+        ? []
+        : [...new Set([...unified.aliases.map((alias) => alias.name), unified.id])].filter((other) => other !== name).sort()
+    const size = first((model) => model.size)
+    const family = first((model) => model.details?.family) ?? (unified?.family || undefined)
+    return {
+      name,
+      seen,
+      family: family ?? "unknown",
+      places,
+      document: {
+        ...optional({ last_seen_at: timestamp(seen) }),
+        name,
+        ...optional({
+          type: first((model) => model.details?.type ?? model.type),
+          family,
+          size: size === undefined ? undefined : bytes(size),
+          params: first((model) => model.details?.parameter_size),
+          quant: first((model) => model.details?.quantization_level)
+        }),
+        last_seen: ago(seen, now),
+        endpoints: places.map((place) => place.name),
+        ...optional({
+          endpoint_ids: places.map((place) => place.id),
+          aliases: others,
+          capabilities: [...new Set(holders.flatMap(({ model }) => inferred(model)))]
+        })
+      }
+    }
+  })
+  const families = new Map<string, typeof entries>()
+  for (const entry of entries) families.set(entry.family, [...(families.get(entry.family) ?? []), entry])
+  const familyNames = [...families.keys()].sort((a, b) => (a === "unknown" ? 1 : b === "unknown" ? -1 : compare(a, b)))
+  const recent = [...entries].sort((a, b) => b.seen - a.seen || compare(a.name, b.name)).slice(0, 10)
+  return {
+    timestamp: timestamp(now),
+    models_by_family: Object.fromEntries(
+      familyNames.map((family) => [family, (families.get(family) ?? []).map((entry) => entry.name).sort()])
+    ),
+    recent_models: recent.map((entry) => entry.document),
+    ...(grouped
+      ? {
+          model_groups: familyNames.map((family) => {
+            const members = [...(families.get(family) ?? [])].sort((a, b) => compare(a.name, b.name))
+            return {
+              family,
+              models: members.map((entry) => entry.document),
+              endpoints: [...new Set(members.flatMap((entry) => entry.places.map((place) => place.name)))].sort(),
+              model_count: members.length
+            }
+          })
+        }
+      : {}),
+    total_models: entries.length,
+    total_families: families.size,
+    total_endpoints: endpoints.filter((endpoint) => endpoint.modelsSyncedAt > 0 && endpoint.models.length > 0).length
+  }
+}
+
+export const modelDocument = (model: UnifiedModel, now: number): Record<string, unknown> => ({
+  ...(model.maxContextLength === undefined ? {} : { max_context_length: model.maxContextLength }),
+  id: model.id,
+  family: model.family,
+  variant: model.variant,
+  parameter_size: model.parameterSize,
+  quantization: model.quantization,
+  format: model.format,
+  total_disk_size: bytes(model.diskSize),
+  last_seen: ago(model.lastSeen, now),
+  aliases: [...new Set(model.aliases.map((alias) => alias.name))],
+  endpoints: [...new Set(model.sources.map((source) => source.endpoint.name))],
+  loaded_endpoints: [...new Set(model.sources.filter((source) => source.state === "loaded").map((source) => source.endpoint.name))],
+  capabilities: model.capabilities,
+  parameter_count: model.parameterCount
+})
+
+const rate = (good: number, total: number): number => (total === 0 ? 0 : (good / total) * 100)
+
+const breakdown = (entry: ModelEndpointTotals, now: number): Record<string, unknown> => ({
+  endpoint_name: entry.endpointName,
+  average_latency: latency(entry.averageLatency),
+  last_used: ago(entry.lastUsed, now),
+  request_count: entry.requestCount,
+  success_rate: rate(entry.successfulRequests, entry.requestCount),
+  consecutive_errors: entry.consecutiveErrors
+})
+
+export const modelStatsDocument = (
+  models: ReadonlyArray<ModelTotals>,
+  now: number,
+  withEndpoints: boolean,
+  withSummary: boolean
+): Record<string, unknown> => {
+  const total = models.reduce((sum, model) => sum + model.totalRequests, 0)
+  const good = models.reduce((sum, model) => sum + model.successfulRequests, 0)
+  const used = models.filter((model) => model.totalRequests > 0)
+  const endpoints = new Map<string, ModelEndpointTotals>()
+  for (const entry of models.flatMap((model) => model.endpoints)) {
+    const known = endpoints.get(entry.endpointName)
+    const requests = (known?.requestCount ?? 0) + entry.requestCount
+    endpoints.set(entry.endpointName, {
+      ...entry,
+      requestCount: requests,
+      successfulRequests: (known?.successfulRequests ?? 0) + entry.successfulRequests,
+      averageLatency:
+        requests === 0
+          ? 0
+          : ((known?.averageLatency ?? 0) * (known?.requestCount ?? 0) + entry.averageLatency * entry.requestCount) / requests,
+      lastUsed: Math.max(known?.lastUsed ?? 0, entry.lastUsed),
+      consecutiveErrors: Math.max(known?.consecutiveErrors ?? 0, entry.consecutiveErrors)
+    })
+  }
+  return {
+    timestamp: timestamp(now),
+    endpoints: withSummary ? Object.fromEntries([...endpoints].map(([name, entry]) => [name, breakdown(entry, now)])) : {},
+    models: models.map((model) => ({
+      ...(withEndpoints && model.endpoints.length > 0
+        ? { endpoint_breakdown: Object.fromEntries(model.endpoints.map((entry) => [entry.endpointName, breakdown(entry, now)])) }
+        : {}),
+      name: model.name,
+      success_rate: percent(rate(model.successfulRequests, model.totalRequests)),
+      total_traffic: bytes(model.totalBytes),
+      average_latency: latency(model.averageLatency),
+      p95_latency: latency(model.p95Latency),
+      p99_latency: latency(model.p99Latency),
+      last_requested: ago(model.lastRequested, now),
+      total_requests: model.totalRequests,
+      successful_requests: model.successfulRequests,
+      failed_requests: model.failedRequests,
+      unique_clients: model.uniqueClients,
+      routing_hits: model.routingHits,
+      routing_misses: model.routingMisses,
+      routing_fallbacks: model.routingFallbacks
+    })),
+    summary: {
+      overall_success_rate: percent(rate(good, total)),
+      total_traffic: bytes(models.reduce((sum, model) => sum + model.totalBytes, 0)),
+      most_popular_model: used[0]?.name ?? "",
+      least_popular_model: used.at(-1)?.name ?? "",
+      total_models: models.length,
+      active_models: models.filter((model) => now - model.lastRequested < 3_600_000).length,
+      total_requests: total
+    }
+  }
+}
+
+export const translatorStatsDocument = (translators: ReadonlyArray<TranslatorTotals>, now: number): Record<string, unknown> => {
+  const sum = (read: (one: TranslatorTotals) => number) => translators.reduce((total, one) => total + read(one), 0)
+  const total = sum((one) => one.totalRequests)
+  return {
+    timestamp: timestamp(now),
+    translators: translators.map((one) => ({
+      translator_name: one.name,
+      success_rate: percent(rate(one.successfulRequests, one.totalRequests)),
+      passthrough_rate: percent(rate(one.passthroughRequests, one.totalRequests)),
+      average_latency: latency(one.averageLatency),
+      total_requests: one.totalRequests,
+      successful_requests: one.successfulRequests,
+      failed_requests: one.failedRequests,
+      passthrough_requests: one.passthroughRequests,
+      translation_requests: one.translationRequests,
+      streaming_requests: one.streamingRequests,
+      non_streaming_requests: one.nonStreamingRequests,
+      fallback_no_compatible_endpoints: one.fallbackNoCompatibleEndpoints,
+      fallback_translator_does_not_support_passthrough: one.fallbackTranslatorDoesNotSupportPassthrough,
+      fallback_cannot_passthrough: one.fallbackCannotPassthrough
+    })),
+    summary: {
+      overall_success_rate: percent(
+        rate(
+          sum((one) => one.successfulRequests),
+          total
+        )
+      ),
+      overall_passthrough_rate: percent(
+        rate(
+          sum((one) => one.passthroughRequests),
+          total
+        )
+      ),
+      total_translators: translators.length,
+      active_translators: translators.filter((one) => one.totalRequests > 0).length,
+      total_requests: total,
+      total_passthrough: sum((one) => one.passthroughRequests),
+      total_translations: sum((one) => one.translationRequests),
+      total_streaming: sum((one) => one.streamingRequests),
+      total_non_streaming: sum((one) => one.nonStreamingRequests)
+    }
+  }
+}

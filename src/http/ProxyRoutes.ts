@@ -1,0 +1,238 @@
+/**
+ * The life of a proxied request: admit, read, inspect, decide, carry, answer. Each phase is a function; translator routes
+ * use the same ones with a dialect of their own.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { Balancer } from "../balancing/Balancer.ts"
+import { stickyKeyOf } from "../balancing/StickyKey.ts"
+import type { Settings } from "../config/Settings.ts"
+import { isRoutable } from "../endpoint/EndpointState.ts"
+import type { Fleet } from "../endpoint/Fleet.ts"
+import { ruleOf } from "../exchange/Failure.ts"
+import type { ExchangeObserver } from "../exchange/Observer.ts"
+import type { Guard } from "../guard/Guard.ts"
+import type { Carrier, Refused } from "../proxy/Carrier.ts"
+import type { Dialect } from "../proxy/Dialect.ts"
+import { BodyInspector } from "../routing/Inspecting.ts"
+import type { Candidate, Decision, Inspection, ProviderScope, Router } from "../routing/Router.ts"
+import type { RequestLog } from "../telemetry/RequestLog.ts"
+import type { Statistics } from "../telemetry/Statistics.ts"
+import { type Body, readBody } from "./RequestBody.ts"
+import type { RequestContext } from "./RequestContext.ts"
+
+export interface ProxyServices {
+  readonly settings: Settings["Service"]
+  readonly fleet: Fleet["Service"]
+  readonly router: Router["Service"]
+  readonly balancer: Balancer["Service"]
+  readonly carrier: Carrier["Service"]
+  readonly guard: Guard["Service"]
+  readonly statistics: Statistics["Service"]
+  readonly log: RequestLog
+  readonly observer: ExchangeObserver
+  /** Forks with the daemon's own context. */
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  /** Does anybody read usage figures? */
+  readonly wantsUsage: () => boolean
+}
+
+export interface ProxyTarget {
+  readonly scope: ProviderScope | undefined
+  /** Stripped path with its query, percent-encoding as received. */
+  readonly target: string
+  /** Stripped path for the path table; `undefined` skips path compatibility. */
+  readonly path: string | undefined
+}
+
+/** False: the request has been refused. Rate limits come before anything is read. */
+export const admit = (services: ProxyServices, context: RequestContext): boolean => {
+  const { guard, statistics } = services
+  const { exchange } = context
+  const admission = guard.admit("proxy", exchange.clientIp)
+  for (const part of admission.headers) context.extra.push(part)
+  if (admission.allowed) return true
+  statistics.rateLimited(exchange.clientIp)
+  reject(services, context, 429, "rate_limited")
+  context.error("rateLimited", {}, ["Retry-After", String(admission.retryAfter)])
+  return false
+}
+
+/** The whole body, or an answered error. */
+export const receive = (
+  services: ProxyServices,
+  context: RequestContext,
+  inspector: BodyInspector,
+  limit: number,
+  done: (body: Body) => void
+): void =>
+  readBody(
+    context,
+    limit,
+    inspector,
+    (body) => {
+      context.exchange.requestBytes = body.size
+      context.exchange.timings.received = performance.now()
+      done(body)
+    },
+    (problem) => {
+      if (problem === "tooLarge") services.statistics.sizeLimited()
+      reject(services, context, problem === "tooLarge" ? 413 : 400, problem)
+      context.error(problem, {}, ["Connection", "close"])
+      // The rest of an upload that nobody wants is not waited for.
+      context.res.once("finish", () => context.req.socket.destroySoon())
+    }
+  )
+
+/** The decision, at once or after a refresh; `then` runs with it. */
+export const decide = (
+  services: ProxyServices,
+  context: RequestContext,
+  target: ProxyTarget,
+  inspection: Inspection,
+  then: (decision: Decision) => void
+): void => {
+  const { exchange } = context
+  exchange.model = inspection.model
+  exchange.stream = inspection.stream
+  const decided = services.router.decide({ scope: target.scope, path: target.path, inspection })
+  const use = (decision: Decision) => {
+    exchange.timings.routed = performance.now()
+    exchange.verdict = decision.verdict
+    exchange.candidates = decision.candidates.length
+    then(decision)
+  }
+  if (!Effect.isEffect(decided)) {
+    use(decided)
+    return
+  }
+  const fiber = services.fork(Effect.flatMap(decided, (decision) => Effect.sync(() => use(decision))))
+  context.res.once("close", () => fiber.interruptUnsafe())
+}
+
+export const stickyOf = (services: ProxyServices, context: RequestContext, body: Body, inspection: Inspection) => {
+  const sticky = services.settings.current().proxy.sticky_sessions
+  if (!sticky.enabled) return undefined
+  const { exchange } = context
+  exchange.sessionId = context.header("x-olla-session-id")
+  return stickyKeyOf(sticky, { header: (name) => context.header(name), body: body.chunks, model: inspection.model, peer: exchange.peer })
+}
+
+/** Carries the exchange; what happens when nobody could answer is the caller's. */
+export const carry = (
+  services: ProxyServices,
+  context: RequestContext,
+  carried: {
+    readonly target: string
+    readonly body: Body
+    readonly inspection: Inspection
+    readonly candidates: ReadonlyArray<Candidate>
+    readonly dialect: Dialect | undefined
+  },
+  refused: (refusal: Refused) => Effect.Effect<void> | undefined
+): void => {
+  const { exchange, req, res } = context
+  exchange.wantsUsage = services.wantsUsage()
+  const carrying = services.carrier.carry({
+    exchange,
+    target: carried.target,
+    rawHeaders: req.rawHeaders,
+    trustedPeer: context.trustedPeer,
+    body: carried.body.chunks,
+    bodySize: carried.body.size,
+    inspection: carried.inspection,
+    candidates: carried.candidates,
+    sticky: stickyOf(services, context, carried.body, carried.inspection),
+    dialect: carried.dialect,
+    replyHeaders: context.extra,
+    response: res
+  })
+  const fiber = services.fork(
+    Effect.onExit(
+      Effect.catch(carrying, (refusal) => refused(refusal) ?? Effect.void),
+      (exit) => {
+        if (exit._tag === "Failure" && !res.headersSent && !res.destroyed && exchange.outcome?._tag !== "cancelled")
+          context.error("internal", { id: exchange.id })
+        services.observer.ended(exchange)
+        return Effect.void
+      }
+    )
+  )
+  res.once("close", () => {
+    if (!res.writableFinished) fiber.interruptUnsafe()
+  })
+}
+
+/** An exchange that ends before an endpoint was chosen. */
+export const reject = (services: ProxyServices, context: RequestContext, status: number, reason: string): void => {
+  context.exchange.outcome = { _tag: "rejected", status, reason }
+  services.observer.ended(context.exchange)
+}
+
+/** Seconds until somebody who is down is looked at again: the hint of a 503 (http-api.md 17.34). */
+export const retryAfter = (services: ProxyServices): ReadonlyArray<string> => {
+  let earliest = Number.POSITIVE_INFINITY
+  for (const { state } of services.fleet.endpoints) if (!isRoutable(state.status)) earliest = Math.min(earliest, state.nextCheck)
+  if (services.fleet.endpoints.length === 0) return []
+  const seconds = earliest === Number.POSITIVE_INFINITY ? 1 : Math.ceil((earliest - Date.now()) / 1000)
+  return ["Retry-After", String(Math.min(60, Math.max(1, seconds)))]
+}
+
+/** Why nobody can serve it, as this surface says it (models-and-routing.md 10). */
+const refuseDecision = (services: ProxyServices, context: RequestContext, target: ProxyTarget, decision: Decision): void => {
+  const { verdict } = decision
+  const headers = context.decisionHeaders()
+  if (verdict !== undefined && verdict.status >= 400) {
+    if (verdict.status === 503) headers.push(...retryAfter(services))
+    reject(services, context, verdict.status, verdict.reason)
+    const sentence = `${verdict.reason}: ${describe(verdict.reason, context.exchange.model)}`
+    const rendered = context.renderError(verdict.status, sentence, verdict.reason)
+    const plain = rendered.contentType.startsWith("text/plain") ? { ...rendered, body: `${verdict.reason}\n` } : rendered
+    context.answer(verdict.status, plain.contentType, plain.body, ["X-Content-Type-Options", "nosniff", ...headers])
+    return
+  }
+  if (target.scope !== undefined) {
+    reject(services, context, 404, "no_provider")
+    context.error("noProvider", { provider: target.scope.label }, headers)
+    return
+  }
+  reject(services, context, 503, "no_endpoints")
+  context.error("noEndpoints", {}, [...headers, ...retryAfter(services)])
+}
+
+const describe = (reason: string, model: string): string =>
+  reason === "model_not_found"
+    ? `no endpoint has a model named "${model}"`
+    : `the model "${model}" is known, but no endpoint that has it can serve this request now`
+
+/** The answer when every attempt failed before its first byte. */
+export const refusal = (context: RequestContext, refused: Refused): void => {
+  const { status } = ruleOf(refused.failure)
+  const plain = context.renderError(status, `Proxy error: ${refused.message}`, null)
+  context.answer(status, plain.contentType, plain.body, ["X-Content-Type-Options", "nosniff", ...context.decisionHeaders()])
+}
+
+/** One proxied request from its head to its answer. */
+export const proxy = (services: ProxyServices, context: RequestContext, target: ProxyTarget): void => {
+  if (!admit(services, context)) return
+  const inspector = new BodyInspector(context.header("content-type"))
+  receive(services, context, inspector, services.guard.bodyLimit(), (body) => {
+    const inspection = inspector.end(body.chunks, target.path ?? "")
+    decide(services, context, target, inspection, (decision) => {
+      services.log.received(context.exchange, context.header("user-agent"))
+      if (decision.candidates.length === 0) {
+        refuseDecision(services, context, target, decision)
+        return
+      }
+      carry(
+        services,
+        context,
+        { target: target.target, body, inspection, candidates: decision.candidates, dialect: undefined },
+        (refused) => {
+          refusal(context, refused)
+          return undefined
+        }
+      )
+    })
+  })
+}

@@ -1,0 +1,78 @@
+/** One request as the routes see it: what came, what must go with every answer, and the ways to answer. */
+import type { IncomingMessage, ServerResponse } from "node:http"
+import { Exchange } from "../exchange/Exchange.ts"
+import { decisionHeaders } from "../proxy/ReplyHeaders.ts"
+import { type ErrorName, errorTable, fill, renderError } from "./ErrorTable.ts"
+
+export class RequestContext {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly exchange: Exchange
+  readonly trustedPeer: boolean
+  /** Flat pairs that every answer carries: rate limits, CORS. */
+  readonly extra: Array<string> = []
+  /** How errors are put on this surface; the translators replace it. */
+  renderError: (status: number, message: string, code: string | null) => { readonly contentType: string; readonly body: string }
+
+  constructor(req: IncomingMessage, res: ServerResponse, exchange: Exchange, trustedPeer: boolean) {
+    this.req = req
+    this.res = res
+    this.exchange = exchange
+    this.trustedPeer = trustedPeer
+    this.renderError = (status, message, code) => renderError(status, message, code, this.header("accept"))
+  }
+
+  /** First value of a request header by lower-cased name; empty when absent. */
+  header(name: string): string {
+    const raw = this.req.rawHeaders
+    for (let i = 0; i + 1 < raw.length; i += 2) {
+      const key = raw[i] as string
+      if (key.length === name.length && key.toLowerCase() === name) return raw[i + 1] as string
+    }
+    return ""
+  }
+
+  /** An answer of Olla's own. */
+  answer(status: number, contentType: string, body: string | Buffer, headers: ReadonlyArray<string> = []): void {
+    const { res } = this
+    if (res.headersSent || res.destroyed) return
+    const bytes = typeof body === "string" ? Buffer.from(body) : body
+    const all = ["X-Olla-Request-ID", this.exchange.id, ...this.extra, ...headers]
+    if (status !== 304 && status !== 204) all.push("Content-Type", contentType, "Content-Length", String(bytes.length))
+    res.writeHead(status, all)
+    res.end(status === 304 || status === 204 ? undefined : bytes)
+  }
+
+  json(document: unknown, headers: ReadonlyArray<string> = []): void {
+    this.answer(200, "application/json", JSON.stringify(document), headers)
+  }
+
+  /** An error of the table. */
+  error(name: ErrorName, values: Readonly<Record<string, string>> = {}, headers: ReadonlyArray<string> = []): void {
+    this.fail(errorTable[name].status, fill(name, values), null, headers)
+  }
+
+  fail(status: number, message: string, code: string | null, headers: ReadonlyArray<string> = []): void {
+    const { contentType, body } = this.renderError(status, message, code)
+    this.answer(status, contentType, body, ["X-Content-Type-Options", "nosniff", ...headers])
+  }
+
+  /** Headers of http-api.md 17.25: what is known of the decision and the last attempt. */
+  decisionHeaders(): Array<string> {
+    const out: Array<string> = []
+    const last = this.exchange.lastAttempt
+    if (last !== undefined) out.push("X-Olla-Endpoint", last.endpointName, "X-Olla-Backend-Type", last.endpointType)
+    decisionHeaders(this.exchange, out)
+    return out
+  }
+}
+
+export const newExchange = (
+  req: IncomingMessage,
+  id: string,
+  path: string,
+  query: string,
+  peer: string,
+  clientIp: string,
+  accepted: number
+): Exchange => new Exchange({ id, method: req.method ?? "GET", path, query, peer, clientIp, startedAt: Date.now(), accepted })

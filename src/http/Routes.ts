@@ -1,0 +1,145 @@
+/** Which handler a path has (http-api.md 3). Paths are matched decoded and cleaned; what is forwarded keeps its encoding. */
+import type { Profile } from "../profile/Profile.ts"
+import type { ProviderScope } from "../routing/Router.ts"
+import { interceptsOf, listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
+import { proxy } from "./ProxyRoutes.ts"
+import type { RequestContext } from "./RequestContext.ts"
+import { type SystemServices, systemRoutes } from "./SystemRoutes.ts"
+
+/** Routes of a surface that another module brings (translators, the console). True: it was theirs. */
+export interface RouteModule {
+  readonly handle: (services: SystemServices, context: RequestContext, path: string) => boolean
+}
+
+/** Ollama's management calls, which make no sense for a fleet. */
+const ollamaManagement: ReadonlyMap<string, string> = new Map([
+  ["api/list", "running models list not supported in multi-instance proxy"],
+  ["api/show", "model show not supported in multi-instance proxy"],
+  ...["pull", "push", "create", "copy", "delete"].map(
+    (name) => [`api/${name}`, "model management operations not supported by proxy"] as const
+  )
+])
+
+const readOnly = (context: RequestContext): boolean => {
+  const { method } = context.exchange
+  if (method === "GET" || method === "HEAD") return true
+  if (method === "POST" || method === "PUT" || method === "PATCH" || method === "DELETE") {
+    context.error("method", { allow: "GET or HEAD" }, ["Allow", "GET, HEAD"])
+    return false
+  }
+  return true
+}
+
+/** Empty and dot segments resolved; a trailing slash stays. Encoded dots are the outbound path's business. */
+export const cleanPath = (path: string): string => {
+  if (!path.includes("//") && !path.includes("/.")) return path
+  const out: Array<string> = []
+  const segments = path.split("/")
+  for (const segment of segments) {
+    if (segment === "" || segment === ".") continue
+    if (segment === "..") out.pop()
+    else out.push(segment)
+  }
+  const slash = out.length > 0 && (path.endsWith("/") || path.endsWith("/.") || path.endsWith("/..")) ? "/" : ""
+  return `/${out.join("/")}${slash}`
+}
+
+interface Provider {
+  readonly scope: ProviderScope
+  readonly intercepts: ReadonlyMap<string, string>
+  readonly paths: ReadonlySet<string>
+}
+
+const labelOf = (segment: string): string => {
+  const low = segment.toLowerCase().replace(/_/g, "-")
+  return low === "lmstudio" ? "lm-studio" : low
+}
+
+export class Routes {
+  readonly #services: SystemServices
+  readonly #modules: ReadonlyArray<RouteModule>
+  /** By raw segment; only segments that resolve are kept, so it is bounded by the profiles' prefixes and their spellings. */
+  readonly #providers = new Map<string, Provider>()
+
+  constructor(services: SystemServices, modules: ReadonlyArray<RouteModule>) {
+    this.#services = services
+    this.#modules = modules
+  }
+
+  /** `path`: as received, without query. */
+  handle(context: RequestContext, path: string): void {
+    const services = this.#services
+    const clean = cleanPath(path)
+    if (clean.startsWith("/olla/")) {
+      if (this.#olla(context, clean)) return
+    } else if (clean === "/olla" || !clean.startsWith("/olla")) {
+      const handler = systemRoutes.get(clean)
+      if (handler !== undefined) {
+        if (clean === "/internal/health" || readOnly(context)) handler(services, context)
+        return
+      }
+    }
+    for (const module of this.#modules) if (module.handle(services, context, clean)) return
+    context.error("unrouted")
+  }
+
+  #olla(context: RequestContext, path: string): boolean {
+    const services = this.#services
+    const slash = path.indexOf("/", 6)
+    const segment = slash < 0 ? path.slice(6) : path.slice(6, slash)
+    const rest = slash < 0 ? "/" : path.slice(slash)
+    if (segment === "models") {
+      if (!readOnly(context)) return true
+      if (slash < 0) modelsRoute(services, context)
+      else modelRoute(services, context, rest.slice(1))
+      return true
+    }
+    const query = context.exchange.query === "" ? "" : `?${context.exchange.query}`
+    if (segment === "proxy") {
+      if (rest === "/v1/models" && (context.exchange.method === "GET" || context.exchange.method === "HEAD"))
+        listing(services, context, undefined, "openai")
+      else proxy(services, context, { scope: undefined, target: rest + query, path: rest })
+      return true
+    }
+    if (segment === "anthropic" || segment === "") return false
+    const provider = this.#provider(segment)
+    if (provider === undefined) return false
+    const name = rest.slice(1)
+    const format = provider.intercepts.get(name)
+    if (format !== undefined) {
+      listing(services, context, provider.scope, format)
+      return true
+    }
+    if (provider.scope.profile.name === "ollama") {
+      const what = ollamaManagement.get(name) ?? (name.startsWith("api/blobs/") ? ollamaManagement.get("api/push") : undefined)
+      if (what !== undefined) {
+        context.error("notSupported", { what })
+        return true
+      }
+    }
+    if (provider.scope.profile.enforcePaths && !provider.paths.has(rest)) {
+      context.error("pathNotServed", { path: rest, provider: provider.scope.label })
+      return true
+    }
+    context.exchange.dialect = provider.scope.inclusive ? "openai" : "proxy"
+    proxy(services, context, { scope: provider.scope, target: rest + query, path: rest })
+    return true
+  }
+
+  #provider(segment: string): Provider | undefined {
+    const known = this.#providers.get(segment)
+    if (known !== undefined) return known
+    const profile: Profile | undefined = this.#services.profiles.resolveSegment(segment)
+    if (profile === undefined || !isRegistered(profile, segment)) return undefined
+    const provider: Provider = {
+      scope: { label: labelOf(segment), inclusive: profile.name === "openai-compatible", profile },
+      intercepts: interceptsOf(profile),
+      paths: new Set(profile.paths)
+    }
+    this.#providers.set(segment, provider)
+    return provider
+  }
+}
+
+/** A segment has routes only as a prefix of the profile, or its name, as written. */
+const isRegistered = (profile: Profile, segment: string): boolean => profile.prefixes.includes(segment) || profile.name === segment
