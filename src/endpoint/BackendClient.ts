@@ -226,12 +226,18 @@ export const asFailure = (cause: unknown): BackendFailure => {
   if (isFailure(cause)) return cause
   const error = rootOf(cause)
   const detail = error instanceof Error ? error.message : String(error)
-  const code = typeof error === "object" && error !== null && "code" in error ? String(error.code) : ""
+  const code = codeOf(error)
   if (code === "ETIMEDOUT" || code === "UND_ERR_CONNECT_TIMEOUT" || code === "ESOCKETTIMEDOUT")
     return plain("timeout", "timeout", detail, false)
   const known = causes.find(([pattern]) => pattern.test(code))
   const name = known === undefined ? "network error" : code.startsWith("CERT_") ? `${known[1]} (${code})` : known[1]
   return plain("network", name, detail, false)
+}
+
+/** The parser's errors do not always have a code. */
+const codeOf = (error: unknown): string => {
+  if (error instanceof Error && error.name === "HTTPParserError") return "HPE_"
+  return typeof error === "object" && error !== null && "code" in error ? String(error.code) : ""
 }
 
 /** Happy-eyeballs failures come as an aggregate of one error per address. */
