@@ -6,9 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net"
 import * as Effect from "effect/Effect"
 import type { OllaConfig } from "../config/OllaConfig.ts"
-import { corsHeaders, isPreflight, preflightHeaders } from "../guard/Cors.ts"
-import { headerLimit } from "../guard/Guard.ts"
-import { plainAddress } from "../guard/Networks.ts"
+import { effectiveHeaderLimit } from "../guard/SizeLimits.ts"
 import { newExchange, RequestContext } from "./RequestContext.ts"
 import { requestId } from "./RequestId.ts"
 import { type RouteModule, Routes } from "./Routes.ts"
@@ -50,17 +48,6 @@ const listen = (server: Server, port: number, host: string | undefined): Promise
     })
   })
 
-const peers = new WeakMap<Socket, string>()
-
-const peerOf = (socket: Socket): string => {
-  let peer = peers.get(socket)
-  if (peer === undefined) {
-    peer = plainAddress(socket.remoteAddress ?? "")
-    peers.set(socket, peer)
-  }
-  return peer
-}
-
 /** Path and query of a request target; an absolute one is read like its path. */
 const targetOf = (url: string): { readonly path: string; readonly query: string } => {
   const origin = url.startsWith("/") ? url : url.replace(/^[a-z]+:\/\/[^/?]*/i, "") || "/"
@@ -75,35 +62,35 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
   const routes = new Routes(services, modules)
   return (req: IncomingMessage, res: ServerResponse): void => {
     const accepted = performance.now()
-    const peer = peerOf(req.socket)
-    const client = services.guard.clientOf(peer, req.rawHeaders)
+    const { guard } = services
+    const client = guard.clientOf(req.socket.remoteAddress, req.rawHeaders)
     const { path, query } = targetOf(req.url ?? "/")
-    const exchange = newExchange(req, "", path, query, peer, client.ip, accepted)
+    const exchange = newExchange(req, "", path, query, client.peer, client.ip, accepted)
     const context = new RequestContext(req, res, exchange, client.trustedPeer)
     exchange.id = requestId(context.header("x-request-id"))
     res.on("error", () => {})
-    const { cors } = services.settings.current().server
     try {
-      if (cors.enabled) {
-        const request = { method: exchange.method, path, header: (name: string) => context.header(name) }
-        if (isPreflight(request)) {
-          context.answer(204, "", "", preflightHeaders(cors, request))
+      if (guard.corsEnabled()) {
+        const preflight = guard.preflight(exchange.method, path, req.rawHeaders)
+        if (preflight !== undefined) {
+          context.answer(204, "", "", preflight)
           return
         }
-        for (const part of corsHeaders(cors, request)) context.extra.push(part)
+        for (const part of guard.corsHeaders(exchange.method, path, context.header("origin") || undefined)) context.extra.push(part)
       }
       res.once("close", () => {
         services.log.access({
           exchange,
-          remote: `${peer}:${req.socket.remotePort ?? 0}`,
+          remote: `${client.peer}:${req.socket.remotePort ?? 0}`,
           header: (name) => context.header(name),
           status: res.headersSent ? res.statusCode : 499,
           responseBytes: exchange.lastAttempt?.bytes ?? 0
         })
       })
-      if (services.guard.headersTooLarge(exchange.method, path, req.rawHeaders)) {
-        services.statistics.sizeLimited()
-        context.error("headersTooLarge", {}, ["Connection", "close"])
+      const over = guard.oversized(exchange, req.rawHeaders)
+      if (over !== undefined) {
+        context.error(over === "body" ? "tooLarge" : "headersTooLarge", {}, ["Connection", "close"])
+        res.once("finish", () => req.socket.destroySoon())
         return
       }
       routes.handle(context, path)
@@ -158,7 +145,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     noDelay: true,
     keepAlive: true,
     // node refuses a little above the configured limit; the exact rule is the guard's.
-    maxHeaderSize: headerLimit(config.request_limits.max_header_size) + 4096,
+    maxHeaderSize: effectiveHeaderLimit(config.request_limits.max_header_size) + 4096,
     headersTimeout: config.read_header_timeout > 0 ? config.read_header_timeout : 10_000,
     requestTimeout:
       config.read_timeout > 0 ? Math.max(config.read_timeout, config.read_header_timeout > 0 ? config.read_header_timeout : 10_000) : 0,

@@ -47,14 +47,12 @@ export interface ProxyTarget {
 
 /** False: the request has been refused. Rate limits come before anything is read. */
 export const admit = (services: ProxyServices, context: RequestContext): boolean => {
-  const { guard, statistics } = services
   const { exchange } = context
-  const admission = guard.admit("proxy", exchange.clientIp)
+  const admission = services.guard.admit(exchange)
   for (const part of admission.headers) context.extra.push(part)
   if (admission.allowed) return true
-  statistics.rateLimited(exchange.clientIp)
   reject(services, context, 429, "rate_limited")
-  context.error("rateLimited", {}, ["Retry-After", String(admission.retryAfter)])
+  context.error("rateLimited")
   return false
 }
 
@@ -76,7 +74,7 @@ export const receive = (
       done(body)
     },
     (problem) => {
-      if (problem === "tooLarge") services.statistics.sizeLimited()
+      if (problem === "tooLarge") services.guard.bodyOverflow(context.exchange, limit)
       reject(services, context, problem === "tooLarge" ? 413 : 400, problem)
       context.error(problem, {}, ["Connection", "close"])
       // The rest of an upload that nobody wants is not waited for.
@@ -216,7 +214,7 @@ export const refusal = (context: RequestContext, refused: Refused): void => {
 export const proxy = (services: ProxyServices, context: RequestContext, target: ProxyTarget): void => {
   if (!admit(services, context)) return
   const inspector = new BodyInspector(context.header("content-type"))
-  receive(services, context, inspector, services.guard.bodyLimit(), (body) => {
+  receive(services, context, inspector, services.guard.maxBodySize(), (body) => {
     const inspection = inspector.end(body.chunks, target.path ?? "")
     decide(services, context, target, inspection, (decision) => {
       services.log.received(context.exchange, context.header("user-agent"))

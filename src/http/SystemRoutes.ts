@@ -45,13 +45,10 @@ const conditional = (context: RequestContext, document: Record<string, unknown>)
 }
 
 const health: Handler = (services, context) => {
-  const admission = services.guard.admit("health", context.exchange.clientIp)
+  const admission = services.guard.admitHealth(context.exchange)
   for (const part of admission.headers) context.extra.push(part)
   if (admission.allowed) context.json({ status: "healthy" })
-  else {
-    services.statistics.rateLimited(context.exchange.clientIp)
-    context.error("rateLimited", {}, ["Retry-After", String(admission.retryAfter)])
-  }
+  else context.error("rateLimited")
 }
 
 const ready: Handler = (services, context) => {
