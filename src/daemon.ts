@@ -21,10 +21,10 @@ import { type HttpServer, makeHttpServer } from "./http/HttpServer.ts"
 import { watchCollections } from "./http/ProcessDocument.ts"
 import * as ProfileLoading from "./profile/ProfileLoading.ts"
 import { Profiles } from "./profile/Profiles.ts"
-import { ownTransport } from "./proxy/client/Transport.ts"
-import { undiciTransport } from "./proxy/client/UndiciTransport.ts"
 import { Carrier } from "./proxy/Carrier.ts"
 import * as CarrierLive from "./proxy/CarrierLive.ts"
+import { ownTransport } from "./proxy/client/Transport.ts"
+import { undiciTransport } from "./proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "./proxy/OllaEngine.ts"
 import { Router } from "./routing/Router.ts"
 import * as RouterLive from "./routing/RouterLive.ts"
@@ -64,7 +64,8 @@ const report = (sink: LogSink, diagnostics: ReadonlyArray<Diagnostic>): void => 
   }
 }
 
-const place = ({ file, line, column }: Diagnostic): string => (file === undefined || file === "" || line === undefined ? "" : `${file}:${line}:${column ?? 1}: `)
+const place = ({ file, line, column }: Diagnostic): string =>
+  file === undefined || file === "" || line === undefined ? "" : `${file}:${line}:${column ?? 1}: `
 
 /** Every fatal problem in one record, each text on its own line. */
 const fatal = (sink: LogSink, message: string, problems: ReadonlyArray<Diagnostic>): number => {
@@ -74,7 +75,8 @@ const fatal = (sink: LogSink, message: string, problems: ReadonlyArray<Diagnosti
 }
 
 /** Runs until a signal or a fatal error; resolves with the exit code. */
-export const serve = (options: ServeOptions): Promise<number> => run(loadConfig({ configFile: options.configFile, env: options.env, cwd: process.cwd() }), options.env)
+export const serve = (options: ServeOptions): Promise<number> =>
+  run(loadConfig({ configFile: options.configFile, env: options.env, cwd: process.cwd() }), options.env)
 
 /** The same with a simulated fleet behind it. */
 export const demo = async (options: ServeOptions): Promise<number> => {
@@ -90,7 +92,12 @@ export const demo = async (options: ServeOptions): Promise<number> => {
 
 const run = async (loaded: LoadedConfig, env: ServeOptions["env"], whenReady?: () => void): Promise<number> => {
   const startedAt = performance.now()
-  const logging = loaded.config?.logging ?? { level: "info" as const, format: "json" as const, output: "stdout" as const, slow_request_threshold: 0 }
+  const logging = loaded.config?.logging ?? {
+    level: "info" as const,
+    format: "json" as const,
+    output: "stdout" as const,
+    slow_request_threshold: 0
+  }
   const sink = makeSink({ level: logging.level, form: formOf(logging, env) })
   sink.write("info", "Initialising", { version: build.version, pid: process.pid })
   const errors = loaded.diagnostics.filter((diagnostic) => diagnostic.severity === "error")
@@ -99,7 +106,9 @@ const run = async (loaded: LoadedConfig, env: ServeOptions["env"], whenReady?: (
   sink.write("info", "Loaded configuration", { config: loaded.path })
   watchCollections()
   const signals = watchSignals(sink)
-  const exit = await Effect.runPromiseExit(Effect.scoped(daemon(loaded, loaded.config, env, sink, signals, startedAt, whenReady)).pipe(Effect.provide(EffectLogger.layer(sink))))
+  const exit = await Effect.runPromiseExit(
+    Effect.scoped(daemon(loaded, loaded.config, env, sink, signals, startedAt, whenReady)).pipe(Effect.provide(EffectLogger.layer(sink)))
+  )
   signals.stop()
   if (Exit.isSuccess(exit)) {
     sink.write("info", "Olla has shutdown", { uptime: new LogDuration(performance.now() - startedAt) })
@@ -133,7 +142,11 @@ const watchSignals = (sink: LogSink): Signals => {
     sink.write("info", "Shutdown signal received", { signal })
     Deferred.doneUnsafe(requested, Effect.succeed(signal))
   }
-  const handlers = { SIGINT: on("SIGINT"), SIGTERM: on("SIGTERM"), SIGHUP: () => sink.write("info", "SIGHUP received, reload is not supported") }
+  const handlers = {
+    SIGINT: on("SIGINT"),
+    SIGTERM: on("SIGTERM"),
+    SIGHUP: () => sink.write("info", "SIGHUP received, reload is not supported")
+  }
   for (const [signal, handler] of Object.entries(handlers)) process.on(signal as NodeJS.Signals, handler)
   const signals: Signals = {
     requested: Deferred.await(requested),
@@ -146,7 +159,12 @@ const watchSignals = (sink: LogSink): Signals => {
 }
 
 /** The rooms, each over the ones before it. */
-const rooms = (loaded: LoadedConfig, config: OllaConfig, env: ServeOptions["env"], observerLayer: Layer.Layer<never, never, Statistics>) => {
+const rooms = (
+  loaded: LoadedConfig,
+  config: OllaConfig,
+  env: ServeOptions["env"],
+  observerLayer: Layer.Layer<never, never, Statistics>
+) => {
   const settings = Settings.layerOf(config, loaded.folder)
   const profiles = ProfileLoading.layer(process.cwd(), env)
   const ground = Layer.provideMerge(profiles, settings)
@@ -167,14 +185,30 @@ const guardEvents: Layer.Layer<GuardEvents, never, Statistics> = Layer.effect(
     return {
       rateLimited: (request, limit, retryAfter, first) => {
         statistics.rateLimited(request.clientIp)
-        if (first) fork(Effect.logWarning("Rate limit exceeded", { request_id: request.id, client_ip: request.clientIp, limit, retry_after: retryAfter }))
+        if (first)
+          fork(
+            Effect.logWarning("Rate limit exceeded", {
+              request_id: request.id,
+              client_ip: request.clientIp,
+              limit,
+              retry_after: retryAfter
+            })
+          )
       },
       rateLimitedQuietly: (count) => {
         fork(Effect.logWarning("Further requests were rate limited", { count }))
       },
       sizeLimited: (request, reason, size, limit) => {
         statistics.sizeLimited()
-        fork(Effect.logWarning("Request rejected", { request_id: request.id, client_ip: request.clientIp, reason: `${reason} too large`, size, limit }))
+        fork(
+          Effect.logWarning("Request rejected", {
+            request_id: request.id,
+            client_ip: request.clientIp,
+            reason: `${reason} too large`,
+            size,
+            limit
+          })
+        )
       }
     }
   })
@@ -208,14 +242,20 @@ const daemon = Effect.fnUntraced(function* (
   whenReady: (() => void) | undefined
 ) {
   // The port first: a busy one ends the start without waiting for a single probe.
-  const http: HttpServer = yield* Effect.mapError(makeHttpServer(config.server), (error) => new Error(`failed to start services: failed to start service http: ${error.message}`))
+  const http: HttpServer = yield* Effect.mapError(
+    makeHttpServer(config.server),
+    (error) => new Error(`failed to start services: failed to start service http: ${error.message}`)
+  )
   yield* Effect.addFinalizer(() => Effect.promise(() => http.stop(0)))
   const log = makeRequestLog(
     sink,
     () => !config.server.request_logging,
     () => config.logging.slow_request_threshold
   )
-  const observing = Layer.effect(CarrierLive.Observer, Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer])))
+  const observing = Layer.effect(
+    CarrierLive.Observer,
+    Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer]))
+  )
   const context = yield* Layer.build(rooms(loaded, config, env, observing))
   const fleet = Context.get(context, Fleet)
   yield* fleet.ready

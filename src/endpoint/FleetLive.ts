@@ -56,6 +56,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
   const errors = loaded.diagnostics.filter(({ severity }) => severity === "error")
   if (errors.length > 0) return yield* new EndpointsInvalid({ messages: errors.map(({ message }) => message) })
   const count = loaded.specs.length
+  const startedAt = clock.currentTimeMillisUnsafe()
 
   const listeners = new Set<(event: FleetEvent) => void>()
   const probeSlots = yield* Semaphore.make(share(10, count))
@@ -122,7 +123,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
 
   const periodic = Effect.gen(function* () {
     const pace = () => (discovery().enabled ? Math.max(discovery().interval, 1) : longestSleep)
-    let due = (yield* Clock.currentTimeMillis) + pace()
+    let due = startedAt + pace()
     while (true) {
       const now = yield* Clock.currentTimeMillis
       if (now < due) {

@@ -1,20 +1,58 @@
-/** What happened, counted once: per attempt for endpoints and models, per exchange for the whole (observability.md 2). */
-import { Context } from "effect"
+/**
+ * What happened, counted once: per attempt for endpoints and models, per exchange for the whole (observability.md 2).
+ * Latencies are whole milliseconds, times epoch milliseconds. Everything is in memory and bounded.
+ */
+import * as Context from "effect/Context"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
+
+/** `transport`: a failure without an HTTP answer. `cancelled`: the client left before the end. */
+export const statusClasses = ["2xx", "3xx", "4xx", "5xx", "transport", "cancelled"] as const
+export type StatusClass = (typeof statusClasses)[number]
+
+/** Over the last ten minutes. */
+export interface Percentiles {
+  readonly p50: number
+  readonly p95: number
+  readonly p99: number
+}
+
+/** Figures that backends told about their answers. */
+export interface UsageTotals {
+  /** Answers with token figures. */
+  readonly answers: number
+  readonly promptTokens: number
+  readonly completionTokens: number
+  /** Of those answers; 0 without any. */
+  readonly averageLatency: number
+  /** 0 while nobody told a speed. */
+  readonly averageTokensPerSecond: number
+}
+
+/** Cumulative, as Prometheus wants it; bounds and sum in seconds. The last bucket is the count. */
+export interface HistogramTotals {
+  readonly buckets: ReadonlyArray<readonly [bound: number, count: number]>
+  readonly count: number
+  readonly sum: number
+}
 
 export interface EndpointTotals {
   readonly totalRequests: number
   readonly successfulRequests: number
   readonly failedRequests: number
   readonly totalBytes: number
-  /** Milliseconds, successes only; 0 without any. */
+  /** Successes only, truncated; 0 without any. */
   readonly averageLatency: number
   readonly minLatency: number
   readonly maxLatency: number
-  /** Epoch milliseconds; 0: never. */
+  /** 0: never. */
   readonly lastUsed: number
-  /** Answers by status class, `2xx` ... `5xx`. */
+  /** One entry per `StatusClass`. */
   readonly statusClasses: Readonly<Record<string, number>>
+  /** Absent without samples. */
+  readonly latencyPercentiles?: Percentiles
+  /** Request start to the first body byte sent to the client; absent without samples. */
+  readonly firstTokenPercentiles?: Percentiles
+  readonly usage?: UsageTotals
 }
 
 export interface GlobalTotals extends EndpointTotals {
@@ -29,15 +67,19 @@ export interface ModelTotals {
   readonly failedRequests: number
   readonly totalBytes: number
   readonly averageLatency: number
+  /** Lifetime, from a sample. */
   readonly p95Latency: number
   readonly p99Latency: number
   readonly uniqueClients: number
-  /** Epoch milliseconds. */
   readonly lastRequested: number
   readonly routingHits: number
   readonly routingMisses: number
   readonly routingFallbacks: number
   readonly endpoints: ReadonlyArray<ModelEndpointTotals>
+  readonly statusClasses?: Readonly<Record<string, number>>
+  readonly latencyPercentiles?: Percentiles
+  readonly firstTokenPercentiles?: Percentiles
+  readonly usage?: UsageTotals
 }
 
 export interface ModelEndpointTotals {
@@ -48,6 +90,16 @@ export interface ModelEndpointTotals {
   readonly averageLatency: number
   readonly lastUsed: number
   readonly consecutiveErrors: number
+  readonly usage?: UsageTotals
+}
+
+/** Histograms of successful attempts for one model (`""`: none was named) on one endpoint. */
+export interface SeriesTotals {
+  readonly model: string
+  readonly endpointUrl: string
+  readonly endpointName: string
+  readonly duration: HistogramTotals
+  readonly firstToken: HistogramTotals
 }
 
 export interface TranslatorTotals {
@@ -63,13 +115,21 @@ export interface TranslatorTotals {
   readonly fallbackTranslatorDoesNotSupportPassthrough: number
   readonly fallbackCannotPassthrough: number
   readonly averageLatency: number
+  /** By mode and result, for `olla_translator_requests_total`. */
+  readonly byMode?: Readonly<Record<"passthrough" | "translation", { readonly success: number; readonly failure: number }>>
 }
 
 export interface SecurityTotals {
   readonly rateLimitViolations: number
   readonly sizeLimitViolations: number
+  /** Within the last hour. */
   readonly uniqueRateLimitedIps: number
+  /** Both kinds within the last hour: what `elevated` is judged by. */
+  readonly recentViolations?: number
 }
+
+/** Requests that the proxy refused itself. */
+export const rejectionStatuses = ["404", "413", "429", "431", "503"] as const
 
 export class Statistics extends Context.Service<
   Statistics,
@@ -77,14 +137,24 @@ export class Statistics extends Context.Service<
     readonly observer: ExchangeObserver
     readonly rateLimited: (clientIp: string) => void
     readonly sizeLimited: () => void
+    /**
+     * A refusal of Olla's own that no exchange with the outcome `rejected` reports: unmatched paths, size limits on local
+     * routes. Other statuses than those of `rejectionStatuses` are ignored.
+     */
+    readonly rejected: (status: number) => void
+    /** One entry per status of `rejectionStatuses`. */
+    readonly rejections: () => Readonly<Record<string, number>>
     readonly global: () => GlobalTotals
     /** By endpoint URL. */
     readonly endpoint: (url: string) => EndpointTotals | undefined
     /** Most requested first, then by name. */
     readonly models: () => ReadonlyArray<ModelTotals>
+    /** By model, then endpoint name. */
+    readonly series: () => ReadonlyArray<SeriesTotals>
     readonly translators: () => ReadonlyArray<TranslatorTotals>
     readonly security: () => SecurityTotals
-    /** Epoch milliseconds. */
+    /** URLs that are configured now: entries of others may be forgotten. Until the first call all count as configured. */
+    readonly configured: (urls: ReadonlySet<string>) => void
     readonly startedAt: number
   }
 >()("olla/telemetry/Statistics") {}

@@ -1,0 +1,307 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { TestClock } from "effect/testing"
+import { Fleet, type FleetEvent } from "../../src/endpoint/Fleet.ts"
+import { failure } from "../../src/exchange/Failure.ts"
+import { answer, askedAt, type Backend, endpointAt, failing, fleetLayer, hanging, messages, ollama, refused, world } from "./fakeFleet.ts"
+
+const refusal = (startedAt: number) => ({ failure: failure("refused", "ECONNREFUSED 10.0.0.1:80"), startedAt })
+
+describe("start-up", () => {
+  it.effect("is over when every endpoint has a first status, and the healthy ones their models", () => {
+    const here = world({ a: ollama("m1", "m2"), b: () => answer(500) })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      const ready = yield* Effect.forkChild(fleet.ready)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(ready)
+      expect(fleet.endpoints.map(({ name, state, models }) => [name, state.status, models.map((model) => model.name)])).toEqual([
+        ["a", "healthy", ["m1", "m2"]],
+        ["b", "unhealthy", []],
+        ["c", "offline", []]
+      ])
+      expect(messages(here)).toContain("Registered endpoints (3)")
+      expect(messages(here).at(-1)).toBe("Discovery service initialised")
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }, { host: "b" }, { host: "c" }])))
+  })
+  it.effect("waits no longer than 30 s for a hanging listing, which goes on behind it", () => {
+    let late: Backend = () => hanging
+    const here = world({ a: ollama("m"), slow: (path, request) => (path === "/" ? answer(200) : late(path, request)) })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      const ready = yield* Effect.forkChild(fleet.ready)
+      yield* TestClock.adjust("29 seconds")
+      expect(ready.pollUnsafe()).toBeUndefined()
+      expect(endpointAt(fleet, "a").models).toHaveLength(1)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(ready)
+      late = ollama("late")
+      yield* TestClock.adjust("5 minutes")
+      expect(endpointAt(fleet, "slow").models.map(({ name }) => name)).toEqual(["late"])
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }, { host: "slow" }], "timeout: 60s")))
+  })
+  it.effect("of an empty fleet is over at once", () => {
+    const here = world({})
+    return Effect.gen(function* () {
+      yield* (yield* Fleet).ready
+    }).pipe(Effect.provide(fleetLayer(here, [])))
+  })
+})
+
+describe("probing", () => {
+  it.effect("keeps each endpoint's own interval", () => {
+    const here = world({ fast: ollama(), slow: ollama() })
+    return Effect.gen(function* () {
+      yield* TestClock.adjust("20 seconds")
+      expect(askedAt(here, "fast", "/")).toEqual(Array.from({ length: 21 }, (_, n) => n))
+      expect(askedAt(here, "slow", "/")).toEqual([0, 7, 14])
+    }).pipe(
+      Effect.provide(
+        fleetLayer(here, [
+          { host: "fast", keys: "type: ollama, check_interval: 1s" },
+          { host: "slow", keys: "type: ollama, check_interval: 7s" }
+        ])
+      )
+    )
+  })
+  it.effect("follows the timeline of a refused endpoint, retries included", () => {
+    const here = world({})
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      yield* TestClock.adjust("144 seconds")
+      here.backends["a"] = ollama("m")
+      yield* TestClock.adjust("10 seconds")
+      const starts = askedAt(here, "a", "/").filter((at, n, all) => n === 0 || at - (all[n - 1] ?? 0) > 1)
+      // Breaker and pauses between attempts add 0.3 s to the times of the page.
+      expect(starts.map((at) => Math.floor(at))).toEqual([0, 5, 15, 45, 85, 145, 150])
+      expect(askedAt(here, "a", "/").slice(0, 4)).toEqual([0, 0.1, 0.3, 5])
+      expect(endpointAt(fleet, "a").state).toMatchObject({ status: "healthy", consecutiveFailures: 0 })
+      expect(endpointAt(fleet, "a").models).toMatchObject([{ name: "m" }])
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+  it.effect("does not repeat a timeout, and asks with the time limit of the endpoint", () => {
+    const here = world({ a: () => hanging })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      yield* TestClock.adjust("4 seconds")
+      expect(askedAt(here, "a", "/")).toEqual([0])
+      expect(endpointAt(fleet, "a").state).toMatchObject({
+        status: "offline",
+        lastLatency: 3000,
+        lastError: "timeout after 3s",
+        nextCheck: 5000
+      })
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a", keys: "type: ollama, check_timeout: 3s" }])))
+  })
+  it.effect("waits out what a 429 asks for", () => {
+    const here = world({ a: () => answer(429, "", { retryAfter: "120" }) })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      yield* TestClock.adjust("119 seconds")
+      expect(endpointAt(fleet, "a").state).toMatchObject({ status: "rate_limited", nextCheck: 120_000 })
+      yield* TestClock.adjust("2 seconds")
+      expect(askedAt(here, "a", "/")).toEqual([0, 120])
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+  it.effect("one hanging endpoint changes nothing for the others", () => {
+    const here = world({ hang: () => hanging, a: ollama("m") })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      yield* TestClock.adjust("20 seconds")
+      expect(askedAt(here, "a", "/")).toEqual([0, 5, 10, 15, 20])
+      expect(endpointAt(fleet, "a").state.consecutiveFailures).toBe(0)
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "hang" }, { host: "a" }])))
+  })
+  it.effect("that is cut off by the end of the daemon changes and says nothing", () => {
+    const here = world({ a: () => hanging })
+    return Effect.gen(function* () {
+      const endpoint = yield* Effect.gen(function* () {
+        const fleet = yield* Fleet
+        yield* TestClock.adjust("1 second")
+        return endpointAt(fleet, "a")
+      }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+      yield* TestClock.adjust("1 minute")
+      expect(endpoint.state.status).toBe("unknown")
+      expect(here.log.filter(({ level }) => level === "Warn" || level === "Error")).toEqual([])
+    })
+  })
+  it.effect("survives a defect in one probe, which counts as offline", () => {
+    let broken = true
+    const here = world({ a: (path, request) => (broken ? Effect.die(new Error("bug")) : ollama("m")(path, request)) })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      yield* TestClock.adjust("1 second")
+      expect(endpointAt(fleet, "a").state).toMatchObject({ status: "offline", lastError: "internal error" })
+      broken = false
+      yield* TestClock.adjust("5 seconds")
+      expect(endpointAt(fleet, "a").state.status).toBe("healthy")
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+})
+
+describe("a failed attempt", () => {
+  it.effect("takes the endpoint out at once, and tells listeners before it returns", () => {
+    const here = world({ a: ollama("m") })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      yield* TestClock.adjust("7 seconds")
+      const events: Array<FleetEvent> = []
+      fleet.onEvent((event) => events.push(event))
+      const endpoint = endpointAt(fleet, "a")
+      endpoint.attemptFailed(refusal(6500))
+      expect(endpoint.state).toMatchObject({
+        status: "offline",
+        consecutiveFailures: 1,
+        nextCheck: 12_000,
+        lastError: "connection refused"
+      })
+      expect(events).toMatchObject([{ _tag: "StatusChanged", from: { status: "healthy" }, to: { status: "offline" } }])
+      yield* TestClock.adjust("4999 millis")
+      expect(endpoint.state.status).toBe("offline")
+      yield* TestClock.adjust("1 millis")
+      expect(endpoint.state.status).toBe("healthy")
+      expect(here.log).toContainEqual({
+        level: "Warn",
+        message: "Marking endpoint as unhealthy due to connection failure",
+        fields: { endpoint: "a", consecutive_failures: 1, backoff_multiplier: 2, next_check: "1970-01-01T00:00:12.000Z" }
+      })
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+  it.effect("counts once for fifty requests, and not at all against a later healthy probe", () => {
+    const here = world({ a: ollama("m") })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      yield* TestClock.adjust("7 seconds")
+      const endpoint = endpointAt(fleet, "a")
+      endpoint.attemptFailed(refusal(4000))
+      expect(endpoint.state.status).toBe("healthy")
+      for (let n = 0; n < 50; n++) endpoint.attemptFailed(refusal(6000 + n))
+      expect(endpoint.state).toMatchObject({ consecutiveFailures: 1, backoffMultiplier: 2 })
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+})
+
+describe("recovery", () => {
+  it.effect("reads the models anew", () => {
+    const here = world({ a: ollama("old") })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      yield* TestClock.adjust("1 second")
+      delete here.backends["a"]
+      yield* TestClock.adjust("5 seconds")
+      expect(endpointAt(fleet, "a").state.status).toBe("offline")
+      expect(endpointAt(fleet, "a").models).toMatchObject([{ name: "old" }])
+      here.backends["a"] = ollama("new")
+      yield* TestClock.adjust("5 seconds")
+      expect(endpointAt(fleet, "a").state.status).toBe("healthy")
+      expect(endpointAt(fleet, "a").models).toMatchObject([{ name: "new" }])
+      expect(endpointAt(fleet, "a").modelsSyncedAt).toBe(10_000)
+      expect(messages(here)).toContain("Endpoint recovered: a is Healthy")
+      expect(messages(here)).toContain("Successfully refreshed models for recovered endpoint")
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+})
+
+describe("a crash in an actor", () => {
+  it.effect("is logged, shown, and followed by a restart that leaves the others alone", () => {
+    let broken = false
+    const here = world({
+      a: (path, request) => (broken && path === "/api/tags" ? Effect.die(new Error("bug in the reader")) : ollama("m")(path, request)),
+      b: ollama("m")
+    })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      yield* TestClock.adjust("1 second")
+      broken = true
+      const refreshed = yield* Effect.forkChild(fleet.refreshModels([endpointAt(fleet, "a")]))
+      yield* TestClock.adjust("10 millis")
+      expect(yield* Fiber.join(refreshed)).toBe(false)
+      expect(endpointAt(fleet, "a").state).toMatchObject({
+        status: "healthy",
+        lastError: "internal error while watching this endpoint; it was restarted"
+      })
+      expect(messages(here).filter((text) => text === "endpoint actor crashed, restarting")).toHaveLength(1)
+      broken = false
+      yield* TestClock.adjust("10 seconds")
+      expect(askedAt(here, "a", "/")).toEqual([0, 5, 10])
+      expect(askedAt(here, "b", "/")).toEqual([0, 5, 10])
+      expect(endpointAt(fleet, "a").state.lastError).toBe("")
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }, { host: "b" }])))
+  })
+  it.effect("again and again is restarted ever more slowly, up to half a minute", () => {
+    const here = world({ a: (path) => (path === "/" ? answer(200) : Effect.die(new Error("bug"))) })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      const ask = fleet.refreshModels([endpointAt(fleet, "a")])
+      for (let n = 0; n < 600; n++) {
+        yield* Effect.forkChild(ask)
+        yield* TestClock.adjust("1 second")
+      }
+      const crashes = messages(here).filter((text) => text === "endpoint actor crashed, restarting").length
+      expect(crashes).toBeGreaterThan(15)
+      expect(crashes).toBeLessThan(40)
+      expect(endpointAt(fleet, "a").state.status).toBe("healthy")
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+  it.effect("is not caused by a listener that throws", () => {
+    const here = world({ a: ollama("m") })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      fleet.onEvent(() => {
+        throw new Error("bad listener")
+      })
+      yield* TestClock.adjust("1 second")
+      expect(endpointAt(fleet, "a").state.status).toBe("healthy")
+      expect(() => endpointAt(fleet, "a").attemptFailed(refusal(900))).not.toThrow()
+      yield* TestClock.adjust("1 millis")
+      expect(messages(here)).toContain("a listener of the fleet failed")
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+})
+
+describe("log lines", () => {
+  const only = (here: ReturnType<typeof world>, level: string) =>
+    here.log.filter((each) => each.level === level).map(({ message }) => message)
+  it.effect("remind of a lasting failure at every fifth, and strip queries", () => {
+    const here = world({ a: () => answer(500) })
+    return Effect.gen(function* () {
+      yield* TestClock.adjust("30 seconds")
+      expect(only(here, "Warn").slice(0, 2)).toEqual(["Endpoint discovered with status unhealthy: a"])
+      yield* TestClock.adjust("20 minutes")
+      expect(only(here, "Warn")).toContain("Endpoint still having issues: a")
+      expect(here.log.find(({ level }) => level === "Warn")?.fields).toMatchObject({
+        status: "unhealthy",
+        endpoint_url: "http://a/health",
+        status_code: 500,
+        error_type: 0,
+        check_error: "health check failed for a (http://a/health): HTTP 500 after 0s (failures: 0): HTTP 500"
+      })
+      expect(JSON.stringify(here.log)).not.toContain("s3cret")
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a", keys: "type: ollama, health_check_url: '/health?key=s3cret'" }])))
+  })
+  it.effect("tell each change of status", () => {
+    const here = world({ a: ollama("m") })
+    return Effect.gen(function* () {
+      yield* TestClock.adjust("1 second")
+      here.backends["a"] = () => answer(401)
+      yield* TestClock.adjust("5 seconds")
+      here.backends["a"] = () => refused
+      yield* TestClock.adjust("5 seconds")
+      here.backends["a"] = () => answer(429)
+      yield* TestClock.adjust("10 seconds")
+      expect(only(here, "Warn")).toEqual(["Endpoint status changed: a", "Endpoint status changed: a", "Endpoint status changed: a"])
+      expect(only(here, "Info")).toContain("Endpoint initial status: a is Healthy")
+      expect(only(here, "Info")).toContain("no Retry-After header on 429, using default backoff")
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+  it.effect("name the kind of failure, not the backend's address", () => {
+    const here = world({ a: () => failing("the certificate is not trusted") })
+    return Effect.gen(function* () {
+      const fleet = yield* Fleet
+      yield* TestClock.adjust("1 second")
+      expect(endpointAt(fleet, "a").state.lastError).toBe("the certificate is not trusted")
+      expect(only(here, "Warn")).toEqual(["Endpoint discovered offline: a"])
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+})
