@@ -1,0 +1,94 @@
+/** Starts the built daemon on a free port in front of simulated backends; black-box tests speak HTTP to it. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtempSync, writeFileSync } from "node:fs"
+import { type AddressInfo, createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { SimulatedBackend } from "../../src/simulator/Backend.ts"
+
+const root = join(import.meta.dirname, "..", "..")
+
+export interface Daemon {
+  readonly url: string
+  readonly port: number
+  readonly child: ChildProcess
+  /** Everything written to standard output so far. */
+  readonly output: () => string
+  /** SIGTERM; resolves with the exit code. */
+  readonly stop: () => Promise<number | null>
+}
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+/** One configuration entry for each backend; short intervals so that tests need not wait. */
+export const endpointsYaml = (
+  backends: ReadonlyArray<{ readonly name: string; readonly backend: SimulatedBackend; readonly extra?: string }>
+): string =>
+  `discovery:\n  static:\n    endpoints:\n${backends
+    .map(
+      ({ name, backend, extra }) =>
+        `      - {url: "${backend.url}", name: ${name}, type: ${backend.kind}, check_interval: 1s, check_timeout: 500ms${extra === undefined ? "" : `, ${extra}`}}`
+    )
+    .join("\n")}\n`
+
+/** `yaml`: without the server section's host and port. */
+export const startDaemon = async (
+  yaml: string,
+  options: { readonly env?: Record<string, string>; readonly server?: string; readonly waits?: boolean } = {}
+): Promise<Daemon> => {
+  const port = await freePort()
+  const folder = mkdtempSync(join(tmpdir(), "olla-"))
+  const file = join(folder, "olla.yaml")
+  writeFileSync(
+    file,
+    `server:\n  host: 127.0.0.1\n  port: ${port}\n  rate_limits: {global_requests_per_minute: 0, per_ip_requests_per_minute: 0}\n${options.server ?? ""}${yaml}`
+  )
+  const child = spawn(process.execPath, [join(root, "dist", "main.js"), "--config", file], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"] ?? "", ...options.env },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+  let output = ""
+  child.stdout?.on("data", (chunk: Buffer) => {
+    output += chunk.toString()
+  })
+  child.stderr?.resume()
+  const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)))
+  const url = `http://127.0.0.1:${port}`
+  if (options.waits !== false) {
+    await new Promise<void>((resolve, reject) => {
+      const look = () => {
+        if (output.includes("Olla started")) resolve()
+      }
+      child.stdout?.on("data", look)
+      child.once("exit", (code) => reject(new Error(`the daemon ended with ${code}: ${output}`)))
+      look()
+    })
+  }
+  return {
+    url,
+    port,
+    child,
+    output: () => output,
+    stop: () => {
+      child.kill("SIGTERM")
+      return exited
+    }
+  }
+}
+
+/** Asks until the answer is as wanted; bounded by the test's own time limit. */
+export const eventually = async <T>(ask: () => Promise<T> | T, wanted: (value: T) => boolean): Promise<T> => {
+  for (;;) {
+    const value = await ask()
+    if (wanted(value)) return value
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
