@@ -4,7 +4,20 @@ import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import { Fleet, type FleetEvent } from "../../src/endpoint/Fleet.ts"
 import { failure } from "../../src/exchange/Failure.ts"
-import { answer, askedAt, type Backend, endpointAt, failing, fleetLayer, hanging, messages, ollama, refused, world } from "./fakeFleet.ts"
+import {
+  answer,
+  askedAt,
+  type Backend,
+  endpointAt,
+  failing,
+  fleetLayer,
+  hanging,
+  messages,
+  ollama,
+  refused,
+  started,
+  world
+} from "./fakeFleet.ts"
 
 const refusal = (startedAt: number) => ({ failure: failure("refused", "ECONNREFUSED 10.0.0.1:80"), startedAt })
 
@@ -12,10 +25,7 @@ describe("start-up", () => {
   it.effect("is over when every endpoint has a first status, and the healthy ones their models", () => {
     const here = world({ a: ollama("m1", "m2"), b: () => answer(500) })
     return Effect.gen(function* () {
-      const fleet = yield* Fleet
-      const ready = yield* Effect.forkChild(fleet.ready)
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.join(ready)
+      const fleet = yield* started
       expect(fleet.endpoints.map(({ name, state, models }) => [name, state.status, models.map((model) => model.name)])).toEqual([
         ["a", "healthy", ["m1", "m2"]],
         ["b", "unhealthy", []],
@@ -130,8 +140,7 @@ describe("probing", () => {
     let broken = true
     const here = world({ a: (path, request) => (broken ? Effect.die(new Error("bug")) : ollama("m")(path, request)) })
     return Effect.gen(function* () {
-      const fleet = yield* Fleet
-      yield* TestClock.adjust("1 second")
+      const fleet = yield* started
       expect(endpointAt(fleet, "a").state).toMatchObject({ status: "offline", lastError: "internal error" })
       broken = false
       yield* TestClock.adjust("5 seconds")
@@ -144,8 +153,8 @@ describe("a failed attempt", () => {
   it.effect("takes the endpoint out at once, and tells listeners before it returns", () => {
     const here = world({ a: ollama("m") })
     return Effect.gen(function* () {
-      const fleet = yield* Fleet
-      yield* TestClock.adjust("7 seconds")
+      const fleet = yield* started
+      yield* TestClock.adjust("6 seconds")
       const events: Array<FleetEvent> = []
       fleet.onEvent((event) => events.push(event))
       const endpoint = endpointAt(fleet, "a")
@@ -171,8 +180,8 @@ describe("a failed attempt", () => {
   it.effect("counts once for fifty requests, and not at all against a later healthy probe", () => {
     const here = world({ a: ollama("m") })
     return Effect.gen(function* () {
-      const fleet = yield* Fleet
-      yield* TestClock.adjust("7 seconds")
+      const fleet = yield* started
+      yield* TestClock.adjust("6 seconds")
       const endpoint = endpointAt(fleet, "a")
       endpoint.attemptFailed(refusal(4000))
       expect(endpoint.state.status).toBe("healthy")
@@ -186,8 +195,7 @@ describe("recovery", () => {
   it.effect("reads the models anew", () => {
     const here = world({ a: ollama("old") })
     return Effect.gen(function* () {
-      const fleet = yield* Fleet
-      yield* TestClock.adjust("1 second")
+      const fleet = yield* started
       delete here.backends["a"]
       yield* TestClock.adjust("5 seconds")
       expect(endpointAt(fleet, "a").state.status).toBe("offline")
@@ -211,8 +219,7 @@ describe("a crash in an actor", () => {
       b: ollama("m")
     })
     return Effect.gen(function* () {
-      const fleet = yield* Fleet
-      yield* TestClock.adjust("1 second")
+      const fleet = yield* started
       broken = true
       const refreshed = yield* Effect.forkChild(fleet.refreshModels([endpointAt(fleet, "a")]))
       yield* TestClock.adjust("10 millis")
@@ -251,7 +258,7 @@ describe("a crash in an actor", () => {
       fleet.onEvent(() => {
         throw new Error("bad listener")
       })
-      yield* TestClock.adjust("1 second")
+      yield* started
       expect(endpointAt(fleet, "a").state.status).toBe("healthy")
       expect(() => endpointAt(fleet, "a").attemptFailed(refusal(900))).not.toThrow()
       yield* TestClock.adjust("1 millis")
@@ -283,7 +290,7 @@ describe("log lines", () => {
   it.effect("tell each change of status", () => {
     const here = world({ a: ollama("m") })
     return Effect.gen(function* () {
-      yield* TestClock.adjust("1 second")
+      yield* started
       here.backends["a"] = () => answer(401)
       yield* TestClock.adjust("5 seconds")
       here.backends["a"] = () => refused
@@ -298,8 +305,7 @@ describe("log lines", () => {
   it.effect("name the kind of failure, not the backend's address", () => {
     const here = world({ a: () => failing("the certificate is not trusted") })
     return Effect.gen(function* () {
-      const fleet = yield* Fleet
-      yield* TestClock.adjust("1 second")
+      const fleet = yield* started
       expect(endpointAt(fleet, "a").state.lastError).toBe("the certificate is not trusted")
       expect(only(here, "Warn")).toEqual(["Endpoint discovered offline: a"])
     }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))

@@ -1,14 +1,16 @@
 /** A fleet on the test clock: backends are functions, chance is switched off, log lines are kept. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Random from "effect/Random"
+import { TestClock } from "effect/testing"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import { type BackendAnswer, BackendClient, type BackendFailure, type BackendRequest } from "../../src/endpoint/BackendClient.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
-import type { Fleet } from "../../src/endpoint/Fleet.ts"
+import { Fleet } from "../../src/endpoint/Fleet.ts"
 import { layerFrom } from "../../src/endpoint/FleetLive.ts"
 import { loadProfiles, layer as profilesLayer } from "../../src/profile/ProfileLoading.ts"
 
@@ -92,6 +94,15 @@ export const fleetLayer = (here: World, entries: ReadonlyArray<Entry>, discovery
     Layer.provide(Logger.layer([logger]))
   )
 }
+
+/** The fleet when its start-up is through, one second after the clock's zero. */
+export const started: Effect.Effect<Fleet["Service"], never, Fleet> = Effect.gen(function* () {
+  const fleet = yield* Fleet
+  const ready = yield* Effect.forkChild(fleet.ready)
+  yield* TestClock.adjust("1 second")
+  yield* Fiber.join(ready)
+  return fleet
+})
 
 /** The endpoint of that host. */
 export const endpointAt = (fleet: Fleet["Service"], host: string): Endpoint => {
