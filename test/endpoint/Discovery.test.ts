@@ -1,0 +1,401 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { TestClock } from "effect/testing"
+import { maxModels } from "../../src/endpoint/Discovery.ts"
+import {
+  type DiscoveryFailure,
+  describe as describeFailure,
+  isRecoverable,
+  operatorMessage,
+  statusCause
+} from "../../src/endpoint/DiscoveryFailure.ts"
+import { Fleet } from "../../src/endpoint/Fleet.ts"
+import {
+  answer,
+  askedAt,
+  type Backend,
+  type Entry,
+  endpointAt,
+  failing,
+  fleetLayer,
+  hanging,
+  messages,
+  ollama,
+  pass,
+  refused,
+  settle,
+  started,
+  type World,
+  world
+} from "./fakeFleet.ts"
+
+const openai =
+  (...entries: ReadonlyArray<Record<string, unknown>>): Backend =>
+  (path) =>
+    path === "/v1/models" ? answer(200, { object: "list", data: entries }) : path === "/health" ? answer(200) : answer(404)
+
+/** Healthy, with a listing that answers this. */
+const listing =
+  (given: () => ReturnType<Backend>): Backend =>
+  (path) =>
+    path === "/" ? answer(200) : given()
+
+const run = <A>(here: World, entries: ReadonlyArray<Entry>, discovery: string, body: Effect.Effect<A, never, Fleet>) =>
+  body.pipe(Effect.provide(fleetLayer(here, entries, discovery)))
+
+const detailed = (here: World): ReadonlyArray<string> =>
+  here.log.filter(({ level }) => level === "Error").map(({ message, fields }) => `${message} | ${String(fields["detailed_error"])}`)
+
+describe("a listing that fails", () => {
+  it.effect.each([
+    [
+      () => answer(404),
+      "endpoint configuration issue (HTTP 404)",
+      "discovery http_status failed for http://a (profile: ollama, status: 404, latency: 0s): HTTP 404: 404 Not Found"
+    ],
+    [() => answer(201, {}), "HTTP error (201)", "status: 201"],
+    [() => answer(502), "endpoint server error (HTTP 502)", "HTTP 502: 502 Bad Gateway"],
+    [
+      () => answer(200, "<html>"),
+      "invalid response format",
+      "discovery parse_response failed for http://a/api/tags (profile: ollama, status: 200, latency: 0s): failed to parse Ollama response: "
+    ],
+    [
+      () => refused,
+      "endpoint unreachable",
+      "discovery http_request failed for http://a (profile: ollama, latency: 0s): network error for http://a: connection refused"
+    ],
+    [() => failing("network is unreachable"), "network unreachable", "network is unreachable"],
+    [() => failing("timeout", "timeout"), "connection timeout", "timeout"],
+    [() => failing("the answer is larger than 10 MiB", "tooLarge"), "invalid response format", "the answer is larger than 10 MiB"],
+    [
+      () => answer(200, { models: Array.from({ length: 100_000 }, (_, n) => ({ name: `m${n}` })) }),
+      "invalid response format",
+      `more than ${maxModels} models`
+    ],
+    [
+      () => answer(200, { models: Array.from({ length: maxModels + 1 }, (_, n) => ({ name: `m${n}` })) }),
+      "invalid response format",
+      `more than ${maxModels} models`
+    ]
+  ] as const)("%#: %s", ([given, message, detail]) => {
+    const here = world({ a: listing(given), b: ollama("fine") })
+    return run(
+      here,
+      [{ host: "a" }, { host: "b" }],
+      "retry_attempts: 0",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        expect(detailed(here)).toEqual([expect.stringContaining(`Model discovery failed (${message}) a`)])
+        expect(detailed(here)[0]).toContain(detail)
+        expect(endpointAt(fleet, "a").models).toEqual([])
+        expect(endpointAt(fleet, "a").state.status).toBe("healthy")
+        expect(endpointAt(fleet, "b").models).toMatchObject([{ name: "fine" }])
+      })
+    )
+  })
+  it.effect("keeps the models of the last one", () => {
+    let broken = false
+    const here = world({ a: (path, request) => (broken && path !== "/" ? answer(500) : ollama("m")(path, request)) })
+    return run(
+      here,
+      [{ host: "a" }],
+      "interval: 10s, retry_attempts: 0",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        broken = true
+        yield* pass(15)
+        expect(askedAt(here, "a", "/api/tags")).toEqual([0, 10])
+        expect(endpointAt(fleet, "a").models).toMatchObject([{ name: "m" }])
+      })
+    )
+  })
+  it.effect("is retried with growing pauses, and only the last failure counts", () => {
+    const here = world({ a: listing(() => answer(503)) })
+    return run(
+      here,
+      [{ host: "a" }],
+      "retry_attempts: 3, retry_backoff: 1s",
+      Effect.gen(function* () {
+        yield* settle
+        yield* pass(20)
+        expect(askedAt(here, "a", "/api/tags")).toEqual([0, 1, 3, 7])
+        expect(detailed(here)).toHaveLength(1)
+      })
+    )
+  })
+  it.effect("is not retried after a 4xx, nor beyond the time limit", () => {
+    const here = world({ a: listing(() => answer(401)), b: listing(() => answer(500)) })
+    return run(
+      here,
+      [{ host: "a" }, { host: "b" }],
+      "retry_attempts: 9, retry_backoff: 1s, timeout: 5s",
+      Effect.gen(function* () {
+        yield* settle
+        yield* pass(20)
+        expect(askedAt(here, "a", "/api/tags")).toEqual([0])
+        expect(askedAt(here, "b", "/api/tags")).toEqual([0, 1, 3])
+        expect(detailed(here).some((text) => text.includes("HTTP 500"))).toBe(true)
+      })
+    )
+  })
+})
+
+describe("disabling", () => {
+  it.effect("a 404 is asked again after two intervals, then four, until it answers", () => {
+    let given = answer(404)
+    const here = world({ a: listing(() => given) })
+    return run(
+      here,
+      [{ host: "a" }],
+      "interval: 1s",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        expect(endpointAt(fleet, "a").discoveryDisabled).toBe(true)
+        yield* pass(9)
+        expect(askedAt(here, "a", "/api/tags")).toEqual([0, 2, 6])
+        given = answer(200, { models: [{ name: "m" }] })
+        yield* pass(5)
+        expect(endpointAt(fleet, "a").discoveryDisabled).toBe(false)
+        expect(askedAt(here, "a", "/api/tags").slice(0, 4)).toEqual([0, 2, 6, 14])
+        const disabling = messages(here).filter((text) => text.startsWith("Disabling discovery"))
+        expect(disabling).toEqual(["Disabling discovery for endpoint due to non-recoverable error a"])
+        expect(messages(here).filter((text) => text.startsWith("Discovery enabled again"))).toHaveLength(1)
+      })
+    )
+  })
+  it.effect("takes five failures that may pass", () => {
+    const here = world({ a: listing(() => answer(500)) })
+    return run(
+      here,
+      [{ host: "a" }],
+      "interval: 10s, retry_attempts: 0",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        yield* pass(30)
+        expect(endpointAt(fleet, "a").discoveryDisabled).toBe(false)
+        yield* pass(28)
+        expect(endpointAt(fleet, "a").discoveryDisabled).toBe(true)
+        expect(askedAt(here, "a", "/api/tags")).toEqual([0, 10, 20, 30, 40])
+        expect(messages(here)).toContain("Disabling discovery for endpoint after consequent failures a")
+      })
+    )
+  })
+})
+
+describe("rounds", () => {
+  it.effect("let one hanging endpoint hold nobody else", () => {
+    const here = world({ hang: listing(() => hanging), a: ollama("m") })
+    return run(
+      here,
+      [{ host: "hang" }, { host: "a" }],
+      "interval: 10s, timeout: 9s",
+      Effect.gen(function* () {
+        const fleet = yield* Fleet
+        yield* settle
+        yield* pass(35)
+        expect(askedAt(here, "a", "/api/tags")).toEqual([0, 10, 20, 30])
+        expect(endpointAt(fleet, "a").discoveryDisabled).toBe(false)
+        expect(messages(here)).toContain("Regular discovery failed (connection timeout)")
+      })
+    )
+  })
+  it.effect("ask only endpoints that take requests", () => {
+    const here = world({ a: ollama("m") })
+    return run(
+      here,
+      [{ host: "a" }, { host: "dead" }],
+      "interval: 10s",
+      Effect.gen(function* () {
+        yield* started
+        yield* pass(30)
+        expect(askedAt(here, "dead", "/api/tags")).toEqual([])
+        expect(messages(here)).toContain("Starting model discovery on healthy endpoints (1)")
+      })
+    )
+  })
+  it.effect("do not happen when discovery is off", () => {
+    const here = world({ a: ollama("m") })
+    return run(
+      here,
+      [{ host: "a" }],
+      "enabled: false",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        expect(yield* fleet.refreshModels(fleet.endpoints)).toBe(false)
+        yield* TestClock.adjust("10 minutes")
+        expect(askedAt(here, "a", "/api/tags")).toEqual([])
+        expect(fleet.endpoints[0]?.modelsSyncedAt).toBe(0)
+      })
+    )
+  })
+})
+
+describe("refreshing on request", () => {
+  it.effect("shares one request among concurrent callers, and outlives the one who gives up", () => {
+    let given: ReturnType<Backend> = answer(200, { models: [{ name: "old" }] })
+    const here = world({ a: listing(() => given) })
+    return run(
+      here,
+      [{ host: "a" }],
+      "",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        given = Effect.delay(answer(200, { models: [{ name: "new" }] }), "3 seconds")
+        const impatient = yield* Effect.forkChild(Effect.timeoutOption(fleet.refreshModels(fleet.endpoints), "1 second"))
+        const patient = yield* Effect.forkChild(fleet.refreshModels(fleet.endpoints))
+        yield* pass(2)
+        expect((yield* Fiber.join(impatient))._tag).toBe("None")
+        yield* pass(2)
+        expect(yield* Fiber.join(patient)).toBe(true)
+        expect(askedAt(here, "a", "/api/tags")).toHaveLength(2)
+        expect(endpointAt(fleet, "a").models).toMatchObject([{ name: "new" }])
+      })
+    )
+  })
+})
+
+describe("the model filter", () => {
+  it.effect("drops what it does not admit, and says so", () => {
+    const here = world({ a: ollama("llama3:8b", "llama3:70b", "phi4") })
+    return run(
+      here,
+      [{ host: "a", keys: "type: ollama, model_filter: { include: ['LLAMA*'], exclude: ['*70b'] }" }],
+      "",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        expect(endpointAt(fleet, "a").models.map(({ name }) => name)).toEqual(["llama3:8b"])
+        expect(here.log).toContainEqual({
+          level: "Info",
+          message: "Applied model filter a",
+          fields: { original_count: 3, filtered_count: 1 }
+        })
+      })
+    )
+  })
+})
+
+describe("type auto", () => {
+  const at =
+    (paths: Record<string, unknown>): Backend =>
+    (path) =>
+      path in paths ? answer(200, paths[path]) : answer(404)
+  it.effect.each([
+    ["ollama", at({ "/": "", "/api/tags": { models: [{ name: "m" }] } }), "http://a/"],
+    ["lm-studio", at({ "/api/v0/models": { data: [{ id: "m" }] }, "/v1/models": { data: [{ id: "m" }] } }), "http://a/v1/models"],
+    ["docker-model-runner", at({ "/engines/v1/models": { data: [{ id: "m" }] } }), "http://a/engines/v1/models"],
+    ["lemonade", at({ "/api/v1/models": { data: [{ id: "m", recipe: "llamacpp" }] }, "/api/v1/health": {} }), "http://a/api/v1/health"],
+    ["vllm", at({ "/v1/models": { data: [{ id: "m", owned_by: "vllm" }] }, "/health": "" }), "http://a/health"],
+    ["sglang", at({ "/v1/models": { data: [{ id: "m", owned_by: "sglang" }] }, "/health": "" }), "http://a/health"],
+    [
+      "llamacpp",
+      at({ "/v1/models": { models: [], data: [{ id: "m" }] }, "/api/tags": { models: [], data: [] }, "/health": "" }),
+      "http://a/health"
+    ],
+    ["openai-compatible", at({ "/v1/models": { data: [{ id: "m", owned_by: "me" }] } }), "http://a/v1/models"]
+  ] as const)("%s", ([name, backend, healthUrl]) => {
+    const here = world({ a: backend })
+    return run(
+      here,
+      [{ host: "a", keys: "type: auto" }],
+      "",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        const endpoint = endpointAt(fleet, "a")
+        expect([endpoint.type, endpoint.isAuto, endpoint.profile?.name, endpoint.detectedType]).toEqual(["auto", true, name, name])
+        expect([endpoint.state.status, endpoint.healthUrl, endpoint.models.map((model) => model.name)]).toEqual([
+          "healthy",
+          healthUrl,
+          ["m"]
+        ])
+        expect(here.log).toContainEqual({ level: "Info", message: " Setting up a", fields: { profile: name } })
+      })
+    )
+  })
+  it.effect("is asked again with every health check until it is known, then remembered", () => {
+    const here = world({ a: (path) => (path === "/" ? answer(200) : answer(404)) })
+    return run(
+      here,
+      [{ host: "a", keys: 'type: ""' }],
+      "",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        expect([endpointAt(fleet, "a").state.status, endpointAt(fleet, "a").detectedType]).toEqual(["healthy", undefined])
+        here.backends["a"] = openai({ id: "m", owned_by: "vllm" })
+        yield* pass(5)
+        expect(endpointAt(fleet, "a").detectedType).toBe("vllm")
+        here.asked.length = 0
+        yield* pass(10)
+        expect(here.asked.map(({ path }) => path)).toEqual(["/health", "/health"])
+        yield* TestClock.adjust("5 minutes")
+        expect(new Set(here.asked.map(({ path }) => path))).toEqual(new Set(["/health", "/v1/models"]))
+      })
+    )
+  })
+  it.effect("asks an explicit model URL alone", () => {
+    const here = world({ a: (path) => (path === "/list" ? answer(200, { data: [{ id: "m", owned_by: "sglang" }] }) : answer(200)) })
+    return run(
+      here,
+      [{ host: "a", keys: "type: auto, model_url: /list, health_check_url: /up" }],
+      "",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        expect(endpointAt(fleet, "a").detectedType).toBe("sglang")
+        expect(new Set(here.asked.map(({ path }) => path))).toEqual(new Set(["/up", "/list"]))
+      })
+    )
+  })
+  it.effect("that proves nothing fails with the innermost cause, and only once in the log", () => {
+    const here = world({ a: (path) => (path === "/" ? answer(200) : answer(404)) })
+    return run(
+      here,
+      [{ host: "a", keys: "type: auto" }],
+      "",
+      Effect.gen(function* () {
+        yield* started
+        yield* pass(60)
+        expect(detailed(here)).toEqual([
+          "Model discovery failed (endpoint configuration issue (HTTP 404)) a | discovery auto_detect failed for http://a (profile: auto, status: 404, latency: 0s): HTTP 404: 404 Not Found"
+        ])
+      })
+    )
+  })
+  it.effect("asks a dead host for its health only", () => {
+    const here = world({})
+    return run(
+      here,
+      [{ host: "a", keys: "type: auto" }],
+      "",
+      Effect.gen(function* () {
+        yield* started
+        expect(new Set(here.asked.map(({ path }) => path))).toEqual(new Set(["/"]))
+      })
+    )
+  })
+})
+
+describe("operator messages", () => {
+  const base: DiscoveryFailure = {
+    _tag: "DiscoveryFailure",
+    operation: "http_request",
+    innermost: "http_request",
+    url: "http://a",
+    profile: "vllm",
+    status: 0,
+    latency: 1500,
+    cause: "network error for http://a: no route to host"
+  }
+  it("follow the cause", () => {
+    expect(operatorMessage(base)).toBe("endpoint unreachable")
+    expect(operatorMessage({ ...base, cause: "connection reset" })).toBe("network error")
+    expect(operatorMessage({ ...base, innermost: "get_profile" })).toBe("discovery failed")
+    expect(describeFailure(base)).toBe(
+      "discovery http_request failed for http://a (profile: vllm, latency: 1.5s): network error for http://a: no route to host"
+    )
+    expect(statusCause(499)).toBe("HTTP 499: 499")
+  })
+  it("only a 4xx cannot pass by itself", () => {
+    expect([0, 200, 399, 400, 499, 500].map((status) => isRecoverable({ ...base, status }))).toEqual([true, true, true, false, false, true])
+  })
+})
