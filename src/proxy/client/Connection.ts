@@ -29,6 +29,9 @@ export interface Deadlines {
   readonly idle: number
 }
 
+/** Bodies up to this size go out in one string with their head, in bytes. */
+const oneString = 8 * 1024
+
 /** Every connection reads into it: a read and its callback are one synchronous step. */
 const shared = Buffer.allocUnsafeSlow(65536)
 
@@ -104,6 +107,12 @@ export class Connection {
     const { socket } = this
     if (body.length === 0) {
       socket.write(head, "latin1")
+      return
+    }
+    const first = body[0] as Buffer
+    if (body.length === 1 && first.length <= oneString) {
+      // One string, one write: cheaper than a vector of two up to here.
+      socket.write(head + first.toString("latin1"), "latin1")
       return
     }
     socket.cork()

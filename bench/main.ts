@@ -1,0 +1,115 @@
+/**
+ * `npm run bench`: CPU time of the proxy process for each small request, streamed token and 400 KB prompt, beside the raw
+ * baseline measured in the same run, in alternating rounds. Prints medians, spreads and ratios; asserts nothing.
+ *
+ *   npm run bench -- [--rounds 5] [--only requests,tokens,prompts] [--targets raw,olla,undici,logging]
+ */
+import { availableParallelism } from "node:os"
+import type { Job, Result } from "./load.ts"
+import { cpuMicros, type OllaOptions, residentMb, startBackend, startLoader, startOlla, startRaw, type Target } from "./processes.ts"
+
+const argument = (name: string, fallback: string): string => {
+  const at = process.argv.indexOf(`--${name}`)
+  return at < 0 ? fallback : (process.argv[at + 1] ?? fallback)
+}
+
+const rounds = Number(argument("rounds", "5"))
+const only = argument("only", "requests,tokens,prompts").split(",")
+const wanted = argument("targets", "raw,olla,logging").split(",")
+
+const variants: Readonly<Record<string, OllaOptions>> = {
+  olla: { name: "olla" },
+  logging: { name: "olla, default logging", logging: true },
+  undici: { name: "olla on undici", env: { OLLA_ENGINE_CLIENT: "undici" } },
+  sticky: { name: "olla, sticky sessions", yaml: "proxy: {sticky_sessions: {enabled: true}}" },
+  sherpa: { name: "sherpa", yaml: "proxy: {engine: sherpa}" }
+}
+
+interface Scenario {
+  readonly title: string
+  readonly unit: (result: Result) => number
+  readonly job: Omit<Job, "port" | "path">
+}
+
+const scenarios: Readonly<Record<string, Scenario>> = {
+  requests: {
+    title: "us CPU per small request",
+    unit: (result) => result.done,
+    job: { kind: "requests", parallel: 16, count: 12_000, size: 300, tokens: 0, every: 0 }
+  },
+  tokens: {
+    title: "us CPU per streamed token (100 streams x 50 tokens/s)",
+    unit: (result) => result.tokens,
+    job: { kind: "streams", parallel: 100, count: 100, size: 300, tokens: 200, every: 20 }
+  },
+  prompts: {
+    title: "us CPU per 400 KB prompt",
+    unit: (result) => result.done,
+    job: { kind: "requests", parallel: 4, count: 1_000, size: 400_000, tokens: 0, every: 0 }
+  }
+}
+
+const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+
+const shown = (n: number): string => (n >= 100 ? n.toFixed(0) : n.toFixed(1))
+
+const main = async (): Promise<void> => {
+  console.log(`node ${process.version}, ${availableParallelism()} cores, ${rounds} rounds, targets in changing order`)
+  const backends = [await startBackend(), await startBackend()]
+  const ports = backends.map((backend) => backend.port)
+  const loader = startLoader()
+  const targets: Array<Target> = []
+  for (const name of wanted) {
+    const variant = variants[name]
+    targets.push(variant === undefined ? await startRaw(ports[0] ?? 0) : await startOlla(ports, variant))
+  }
+  for (const target of targets) console.log(`${target.name}: ${Math.round(target.startMillis)} ms to the first 200`)
+  try {
+    for (const [name, scenario] of Object.entries(scenarios)) {
+      if (!only.includes(name)) continue
+      const cost = new Map<string, Array<number>>()
+      const latency = new Map<string, Array<number>>()
+      let failed = 0
+      for (let round = -1; round < rounds; round++) {
+        const order = round % 2 === 0 ? targets : [...targets].reverse()
+        for (const target of order) {
+          const before = cpuMicros(target.pid)
+          const count = round < 0 ? Math.ceil(scenario.job.count / 3) : scenario.job.count
+          const result = await loader.run({
+            ...scenario.job,
+            count,
+            parallel: Math.min(count, scenario.job.parallel),
+            port: target.port,
+            path: target.path
+          })
+          const spent = cpuMicros(target.pid) - before
+          failed += result.failed
+          // The first round only warms up.
+          if (round < 0) continue
+          cost.set(target.name, [...(cost.get(target.name) ?? []), spent / scenario.unit(result)])
+          latency.set(target.name, [...(latency.get(target.name) ?? []), result.p50])
+        }
+      }
+      console.log(`\n${scenario.title}${failed === 0 ? "" : ` (${failed} FAILED)`}`)
+      const base = cost.get("raw")
+      for (const [target, values] of cost) {
+        const ratios = base === undefined ? [] : values.map((value, i) => value / (base[i] ?? value))
+        const ratio =
+          ratios.length === 0 || target === "raw"
+            ? ""
+            : `  ratio to raw ${median(ratios).toFixed(2)} [${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)}]`
+        console.log(
+          `  ${target.padEnd(24)} ${shown(median(values)).padStart(7)} [${shown(Math.min(...values))}-${shown(Math.max(...values))}]  p50 ${median(latency.get(target) ?? []).toFixed(2)} ms${ratio}`
+        )
+      }
+    }
+    console.log("\nresident memory after it all")
+    for (const target of targets) console.log(`  ${target.name.padEnd(24)} ${residentMb(target.pid).toFixed(0)} MB`)
+  } finally {
+    await loader.stop()
+    for (const target of targets) await target.stop()
+    for (const backend of backends) await backend.stop()
+  }
+}
+
+await main()

@@ -1,0 +1,139 @@
+/** Starts what is measured, each in a process of its own, and reads its CPU time and memory from the kernel's accounting. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import type { Job, Result } from "./load.ts"
+
+const here = import.meta.dirname
+
+export interface Target {
+  readonly name: string
+  readonly port: number
+  readonly path: string
+  readonly pid: number
+  readonly startMillis: number
+  readonly stop: () => Promise<void>
+}
+
+const firstLine = (child: ChildProcess, wanted: (line: string) => boolean): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })
+    lines.on("line", (line) => {
+      if (wanted(line)) resolve(line)
+    })
+    child.once("exit", (code) => reject(new Error(`ended with ${code} before it was ready`)))
+  })
+
+const stopper = (child: ChildProcess) => (): Promise<void> =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null) {
+      resolve()
+      return
+    }
+    child.once("exit", () => resolve())
+    child.kill("SIGTERM")
+  })
+
+const startScript = async (
+  script: string,
+  args: ReadonlyArray<string> = []
+): Promise<{ readonly child: ChildProcess; readonly port: number }> => {
+  const child = spawn(process.execPath, [join(here, script), ...args], { stdio: ["pipe", "pipe", "inherit"] })
+  return { child, port: Number(await firstLine(child, (line) => /^\d+$/.test(line))) }
+}
+
+export const startBackend = async (): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
+  const { child, port } = await startScript("backend.ts")
+  return { port, stop: stopper(child) }
+}
+
+export const startRaw = async (backendPort: number): Promise<Target> => {
+  const began = performance.now()
+  const { child, port } = await startScript("raw.ts", [`http://127.0.0.1:${backendPort}`])
+  return {
+    name: "raw",
+    port,
+    path: "/v1/chat/completions",
+    pid: child.pid ?? 0,
+    startMillis: performance.now() - began,
+    stop: stopper(child)
+  }
+}
+
+export interface OllaOptions {
+  readonly name: string
+  readonly yaml?: string
+  readonly env?: Readonly<Record<string, string>>
+  /** The default logging instead of `warn` without request records. */
+  readonly logging?: boolean
+  readonly path?: string
+}
+
+/** The built daemon; two endpoints, rate limits too high to trigger. */
+export const startOlla = async (backendPorts: ReadonlyArray<number>, options: OllaOptions): Promise<Target> => {
+  const folder = mkdtempSync(join(tmpdir(), "olla-bench-"))
+  const file = join(folder, "olla.yaml")
+  const port = 41_000 + Math.floor(Math.random() * 8_000)
+  writeFileSync(
+    file,
+    `server: {host: 127.0.0.1, port: ${port}, request_logging: ${options.logging === true}, rate_limits: {global_requests_per_minute: 100000000, per_ip_requests_per_minute: 100000000, burst_size: 10000000}}
+logging: {level: ${options.logging === true ? "info" : "warn"}}
+discovery: {static: {endpoints: [${backendPorts.map((backend, i) => `{url: "http://127.0.0.1:${backend}", name: b${i}, type: vllm, health_check_url: /v1/models, check_interval: 5s}`).join(", ")}]}}
+${options.yaml ?? ""}`
+  )
+  const began = performance.now()
+  const child = spawn(process.execPath, [join(here, "..", "dist", "main.js"), "--config", file], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"] ?? "", ...options.env },
+    stdio: ["pipe", "pipe", "ignore"]
+  })
+  child.stdout?.resume()
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`${options.name} did not start`)
+    const answered = await fetch(`http://127.0.0.1:${port}/internal/health`).then(
+      (response) => response.status === 200,
+      () => false
+    )
+    if (answered) break
+  }
+  return {
+    name: options.name,
+    port,
+    path: options.path ?? "/olla/openai/v1/chat/completions",
+    pid: child.pid ?? 0,
+    startMillis: performance.now() - began,
+    stop: stopper(child)
+  }
+}
+
+/** User and system time of a process so far, in microseconds. */
+export const cpuMicros = (pid: number): number => {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? []
+  return (Number(fields[11]) + Number(fields[12])) * 10_000
+}
+
+/** Resident set in MB. */
+export const residentMb = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024
+
+export interface Loader {
+  readonly run: (job: Job) => Promise<Result>
+  readonly stop: () => Promise<void>
+}
+
+export const startLoader = (): Loader => {
+  const child = spawn(process.execPath, [join(here, "load.ts")], { stdio: ["pipe", "pipe", "inherit"] })
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })
+  const waiting: Array<(result: Result) => void> = []
+  lines.on("line", (line) => waiting.shift()?.(JSON.parse(line) as Result))
+  return {
+    run: (job) =>
+      new Promise((resolve) => {
+        waiting.push(resolve)
+        child.stdin?.write(`${JSON.stringify(job)}\n`)
+      }),
+    stop: stopper(child)
+  }
+}
