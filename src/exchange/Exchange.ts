@@ -78,6 +78,8 @@ export class Exchange {
   readonly timings: Timings
   /** Client-facing model name, lower-cased; empty: none was found. */
   model = ""
+  /** Trace id of the client's valid `traceparent`; empty: none. */
+  traceId = ""
   /** The body's `stream` flag; `undefined`: not said. */
   stream: boolean | undefined = undefined
   /** Which API family the client speaks. */

@@ -124,4 +124,3 @@ const byDigit: ReadonlyArray<StatusClass | undefined> = [undefined, undefined, "
 
 /** Class of an answer's status; `transport` where there was none. */
 export const classOf = (status: number): StatusClass => byDigit[Math.floor(status / 100)] ?? "transport"
-

@@ -1,127 +1,247 @@
 /**
- * Where log records go, in which form, from which level on (configuration.md 8). Synchronous: a record is put together
- * only when its level is on, and lines of one turn of the loop go out in one write.
+ * Where log records go, in which form, from which level on (configuration.md 8). A record is put together only when its
+ * level is on, and the lines of a few milliseconds go out in one write: a proxied request writes several, and a system
+ * call each would cost more than everything else about them. Lines are never lost: warnings go out at the end of the
+ * turn, and `flush` (called at shutdown and on exit) waits until everything is out.
  */
 import { writeSync } from "node:fs"
-import { formatDuration } from "../config/Duration.ts"
+import { bootstrapLogging, type LogDecision } from "./LogDecision.ts"
+import { LogFile } from "./LogFile.ts"
+import { type Fields, jsonLine, type Level, type LogForm, prettyLine, textLine } from "./LogRecord.ts"
+import { type Theme, themeOf } from "./LogTheme.ts"
 
-export type Level = "debug" | "info" | "warn" | "error"
-
-const ranks: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
-
-export type LogForm = "json" | "text" | "pretty"
-
-/** A duration in a record: nanoseconds in JSON, `1m30s` in text. */
-export class LogDuration {
-  readonly millis: number
-  constructor(millis: number) {
-    this.millis = millis
-  }
-}
-
-export type Fields = Readonly<Record<string, unknown>>
+export { type Fields, type Level, LogDuration, type LogForm } from "./LogRecord.ts"
 
 export interface LogSink {
-  /** Ask before building a record. */
-  readonly enabled: (level: Level) => boolean
-  /** `detail`: for JSON outputs only, never for people's consoles. */
+  /** Ask before building a record; `detail`: is anybody reading detail records of this level? */
+  readonly enabled: (level: Level, detail?: boolean) => boolean
+  /** `detail`: for JSON outputs and the file only, never for people's consoles. */
   readonly write: (level: Level, message: string, fields?: Fields, detail?: boolean) => void
   /** Everything written so far is out. */
   readonly flush: () => void
 }
 
-const pad = (n: number, width = 2): string => String(n).padStart(width, "0")
+const ranks: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
 
-const localStamp = (at: Date): string =>
-  `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`
-
-const zonedStamp = (at: Date): string => {
-  const offset = -at.getTimezoneOffset()
-  const zone = offset === 0 ? "Z" : `${offset < 0 ? "-" : "+"}${pad(Math.floor(Math.abs(offset) / 60))}:${pad(Math.abs(offset) % 60)}`
-  return `${localStamp(at).replace(" ", "T")}.${pad(at.getMilliseconds(), 3)}${zone}`
-}
-
-const jsonValue = (value: unknown): unknown => {
-  if (value instanceof LogDuration) return Math.round(value.millis * 1e6)
-  if (value instanceof Error) return value.message
-  return value
-}
-
-export const jsonLine = (level: Level, message: string, fields: Fields, at: Date): string => {
-  const record: Record<string, unknown> = { timestamp: localStamp(at), level: level.toUpperCase(), msg: message }
-  for (const [key, value] of Object.entries(fields)) if (value !== undefined) record[key] = jsonValue(value)
-  return JSON.stringify(record)
-}
-
-const plainText = (value: unknown): string => {
-  if (value instanceof LogDuration) return formatDuration(Math.round(value.millis * 1000) / 1000)
-  if (value instanceof Error) return value.message
-  return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value)
-}
-
-/** Quoted where a reader could not tell where it ends; control characters never reach a terminal. */
-const quoted = (text: string): string => (/^[^\s"=\p{Cc}]+$/u.test(text) ? text : JSON.stringify(text))
-
-export const textLine = (level: Level, message: string, fields: Fields, at: Date): string => {
-  let line = `time=${zonedStamp(at)} level=${level.toUpperCase()} msg=${quoted(message)}`
-  for (const [key, value] of Object.entries(fields)) if (value !== undefined) line += ` ${key}=${quoted(plainText(value))}`
-  return line
-}
-
-const colours: Readonly<Record<Level, string>> = { debug: "\u001b[90m", info: "\u001b[36m", warn: "\u001b[33m", error: "\u001b[31m" }
-const dim = "\u001b[90m"
-const reset = "\u001b[0m"
-
-export const prettyLine = (level: Level, message: string, fields: Fields, at: Date): string => {
-  let line = `${dim}${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}${reset} ${colours[level]}${level.toUpperCase().padEnd(5)}${reset} ${message.replace(/\p{Cc}/gu, " ")}`
-  for (const [key, value] of Object.entries(fields)) if (value !== undefined) line += ` ${dim}${key}=${reset}${quoted(plainText(value))}`
-  return line
-}
+/** Milliseconds that lines of level debug and info wait for company. */
+const lingering = 10
+/** Characters that go out at once. */
+const enough = 64 * 1024
+/** Bytes kept for a reader that does not read; what comes after that is dropped. */
+const mostPending = 8 * 1024 * 1024
 
 export interface SinkOptions {
   readonly level: Level
   readonly form: LogForm
+  readonly theme?: Theme
+  readonly file?: LogFile | undefined
   /** Where whole lines go; standard output unless a test says otherwise. */
   readonly out?: (text: string) => void
-  readonly now?: () => Date
+  /** Epoch milliseconds. */
+  readonly now?: () => number
 }
 
-const toStdout = (text: string): void => {
-  const bytes = Buffer.from(text)
-  for (let at = 0; at < bytes.length; ) {
-    try {
-      at += writeSync(1, bytes, at)
-    } catch (error) {
-      // A pipe that is full for the moment is waited for; one that is gone is no reason to die.
-      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+interface Writer {
+  readonly write: (text: string) => void
+  /** Waits, within reason, until a slow reader has taken everything. */
+  readonly finish: () => void
+}
+
+/** Longest wait for a reader at `finish`, in milliseconds. */
+const patience = 1_000
+
+/**
+ * Standard output by its descriptor: no stream object and no event of a broken pipe. A full pipe is tried again later,
+ * one that is gone is no reason to die.
+ */
+const stdoutWriter = (): Writer => {
+  let left: Buffer = Buffer.alloc(0)
+  let gone = false
+  let retry: NodeJS.Timeout | undefined
+  const push = (): boolean => {
+    while (left.length > 0 && !gone) {
+      try {
+        left = left.subarray(writeSync(1, left))
+      } catch (error) {
+        if (error instanceof Error && "code" in error && error.code === "EAGAIN") return false
+        gone = true
+      }
+    }
+    left = Buffer.alloc(0)
+    return true
+  }
+  const later = () => {
+    if (retry !== undefined) return
+    retry = setTimeout(() => {
+      retry = undefined
+      if (!push()) later()
+    }, lingering)
+  }
+  return {
+    write: (text) => {
+      if (gone) return
+      if (left.length > mostPending) return
+      left = left.length === 0 ? Buffer.from(text) : Buffer.concat([left, Buffer.from(text)])
+      if (!push()) later()
+    },
+    finish: () => {
+      const until = performance.now() + patience
+      while (!push() && performance.now() < until) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
     }
   }
 }
 
-export const makeSink = (options: SinkOptions): LogSink => {
+type Emit = (level: Level, message: string, fields: Fields, detail: boolean, at: number) => void
+
+interface Outputs extends LogSink {
+  readonly emit: Emit
+}
+
+const outputs = (options: SinkOptions): Outputs => {
   const least = ranks[options.level]
-  const out = options.out ?? toStdout
-  const now = options.now ?? (() => new Date())
-  const render = options.form === "json" ? jsonLine : options.form === "text" ? textLine : prettyLine
-  let pending = ""
-  let scheduled = false
-  const flush = () => {
-    scheduled = false
-    if (pending === "") return
-    const text = pending
-    pending = ""
-    out(text)
+  const { form, file } = options
+  const theme = options.theme ?? themeOf(undefined)
+  const writer: Writer = options.out === undefined ? stdoutWriter() : { write: options.out, finish: () => {} }
+  const now = options.now ?? Date.now
+  const json = form === "json"
+  const detailed = json || file !== undefined
+  let console = ""
+  let filed = ""
+  let fileFailed = false
+  let timer: NodeJS.Timeout | NodeJS.Immediate | undefined
+  let urgent = false
+
+  const put = () => {
+    if (timer !== undefined) {
+      if (urgent) clearImmediate(timer as NodeJS.Immediate)
+      else clearTimeout(timer as NodeJS.Timeout)
+      timer = undefined
+    }
+    const [text, lines] = [console, filed]
+    console = ""
+    filed = ""
+    if (lines !== "" && file !== undefined && !fileFailed) {
+      try {
+        file.write(lines)
+      } catch (error) {
+        fileFailed = true
+        writer.write(`${render("warn", "The log file cannot be written any more", { error }, now())}\n`)
+      }
+    }
+    if (text !== "") writer.write(text)
   }
+
+  const render = (level: Level, message: string, fields: Fields, at: number): string =>
+    json
+      ? jsonLine(level, message, fields, at)
+      : form === "text"
+        ? textLine(level, message, fields, at)
+        : prettyLine(level, message, fields, at, theme)
+
+  const schedule = (level: Level) => {
+    if (console.length + filed.length >= enough) {
+      put()
+      return
+    }
+    if (ranks[level] >= ranks.warn) {
+      if (timer !== undefined && urgent) return
+      if (timer !== undefined) clearTimeout(timer as NodeJS.Timeout)
+      urgent = true
+      timer = setImmediate(put)
+    } else if (timer === undefined) {
+      urgent = false
+      timer = setTimeout(put, lingering)
+    }
+  }
+
+  const emit: Emit = (level, message, fields, detail, at) => {
+    if (ranks[level] < least || (detail && !detailed)) return
+    if (json) {
+      const line = `${jsonLine(level, message, fields, at)}\n`
+      console += line
+      if (file !== undefined) filed += line
+    } else {
+      if (!detail) console += `${render(level, message, fields, at)}\n`
+      if (file !== undefined) filed += `${jsonLine(level, message, fields, at)}\n`
+    }
+    schedule(level)
+  }
+
   return {
-    enabled: (level) => ranks[level] >= least,
+    enabled: (level, detail = false) => ranks[level] >= least && (!detail || detailed),
+    emit,
+    write: (level, message, fields = {}, detail = false) => emit(level, message, fields, detail, now()),
+    flush: () => {
+      put()
+      writer.finish()
+    }
+  }
+}
+
+export const makeSink = (options: SinkOptions): LogSink => outputs(options)
+
+/** A log that exists before the configuration does. */
+export interface Log extends LogSink {
+  /** The settings are known, for the first time or anew: what was held back comes out in this form. */
+  readonly configure: (decision: LogDecision) => void
+  /** There is no configuration: what was held back comes out in the bootstrap form. */
+  readonly release: () => void
+  /** Flushes, waits for rotated files and closes the file. */
+  readonly close: () => Promise<void>
+}
+
+/** Records held back at most; a start writes a few. */
+const mostHeld = 10_000
+
+export interface LogOptions {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly isTerminal: boolean
+  readonly out?: (text: string) => void
+  readonly now?: () => number
+}
+
+export const makeLog = (options: LogOptions): Log => {
+  const now = options.now ?? Date.now
+  const held: Array<Parameters<Emit>> = []
+  let file: LogFile | undefined
+  let sink: Outputs | undefined
+
+  const use = (decision: LogDecision) => {
+    sink?.flush()
+    file?.close()
+    let problem: unknown
+    file = undefined
+    if (decision.file !== undefined) {
+      try {
+        file = new LogFile(decision.file)
+      } catch (error) {
+        problem = error
+      }
+    }
+    const made = outputs({ ...decision, file, now, ...(options.out === undefined ? {} : { out: options.out }) })
+    sink = made
+    for (const record of held.splice(0)) made.emit(...record)
+    if (problem !== undefined)
+      made.write("warn", "The log file cannot be opened, going on without it", { folder: decision.file?.folder, error: problem })
+  }
+
+  return {
+    enabled: (level, detail) => sink === undefined || sink.enabled(level, detail),
     write: (level, message, fields = {}, detail = false) => {
-      if (ranks[level] < least || (detail && options.form !== "json")) return
-      pending += `${render(level, message, fields, now())}\n`
-      if (scheduled) return
-      scheduled = true
-      setImmediate(flush)
+      if (sink !== undefined) sink.write(level, message, fields, detail)
+      else if (held.length < mostHeld) held.push([level, message, fields, detail, now()])
     },
-    flush
+    configure: use,
+    release: () => {
+      if (sink === undefined) use(bootstrapLogging(options.env, options.isTerminal))
+    },
+    flush: () => sink?.flush(),
+    close: async () => {
+      sink?.flush()
+      const closing = file
+      file = undefined
+      await closing?.settled()
+      closing?.close()
+    }
   }
 }

@@ -1,175 +1,242 @@
-/** The records of requests: received, dispatched, completed or failed, and the access log (proxying.md 15, http-api.md 15). */
+/**
+ * The records of requests (observability.md 7.3, 7.4; http-api.md 15): the pair of console lines and the access log for
+ * every request, and the life of a proxied one. Each asks the sink before it builds anything, so a level that is off
+ * costs a comparison.
+ */
+import { formatDuration } from "../config/Duration.ts"
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
+import { ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
-import type { Fields, LogSink } from "./LogSink.ts"
-import { redactQuery } from "./Redaction.ts"
+import { redactQuery, redactUrl } from "../guard/Redaction.ts"
+import { zonedTime } from "./LogRecord.ts"
+import type { LogSink } from "./LogSink.ts"
+import { compactBytes, completedFields, identity, metricsFields, routingFields, wholeMillis } from "./RequestFields.ts"
+import { noUsage, type ReadUsage } from "./Usage.ts"
 
-export interface AccessFields {
+export interface StartFields {
   readonly exchange: Exchange
+  /** `ip:port` of the TCP peer. */
   readonly remote: string
+  /** First value by lower-cased name; empty when absent. */
   readonly header: (name: string) => string
+}
+
+export interface AccessFields extends StartFields {
   readonly status: number
+  /** Body bytes. */
   readonly responseBytes: number
 }
 
-const millis = (n: number): number => Math.max(0, Math.round(n))
-
-const phases = (exchange: Exchange): Fields => {
-  const t = exchange.timings
-  const end = performance.now()
-  const between = (from: number, to: number) => (from === 0 || to === 0 ? 0 : millis(to - from))
-  return {
-    latency_ms: millis(end - t.accepted),
-    request_processing_ms: between(t.accepted, t.sent),
-    backend_response_ms: between(t.sent, t.headers),
-    first_data_ms: between(t.accepted, t.firstByte),
-    streaming_ms: between(t.firstByte, t.lastByte),
-    selection_ms: between(t.routed, t.leased)
-  }
-}
-
-const routing = (exchange: Exchange): Fields =>
-  exchange.verdict === undefined
-    ? {}
-    : {
-        routing_strategy: exchange.verdict.strategy,
-        routing_action: exchange.verdict.action,
-        routing_reason: exchange.verdict.reason || undefined
-      }
-
 export interface RequestLog {
   readonly observer: ExchangeObserver
+  /** Any request, before its handler: the first console line. */
+  readonly started: (fields: StartFields) => void
   /** A proxied request has been routed. */
   readonly received: (exchange: Exchange, userAgent: string) => void
-  /** Any answer, after its end. */
+  /** Any answer, after its end: the second console line and the access log. */
   readonly access: (fields: AccessFields) => void
 }
 
-/** `quiet`: `server.request_logging: false`, which keeps what ended with 400 and above. */
-export const makeRequestLog = (sink: LogSink, quiet: () => boolean, slow: () => number): RequestLog => {
+const isRead = (method: string): boolean => method === "GET" || method === "HEAD"
+
+/** Proxy traffic: its console pair is for debugging, its own lines tell more. */
+const isProxied = (path: string): boolean => path.includes("/olla/") || (path.startsWith("/api/") && !path.startsWith("/api/v0/"))
+
+/** Somebody polls a document of ours. */
+const isPolling = ({ method, path }: Exchange): boolean => isRead(method) && path.startsWith("/internal/")
+
+const isFine = (status: number): boolean => (status >= 200 && status < 300) || status === 304
+
+/** Refusals that the guard reports itself. */
+const limitStatuses: ReadonlySet<number> = new Set([413, 429, 431])
+
+/**
+ * `quiet`: `server.request_logging` is false, which keeps only what ended with 400 and above; since a beginning does not
+ * know its end, first lines go too. `slow`: milliseconds from which a proxied request is named; 0 is off.
+ */
+export const makeRequestLog = (sink: LogSink, quiet: () => boolean, slow: () => number, usage: ReadUsage = noUsage): RequestLog => {
   const dispatched = (exchange: Exchange, attempt: Attempt) => {
-    if (quiet() || !sink.enabled("info")) return
+    if (!sink.enabled("info") || quiet()) return
+    const before = exchange.attempts.length - 1
+    if (before > 0) {
+      const remaining = Math.max(0, exchange.candidates - before)
+      sink.write("info", "Retrying request with different endpoint", {
+        ...identity(exchange),
+        available_endpoints: remaining,
+        attempts_remaining: remaining
+      })
+    }
     sink.write("info", "Request dispatching", {
-      request_id: exchange.id,
+      ...identity(exchange),
       endpoint: attempt.endpointName,
-      target: attempt.endpointUrl.split("?")[0],
-      model: exchange.model || undefined
+      target: redactUrl(attempt.endpointUrl),
+      model: attempt.model === "" ? exchange.model : attempt.model
     })
   }
+
   const attemptEnded = (exchange: Exchange, attempt: Attempt) => {
-    if (attempt.failure === undefined || attempt.failure.kind === "client_gone" || !sink.enabled("warn")) return
-    sink.write("warn", "Attempt failed", {
-      request_id: exchange.id,
-      endpoint: attempt.endpointName,
-      kind: attempt.failure.kind,
-      error: attempt.failure.detail,
-      attempt: exchange.attempts.length
-    })
+    const { failure } = attempt
+    if (failure === undefined) return
+    if (ruleOf(failure).fault === "client") {
+      if (sink.enabled("debug"))
+        sink.write("debug", "Client went away", { ...identity(exchange), endpoint: attempt.endpointName, total_bytes: attempt.bytes })
+      return
+    }
+    const error = `${failure.kind}: ${failure.detail}`
+    if (failure.kind === "breaker_open") {
+      if (sink.enabled("warn"))
+        sink.write("warn", "Circuit breaker is open for endpoint", { ...identity(exchange), endpoint: attempt.endpointName })
+    } else if (ruleOf(failure).demote) {
+      if (sink.enabled("warn"))
+        sink.write("warn", "Connection failed to endpoint, marking as unhealthy", {
+          ...identity(exchange),
+          endpoint: attempt.endpointName,
+          error,
+          attempt: exchange.attempts.length,
+          remaining_endpoints: Math.max(0, exchange.candidates - exchange.attempts.length)
+        })
+    } else if (sink.enabled("error")) {
+      sink.write("error", attempt.status === 0 ? "round-trip failed" : "streaming failed", {
+        ...identity(exchange),
+        endpoint: attempt.endpointName,
+        error
+      })
+    }
   }
+
   const ended = (exchange: Exchange) => {
-    const outcome = exchange.outcome
+    const { outcome } = exchange
     if (outcome === undefined) return
     const last = exchange.lastAttempt
-    const duration = millis(performance.now() - exchange.timings.accepted)
+    const duration = wholeMillis(performance.now() - exchange.timings.accepted)
     const limit = slow()
     if (limit > 0 && duration > limit && sink.enabled("warn"))
       sink.write("warn", "Slow request", {
-        request_id: exchange.id,
-        endpoint: last?.endpointName,
-        model: exchange.model || undefined,
+        ...identity(exchange),
+        endpoint: last?.endpointName ?? "",
+        model: exchange.model,
+        status: outcome.status,
         duration_ms: duration
       })
-    if (outcome._tag === "failed") {
-      if (sink.enabled("error"))
-        sink.write("error", "Request failed", {
-          request_id: exchange.id,
-          error: `${outcome.failure.kind}: ${outcome.failure.detail}`,
-          endpoint: last?.endpointName,
-          model: exchange.model || undefined,
-          client_ip: exchange.clientIp,
-          total_bytes: last?.bytes ?? 0,
-          duration_ms: duration,
-          ...phases(exchange)
-        })
-      return
+    switch (outcome._tag) {
+      case "rejected":
+        if (!limitStatuses.has(outcome.status) && sink.enabled("warn"))
+          sink.write("warn", "Request rejected", {
+            ...identity(exchange),
+            client_ip: exchange.clientIp,
+            path: exchange.path,
+            status: outcome.status,
+            duration_ms: duration,
+            reason: outcome.reason,
+            model: exchange.model === "" ? undefined : exchange.model,
+            ...routingFields(exchange)
+          })
+        return
+      case "failed":
+        if (sink.enabled("error"))
+          sink.write("error", "Request failed", {
+            ...identity(exchange),
+            error: `${outcome.failure.kind}: ${outcome.failure.detail}`,
+            status: outcome.status,
+            ...metricsFields(exchange, duration, undefined)
+          })
+        return
+      default: {
+        if (!sink.enabled("info") || (outcome.status < 400 && quiet())) return
+        const figures = last === undefined || outcome._tag === "cancelled" ? undefined : usage(exchange, last)
+        const cancelled = outcome._tag === "cancelled"
+        sink.write(
+          "info",
+          cancelled ? "Request cancelled" : "Request completed",
+          completedFields(exchange, cancelled ? "cancelled" : "completed", outcome.status, duration, figures)
+        )
+        if (sink.enabled("debug"))
+          sink.write("debug", "Request metrics", { ...identity(exchange), ...metricsFields(exchange, duration, figures) })
+      }
     }
-    if (outcome._tag === "rejected") {
-      if (sink.enabled("warn"))
-        sink.write("warn", "Request rejected", {
-          request_id: exchange.id,
-          client_ip: exchange.clientIp,
-          path: exchange.path,
-          status: outcome.status,
-          reason: outcome.reason,
-          duration_ms: duration,
-          model: exchange.model || undefined,
-          ...routing(exchange)
-        })
-      return
-    }
-    if ((quiet() && outcome.status < 400) || !sink.enabled("info")) return
-    sink.write("info", "Request completed", {
-      request_id: exchange.id,
-      endpoint: last?.endpointName,
-      duration_ms: duration,
-      status: "completed",
-      http_status: outcome.status,
-      model: exchange.model || undefined,
-      total_bytes: last?.bytes ?? 0,
-      client_disconnected: outcome._tag === "cancelled" ? true : undefined,
-      translator_mode: exchange.translator?.mode,
-      fallback_reason: exchange.translator?.fallbackReason || undefined,
-      ...routing(exchange),
-      sticky_outcome: exchange.sticky === undefined || exchange.sticky.outcome === "disabled" ? undefined : exchange.sticky.outcome,
-      session_id: exchange.sessionId || undefined
-    })
-    if (sink.enabled("debug"))
-      sink.write("debug", "Request metrics", { request_id: exchange.id, endpoint: last?.endpointName, ...phases(exchange) })
   }
+
+  const started = ({ exchange, remote, header }: StartFields) => {
+    const demoted = isProxied(exchange.path) || isPolling(exchange)
+    const level = demoted ? "debug" : "info"
+    if (!sink.enabled(level) || quiet()) return
+    const size = Number(header("content-length")) || 0
+    sink.write(level, demoted ? "HTTP request started" : "Request started", {
+      ...identity(exchange),
+      method: exchange.method,
+      path: exchange.path,
+      remote_addr: remote,
+      user_agent: header("user-agent"),
+      request_bytes: size,
+      request_size_formatted: compactBytes(size)
+    })
+  }
+
+  const completed = ({ exchange, header, status, responseBytes }: AccessFields, duration: number) => {
+    const demoted = isProxied(exchange.path) || (isPolling(exchange) && isFine(status))
+    const level = demoted ? "debug" : "info"
+    if (!sink.enabled(level)) return
+    const size = exchange.requestBytes || Number(header("content-length")) || 0
+    sink.write(level, demoted ? "HTTP request completed" : "Request completed", {
+      ...identity(exchange),
+      method: exchange.method,
+      path: exchange.path,
+      status,
+      duration_ms: duration,
+      duration_formatted: formatDuration(duration),
+      request_bytes: size,
+      response_bytes: responseBytes,
+      size_flow: `${compactBytes(size)} -> ${compactBytes(responseBytes)}`
+    })
+  }
+
+  const access = (fields: AccessFields) => {
+    const { exchange, remote, header, status, responseBytes } = fields
+    if (status < 400 && quiet()) return
+    const duration = wholeMillis(performance.now() - exchange.timings.accepted)
+    completed(fields, duration)
+    const level = isPolling(exchange) && isFine(status) ? "debug" : "info"
+    if (!sink.enabled(level, true)) return
+    sink.write(
+      level,
+      "Access log",
+      {
+        ...identity(exchange),
+        request_time: zonedTime(exchange.startedAt),
+        remote_addr: remote,
+        method: exchange.method,
+        path: exchange.path,
+        query: redactQuery(exchange.query),
+        status,
+        request_bytes: exchange.requestBytes || Number(header("content-length")) || 0,
+        response_bytes: responseBytes,
+        duration_ms: duration,
+        user_agent: header("user-agent"),
+        referer: redactUrl(header("referer")),
+        content_type: header("content-type"),
+        accept: header("accept")
+      },
+      true
+    )
+  }
+
   return {
     observer: { dispatched, attemptEnded, ended },
+    started,
     received: (exchange, userAgent) => {
-      if (quiet() || !sink.enabled("info")) return
+      if (!sink.enabled("info") || quiet()) return
       sink.write("info", "Request received", {
-        request_id: exchange.id,
+        ...identity(exchange),
         client_ip: exchange.clientIp,
         method: exchange.method,
         path: exchange.path,
         compatible_endpoints: exchange.candidates,
-        user_agent: userAgent || undefined,
-        model: exchange.model || undefined,
+        user_agent: userAgent === "" ? undefined : userAgent,
+        model: exchange.model === "" ? undefined : exchange.model,
         content_length: exchange.requestBytes > 0 ? exchange.requestBytes : undefined,
         translator_mode: exchange.translator?.mode
       })
     },
-    access: ({ exchange, remote, header, status, responseBytes }) => {
-      const routine =
-        (exchange.method === "GET" || exchange.method === "HEAD") &&
-        exchange.path.startsWith("/internal/") &&
-        (status < 300 || status === 304)
-      const level = routine ? "debug" : "info"
-      if ((quiet() && status < 400) || !sink.enabled(level)) return
-      sink.write(
-        level,
-        "Access log",
-        {
-          request_time: new Date(exchange.startedAt).toISOString(),
-          request_id: exchange.id,
-          remote_addr: remote,
-          method: exchange.method,
-          path: exchange.path,
-          query: redactQuery(exchange.query),
-          status,
-          request_bytes: exchange.requestBytes,
-          response_bytes: responseBytes,
-          duration_ms: millis(performance.now() - exchange.timings.accepted),
-          user_agent: header("user-agent"),
-          referer: header("referer"),
-          content_type: header("content-type"),
-          accept: header("accept")
-        },
-        true
-      )
-    }
+    access
   }
 }

@@ -1,206 +1,204 @@
-/** Counts what happened, in memory, bounded; the counting of one request is a few additions (observability.md 2). */
+/**
+ * Counts what happened. The counting of one request is a few map look-ups and additions on the request's own turn; what
+ * is derived (percentiles, averages, orders) is worked out when somebody asks.
+ */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
-import { Counters } from "./Counters.ts"
-import { Reservoir } from "./Reservoir.ts"
-import { type ModelTotals, Statistics, type TranslatorTotals } from "./Statistics.ts"
+import { Counters, classOf, type Result, UsageCounters } from "./Counters.ts"
+import { ModelStatistics } from "./ModelStatistics.ts"
+import { SecurityStatistics } from "./SecurityStatistics.ts"
+import { type EndpointTotals, rejectionStatuses, Statistics, type StatusClass } from "./Statistics.ts"
+import { TranslatorStatistics } from "./TranslatorStatistics.ts"
+import { noUsage, type ReadUsage } from "./Usage.ts"
 
-/** observability.md 2.9. */
-const maxModels = 50
-const modelIdle = 6 * 3_600_000
-const cleanEvery = 30 * 60_000
-const maxClients = 100
-const clientIdle = 3_600_000
-const maxLimitedIps = 10_000
+/** Entries of endpoints that are no longer configured: how many stay, for how long unused, and how often that is looked at. */
+const maxForeignEndpoints = 50
+const endpointIdle = 3_600_000
+const cleanEvery = 5 * 60_000
 
-class ModelRecord {
+class EndpointRecord {
   readonly counters = new Counters()
-  readonly latencies = new Reservoir()
-  readonly clients = new Map<string, number>()
-  readonly endpoints = new Map<string, { readonly name: string; readonly counters: Counters; errors: number }>()
-  hits = 0
-  misses = 0
-  fallbacks = 0
+  readonly usage = new UsageCounters()
+  active = 0
+
+  totals(now: number): EndpointTotals {
+    const usage = this.usage.totals()
+    return { ...this.counters.totals(now), ...(usage === undefined ? {} : { usage }) }
+  }
 }
 
-class TranslatorRecord {
-  total = 0
-  failed = 0
-  passthrough = 0
-  streaming = 0
-  latency = 0
-  readonly fallbacks = new Map<string, number>()
+/** A backend's 5xx is a failure and a 4xx its right answer; a client that leaves in the middle takes nothing from a success. */
+const succeeded = (attempt: Attempt): boolean => {
+  if (attempt.status === 0 || attempt.status >= 500) return false
+  return attempt.failure === undefined || attempt.failure.kind === "client_gone"
 }
 
-/** A backend's 5xx is a failure, a 4xx its right answer; a client that leaves mid-answer takes nothing from a success. */
-const succeeded = (attempt: Attempt): boolean => attempt.status > 0 && attempt.status < 500 && attempt.failure === undefined
+const attemptClass = (attempt: Attempt): StatusClass => (attempt.failure?.kind === "client_gone" ? "cancelled" : classOf(attempt.status))
 
-export const layer: Layer.Layer<Statistics> = Layer.effect(
-  Statistics,
-  Effect.gen(function* () {
-    const clock = yield* Clock.Clock
-    const now = () => clock.currentTimeMillisUnsafe()
-    const startedAt = now()
-    const global = new Counters()
-    let attempts = 0
-    let dispatched = 0
-    const endpoints = new Map<string, Counters>()
-    const models = new Map<string, ModelRecord>()
-    const translators = new Map<string, TranslatorRecord>()
-    const limitedIps = new Map<string, number>()
-    let rateLimits = 0
-    let sizeLimits = 0
-    let cleaned = startedAt
+const whole = (millis: number): number => (millis > 0 ? Math.trunc(millis) : 0)
 
-    const clean = (at: number) => {
-      if (at - cleaned < cleanEvery && models.size <= maxModels) return
-      cleaned = at
-      for (const [name, record] of models) if (at - record.counters.lastUsed > modelIdle) models.delete(name)
-      if (models.size > maxModels) {
-        const oldest = [...models].sort((a, b) => a[1].counters.lastUsed - b[1].counters.lastUsed)
-        for (const [name] of oldest.slice(0, models.size - maxModels)) models.delete(name)
-      }
-    }
+const attemptResult = (exchange: Exchange, attempt: Attempt): Result => {
+  const { accepted, firstByte } = exchange.timings
+  const success = succeeded(attempt)
+  return {
+    success,
+    statusClass: attemptClass(attempt),
+    latency: whole(attempt.ended - accepted),
+    firstToken: success && firstByte > 0 ? whole(firstByte - accepted) : undefined,
+    // An attempt that broke off counts no traffic; a complete 5xx does.
+    bytes: success || attempt.failure === undefined ? attempt.bytes : 0
+  }
+}
 
-    const noteClient = (record: ModelRecord, ip: string, at: number) => {
-      record.clients.delete(ip)
-      record.clients.set(ip, at)
-      if (record.clients.size <= maxClients) return
-      const oldest = record.clients.keys().next().value
-      if (oldest !== undefined) record.clients.delete(oldest)
-    }
+/** The whole of a dispatched request, by its last word. */
+const exchangeResult = (exchange: Exchange, last: Attempt): Result => {
+  const { outcome, timings } = exchange
+  const whenDone = timings.lastByte > 0 ? Math.max(timings.lastByte, last.ended) : last.ended
+  const success =
+    (outcome?._tag === "completed" && outcome.status < 500) ||
+    (outcome?._tag === "cancelled" &&
+      last.status > 0 &&
+      last.status < 500 &&
+      (last.failure === undefined || last.failure.kind === "client_gone"))
+  return {
+    success,
+    statusClass: outcome?._tag === "cancelled" ? "cancelled" : classOf(outcome?._tag === "completed" ? outcome.status : last.status),
+    latency: whole(whenDone - timings.accepted),
+    firstToken: success && timings.firstByte > 0 ? whole(timings.firstByte - timings.accepted) : undefined,
+    bytes: success || last.failure === undefined ? last.bytes : 0
+  }
+}
 
-    const attemptEnded = (exchange: Exchange, attempt: Attempt) => {
-      const at = now()
-      attempts++
-      const good = succeeded(attempt)
-      const latency = attempt.ended - exchange.timings.accepted
-      let counters = endpoints.get(attempt.endpointUrl)
-      if (counters === undefined) {
-        counters = new Counters()
-        endpoints.set(attempt.endpointUrl, counters)
-      }
-      counters.add(good, latency, attempt.failure === undefined ? attempt.bytes : 0, attempt.status, at)
-      const name = attempt.model !== "" ? attempt.model : exchange.model
-      if (name === "") return
-      let record = models.get(name)
-      if (record === undefined) {
-        record = new ModelRecord()
-        models.set(name, record)
-      }
-      record.counters.add(good, latency, attempt.failure === undefined ? attempt.bytes : 0, attempt.status, at)
-      if (good) {
-        record.latencies.add(latency)
-        if (exchange.verdict?.action === "fallback") record.fallbacks++
-        else if (exchange.attempts.length > 1) record.misses++
-        else record.hits++
-      }
-      noteClient(record, exchange.clientIp, at)
-      let pair = record.endpoints.get(attempt.endpointUrl)
-      if (pair === undefined) {
-        pair = { name: attempt.endpointName, counters: new Counters(), errors: 0 }
-        record.endpoints.set(attempt.endpointUrl, pair)
-      }
-      pair.counters.add(good, latency, attempt.bytes, attempt.status, at)
-      pair.errors = good ? 0 : pair.errors + 1
-      clean(at)
-    }
+const modelOf = (exchange: Exchange, attempt: Attempt): string => (attempt.model !== "" ? attempt.model : exchange.model)
 
-    const ended = (exchange: Exchange) => {
-      const last = exchange.lastAttempt
-      const outcome = exchange.outcome
-      const latency = performance.now() - exchange.timings.accepted
-      if (last !== undefined) {
-        dispatched++
-        const good = outcome?._tag === "cancelled" ? last.failure === undefined : outcome?._tag === "completed" && succeeded(last)
-        global.add(good, latency, last.failure === undefined ? last.bytes : 0, last.status, now())
-      }
-      const translator = exchange.translator
-      if (translator === undefined) return
-      let record = translators.get(translator.name)
-      if (record === undefined) {
-        record = new TranslatorRecord()
-        translators.set(translator.name, record)
-      }
-      record.total++
-      const good = outcome?._tag === "cancelled" || (outcome?._tag === "completed" && outcome.status < 500)
-      if (good) record.latency += latency
-      else record.failed++
-      if (translator.mode === "passthrough") record.passthrough++
-      if (exchange.stream === true) record.streaming++
-      if (translator.fallbackReason !== "")
-        record.fallbacks.set(translator.fallbackReason, (record.fallbacks.get(translator.fallbackReason) ?? 0) + 1)
-    }
+/** With token figures from `usage`, which is asked once per completed exchange whose answer was kept. */
+export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
+  Layer.effect(
+    Statistics,
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const now = () => clock.currentTimeMillisUnsafe()
+      const startedAt = now()
+      const overall = new Counters()
+      const overallUsage = new UsageCounters()
+      let attempts = 0
+      const endpoints = new Map<string, EndpointRecord>()
+      const models = new ModelStatistics(startedAt)
+      const translators = new TranslatorStatistics()
+      const security = new SecurityStatistics()
+      const rejections: Record<string, number> = Object.fromEntries(rejectionStatuses.map((status) => [status, 0]))
+      let configuredUrls: ReadonlySet<string> | undefined
+      let cleaned = startedAt
 
-    const modelTotals = ([name, record]: [string, ModelRecord]): ModelTotals => {
-      const { averageLatency, totalRequests, successfulRequests, failedRequests, totalBytes, lastUsed } = record.counters.totals()
-      const since = now() - clientIdle
-      return {
-        name,
-        totalRequests,
-        successfulRequests,
-        failedRequests,
-        totalBytes,
-        averageLatency,
-        p95Latency: record.latencies.percentile(95),
-        p99Latency: record.latencies.percentile(99),
-        uniqueClients: [...record.clients.values()].filter((at) => at >= since).length,
-        lastRequested: lastUsed,
-        routingHits: record.hits,
-        routingMisses: record.misses,
-        routingFallbacks: record.fallbacks,
-        endpoints: [...record.endpoints].map(([endpointUrl, pair]) => {
-          const totals = pair.counters.totals()
-          return {
-            endpointUrl,
-            endpointName: pair.name,
-            requestCount: totals.totalRequests,
-            successfulRequests: totals.successfulRequests,
-            averageLatency: totals.averageLatency,
-            lastUsed: totals.lastUsed,
-            consecutiveErrors: pair.errors
+      const recordOf = (url: string): EndpointRecord => {
+        let record = endpoints.get(url)
+        if (record === undefined) {
+          record = new EndpointRecord()
+          endpoints.set(url, record)
+        }
+        return record
+      }
+
+      const isConfigured = (url: string): boolean => configuredUrls === undefined || configuredUrls.has(url)
+
+      const clean = (at: number) => {
+        if (configuredUrls === undefined || at - cleaned < cleanEvery) return
+        cleaned = at
+        const foreign = [...endpoints]
+          .filter(([url, { active }]) => active === 0 && !isConfigured(url))
+          .sort((a, b) => b[1].counters.lastUsed - a[1].counters.lastUsed)
+        for (const [index, [url, { counters }]] of foreign.entries())
+          if (index >= maxForeignEndpoints || at - counters.lastUsed > endpointIdle) endpoints.delete(url)
+        models.forgetEndpoints(isConfigured, at - endpointIdle)
+      }
+
+      const rejected = (status: number) => {
+        const key = String(status)
+        if (key in rejections) rejections[key] = (rejections[key] ?? 0) + 1
+      }
+
+      const attemptEnded = (exchange: Exchange, attempt: Attempt) => {
+        const at = now()
+        attempts++
+        const result = attemptResult(exchange, attempt)
+        const record = recordOf(attempt.endpointUrl)
+        if (record.active > 0) record.active--
+        record.counters.add(result, at)
+        models.attempt(modelOf(exchange, attempt), attempt, result, exchange.clientIp, at)
+        clean(at)
+      }
+
+      const ended = (exchange: Exchange) => {
+        const { outcome } = exchange
+        const last = exchange.lastAttempt
+        if (outcome?._tag === "rejected") rejected(outcome.status)
+        let success = false
+        let latency = 0
+        if (last !== undefined) {
+          const at = now()
+          const result = exchangeResult(exchange, last)
+          success = result.success
+          latency = result.latency
+          overall.add(result, at)
+          const model = modelOf(exchange, last)
+          models.routed(model, {
+            answered: last.status > 0,
+            attempts: exchange.attempts.length,
+            fallback: exchange.verdict?.action === "fallback"
+          })
+          // The attempt was counted by its status before anybody knew that the client had left.
+          if (outcome?._tag === "cancelled" && attemptClass(last) !== "cancelled") {
+            const was = attemptClass(last)
+            endpoints.get(last.endpointUrl)?.counters.cancelled(was)
+            models.cancelled(model, was)
           }
-        })
+          const figures = success ? usage(exchange, last) : undefined
+          if (figures !== undefined) {
+            overallUsage.add(figures, latency)
+            recordOf(last.endpointUrl).usage.add(figures, latency)
+            models.used(model, last, figures, latency)
+          }
+        } else if (outcome?._tag === "completed") success = outcome.status < 500
+        translators.ended(exchange, success, latency)
       }
-    }
 
-    const translatorTotals = ([name, record]: [string, TranslatorRecord]): TranslatorTotals => ({
-      name,
-      totalRequests: record.total,
-      successfulRequests: record.total - record.failed,
-      failedRequests: record.failed,
-      passthroughRequests: record.passthrough,
-      translationRequests: record.total - record.passthrough,
-      streamingRequests: record.streaming,
-      nonStreamingRequests: record.total - record.streaming,
-      fallbackNoCompatibleEndpoints: record.fallbacks.get("no_compatible_endpoints") ?? 0,
-      fallbackTranslatorDoesNotSupportPassthrough: record.fallbacks.get("translator_does_not_support_passthrough") ?? 0,
-      fallbackCannotPassthrough: record.fallbacks.get("cannot_passthrough") ?? 0,
-      averageLatency: record.total === record.failed ? 0 : record.latency / (record.total - record.failed)
-    })
-
-    return Statistics.of({
-      startedAt,
-      observer: { dispatched: () => {}, attemptEnded, ended },
-      rateLimited: (ip) => {
-        rateLimits++
-        if (limitedIps.has(ip) || limitedIps.size < maxLimitedIps) limitedIps.set(ip, now())
-      },
-      sizeLimited: () => {
-        sizeLimits++
-      },
-      global: () => ({ ...global.totals(), totalAttempts: attempts, totalRetries: Math.max(0, attempts - dispatched) }),
-      endpoint: (url) => endpoints.get(url)?.totals(),
-      models: () => [...models].map(modelTotals).sort((a, b) => b.totalRequests - a.totalRequests || (a.name < b.name ? -1 : 1)),
-      translators: () =>
-        [...translators].map(translatorTotals).sort((a, b) => b.totalRequests - a.totalRequests || (a.name < b.name ? -1 : 1)),
-      security: () => {
-        const since = now() - 3_600_000
-        for (const [ip, at] of limitedIps) if (at < since) limitedIps.delete(ip)
-        return { rateLimitViolations: rateLimits, sizeLimitViolations: sizeLimits, uniqueRateLimitedIps: limitedIps.size }
+      return {
+        startedAt,
+        observer: {
+          dispatched: (_exchange, attempt) => {
+            recordOf(attempt.endpointUrl).active++
+          },
+          attemptEnded,
+          ended
+        },
+        rateLimited: (ip) => security.rateLimited(ip, now()),
+        sizeLimited: () => security.sizeLimited(now()),
+        rejected,
+        rejections: () => ({ ...rejections }),
+        global: () => {
+          const usageTotals = overallUsage.totals()
+          return {
+            ...overall.totals(now()),
+            ...(usageTotals === undefined ? {} : { usage: usageTotals }),
+            totalAttempts: attempts,
+            totalRetries: Math.max(0, attempts - overall.total)
+          }
+        },
+        endpoint: (url) => {
+          const record = endpoints.get(url)
+          return record === undefined || record.counters.total === 0 ? undefined : record.totals(now())
+        },
+        models: () => models.totals(now()),
+        series: () => models.series(),
+        translators: () => translators.totals(),
+        security: () => security.totals(now()),
+        configured: (urls) => {
+          configuredUrls = urls
+        }
       }
     })
-  })
-)
+  )
+
+export const layer: Layer.Layer<Statistics> = layerWith(noUsage)

@@ -1,0 +1,116 @@
+/**
+ * `olla.log` with rotation (configuration.md 8.4). Lines are appended synchronously in the sink's batches, so none is
+ * lost at exit; compressing and pruning what was rotated happens in the background.
+ */
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync
+} from "node:fs"
+import { join } from "node:path"
+import { pipeline } from "node:stream/promises"
+import { createGzip } from "node:zlib"
+import type { FileSettings } from "./LogDecision.ts"
+
+const day = 24 * 3_600_000
+const name = "olla.log"
+const rotated = /^olla-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}(?:-\d+)?)\.log(?:\.gz)?$/
+
+/** `2026-03-04T05-06-07.089`, UTC. */
+const fileStamp = (at: Date): string => at.toISOString().slice(0, -1).replaceAll(":", "-")
+
+export class LogFile {
+  readonly #settings: FileSettings
+  readonly #now: () => Date
+  #descriptor: number
+  #size: number
+  #background: Promise<void> = Promise.resolve()
+
+  /** Throws when the folder cannot be made or the file not opened. */
+  constructor(settings: FileSettings, now: () => Date = () => new Date()) {
+    this.#settings = settings
+    this.#now = now
+    mkdirSync(settings.folder, { recursive: true, mode: 0o755 })
+    this.#descriptor = this.#open()
+    this.#size = fstatSync(this.#descriptor).size
+  }
+
+  get path(): string {
+    return join(this.#settings.folder, name)
+  }
+
+  #open(): number {
+    return openSync(this.path, "a", 0o600)
+  }
+
+  /** Whole lines, each with its newline. Throws what the file system throws. */
+  write(lines: string): void {
+    const size = Buffer.byteLength(lines)
+    if (this.#size + size <= this.#settings.maxSize) {
+      this.#append(lines, size)
+      return
+    }
+    for (const line of lines.split(/(?<=\n)/)) {
+      const length = Buffer.byteLength(line)
+      if (this.#size > 0 && this.#size + length > this.#settings.maxSize) this.#rotate()
+      this.#append(line, length)
+    }
+  }
+
+  #append(text: string, size: number): void {
+    const bytes = Buffer.from(text)
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#descriptor, bytes, at)
+    this.#size += size
+  }
+
+  #rotate(): void {
+    closeSync(this.#descriptor)
+    const stamp = fileStamp(this.#now())
+    const base = join(this.#settings.folder, `olla-${stamp}`)
+    let target = `${base}.log`
+    for (let n = 1; existsSync(target) || existsSync(`${target}.gz`); n++) target = `${base}-${n}.log`
+    renameSync(this.path, target)
+    this.#descriptor = this.#open()
+    this.#size = 0
+    this.#background = this.#background.then(() => this.#settle(target)).catch(() => {})
+  }
+
+  async #settle(file: string): Promise<void> {
+    await pipeline(createReadStream(file), createGzip(), createWriteStream(`${file}.gz`, { mode: 0o600 }))
+    rmSync(file, { force: true })
+    this.#prune()
+  }
+
+  /** By count and by age, whichever says so; the stamp in the name is the age. */
+  #prune(): void {
+    const { folder, maxBackups, maxAge } = this.#settings
+    const files = readdirSync(folder)
+      .filter((file) => rotated.test(file))
+      .sort()
+      .reverse()
+    const oldest = this.#now().getTime() - maxAge * day
+    for (const [index, file] of files.entries()) {
+      const path = join(folder, file)
+      const tooMany = maxBackups > 0 && index >= maxBackups
+      if (tooMany || (maxAge > 0 && statSync(path).mtimeMs < oldest)) rmSync(path, { force: true })
+    }
+  }
+
+  /** Rotated files are compressed and pruned. */
+  settled(): Promise<void> {
+    return this.#background
+  }
+
+  close(): void {
+    closeSync(this.#descriptor)
+  }
+}

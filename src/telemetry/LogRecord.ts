@@ -1,0 +1,179 @@
+/**
+ * The shapes of a log record (configuration.md 8.3, observability.md 7.2): a JSON object per line, `key=value` text, and
+ * coloured text for a terminal. Every string passes the redactor, and no control character or escape sequence of a
+ * client's reaches a file or a terminal.
+ */
+import * as Duration from "effect/Duration"
+import * as Redacted from "effect/Redacted"
+import { formatDuration } from "../config/Duration.ts"
+import { redactText } from "../guard/Redaction.ts"
+import type { Theme } from "./LogTheme.ts"
+
+export type Level = "debug" | "info" | "warn" | "error"
+
+export type LogForm = "json" | "text" | "pretty"
+
+/** Values that are `undefined` are left out. */
+export type Fields = Readonly<Record<string, unknown>>
+
+/** A duration in a record: nanoseconds in JSON, `1m30s` in text. An Effect `Duration` is one too. */
+export class LogDuration {
+  readonly millis: number
+  constructor(millis: number) {
+    this.millis = millis
+  }
+}
+
+const pad = (n: number, width = 2): string => String(n).padStart(width, "0")
+
+/** Both spellings of a second, made once a second. */
+let stampOf = Number.NaN
+let localStamp = ""
+let zone = ""
+
+const stamp = (at: number): void => {
+  const second = Math.floor(at / 1000)
+  if (second === stampOf) return
+  stampOf = second
+  const date = new Date(at)
+  localStamp = `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`
+  const offset = -date.getTimezoneOffset()
+  zone = offset === 0 ? "Z" : `${offset < 0 ? "-" : "+"}${pad(Math.floor(Math.abs(offset) / 60))}:${pad(Math.abs(offset) % 60)}`
+}
+
+/** RFC 3339 with milliseconds and the local offset. */
+export const zonedTime = (at: number): string => {
+  stamp(at)
+  return `${localStamp.slice(0, 10)}T${localStamp.slice(11)}.${pad(Math.floor(at) - Math.floor(at / 1000) * 1000, 3)}${zone}`
+}
+
+const ansi = /\u001b\[[0-9;]*[a-zA-Z]/g
+/** A secret could be in it, or something that a terminal or a log reader would act on. */
+const careful = /[\u001b\u007f-\u009f\u2028\u2029]|:\/\/|\?|bearer |basic /i
+const beyond = /[\u007f-\u009f\u2028\u2029]/g
+
+const escaped = (json: string): string => json.replace(beyond, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+const cleaned = (text: string): string => redactText(text.indexOf("\u001b") === -1 ? text : text.replace(ansi, ""))
+
+const jsonString = (text: string): string => (careful.test(text) ? escaped(JSON.stringify(cleaned(text))) : JSON.stringify(text))
+
+const describe = (error: Error): string => {
+  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : ""
+  return `${error.message === "" ? error.name : error.message}${cause}`
+}
+
+const millisOf = (value: object): number | undefined =>
+  value instanceof LogDuration ? value.millis : Duration.isDuration(value) ? Duration.toMillis(value) : undefined
+
+/** Objects inside a record: the same rules for their strings. */
+const nested = (_key: string, value: unknown): unknown => {
+  if (typeof value === "string") return careful.test(value) ? cleaned(value) : value
+  if (typeof value === "bigint") return value.toString()
+  if (value instanceof Error) return describe(value)
+  if (Redacted.isRedacted(value)) return "[REDACTED]"
+  return value
+}
+
+const jsonObject = (value: object): string => {
+  const millis = millisOf(value)
+  if (millis !== undefined) return String(Math.round(millis * 1e6))
+  if (value instanceof Error) return jsonString(describe(value))
+  if (value instanceof Date) return JSON.stringify(zonedTime(value.getTime()))
+  try {
+    return escaped(JSON.stringify(value, nested) ?? '""')
+  } catch {
+    return jsonString(String(value))
+  }
+}
+
+const jsonValue = (value: unknown): string => {
+  switch (typeof value) {
+    case "string":
+      return jsonString(value)
+    case "number":
+      return Number.isFinite(value) ? String(value) : "null"
+    case "boolean":
+      return value ? "true" : "false"
+    case "object":
+      return value === null ? "null" : jsonObject(value)
+    default:
+      return jsonString(String(value))
+  }
+}
+
+/** Encoded `,"key":` of the keys in use; records have a few dozen of them. A key of the record itself gets a mark. */
+const keys = new Map<string, string>()
+const maxKeys = 1000
+const reserved = new Set(["timestamp", "level", "msg", "time"])
+
+const jsonKey = (key: string): string => {
+  const known = keys.get(key)
+  if (known !== undefined) return known
+  const made = `,${JSON.stringify(reserved.has(key) ? `field_${key}` : key)}:`
+  if (keys.size < maxKeys) keys.set(key, made)
+  return made
+}
+
+/** `at`: epoch milliseconds. */
+export const jsonLine = (level: Level, message: string, fields: Fields, at: number): string => {
+  const time = zonedTime(at)
+  let line = `{"timestamp":"${localStamp}","level":"${level.toUpperCase()}","msg":${jsonString(message)},"time":"${time}"`
+  for (const key in fields) {
+    const value = fields[key]
+    if (value !== undefined) line += jsonKey(key) + jsonValue(value)
+  }
+  return `${line}}`
+}
+
+const plainText = (value: unknown): string => {
+  if (typeof value === "string") return careful.test(value) ? cleaned(value) : value
+  if (typeof value !== "object" || value === null) return String(value)
+  const millis = millisOf(value)
+  if (millis !== undefined) return formatDuration(Math.round(millis * 1e6) / 1e6)
+  if (value instanceof Error) return cleaned(describe(value))
+  if (value instanceof Date) return zonedTime(value.getTime())
+  try {
+    return JSON.stringify(value, nested) ?? ""
+  } catch {
+    return String(value)
+  }
+}
+
+const bare = /^[^\s"=\p{Cc}\p{Cf}]+$/u
+const hidden = /[\p{Cc}\p{Cf}]/gu
+
+const shown = (char: string): string => `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`
+
+/** Quoted where a reader could not tell where it ends. */
+const quoted = (text: string): string => (bare.test(text) ? text : JSON.stringify(text).replace(hidden, shown))
+
+export const textLine = (level: Level, message: string, fields: Fields, at: number): string => {
+  let line = `time=${zonedTime(at)} level=${level.toUpperCase()} msg=${quoted(plainText(message))}`
+  for (const key in fields) {
+    const value = fields[key]
+    if (value !== undefined) line += ` ${key}=${quoted(plainText(value))}`
+  }
+  return line
+}
+
+const healthWords = /\b(Healthy|Busy|Offline|Warming|Unhealthy|Unknown|Config Error|Rate Limited)\b/g
+const countWords = /\((\d+)\)/g
+const endpointKeys: ReadonlySet<string> = new Set(["endpoint", "endpoint_name", "name"])
+
+export const prettyLine = (level: Level, message: string, fields: Fields, at: number, theme: Theme): string => {
+  stamp(at)
+  const paint = (colour: string, text: string): string => `\u001b[${colour}m${text}\u001b[0m`
+  const text = plainText(message)
+    .replace(hidden, shown)
+    .replace(healthWords, (word) => paint(theme.health[word] ?? theme.message, word))
+    .replace(countWords, (_all, count: string) => `(${paint(theme.number, count)})`)
+  let line = `${paint(theme.time, localStamp.slice(11))} ${paint(theme.levels[level], level.toUpperCase().padEnd(5))} ${text}`
+  for (const key in fields) {
+    const value = fields[key]
+    if (value === undefined) continue
+    const colour = typeof value === "number" ? theme.number : endpointKeys.has(key) ? theme.endpoint : theme.message
+    line += ` ${paint(theme.key, `${key}=`)}${paint(colour, quoted(plainText(value)))}`
+  }
+  return line
+}

@@ -1,0 +1,112 @@
+/** The fields of request records, in the order of the page (observability.md 7.3, 7.4). Pure; `undefined` is left out of a record. */
+import type { Exchange } from "../exchange/Exchange.ts"
+import type { Fields } from "./LogRecord.ts"
+import type { Usage } from "./Usage.ts"
+
+/** Whole milliseconds, never negative. */
+export const wholeMillis = (millis: number): number => Math.max(0, Math.round(millis))
+
+const some = (text: string): string | undefined => (text === "" ? undefined : text)
+const positive = (n: number | undefined): number | undefined => (n !== undefined && n > 0 ? n : undefined)
+
+/** `900B`, `1.2KB`. */
+export const compactBytes = (bytes: number): string => {
+  if (bytes < 1024) return `${bytes}B`
+  let [value, unit] = [bytes / 1024, 0]
+  while (value >= 1024 && unit < 5) {
+    value /= 1024
+    unit++
+  }
+  return `${value.toFixed(1)}${"KMGTPE"[unit]}B`
+}
+
+/** What every record about a request starts with. */
+export const identity = (exchange: Pick<Exchange, "id" | "traceId">): { request_id: string; trace_id: string | undefined } => ({
+  request_id: exchange.id,
+  trace_id: some(exchange.traceId)
+})
+
+export const routingFields = ({ verdict }: Exchange): Fields =>
+  verdict === undefined ? {} : { routing_strategy: verdict.strategy, routing_action: verdict.action, routing_reason: some(verdict.reason) }
+
+/** The subset for people. */
+export const usageSummary = (usage: Usage | undefined): Fields =>
+  usage === undefined
+    ? {}
+    : {
+        input_tokens: positive(usage.inputTokens),
+        output_tokens: positive(usage.outputTokens),
+        total_tokens: positive(usage.totalTokens),
+        tokens_per_sec: usage.tokensPerSecond !== undefined && usage.tokensPerSecond > 0 ? usage.tokensPerSecond.toFixed(1) : undefined,
+        ttft_ms: positive(usage.ttftMs),
+        provider_model: usage.model === undefined ? undefined : some(usage.model)
+      }
+
+const usageDetail = (usage: Usage | undefined): Fields =>
+  usage === undefined
+    ? {}
+    : {
+        input_tokens: positive(usage.inputTokens),
+        output_tokens: positive(usage.outputTokens),
+        total_tokens: positive(usage.totalTokens),
+        tokens_per_sec: usage.tokensPerSecond !== undefined && usage.tokensPerSecond > 0 ? usage.tokensPerSecond.toFixed(1) : undefined,
+        ttft_ms: positive(usage.ttftMs),
+        provider_total_ms: positive(usage.totalMs),
+        model_load_ms: positive(usage.modelLoadMs),
+        prompt_ms: positive(usage.promptMs),
+        generation_ms: positive(usage.generationMs),
+        provider_model: usage.model === undefined ? undefined : some(usage.model),
+        finish_reason: usage.finishReason === undefined ? undefined : some(usage.finishReason)
+      }
+
+/** `Request completed`, proxied. */
+export const completedFields = (
+  exchange: Exchange,
+  status: string,
+  httpStatus: number,
+  duration: number,
+  usage: Usage | undefined
+): Fields => {
+  const last = exchange.lastAttempt
+  return {
+    ...identity(exchange),
+    endpoint: last?.endpointName ?? "",
+    duration_ms: duration,
+    status,
+    http_status: httpStatus,
+    model: some(exchange.model),
+    total_bytes: positive(last?.bytes),
+    translator_mode: exchange.translator?.mode,
+    ...usageSummary(usage),
+    ...routingFields(exchange),
+    sticky_outcome: exchange.sticky === undefined || exchange.sticky.outcome === "disabled" ? undefined : exchange.sticky.outcome,
+    session_id: some(exchange.sessionId),
+    fallback_reason: exchange.translator === undefined ? undefined : some(exchange.translator.fallbackReason)
+  }
+}
+
+/** `Request metrics` and the tail of `Request failed`: what every phase took. */
+export const metricsFields = (exchange: Exchange, duration: number, usage: Usage | undefined): Fields => {
+  const { timings } = exchange
+  const last = exchange.lastAttempt
+  const between = (from: number, to: number): number => (from === 0 || to === 0 ? 0 : wholeMillis(to - from))
+  return {
+    endpoint: last?.endpointName ?? "",
+    model: exchange.model,
+    client_ip: exchange.clientIp,
+    total_bytes: last?.bytes ?? 0,
+    duration_ms: duration,
+    latency_ms: last === undefined ? duration : wholeMillis(last.ended - timings.accepted),
+    request_processing_ms: between(timings.accepted, timings.sent),
+    backend_response_ms: between(timings.sent, timings.headers),
+    first_data_ms: between(timings.accepted, timings.firstByte),
+    streaming_ms: between(timings.firstByte, timings.lastByte),
+    header_processing_ms: between(timings.leased, timings.sent),
+    path_resolution_ms: between(timings.received, timings.routed),
+    selection_ms: between(timings.routed, timings.leased),
+    target_path: last === undefined ? exchange.path : undefined,
+    sticky_source: exchange.sticky === undefined || exchange.sticky.source === "none" ? undefined : exchange.sticky.source,
+    session_id: some(exchange.sessionId),
+    ...usageDetail(usage)
+  }
+}
