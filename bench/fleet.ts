@@ -10,6 +10,8 @@ import { once } from "node:events"
 import { join } from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { createInterface } from "node:readline"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -25,6 +27,8 @@ export interface FleetFigures {
   readonly allHealthyMs: number
   readonly rssMbBefore: number
   readonly rssMbAfter: number
+  /** Live heap after a collection, kilobytes for one endpoint with its backend client, listing and fiber. */
+  readonly heapKbPerEndpoint: number
   readonly steady: ProbingFigures
   /** With one hanging and a hundred flapping endpoints; `rest` is all others. */
   readonly troubled: ProbingFigures & { readonly restUnhealthy: number; readonly restChanges: number }
@@ -46,6 +50,12 @@ export interface ProbingFigures {
 }
 
 const interval = 5000
+setFlagsFromString("--expose-gc")
+const collect = runInNewContext("gc") as () => void
+const heapKb = (): number => {
+  collect()
+  return process.memoryUsage().heapUsed / 1024
+}
 const rssMb = (): number => Math.round(process.memoryUsage().rss / 1_048_576)
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -112,6 +122,7 @@ const measure = async (ports: ReadonlyArray<number>, seconds: number, tell: (wor
     }
   }
 
+  const heapBefore = heapKb()
   const rssMbBefore = rssMb()
   const entries = ports.map((port, n) => `{ url: "http://127.0.0.1:${port}", name: e${n}, type: vllm, check_interval: ${interval}ms }`)
   const watched = Effect.gen(function* () {
@@ -123,6 +134,7 @@ const measure = async (ports: ReadonlyArray<number>, seconds: number, tell: (wor
     if (unready > 0) throw new Error(`${unready} endpoints were not healthy with their models after start-up`)
     const steady = yield* Effect.promise(probing)
     const rssMbAfter = rssMb()
+    const heapKbPerEndpoint = Math.round((heapKb() - heapBefore) / ports.length)
     const restUrls = new Set(rest.map((host) => `http://${host}`))
     let restChanges = 0
     fleet.onEvent((event) => {
@@ -132,12 +144,12 @@ const measure = async (ports: ReadonlyArray<number>, seconds: number, tell: (wor
     const troubled = yield* Effect.promise(probing)
     const restUnhealthy = fleet.endpoints.filter(({ url, state }) => restUrls.has(url) && state.status !== "healthy").length
     tell("calm")
-    return { allHealthyMs, rssMbBefore, rssMbAfter, steady, troubled: { ...troubled, restUnhealthy, restChanges } }
+    return { allHealthyMs, rssMbBefore, rssMbAfter, heapKbPerEndpoint, steady, troubled: { ...troubled, restUnhealthy, restChanges } }
   })
   const figures = await Effect.runPromise(watched.pipe(Effect.provide(fleetOf(entries, counting))))
 
   const listings: Array<FleetFigures["listings"][number]> = []
-  for (const models of [1_000, 20_000, 100_000]) {
+  for (const models of [1_000, 10_000, 100_000]) {
     const entry = `{ url: "http://127.0.0.1:${ports[0]}", name: long, type: vllm, model_url: /many/${models} }`
     const reading = Effect.gen(function* () {
       const fleet = yield* Fleet
@@ -162,7 +174,7 @@ const print = (figures: FleetFigures): void => {
   const lines = [
     `endpoints: ${figures.endpoints}`,
     `start to all healthy with models: ${figures.allHealthyMs} ms`,
-    `memory: ${figures.rssMbBefore} MB before, ${figures.rssMbAfter} MB after`,
+    `memory: ${figures.rssMbBefore} MB before, ${figures.rssMbAfter} MB after; ${figures.heapKbPerEndpoint} KB live heap per endpoint`,
     probing("steady", figures.steady),
     probing("one hanging, a hundred flapping", figures.troubled),
     `  of the rest: ${figures.troubled.restUnhealthy} not healthy, ${figures.troubled.restChanges} changes of status`,

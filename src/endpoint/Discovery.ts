@@ -36,10 +36,10 @@ export interface DiscoveryLimits {
 
 const maxBody = 10 * 1024 * 1024
 /**
- * Largest listing that is taken. Reading one of this size blocks the event loop for well under 50 ms (`bench/fleet.ts`); more entries
+ * Largest listing that is taken. Reading one of this size holds up the event loop for about 30 ms (`bench/fleet.ts`); more entries
  * than this are no model server's but a fault, or an attack.
  */
-export const maxModels = 20_000
+export const maxModels = 10_000
 /** Entries may carry ids of their own inside (vLLM's permissions), so the count before parsing is generous. */
 const maxIds = 4 * maxModels
 

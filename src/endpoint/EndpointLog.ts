@@ -1,4 +1,5 @@
-/** The operator's log lines about one endpoint, as data (endpoints-and-health.md 13.1). URLs come without query, values without secrets. */
+/** The operator's log lines about one endpoint, as data (endpoints-and-health.md 13.1). URLs come without query, values without secrets; spans of time as Durations, so that each log form writes them its way. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { formatDuration } from "../config/Duration.ts"
 import { type DiscoveryFailure, describe, isRecoverable, operatorMessage } from "./DiscoveryFailure.ts"
@@ -38,11 +39,11 @@ export const probeLines = (
   result: ProbeResult,
   now: number
 ): ReadonlyArray<LogLine> => {
-  const latency = formatDuration(result.latency)
-  const next_check_in = formatDuration(Math.max(0, after.nextCheck - now))
+  const latency = Duration.millis(result.latency)
+  const next_check_in = Duration.millis(Math.max(0, after.nextCheck - now))
   const out: Array<LogLine> = []
   if (result.rateLimit?.defaulted !== undefined) {
-    const fields = { endpoint: name, default: formatDuration(defaultRetryWait) }
+    const fields = { endpoint: name, default: Duration.millis(defaultRetryWait) }
     out.push(
       result.rateLimit.defaulted === "absent"
         ? line("info", "no Retry-After header on 429, using default backoff", fields)

@@ -6,13 +6,13 @@ import { readFileSync } from "node:fs"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
-import { formatDuration } from "../config/Duration.ts"
 import { Settings } from "../config/Settings.ts"
 import { Profiles } from "../profile/Profiles.ts"
 import { BackendClient } from "./BackendClient.ts"
@@ -100,7 +100,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
   const routable = () => actors.filter((actor) => isRoutable(actor.state.status))
 
   const startup = Effect.gen(function* () {
-    yield* Effect.logInfo("Starting Health Checker Service", { check_interval: formatDuration(shortest(actors)), endpoints: count })
+    yield* Effect.logInfo("Starting Health Checker Service", { check_interval: Duration.millis(shortest(actors)), endpoints: count })
     yield* Effect.logInfo("Initialising health checks", { endpoints: count })
     for (const actor of actors) start(actor.url, actor.run)
     yield* Effect.forEach(actors, (actor) => Deferred.await(actor.firstProbe), { concurrency: "unbounded", discard: true })
@@ -108,7 +108,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
     yield* Effect.logInfo(`Registered endpoints (${count})`)
     for (const { name, displayUrl: url, priority } of actors) yield* Effect.logInfo("Endpoint registered", { name, url, priority })
     if (discovery().enabled) {
-      yield* Effect.logInfo("Initialising model discovery service", { interval: formatDuration(discovery().interval) })
+      yield* Effect.logInfo("Initialising model discovery service", { interval: Duration.millis(discovery().interval) })
       // Each endpoint reads its models as soon as its own first probe is through; here is only waited for them.
       const failure = yield* round(routable(), (actor) => actor.discoveryEnd)
       if (failure !== undefined) yield* Effect.logWarning("Initial model discovery failed", { error: describe(failure) })
