@@ -17,7 +17,7 @@ const bucketOf = (millis: number): number => {
 }
 
 /** The middle of the bucket. */
-const valueOf = (bucket: number): number => {
+const middleOf = (bucket: number): number => {
   if (bucket < exact) return bucket
   const exponent = Math.floor((bucket - exact) / perOctave) + 5
   const step = 1 << (exponent - 4)
@@ -75,7 +75,7 @@ export class LatencyWindow {
       let seen = 0
       for (let bucket = 0; bucket < buckets; bucket++) {
         for (const slice of live) seen += slice.counts[bucket] ?? 0
-        if (seen > wanted) return Math.min(max, Math.max(min, valueOf(bucket)))
+        if (seen > wanted) return Math.min(max, Math.max(min, middleOf(bucket)))
       }
       return max
     }

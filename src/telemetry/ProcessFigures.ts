@@ -1,0 +1,110 @@
+/**
+ * What this process uses: memory, collections, handles, delay of the event loop (observability.md 3.9, configuration.md
+ * 9.3). Plain numbers in bytes and milliseconds; whoever shows them formats them. `allocations` have no equivalent in V8
+ * and stay 0, so the pressure rule of the page comes down to its share of the heap.
+ */
+import { availableParallelism } from "node:os"
+import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks"
+import { getHeapStatistics } from "node:v8"
+
+export type Pressure = "LOW" | "MEDIUM" | "HIGH"
+export type HandleHealth = "HEALTHY" | "NORMAL" | "ELEVATED" | "CONCERNING"
+
+export interface ProcessFigures {
+  /** V8's heap in use. */
+  readonly heapUsed: number
+  /** V8's heap as taken from the system. */
+  readonly heapTotal: number
+  /** Taken and given back. */
+  readonly heapReleased: number
+  /** V8's ceiling. */
+  readonly heapLimit: number
+  /** Buffers and other memory outside the heap. */
+  readonly external: number
+  readonly resident: number
+  readonly pressure: Pressure
+  readonly collections: number
+  readonly collectionTime: number
+  readonly averageCollection: number
+  /** Share of the uptime, 0 to 1. */
+  readonly collectionShare: number
+  /** Epoch milliseconds; 0: none yet. */
+  readonly lastCollection: number
+  /** Live asynchronous resources, at least 1. */
+  readonly handles: number
+  readonly handleHealth: HandleHealth
+  /** Mean and 99th percentile since the start, beyond the sampling interval. */
+  readonly loopDelay: { readonly mean: number; readonly p99: number }
+  readonly uptime: number
+  readonly runtime: string
+  readonly processors: number
+}
+
+/** Milliseconds between two samples of the event loop's delay. */
+const sampling = 50
+
+const collections = { count: 0, time: 0, last: 0 }
+let delay: ReturnType<typeof monitorEventLoopDelay> | undefined
+let observer: PerformanceObserver | undefined
+
+/** Counts collections and samples the loop from now on; the second call does nothing. Returns its end. */
+export const watchProcess = (): (() => void) => {
+  if (observer === undefined) {
+    observer = new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) {
+        collections.count++
+        collections.time += duration
+        collections.last = Date.now()
+      }
+    })
+    observer.observe({ entryTypes: ["gc"] })
+    delay = monitorEventLoopDelay({ resolution: sampling })
+    delay.enable()
+  }
+  return () => {
+    observer?.disconnect()
+    delay?.disable()
+    observer = undefined
+    delay = undefined
+  }
+}
+
+/** The page's rule with allocations unknown: by how full the heap's ceiling is, and only a nearly full one is high. */
+export const pressureOf = (used: number, limit: number): Pressure => {
+  const share = limit === 0 ? 0 : used / limit
+  return share > 0.9 ? "HIGH" : share > 0.7 ? "MEDIUM" : "LOW"
+}
+
+export const handleHealthOf = (count: number): HandleHealth =>
+  count > 1000 ? "CONCERNING" : count > 500 ? "ELEVATED" : count > 100 ? "NORMAL" : "HEALTHY"
+
+/** Nanoseconds of the monitor, which counts its own interval in, as milliseconds of delay. */
+const delayMillis = (nanos: number | undefined): number =>
+  nanos === undefined || Number.isNaN(nanos) ? 0 : Math.max(0, nanos / 1e6 - sampling)
+
+export const processFigures = (): ProcessFigures => {
+  const memory = process.memoryUsage()
+  const heap = getHeapStatistics()
+  const handles = Math.max(1, process.getActiveResourcesInfo().length)
+  const uptime = process.uptime() * 1000
+  return {
+    heapUsed: memory.heapUsed,
+    heapTotal: memory.heapTotal,
+    heapReleased: Math.max(0, heap.total_heap_size - heap.total_physical_size),
+    heapLimit: heap.heap_size_limit,
+    external: memory.external,
+    resident: memory.rss,
+    pressure: pressureOf(heap.used_heap_size, heap.heap_size_limit),
+    collections: collections.count,
+    collectionTime: collections.time,
+    averageCollection: collections.count === 0 ? 0 : collections.time / collections.count,
+    collectionShare: collections.time / Math.max(1, uptime),
+    lastCollection: collections.last,
+    handles,
+    handleHealth: handleHealthOf(handles),
+    loopDelay: { mean: delayMillis(delay?.mean), p99: delayMillis(delay?.percentile(99)) },
+    uptime,
+    runtime: `node${process.version}`,
+    processors: availableParallelism()
+  }
+}
