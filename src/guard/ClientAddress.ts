@@ -4,6 +4,7 @@
  * configuration, and what was found out about a peer is kept, because peers are few and ask often.
  */
 import { isIP, isIPv4 } from "node:net"
+import * as IpInterface from "effect/net/IpInterface"
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
@@ -44,12 +45,10 @@ export const parseNetworks = (entries: ReadonlyArray<string>): ReadonlyArray<IpN
   entries.flatMap((entry) => {
     const text = entry.trim()
     if (text === "") return []
-    const [address = "", prefix] = text.split("/")
-    const parsed = Result.getOrUndefined(NetAddress.ipFromString(address))
-    if (parsed === undefined) return []
-    const length = prefix === undefined ? NetAddress.width(parsed) : Number(prefix)
-    const network = Result.getOrUndefined(IpNetwork.make(parsed, length))
-    return network === undefined ? [] : [network]
+    const whole = text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`
+    // An interface may have host bits set; its network has them masked off.
+    const parsed = Result.getOrUndefined(IpInterface.fromString(whole))
+    return parsed === undefined ? [] : [IpNetwork.fromInterface(parsed)]
   })
 
 export const inNetworks = (networks: ReadonlyArray<IpNetwork.IpNetwork>, address: string): boolean => {

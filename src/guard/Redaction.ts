@@ -77,6 +77,9 @@ export const redactHeader = (name: string, value: string): string =>
 /** Where a secret could be: a URL, a query, or an authorization scheme. */
 const suspicious = /:\/\/|\?|bearer |basic /i
 
+/** A scheme and a word that no language has: with a digit, a sign, or a capital inside. */
+const authorization = /\b((?:[Bb]earer|[Bb]asic|BEARER|BASIC)\s+)(?=\S*(?:[\d=+/_~-]|[a-z][A-Z]))[A-Za-z0-9._~+/=-]{8,}/g
+
 /** Free text, such as an error's message: every URL, query and authorization value in it. */
 export const redactText = (text: string): string => {
   if (!suspicious.test(text)) return text
@@ -85,5 +88,5 @@ export const redactText = (text: string): string => {
     .replace(/([?&])([^\s=&"'<>#]+)=([^\s&"'<>#]*)/g, (pair: string, mark: string, name: string) =>
       isSecretName(name) ? `${mark}${name}=${redacted}` : pair
     )
-    .replace(/\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}/gi, `$1$2${redacted}`)
+    .replace(authorization, `$1${redacted}`)
 }

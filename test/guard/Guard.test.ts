@@ -1,0 +1,135 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { TestClock } from "effect/testing"
+import { decodeConfig } from "../../src/config/ConfigLoading.ts"
+import { Settings } from "../../src/config/Settings.ts"
+import { Guard, GuardEvents, type GuardedRequest } from "../../src/guard/Guard.ts"
+import * as GuardLive from "../../src/guard/GuardLive.ts"
+
+const told: Array<ReadonlyArray<unknown>> = []
+
+const events = Layer.sync(GuardEvents, () => {
+  told.length = 0
+  return {
+    rateLimited: (request: GuardedRequest, limit: number, retryAfter: number, first: boolean) => {
+      told.push(["rate", request.id, limit, retryAfter, first])
+    },
+    rateLimitedQuietly: (count: number) => {
+      told.push(["quiet", count])
+    },
+    sizeLimited: (request: GuardedRequest, reason: string, size: number, limit: number) => {
+      told.push(["size", request.id, reason, size, limit])
+    }
+  }
+})
+
+const guarded = (yaml: string) => {
+  const { config } = decodeConfig(yaml, "test.yaml", {})
+  if (config === undefined) throw new Error("the test's configuration is wrong")
+  return Layer.provide(Layer.fresh(GuardLive.layer), Layer.merge(events, Settings.layerOf(config)))
+}
+
+const request = (changes: Partial<GuardedRequest> = {}): GuardedRequest => ({
+  id: "r1",
+  method: "POST",
+  path: "/olla/proxy/v1/chat/completions",
+  peer: "127.0.0.1",
+  clientIp: "127.0.0.1",
+  ...changes
+})
+
+const use = <A>(yaml: string, body: (guard: Guard["Service"]) => Effect.Effect<A>) =>
+  Effect.flatMap(Guard, body).pipe(Effect.provide(guarded(yaml)))
+
+describe("the guard", () => {
+  it.effect("refuses beyond the burst, tells each refusal, and admits again as time passes", () =>
+    use("server:\n  rate_limits:\n    burst_size: 2\n    per_ip_requests_per_minute: 60\n", (guard) =>
+      Effect.gen(function* () {
+        expect([1, 2, 3, 4].map(() => guard.admit(request()).allowed)).toEqual([true, true, false, false])
+        expect(told).toEqual([
+          ["rate", "r1", 60, 1, true],
+          ["rate", "r1", 60, 1, false]
+        ])
+        yield* TestClock.adjust("1 second")
+        expect(guard.admit(request()).allowed).toBe(true)
+      })
+    )
+  )
+
+  it.effect("sums up quiet refusals once a minute", () =>
+    use("server:\n  rate_limits:\n    burst_size: 0\n", (guard) =>
+      Effect.gen(function* () {
+        for (let n = 0; n < 5; n++) guard.admit(request())
+        yield* TestClock.adjust("1 minute")
+        expect(told.filter(([kind]) => kind === "quiet")).toEqual([["quiet", 4]])
+        yield* TestClock.adjust("5 minutes")
+        expect(told.filter(([kind]) => kind === "quiet")).toHaveLength(1)
+      })
+    )
+  )
+
+  it.effect("says 413 for a declared body, 431 for headers, 413 for both, and tells it", () =>
+    use("server:\n  request_limits:\n    max_body_size: 100\n    max_header_size: 4096\n", (guard) =>
+      Effect.sync(() => {
+        const fat = ["X-Fat", "x".repeat(5000)]
+        expect(guard.oversized(request(), ["Content-Length", "100"])).toBe(undefined)
+        expect(guard.oversized(request(), ["Content-Length", "101"])).toBe("body")
+        expect(guard.oversized(request(), fat)).toBe("headers")
+        expect(guard.oversized(request(), [...fat, "Content-Length", "101"])).toBe("body")
+        guard.bodyOverflow(request(), 150)
+        expect(told.map(([, , reason]) => reason)).toEqual(["body", "headers", "body", "body"])
+      })
+    )
+  )
+
+  it.effect("says 431 for headers while bodies are unlimited", () =>
+    use("server:\n  request_limits:\n    max_body_size: 0\n    max_header_size: 4096\n", (guard) =>
+      Effect.sync(() => {
+        expect(guard.maxBodySize()).toBe(Number.POSITIVE_INFINITY)
+        expect(guard.oversized(request(), ["X-Fat", "x".repeat(5000), "Content-Length", "999999999"])).toBe("headers")
+      })
+    )
+  )
+
+  it.effect("answers only true preflights, and only while CORS is on", () =>
+    Effect.gen(function* () {
+      const preflight = ["Origin", "https://a", "Access-Control-Request-Method", "GET"]
+      yield* use("server:\n  cors:\n    enabled: true\n", (guard) =>
+        Effect.sync(() => {
+          expect(guard.preflight("OPTIONS", "/olla/models", preflight)).toContain("Access-Control-Allow-Origin")
+          expect(guard.preflight("OPTIONS", "/olla/models", ["Origin", "https://a"])).toBe(undefined)
+          expect(guard.preflight("GET", "/olla/models", preflight)).toBe(undefined)
+          expect(guard.preflight("OPTIONS", "/version", preflight)).not.toContain("Access-Control-Allow-Origin")
+        })
+      )
+      yield* use("", (guard) =>
+        Effect.sync(() => {
+          expect(guard.preflight("OPTIONS", "/olla/models", preflight)).toBe(undefined)
+          expect(guard.corsHeaders("GET", "/olla/models", "https://a")).toEqual([])
+        })
+      )
+    })
+  )
+
+  it.effect("refuses foreign origins and unknown hosts when asked to, unless CORS allows the origin", () =>
+    Effect.gen(function* () {
+      yield* use("server:\n  cross_site_protection: true\n  allowed_hosts: [olla.lan]\n", (guard) =>
+        Effect.sync(() => {
+          expect(guard.crossSite("/olla/proxy/x", "olla.lan", undefined)).toBe(undefined)
+          expect(guard.crossSite("/olla/proxy/x", "evil.example", undefined)).toBe("host")
+          expect(guard.crossSite("/olla/proxy/x", "localhost", "https://evil.example")).toBe("origin")
+        })
+      )
+      yield* use("server:\n  cross_site_protection: true\n  cors:\n    enabled: true\n", (guard) =>
+        Effect.sync(() => {
+          expect(guard.crossSite("/olla/proxy/x", "localhost", "https://app.example")).toBe(undefined)
+          expect(guard.crossSite("/internal/status", "localhost", "https://app.example")).toBe("origin")
+        })
+      )
+      yield* use("server:\n  cross_site_protection: false\n", (guard) =>
+        Effect.sync(() => expect(guard.crossSite("/", "evil.example", "null")).toBe(undefined))
+      )
+    })
+  )
+})

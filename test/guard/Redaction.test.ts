@@ -1,0 +1,53 @@
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { redactHeader, redactQuery, redactText, redactUrl } from "../../src/guard/Redaction.ts"
+
+describe("redaction of a query", () => {
+  it.each([
+    ["api_key=abc&x=1", "api_key=[REDACTED]&x=1"],
+    ["x=1&TOKEN=abc&y=2", "x=1&TOKEN=[REDACTED]&y=2"],
+    ["api%5Fkey=abc", "api%5Fkey=[REDACTED]"],
+    ["%zzkey=abc&key=1", "%zzkey=abc&key=[REDACTED]"],
+    ["token&key", "token&key"],
+    ["a=b=c&secret=d=e", "a=b=c&secret=[REDACTED]"],
+    ["keyboard=1&tokens=2", "keyboard=1&tokens=2"],
+    ["code=1&sig=2&client_secret=3", "code=[REDACTED]&sig=[REDACTED]&client_secret=[REDACTED]"],
+    ["", ""]
+  ])("%s becomes %s", (query, redacted) => expect(redactQuery(query)).toBe(redacted))
+
+  it.each([
+    ...["api_key", "token", "access_token", "key", "password", "secret", "auth", "apikey", "api-key", "x-api-key", "bearer"],
+    ...["client_secret", "refresh_token", "id_token", "sig", "signature", "code"]
+  ])("hides %s", (name) => expect(redactQuery(`${name}=hush`)).not.toContain("hush"))
+
+  it("changes nothing but values of secret names", () => {
+    fc.assert(
+      fc.property(fc.string(), (query) => {
+        const out = redactQuery(query)
+        expect(out.split("&").map((pair) => pair.split("=")[0])).toEqual(query.split("&").map((pair) => pair.split("=")[0]))
+      })
+    )
+  })
+})
+
+describe("redaction elsewhere", () => {
+  it("removes credentials and secrets from URLs", () => {
+    expect(redactUrl("http://user:p@ss@host:8080/a?key=1&b=2#f")).toBe("http://host:8080/a?key=[REDACTED]&b=2#f")
+    expect(redactUrl("/olla/proxy/v1?token=x")).toBe("/olla/proxy/v1?token=[REDACTED]")
+    expect(redactUrl("http://host/users/@me")).toBe("http://host/users/@me")
+  })
+
+  it("finds them inside sentences", () => {
+    expect(redactText("GET http://u:secret@host/v1?api_key=abc&n=1 failed: Bearer sk-1234567890")).toBe(
+      "GET http://host/v1?api_key=[REDACTED]&n=1 failed: Bearer [REDACTED]"
+    )
+    expect(redactText("nothing to hide, key=1")).toBe("nothing to hide, key=1")
+    expect(redactText("is this basic question? yes")).toBe("is this basic question? yes")
+  })
+
+  it("hides values of headers that carry credentials", () => {
+    expect(redactHeader("Authorization", "Bearer x")).toBe("[REDACTED]")
+    expect(redactHeader("COOKIE", "a=b")).toBe("[REDACTED]")
+    expect(redactHeader("Accept", "*/*")).toBe("*/*")
+  })
+})

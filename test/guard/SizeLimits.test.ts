@@ -1,0 +1,37 @@
+import { describe, expect, it } from "vitest"
+import { declaredLength, effectiveBodyLimit, effectiveHeaderLimit, headerSize } from "../../src/guard/SizeLimits.ts"
+
+describe("size limits", () => {
+  it.each([
+    [0, 1048576],
+    [-5, 1048576],
+    [1, 4096],
+    [4095, 4096],
+    [4096, 4096],
+    [20000, 20000]
+  ])("a header limit of %i takes effect as %i", (configured, effective) => expect(effectiveHeaderLimit(configured)).toBe(effective))
+
+  it("has no body limit at 0 and below", () => {
+    expect(effectiveBodyLimit(0)).toBe(Number.POSITIVE_INFINITY)
+    expect(effectiveBodyLimit(-1)).toBe(Number.POSITIVE_INFINITY)
+    expect(effectiveBodyLimit(10)).toBe(10)
+  })
+
+  it("estimates name and value plus 4 for each value, the request line plus 4, and not the host", () => {
+    const request = "GET".length + "/olla/proxy/x".length + 8 + 4
+    expect(headerSize("GET", "/olla/proxy/x", ["Host", "example.com", "Accept", "*/*"], 1e6)).toBe(request + 6 + 3 + 4)
+  })
+
+  it("counts a repeated name once when it matters", () => {
+    const headers = ["X-Long", "a".repeat(50), "x-long", "b".repeat(50)]
+    const once = 3 + 1 + 12 + 6 + 100 + 8
+    expect(headerSize("GET", "/", headers, once)).toBe(once)
+    expect(headerSize("GET", "/", headers, once - 1)).toBe(once)
+  })
+
+  it("reads a declared length and nothing else", () => {
+    expect(declaredLength(["content-length", "12"])).toBe(12)
+    expect(declaredLength(["Content-Length", "abc"])).toBe(undefined)
+    expect(declaredLength(["Transfer-Encoding", "chunked"])).toBe(undefined)
+  })
+})
