@@ -17,8 +17,10 @@ import * as FleetLive from "./endpoint/FleetLive.ts"
 import { all } from "./exchange/Observer.ts"
 import { Guard, GuardEvents } from "./guard/Guard.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
+import { anthropicRoutes } from "./http/AnthropicRoutes.ts"
 import { type HttpServer, makeHttpServer } from "./http/HttpServer.ts"
 import { watchCollections } from "./http/ProcessDocument.ts"
+import type { SystemServices } from "./http/SystemRoutes.ts"
 import * as ProfileLoading from "./profile/ProfileLoading.ts"
 import { Profiles } from "./profile/Profiles.ts"
 import { Carrier } from "./proxy/Carrier.ts"
@@ -262,25 +264,23 @@ const daemon = Effect.fnUntraced(function* (
   yield* Context.get(context, Catalogue).settled
   let stopping = false
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  http.open(
-    {
-      settings: Context.get(context, Settings),
-      profiles: Context.get(context, Profiles),
-      fleet,
-      catalogue: Context.get(context, Catalogue),
-      router: Context.get(context, Router),
-      balancer: Context.get(context, Balancer),
-      carrier: Context.get(context, Carrier),
-      guard: Context.get(context, Guard),
-      statistics: Context.get(context, Statistics),
-      log,
-      observer: all([Context.get(context, Statistics).observer, log.observer]),
-      fork,
-      wantsUsage: () => false,
-      isStopping: () => stopping
-    },
-    []
-  )
+  const services: SystemServices = {
+    settings: Context.get(context, Settings),
+    profiles: Context.get(context, Profiles),
+    fleet,
+    catalogue: Context.get(context, Catalogue),
+    router: Context.get(context, Router),
+    balancer: Context.get(context, Balancer),
+    carrier: Context.get(context, Carrier),
+    guard: Context.get(context, Guard),
+    statistics: Context.get(context, Statistics),
+    log,
+    observer: all([Context.get(context, Statistics).observer, log.observer]),
+    fork,
+    wantsUsage: () => false,
+    isStopping: () => stopping
+  }
+  http.open(services, [anthropicRoutes(services)])
   signals.started = true
   const address = http.addresses[0]
   const bind = `${config.server.host}:${address?.port ?? config.server.port}`

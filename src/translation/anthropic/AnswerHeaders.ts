@@ -6,7 +6,7 @@ export const headerOf = (headers: ReadonlyArray<string>, name: string): string =
   return ""
 }
 
-const ours = /^(?:x-olla-|x-ratelimit-(?:limit|remaining|reset)$|access-control-|vary$)/
+const ours = /^(?:x-olla-|request-id$|x-ratelimit-(?:limit|remaining|reset)$|access-control-|vary$)/
 const limits = /^(?:retry-after$|x-ratelimit-|anthropic-ratelimit-)/
 
 /** `head`: what Olla would send with a relayed answer. `limited`: it is the backend's own error, whose limits the client should see. */
@@ -17,6 +17,6 @@ export const answerHeaders = (head: ReadonlyArray<string>, contentType: string, 
     if (ours.test(name) || (limited && limits.test(name))) out.push(head[i] ?? "", head[i + 1] ?? "")
   }
   if (contentType === "text/event-stream") out.push("cache-control", "no-cache", "x-accel-buffering", "no")
-  if (requestId !== "") out.push("request-id", requestId)
+  if (requestId !== "" && headerOf(out, "request-id") === "") out.push("request-id", requestId)
   return out
 }

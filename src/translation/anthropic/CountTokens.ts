@@ -1,0 +1,57 @@
+/** Token counts asked of a backend that can count; whatever goes wrong, the estimate is the answer (anthropic.md B25). */
+import type { AnswerHead, AnswerTranslator, Dialect, Translated } from "../../proxy/Dialect.ts"
+import { rewriteModel } from "../../routing/ModelRewrite.ts"
+import type { Inspection } from "../../routing/Router.ts"
+import { numberOf, parseJson, recordOf } from "../JsonValue.ts"
+import { answerHeaders } from "./AnswerHeaders.ts"
+
+/** Bytes of an answer that are read. */
+const maxAnswer = 64 * 1024
+
+class CountedAnswer implements AnswerTranslator {
+  readonly #estimate: number
+  #head: AnswerHead = { status: 0, headers: [] }
+  #held: Array<Buffer> = []
+  #size = 0
+
+  constructor(estimate: number) {
+    this.#estimate = estimate
+  }
+
+  head(head: AnswerHead): undefined {
+    this.#head = head
+  }
+
+  push(bytes: Buffer): Translated | undefined {
+    this.#size += bytes.length
+    if (this.#size > maxAnswer) return this.#answer(this.#estimate)
+    this.#held.push(bytes)
+    return undefined
+  }
+
+  end(): Translated {
+    const counted = numberOf(recordOf(parseJson(Buffer.concat(this.#held).toString("utf8")))?.["input_tokens"])
+    return this.#answer(this.#head.status === 200 && counted !== undefined ? counted : this.#estimate)
+  }
+
+  fail(): undefined {
+    return undefined
+  }
+
+  #answer(tokens: number): Translated {
+    const bytes = Buffer.from(JSON.stringify({ input_tokens: tokens }))
+    const headers = answerHeaders(this.#head.headers, "application/json", "")
+    headers.push("content-length", String(bytes.length))
+    return { head: { status: 200, headers }, bytes, done: true }
+  }
+}
+
+export const countTokensDialect = (body: ReadonlyArray<Buffer>, inspection: Inspection, estimate: number): Dialect => ({
+  speak: (endpoint, nativeName) => ({
+    mode: "passthrough",
+    target: `${endpoint.profile?.anthropic?.messagesPath ?? "/v1/messages"}/count_tokens`,
+    body: nativeName !== "" && nativeName !== inspection.spelling ? rewriteModel(body, inspection, nativeName) : body,
+    headers: ["accept-encoding", "identity"],
+    answer: () => new CountedAnswer(estimate)
+  })
+})
