@@ -41,11 +41,11 @@ const keyOf = (source: Source, budget: number, request: StickyRequest): string =
   switch (source) {
     case "session_header": {
       const id = request.header("x-olla-session-id")
-      return id === "" ? "" : `${fnv1a64(Buffer.from(id))}:${request.model}`
+      return id === "" ? "" : `${fnv1a64(Buffer.from(id, "latin1"))}:${request.model}`
     }
     case "auth_header": {
       const value = request.header("authorization")
-      return value === "" ? "" : `auth:${fnv1a64(Buffer.from(value))}:${request.model}`
+      return value === "" ? "" : `auth:${fnv1a64(Buffer.from(value, "latin1"))}:${request.model}`
     }
     case "ip":
       return `ip:${request.peer}:${request.model}`
@@ -64,15 +64,20 @@ export const conversationStart = (body: ReadonlyArray<Buffer>): Buffer | undefin
   const bytes = body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body)
   const fields = topLevel(bytes)
   const messages = fields.get("messages")
-  if (messages !== undefined && bytes[messages[0]] === 91) {
-    const end = firstUserMessageEnd(bytes, messages[0], messages[1])
-    if (end > messages[0] + 2) return bytes.subarray(messages[0], end)
+  if (messages !== undefined && !isNull(bytes, messages)) {
+    const [start, end] = messages
+    if (bytes[start] !== OPEN_BRACKET) return bytes.subarray(start, end)
+    if (bytes[skipSpace(bytes, start + 1)] !== CLOSE_BRACKET) return bytes.subarray(start, firstUserMessageEnd(bytes, start, end))
   }
   const prompt = fields.get("prompt")
-  return prompt === undefined || bytes.subarray(prompt[0], prompt[1]).toString() === "null"
-    ? undefined
-    : bytes.subarray(prompt[0], prompt[1])
+  return prompt === undefined || isNull(bytes, prompt) ? undefined : bytes.subarray(prompt[0], prompt[1])
 }
+
+const OPEN_BRACKET = 91
+const CLOSE_BRACKET = 93
+
+const isNull = (b: Buffer, [start, end]: readonly [number, number]): boolean =>
+  end - start === 4 && b.toString("latin1", start, end) === "null"
 
 /** End of the JSON value that begins at `at`; -1 when it does not end. */
 const valueEnd = (b: Buffer, at: number): number => {
@@ -92,11 +97,12 @@ const valueEnd = (b: Buffer, at: number): number => {
   return -1
 }
 
-/** Index of the closing quote. */
+/** Index of the closing quote. Prompts are long and quotes are rare: the search for the next one is native. */
 const stringEnd = (b: Buffer, open: number): number => {
-  for (let i = open + 1; i < b.length; i++) {
-    if (b[i] === 92) i++
-    else if (b[i] === 34) return i
+  for (let quote = b.indexOf(34, open + 1); quote >= 0; quote = b.indexOf(34, quote + 1)) {
+    let back = quote
+    while (b[back - 1] === 92) back--
+    if ((quote - back) % 2 === 0) return quote
   }
   return -1
 }
@@ -134,7 +140,8 @@ const firstUserMessageEnd = (b: Buffer, start: number, end: number): number => {
   let i = skipSpace(b, start + 1)
   while (i < end && b[i] !== 93) {
     const close = valueEnd(b, i)
-    if (close < 0) return end
+    // What is no value would not move on.
+    if (close <= i) return end
     const role = topLevel(b, i).get("role")
     if (role !== undefined && b.toString("latin1", role[0], role[1]) === '"user"') return close
     i = skipSpace(b, close)

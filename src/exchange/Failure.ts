@@ -51,7 +51,7 @@ export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   tls: rule("upstream", true, false, true),
   closed: rule("upstream", true, true, true),
   header_timeout: rule("upstream", false, false, true, 504),
-  response_timeout: rule("upstream", false, false, false, 504),
+  response_timeout: rule("upstream", false, false, true, 504),
   malformed: rule("upstream", false, false, true),
   breaker_open: rule("upstream", true, false, false),
   truncated: rule("upstream", false, false, false),

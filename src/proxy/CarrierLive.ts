@@ -19,11 +19,13 @@ import { type ExchangeObserver, silent } from "../exchange/Observer.ts"
 import { rewriteModel } from "../routing/ModelRewrite.ts"
 import type { Candidate } from "../routing/Router.ts"
 import { Carrier, type CarryRequest, type Refused } from "./Carrier.ts"
+import { cutAfterFlush } from "./ClientSocket.ts"
 import type { Spoken } from "./Dialect.ts"
 import type { Engine, PhaseTimeouts, Sending } from "./Engine.ts"
 import { EngineBreakers } from "./EngineBreakers.ts"
 import { failureText } from "./FailureText.ts"
 import { flushes } from "./FlushMode.ts"
+import { headerValue } from "./HeaderRules.ts"
 import { outboundHeaders } from "./Outbound.ts"
 import { replyHeaders } from "./ReplyHeaders.ts"
 import { outboundPath } from "./TargetUrl.ts"
@@ -33,6 +35,9 @@ export const Observer = Context.Reference<ExchangeObserver>("olla/proxy/Observer
 
 /** The engines by name, built by whoever wires the rooms. */
 export class Engines extends Context.Service<Engines, { readonly byName: (name: string) => Engine }>()("olla/proxy/Engines") {}
+
+/** How an attempt was let through: no breaker, a closed one (`undefined`), or the one trial of a half-open one. */
+type Token = number | undefined
 
 /** What is left to try, and what happened so far. */
 interface Trip {
@@ -45,11 +50,17 @@ interface Trip {
 
 const orDefault = (value: number, fallback: number): number => (value === 0 ? fallback : value)
 
+/** A generation that is answered whole: backends send their headers when it is finished. */
+const isWholeAnswer = ({ inspection, bodySize, rawHeaders }: CarryRequest): boolean => {
+  if (inspection.stream === true || bodySize === 0) return false
+  if (inspection.field !== "none") return true
+  return /^application\/(?:[\w.-]+\+)?json\b/i.test(headerValue(rawHeaders, "content-type"))
+}
+
 /** proxying.md 6 and B7. `waited`: milliseconds since the first dispatch. */
 export const timeoutsOf = (proxy: OllaConfig["proxy"], request: CarryRequest, waited: number): PhaseTimeouts => {
   const set = proxy.response_header_timeout
-  const wholeAnswer = request.inspection.field !== "none" && request.inspection.stream !== true
-  const header = set === undefined ? (wholeAnswer ? proxy.response_timeout : 30_000) : set < 0 ? 0 : orDefault(set, 30_000)
+  const header = set === undefined ? (isWholeAnswer(request) ? proxy.response_timeout : 30_000) : set < 0 ? 0 : orDefault(set, 30_000)
   const left = proxy.response_timeout > 0 ? Math.max(1, proxy.response_timeout - waited) : 0
   const byResponse = left > 0 && (header === 0 || left <= header)
   return {
@@ -79,18 +90,26 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
     })
     yield* Effect.addFinalizer(() => Effect.sync(off))
 
-    /** The next lease, or why there is none. Candidates whose breaker is open are passed over. */
+    /** The next lease. Candidates whose breaker is open are passed over; `undefined`: nobody can be asked. */
     const lease = (trip: Trip): Lease | undefined => {
-      let candidates = trip.remaining
-      if (breakers !== undefined) {
-        const open = candidates.filter(({ endpoint }) => !breakers.wouldAdmit(endpoint.url))
-        if (open.length > 0) {
-          candidates = candidates.filter((candidate) => !open.includes(candidate))
-          for (const { endpoint } of open) trip.last = { failure: failure("breaker_open", "circuit breaker open"), name: endpoint.name }
-          if (candidates.length === 0) return undefined
-        }
-      }
-      return balancer.acquire(candidates, trip.request.sticky)
+      const { remaining } = trip
+      if (breakers === undefined || remaining.every(({ endpoint }) => breakers.wouldAdmit(endpoint.url)))
+        return balancer.acquire(remaining, trip.request.sticky)
+      const admitting = remaining.filter(({ endpoint }) => breakers.wouldAdmit(endpoint.url))
+      if (admitting.length > 0) return balancer.acquire(admitting, trip.request.sticky)
+      refusedByBreaker(trip, remaining[remaining.length - 1] as Candidate)
+      return undefined
+    }
+
+    /** Every candidate that is left is behind an open breaker: the one refusal that the client hears of is on record. */
+    const refusedByBreaker = (trip: Trip, candidate: Candidate): void => {
+      const { exchange } = trip.request
+      const record = attemptOf(candidate)
+      record.ended = record.started
+      record.failure = failure("breaker_open", "circuit breaker open")
+      exchange.attempts.push(record)
+      observer.attemptEnded(exchange, record)
+      trip.last = { failure: record.failure, name: candidate.endpoint.name }
     }
 
     const attemptOf = (candidate: Candidate): Attempt => ({
@@ -106,7 +125,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
       failure: undefined
     })
 
-    const send = (trip: Trip, held: Lease, attempt: Attempt, token: number | undefined, spoken: Spoken | undefined) => {
+    const send = (trip: Trip, held: Lease, attempt: Attempt, token: Token, spoken: Spoken | undefined) => {
       const { request } = trip
       const { endpoint, nativeName } = held.candidate
       const config = settings.current()
@@ -138,30 +157,21 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
     }
 
     /** The end of one attempt, whatever it was: the slot is given back and everyone concerned is told, once. */
-    const report = (
-      trip: Trip,
-      held: Lease,
-      attempt: Attempt,
-      token: number | undefined,
-      wallStart: number,
-      exit: Exit.Exit<unknown, Failure>
-    ) => {
+    const report = (trip: Trip, held: Lease, attempt: Attempt, token: Token, wallStart: number, exit: Exit.Exit<unknown, Failure>) => {
       held.release()
       attempt.ended = performance.now()
       const { endpoint } = held.candidate
-      const failed = Exit.isSuccess(exit) ? undefined : firstFailure(exit.cause)
-      if (failed === undefined) {
-        if (!Exit.isSuccess(exit)) {
-          // The client left: nobody's failure.
-          breakers?.release(endpoint.url, token)
-          if (attempt.status === 0) attempt.failure = failure("client_gone", "the client left before an answer")
-        }
-      } else {
-        attempt.failure = failed
-        const rule = ruleOf(failed)
-        if (rule.trips) breakers?.fail(endpoint.url, token)
-        else if (attempt.status === 0) breakers?.release(endpoint.url, token)
-        if (rule.demote) endpoint.attemptFailed({ failure: failed, startedAt: wallStart })
+      if (!Exit.isSuccess(exit)) {
+        const failed = firstFailure(exit.cause)
+        if (failed !== undefined) attempt.failure = namingItsKey(failed, settings.current().proxy)
+        else if (!Exit.hasInterrupts(exit)) attempt.failure = failure("internal", "an error inside Olla")
+        else if (attempt.status === 0) attempt.failure = failure("client_gone", "the client left before an answer")
+        const rule = attempt.failure === undefined ? undefined : ruleOf(attempt.failure)
+        if (rule?.trips === true) breakers?.fail(endpoint.url, token)
+        // Nothing was learned of the backend: a trial's place is free again.
+        else breakers?.release(endpoint.url, token)
+        if (rule?.demote === true && attempt.failure !== undefined)
+          endpoint.attemptFailed({ failure: attempt.failure, startedAt: wallStart })
       }
       observer.attemptEnded(trip.request.exchange, attempt)
     }
@@ -194,12 +204,13 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
       if (held === undefined) return Effect.fail(refuse(trip))
       return Effect.catch(attempt(trip, held), (failed: Failure) => {
         const { exchange, response } = trip.request
-        trip.last = { failure: failed, name: held.candidate.endpoint.name }
+        const why = namingItsKey(failed, settings.current().proxy)
+        trip.last = { failure: why, name: held.candidate.endpoint.name }
         if (response.headersSent) {
-          exchange.outcome = { _tag: "failed", status: exchange.lastAttempt?.status ?? 0, failure: failed, committed: true }
+          exchange.outcome = { _tag: "failed", status: exchange.lastAttempt?.status ?? 0, failure: why, committed: true }
           return Effect.void
         }
-        if (!ruleOf(failed).failover) {
+        if (!ruleOf(why).failover) {
           trip.allConnection = false
           return Effect.fail(refuse(trip))
         }
@@ -210,13 +221,15 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
 
     const refuse = (trip: Trip): Refused => {
       const { exchange } = trip.request
-      const last = trip.last ?? { failure: failure("unreachable", "no routable endpoints available"), name: "" }
-      const text =
-        trip.last === undefined
-          ? "endpoint selection failed: no routable endpoints available"
-          : failureText(last.failure, last.name, performance.now() - exchange.timings.accepted)
-      const wrap = trip.last !== undefined && trip.allConnection && last.failure.kind !== "breaker_open"
-      return { _tag: "Refused", failure: last.failure, message: wrap ? `all endpoints failed with connection errors: ${text}` : text }
+      if (trip.last === undefined) {
+        const why = trip.request.candidates.length === 0 ? "no endpoints available" : "no routable endpoints available"
+        trip.last = { failure: failure("unreachable", why), name: "" }
+        return { _tag: "Refused", failure: trip.last.failure, message: `endpoint selection failed: ${why}` }
+      }
+      const { failure: why, name } = trip.last
+      const text = failureText(why, name, performance.now() - exchange.timings.accepted)
+      const wrap = trip.allConnection && why.kind !== "breaker_open"
+      return { _tag: "Refused", failure: why, message: wrap ? `all endpoints failed with connection errors: ${text}` : text }
     }
 
     return Carrier.of({
@@ -227,12 +240,15 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
           Effect.sync(() => {
             if (exchange.outcome !== undefined) return
             const status = exchange.lastAttempt?.status ?? 0
+            const { response } = request
             if (Exit.isSuccess(exit)) exchange.outcome = { _tag: "completed", status }
             else if (Exit.hasInterrupts(exit))
-              exchange.outcome = { _tag: "cancelled", status: status === 0 ? 499 : status, committed: request.response.headersSent }
+              exchange.outcome = { _tag: "cancelled", status: status === 0 ? 499 : status, committed: response.headersSent }
             else {
-              const last = trip.last?.failure ?? failure("internal", "no attempt was made")
-              exchange.outcome = { _tag: "failed", status: ruleOf(last).status, failure: last, committed: false }
+              const last = Exit.hasDies(exit) ? failure("internal", "an error inside Olla") : (trip.last?.failure ?? internal)
+              const committed = response.headersSent
+              exchange.outcome = { _tag: "failed", status: committed ? status : ruleOf(last).status, failure: last, committed }
+              if (committed) cutAfterFlush(response)
             }
           })
         )
@@ -241,6 +257,12 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
     })
   })
 )
+
+const internal = failure("internal", "no attempt was made")
+
+/** What is left of `response_timeout` fired, and the whole of it is what an operator has set. */
+const namingItsKey = (failed: Failure, proxy: OllaConfig["proxy"]): Failure =>
+  failed.kind === "response_timeout" ? { ...failed, limitMs: proxy.response_timeout } : failed
 
 const firstFailure = (cause: Cause.Cause<Failure>): Failure | undefined => {
   for (const reason of cause.reasons) if (reason._tag === "Fail") return reason.error

@@ -13,6 +13,9 @@ import {
   wouldAdmit
 } from "../endpoint/CircuitBreaker.ts"
 
+/** A closed breaker is forgotten when its endpoint has had nothing to tell for this long, in milliseconds. */
+const forgetAfter = 5 * 60_000
+
 export class EngineBreakers {
   /** Only endpoints with something to remember: a closed breaker without failures has no entry. */
   readonly #states = new Map<string, BreakerState>()
@@ -23,12 +26,13 @@ export class EngineBreakers {
   }
 
   wouldAdmit(url: string): boolean {
+    // The usual case costs one lookup in an empty map.
     const state = this.#states.get(url)
-    return state === undefined || wouldAdmit(state, this.#now(), enginePolicy)
+    return state === undefined || state.phase === "closed" || wouldAdmit(state, this.#now(), enginePolicy)
   }
 
   admit(url: string): Admission {
-    const { state, admission } = admit(this.#states.get(url) ?? closedBreaker, this.#now(), enginePolicy)
+    const { state, admission } = admit(this.#known(url), this.#now(), enginePolicy)
     if (state !== closedBreaker) this.#states.set(url, state)
     return admission
   }
@@ -42,12 +46,20 @@ export class EngineBreakers {
   }
 
   fail(url: string, token: number | undefined): void {
-    this.#states.set(url, fail(this.#states.get(url) ?? closedBreaker, token, this.#now(), enginePolicy))
+    this.#states.set(url, fail(this.#known(url), token, this.#now(), enginePolicy))
   }
 
   release(url: string, token: number | undefined): void {
     const state = this.#states.get(url)
     if (state !== undefined) this.#states.set(url, release(state, token))
+  }
+
+  #known(url: string): BreakerState {
+    const state = this.#states.get(url)
+    if (state === undefined) return closedBreaker
+    if (state.phase !== "closed" || this.#now() - state.lastFailure <= forgetAfter) return state
+    this.#states.delete(url)
+    return closedBreaker
   }
 
   /** A probe found the endpoint healthy again after it had been out of rotation. */

@@ -14,6 +14,7 @@ export const REAL_IP = 7
 export const HOST = 8
 export const VARY = 9
 export const CORS = 10
+export const MODEL = 11
 
 export type Rule = number
 
@@ -21,7 +22,7 @@ const hopByHop = ["keep-alive", "proxy-authenticate", "te", "trailer", "transfer
 const credentials = ["authorization", "x-api-key", "x-auth-token", "proxy-authorization"]
 
 const requestRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
-  ...[...hopByHop, ...credentials, "cookie", "expect", "content-length", "x-proxied-by", "x-model", "x-request-id"].map(
+  ...[...hopByHop, ...credentials, "cookie", "expect", "content-length", "x-proxied-by", "x-request-id"].map(
     (name) => [name, DROP] as const
   ),
   ["connection", CONNECTION],
@@ -30,7 +31,8 @@ const requestRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["x-forwarded-proto", FORWARDED_PROTO],
   ["x-forwarded-host", FORWARDED_HOST],
   ["x-real-ip", REAL_IP],
-  ["host", HOST]
+  ["host", HOST],
+  ["x-model", MODEL]
 ])
 
 const responseRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
@@ -65,4 +67,13 @@ export const responseRule = remembering(responseRules, (low) =>
 /** Lower-cased names that a `Connection` header takes with it. */
 export const namedByConnection = (value: string, into: Set<string>): void => {
   for (const name of value.split(",")) into.add(name.trim().toLowerCase())
+}
+
+/** The first value of a header in flat pairs, by its lower-cased name; empty when absent. */
+export const headerValue = (pairs: ReadonlyArray<string>, name: string): string => {
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    const key = pairs[i] as string
+    if (key.length === name.length && key.toLowerCase() === name) return pairs[i + 1] as string
+  }
+  return ""
 }

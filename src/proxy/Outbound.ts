@@ -1,5 +1,5 @@
 /** The request for one attempt: headers of the client, cleaned, then ours, then the endpoint's own (proxying.md 4.3). */
-import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { Credentials, Endpoint } from "../endpoint/Endpoint.ts"
 import { build } from "../version.ts"
 import type { CarryRequest } from "./Carrier.ts"
 import type { Spoken } from "./Dialect.ts"
@@ -10,6 +10,7 @@ import {
   FORWARDED_HOST,
   FORWARDED_PROTO,
   HOST,
+  MODEL,
   namedByConnection,
   PASS,
   REAL_IP,
@@ -22,6 +23,32 @@ const via = `1.1 ${build.shortName}/${build.version}`
 
 /** Methods whose requests say `Content-Length: 0` when they have no body. */
 const saysNoBody = new Set(["POST", "PUT", "PATCH"])
+
+/** Ours to set, whatever an endpoint's `headers:` say: what frames the message, or means this connection only. */
+const framing = new Set([
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "upgrade",
+  "te",
+  "trailer",
+  "expect"
+])
+
+/** An endpoint's own headers as pairs to append, made once. */
+const ownPairs = new WeakMap<Credentials, ReadonlyArray<string>>()
+
+const ownOf = (credentials: Credentials): ReadonlyArray<string> => {
+  let pairs = ownPairs.get(credentials)
+  if (pairs === undefined) {
+    pairs = credentials.headers.filter(([name]) => !framing.has(name.toLowerCase())).flat()
+    ownPairs.set(credentials, pairs)
+  }
+  return pairs
+}
 
 /** Flat name/value pairs, `Host` and `Content-Length` included. */
 export const outboundHeaders = (request: CarryRequest, endpoint: Endpoint, bodySize: number, spoken: Spoken | undefined): Array<string> => {
@@ -36,6 +63,7 @@ export const outboundHeaders = (request: CarryRequest, endpoint: Endpoint, bodyS
   let forwardedHost = ""
   let realIp = ""
   let host = ""
+  const model = isHeaderText(exchange.model) ? exchange.model : ""
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
     const value = rawHeaders[i + 1] as string
@@ -72,12 +100,17 @@ export const outboundHeaders = (request: CarryRequest, endpoint: Endpoint, bodyS
       case HOST:
         host = value
         break
+      case MODEL:
+        if (model === "") push(out, own.names, name, value)
+        break
       case DROP:
         break
     }
   }
   if (connectionNames !== undefined) dropNamed(out, connectionNames)
-  if (spoken !== undefined) for (const part of spoken.headers) out.push(part)
+  if (spoken !== undefined)
+    for (let i = 0; i + 1 < spoken.headers.length; i += 2)
+      push(out, own.names, spoken.headers[i] as string, spoken.headers[i + 1] as string)
   const trusted = trustedPeer
   const { peer } = exchange
   push(out, own.names, "X-Proxied-By", proxiedBy)
@@ -85,17 +118,17 @@ export const outboundHeaders = (request: CarryRequest, endpoint: Endpoint, bodyS
   push(out, own.names, "X-Real-IP", trusted && realIp !== "" ? realIp : peer)
   push(out, own.names, "X-Forwarded-For", trusted && forwardedFor !== "" ? `${forwardedFor}, ${peer}` : peer)
   push(out, own.names, "X-Forwarded-Proto", trusted && forwardedProto !== "" ? forwardedProto : "http")
-  push(out, own.names, "X-Forwarded-Host", trusted && forwardedHost !== "" ? forwardedHost : host)
+  const outerHost = trusted && forwardedHost !== "" ? forwardedHost : host
+  if (outerHost !== "") push(out, own.names, "X-Forwarded-Host", outerHost)
   push(out, own.names, "X-Request-ID", exchange.id)
-  for (const [name, value] of own.headers) if (!framing.has(name.toLowerCase())) out.push(name, value)
-  // A model's name comes from a body: what no header can carry stays out.
-  if (exchange.model !== "" && isHeaderText(exchange.model)) out.push("X-Model", exchange.model)
+  const ours = ownOf(own)
+  const replacesModel = model !== "" && own.names.has("x-model")
+  for (let i = 0; i + 1 < ours.length; i += 2)
+    if (!replacesModel || (ours[i] as string).toLowerCase() !== "x-model") out.push(ours[i] as string, ours[i + 1] as string)
+  if (model !== "") out.push("X-Model", model)
   if (bodySize > 0 || saysNoBody.has(request.exchange.method)) out.push("Content-Length", String(bodySize))
   return out
 }
-
-/** Ours to set, whatever an endpoint's `headers:` say. */
-const framing = new Set(["host", "content-length", "transfer-encoding", "connection"])
 
 const push = (out: Array<string>, own: ReadonlySet<string>, name: string, value: string): void => {
   if (own.size === 0 || !own.has(name.toLowerCase())) out.push(name, value)
@@ -111,5 +144,6 @@ const dropNamed = (headers: Array<string>, names: ReadonlySet<string>): void => 
   for (let i = headers.length - 2; i >= 2; i -= 2) if (names.has((headers[i] as string).toLowerCase())) headers.splice(i, 2)
 }
 
-/** Printable, no control characters, and one byte a character. */
-export const isHeaderText = (text: string): boolean => /^[\x20-\x7e\x80-\xff]*$/.test(text)
+/** Printable, no control characters, and one byte a character: a model's name comes from a body, and may be anything. */
+export const isHeaderText = (text: string): boolean => headerText.test(text)
+const headerText = /^[\x20-\x7e\x80-\xff]*$/

@@ -5,6 +5,9 @@ import { build } from "../version.ts"
 import { CONNECTION, CORS, namedByConnection, PASS, responseRule, VARY, VIA } from "./HeaderRules.ts"
 import { isHeaderText } from "./Outbound.ts"
 
+/** A name that no header can carry goes out percent-encoded. */
+const asHeader = (text: string): string => (isHeaderText(text) ? text : encodeURI(text))
+
 const servedBy = `${build.name}/${build.version}`
 const via = `1.1 ${build.shortName}/${build.version}`
 
@@ -14,7 +17,7 @@ export const decisionHeaders = (exchange: Exchange, out: Array<string>): void =>
   const verdict = exchange.verdict
   if (verdict === undefined) return
   out.push("X-Olla-Routing-Strategy", verdict.strategy, "X-Olla-Routing-Decision", verdict.action)
-  if (verdict.reason !== "") out.push("X-Olla-Routing-Reason", isHeaderText(verdict.reason) ? verdict.reason : encodeURI(verdict.reason))
+  if (verdict.reason !== "") out.push("X-Olla-Routing-Reason", asHeader(verdict.reason))
 }
 
 const stickyHeaders = (exchange: Exchange, out: Array<string>): void => {
@@ -39,7 +42,14 @@ export const replyHeaders = (
   const strip = endpoint.credentials.names
   const elapsed = Math.round(performance.now() - exchange.timings.accepted)
   const out: Array<string> = ["X-Served-By", servedBy, "X-Olla-Request-ID", exchange.id]
-  out.push("X-Olla-Endpoint", endpoint.name, "X-Olla-Backend-Type", endpoint.type, "X-Olla-Response-Time", `${elapsed}ms`)
+  out.push(
+    "X-Olla-Endpoint",
+    asHeader(endpoint.name),
+    "X-Olla-Backend-Type",
+    asHeader(endpoint.type),
+    "X-Olla-Response-Time",
+    `${elapsed}ms`
+  )
   decisionHeaders(exchange, out)
   stickyHeaders(exchange, out)
   let backendVia = ""

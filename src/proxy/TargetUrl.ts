@@ -1,10 +1,12 @@
 /** The path that goes to the backend (proxying.md 4.1, B14). Percent-encoding stays as received; nothing climbs out of a base. */
 
-/** `target`: stripped path with its query, as received. */
+/** `target`: stripped path with its query, as received; a fragment is never sent. */
 export const outboundPath = (target: string, basePath: string, preservePath: boolean): string => {
-  const mark = target.indexOf("?")
-  const query = mark < 0 ? "" : target.slice(mark)
-  const given = mark < 0 ? target : target.slice(0, mark)
+  const hash = target.indexOf("#")
+  const sent = hash < 0 ? target : target.slice(0, hash)
+  const mark = sent.indexOf("?")
+  const query = mark < 0 ? "" : sent.slice(mark)
+  const given = mark < 0 ? sent : sent.slice(0, mark)
   const path = given.startsWith("/") ? given : `/${given}`
   if (preservePath && basePath !== "" && basePath !== "/") return (join(basePath, clean(path)) || "/") + query
   return (hasDots(path) ? clean(path) : path) + query

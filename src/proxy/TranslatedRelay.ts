@@ -1,9 +1,11 @@
 /** The client's side of a translated answer, for both engines: the translator's words to the response. */
 import * as Effect from "effect/Effect"
-import type { Failure } from "../exchange/Failure.ts"
+import { type Failure, failure } from "../exchange/Failure.ts"
 import { cutAfterFlush } from "./ClientSocket.ts"
 import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "./Dialect.ts"
 import type { Sending } from "./Engine.ts"
+import { headerValue } from "./HeaderRules.ts"
+import { KeptBody } from "./KeptBody.ts"
 
 /** How often a translator is told of silence, in milliseconds. */
 const silenceEvery = 1_000
@@ -14,6 +16,7 @@ export class TranslatedRelay {
   readonly #onDrain: () => void
   readonly #settle: (result: Effect.Effect<Spoken | undefined, Failure>) => void
   #timer: NodeJS.Timeout | undefined
+  #kept: KeptBody | undefined
   #lastSent = performance.now()
   #over = false
 
@@ -31,23 +34,29 @@ export class TranslatedRelay {
     // Whatever ends the exchange closes the response: the timer cannot outlive it.
     sending.response.once("close", () => this.#stop())
     if (translator.silent !== undefined) {
-      this.#timer = setInterval(() => this.#say(translator.silent?.(performance.now() - this.#lastSent)), silenceEvery)
+      this.#timer = setInterval(() => this.#ask(() => translator.silent?.(performance.now() - this.#lastSent)), silenceEvery)
       this.#timer.unref()
     }
   }
 
   head(head: AnswerHead): void {
-    const now = this.#translator.head(head)
-    if (now !== undefined) this.#say({ head: now }, true)
+    const { exchange } = this.#sending
+    // Usage is read from the backend's own words.
+    if (exchange.wantsUsage) this.#kept = new KeptBody(exchange.kept, headerValue(head.headers, "content-type"))
+    this.#ask(() => {
+      const now = this.#translator.head(head)
+      return now === undefined ? undefined : { head: now }
+    }, true)
   }
 
   /** False: the client takes no more for now. */
   push(bytes: Buffer): boolean {
-    return this.#say(this.#translator.push(bytes))
+    this.#kept?.push(bytes)
+    return this.#ask(() => this.#translator.push(bytes))
   }
 
   end(): void {
-    this.#say(this.#translator.end())
+    this.#ask(() => this.#translator.end())
     if (this.#over) return
     const { response } = this.#sending
     if (!response.writableEnded) response.end()
@@ -55,13 +64,32 @@ export class TranslatedRelay {
   }
 
   fail(why: Failure): void {
+    if (this.#over) return
     const { response } = this.#sending
-    const last = this.#translator.fail(why)
+    let last: Buffer | undefined
+    try {
+      last = this.#translator.fail(why)
+    } catch {
+      // It is in no state to say anything.
+    }
     if (response.headersSent) {
       if (last !== undefined && !response.destroyed) this.#write(last)
       cutAfterFlush(response)
     }
     this.#finish(Effect.fail(why))
+  }
+
+  /** A fault in a translator ends this exchange, not the process: it is called from a socket's reads. */
+  #ask(question: () => Translated | undefined, flush = false): boolean {
+    if (this.#over) return true
+    try {
+      return this.#say(question(), flush)
+    } catch (error) {
+      const { response } = this.#sending
+      if (response.headersSent) cutAfterFlush(response)
+      this.#finish(Effect.fail(failure("internal", `the translator failed: ${error}`)))
+      return true
+    }
   }
 
   #say(said: Translated | undefined, flush = false): boolean {

@@ -1,0 +1,244 @@
+/**
+ * The readable engine: the platform's HTTP client, typed streams end to end, and no state but the connections it keeps. Read it
+ * top down: ask, wait for the head, relay the body, say how it ended. The `olla` engine does the same in callbacks; one
+ * contract suite holds both to one behaviour.
+ */
+import type { ServerResponse } from "node:http"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import { HttpClient, HttpClientRequest, type HttpClientResponse, type HttpMethod } from "effect/http"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { type Failure, failure } from "../exchange/Failure.ts"
+import { cutAfterFlush } from "./ClientSocket.ts"
+import type { AnswerTranslator, Spoken } from "./Dialect.ts"
+import type { Engine, Sending } from "./Engine.ts"
+import { headerValue } from "./HeaderRules.ts"
+import { KeptBody } from "./KeptBody.ts"
+import { DialError } from "./sherpa/Dialing.ts"
+import { gathered } from "./sherpa/Gathering.ts"
+import { KeptClients, Ticket } from "./sherpa/KeptClients.ts"
+import { TranslatedRelay } from "./TranslatedRelay.ts"
+
+/** Bytes read ahead of the client, where the configuration does not say. */
+const defaultBuffer = 8192
+
+/** Owns its connections: closing the scope closes them. */
+export const makeSherpaEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(function* () {
+  const connections = yield* Effect.acquireRelease(
+    Effect.sync(() => new KeptClients()),
+    (kept) => Effect.promise(() => kept.destroy())
+  )
+  const client = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, connections)
+  return {
+    name: "sherpa",
+    send: (sending) =>
+      Effect.catch(attempt(client, new Ticket(sending, false)), (failed: Failure | Stale) =>
+        failed._tag === "Stale" ? attempt(client, new Ticket(sending, true)) : Effect.fail(failed)
+      ) as Effect.Effect<Spoken | undefined, Failure>
+  }
+})
+
+/** A kept connection was closed before any byte of an answer: nobody's failure. Cannot happen on a fresh one. */
+interface Stale {
+  readonly _tag: "Stale"
+}
+
+const attempt = (client: HttpClient.HttpClient, ticket: Ticket): Effect.Effect<Spoken | undefined, Failure | Stale> =>
+  Effect.ensuring(
+    Effect.flatMap(ask(client, ticket), (answer) => relay(ticket, answer)),
+    Effect.sync(() => ticket.abort())
+  )
+
+// ---------------------------------------------------------------------------------------------------------------- ask
+
+const ask = (client: HttpClient.HttpClient, ticket: Ticket): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure | Stale> => {
+  const { sending } = ticket
+  const { headers: limit, headersKind } = sending.timeouts
+  sending.exchange.timings.sent = performance.now()
+  const answer = client.execute(requestOf(sending)).pipe(
+    // Headers, path and what becomes of the answer are in the ticket.
+    Effect.provideService(NodeHttpClient.UndiciOptions, {
+      // Its type says null: nothing of the platform's own travels there.
+      opaque: ticket as never,
+      highWaterMark: sending.bufferSize > 0 ? sending.bufferSize : defaultBuffer
+    }),
+    Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+    Effect.mapError((cause) => whyNoAnswer(ticket, cause))
+  )
+  if (limit <= 0) return answer
+  const tooLate = Deferred.await(ticket.sent).pipe(
+    Effect.andThen(Effect.sleep(limit)),
+    Effect.andThen(Effect.fail(failure(headersKind, "no response headers in time", limit)))
+  )
+  return Effect.raceFirst(answer, tooLate)
+}
+
+const requestOf = (sending: Sending): HttpClientRequest.HttpClientRequest => {
+  const { endpoint, method, body } = sending
+  const request = HttpClientRequest.make(method as HttpMethod.HttpMethod)(
+    `${endpoint.origin.secure ? "https" : "http"}://${endpoint.origin.authority}/`
+  )
+  if (body.length === 0) return request
+  return HttpClientRequest.bodyUint8Array(request, body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body))
+}
+
+const whyNoAnswer = (ticket: Ticket, cause: unknown): Failure | Stale => {
+  const error: NodeJS.ErrnoException | undefined = ticket.error
+  if (error instanceof DialError) return error.failure
+  if (error === undefined) return failure("internal", String(cause))
+  const code = error.code ?? ""
+  if (code === "UND_ERR_HEADERS_OVERFLOW") return failure("malformed", "the response headers are too large")
+  if (code.startsWith("HPE_") || error.name === "HTTPParserError" || error.message === "bad upgrade")
+    return failure("malformed", `the response is not HTTP (${code || error.message})`)
+  if (code === "ECONNRESET" || code === "EPIPE" || code === "ECONNABORTED" || code === "UND_ERR_SOCKET")
+    return ticket.reused
+      ? { _tag: "Stale" }
+      : failure("closed", code === "UND_ERR_SOCKET" ? "connection closed" : `connection reset (${code})`)
+  return code.startsWith("UND_ERR_") || code.startsWith("ERR_")
+    ? failure("internal", `${code}: ${error.message}`)
+    : failure("closed", code || error.message)
+}
+
+// -------------------------------------------------------------------------------------------------------------- relay
+
+const relay = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): Effect.Effect<Spoken | undefined, Failure> => {
+  const { sending } = ticket
+  sending.exchange.timings.headers = performance.now()
+  sending.attempt.status = answer.status
+  const headers = sending.reply(answer.status, ticket.raw)
+  const body = bodyOf(ticket, answer)
+  return sending.translator === undefined
+    ? relayAsItCame(ticket, answer.status, headers, body)
+    : relayTranslated(ticket, sending.translator, { status: answer.status, headers }, body)
+}
+
+type Body = Stream.Stream<Uint8Array>
+
+/**
+ * The answer's bytes as far as they come. It ends well in any case, so that everything that came is delivered; the ticket
+ * says afterwards whether that was the end.
+ */
+const bodyOf = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): Body => {
+  const { exchange, timeouts } = ticket.sending
+  const bytes = Stream.catchCause(answer.stream, (cause) =>
+    Stream.suspend(() => {
+      ticket.broke ??= new Error(String(cause))
+      return Stream.empty
+    })
+  )
+  const patient =
+    timeouts.idle > 0
+      ? Stream.timeoutOrElse(bytes, {
+          duration: timeouts.idle,
+          orElse: () => {
+            ticket.broke = new DialError(failure("idle_timeout", "the backend fell silent", timeouts.idle))
+            return Stream.empty
+          }
+        })
+      : bytes
+  return Stream.mapArray(patient, (chunks) => {
+    if (exchange.timings.firstByte === 0) exchange.timings.firstByte = performance.now()
+    return chunks
+  })
+}
+
+/** How the answer ended, once its bytes are through. */
+const ending = (ticket: Ticket): Failure | undefined => {
+  const { broke } = ticket
+  if (broke === undefined) return undefined
+  if (broke instanceof DialError) return broke.failure
+  return failure(
+    "truncated",
+    `the backend broke off in the middle of its answer (${(broke as NodeJS.ErrnoException).code ?? broke.message})`
+  )
+}
+
+const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, body: Body): Effect.Effect<undefined, Failure> => {
+  const { exchange, attempt, response, flushes } = ticket.sending
+  const contentType = headerValue(ticket.raw, "content-type")
+  const kept = exchange.wantsUsage ? new KeptBody(exchange.kept, contentType) : undefined
+  const commit = (length: number | undefined) => {
+    if (response.headersSent) return
+    if (length !== undefined && headerValue(ticket.raw, "content-length") === "") headers.push("Content-Length", String(length))
+    response.sendDate = false
+    response.writeHead(status, headers)
+  }
+  const hasBody = exchange.method !== "HEAD" && status !== 204 && status !== 304
+  const flush = flushes(contentType) || !hasBody
+  if (flush) {
+    commit(undefined)
+    response.flushHeaders()
+  }
+  const write = (chunks: ReadonlyArray<Uint8Array>) =>
+    Effect.suspend(() => {
+      commit(undefined)
+      let goOn = true
+      for (const chunk of chunks) {
+        attempt.bytes += chunk.length
+        goOn = response.write(chunk)
+      }
+      return goOn ? Effect.void : drained(response)
+    })
+  const watched = Stream.tap(body, (chunk) => Effect.sync(() => kept?.push(chunk as Buffer)))
+  const finish = Effect.suspend((): Effect.Effect<undefined, Failure> => {
+    exchange.timings.lastByte = performance.now()
+    const why = ending(ticket)
+    if (why !== undefined) {
+      if (response.headersSent) cutAfterFlush(response)
+      return Effect.fail(why)
+    }
+    commit(undefined)
+    response.end()
+    return Effect.succeed(undefined)
+  })
+  const written = flush
+    ? Stream.runForEachArray(watched, write)
+    : Stream.runForEachArray(gathered(watched), (parts) =>
+        Effect.suspend(() => {
+          const only = parts[0]
+          // Whole before the first output: its length is known after all.
+          if (only?.whole === true && ticket.broke === undefined) commit(only.bytes.length)
+          return write(parts.map(({ bytes }) => bytes))
+        })
+      )
+  return Effect.andThen(written, finish)
+}
+
+const relayTranslated = (
+  ticket: Ticket,
+  translator: AnswerTranslator,
+  head: { readonly status: number; readonly headers: ReadonlyArray<string> },
+  body: Body
+): Effect.Effect<Spoken | undefined, Failure> => {
+  const { response } = ticket.sending
+  const said = Deferred.makeUnsafe<Spoken | undefined, Failure>()
+  const words = new TranslatedRelay(
+    ticket.sending,
+    translator,
+    () => {},
+    (result) => Deferred.doneUnsafe(said, result)
+  )
+  const translate = Stream.runForEach(body, (chunk) =>
+    Effect.suspend(() => (words.push(chunk as Buffer) || response.writableEnded ? Effect.void : drained(response)))
+  )
+  const finish = Effect.sync(() => {
+    const why = ending(ticket)
+    if (why === undefined) words.end()
+    else words.fail(why)
+  })
+  return Effect.andThen(
+    Effect.sync(() => words.head(head)),
+    // The translator may be through before the backend is.
+    Effect.raceFirst(Effect.andThen(Effect.andThen(translate, finish), Deferred.await(said)), Deferred.await(said))
+  )
+}
+
+/** A client that is gone ends the exchange by interruption, not here. */
+const drained = (response: ServerResponse): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const onDrain = () => resume(Effect.void)
+    response.once("drain", onDrain)
+    return Effect.sync(() => response.off("drain", onDrain))
+  })
