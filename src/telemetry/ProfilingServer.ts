@@ -187,8 +187,9 @@ const listen = (port: number, host: string): Promise<Server> =>
 
 /** Rejects when the port is taken; whoever starts it says so and goes on. */
 export const startProfilingServer = async (port: number = profilingPort): Promise<ProfilingServer> => {
-  const servers = [await listen(port, "127.0.0.1")]
-  const bound = (servers[0]?.address() as AddressInfo).port
+  const first = await listen(port, "127.0.0.1")
+  const bound = (first.address() as AddressInfo).port
+  const servers = [first]
   // Not every machine has an IPv6 loopback.
   await listen(bound, "::1").then(
     (server) => servers.push(server),

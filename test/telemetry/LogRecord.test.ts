@@ -1,0 +1,109 @@
+import * as Duration from "effect/Duration"
+import * as Redacted from "effect/Redacted"
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { jsonLine, LogDuration, prettyLine, textLine, zonedTime } from "../../src/telemetry/LogRecord.ts"
+import { themeOf } from "../../src/telemetry/LogTheme.ts"
+
+/** In the zone that the tests run in. */
+const at = new Date(2026, 2, 4, 5, 6, 7, 89).getTime()
+const zoned = zonedTime(at)
+const ansi = "\u001b[31m"
+
+describe("JSON", () => {
+  it("starts with local timestamp, upper-case level and message, and adds the zoned time before the fields", () => {
+    expect(jsonLine("info", "Loaded configuration", { config: "config/lab.yaml", n: 3, on: true, none: null }, at)).toBe(
+      `{"timestamp":"2026-03-04 05:06:07","level":"INFO","msg":"Loaded configuration","time":"${zoned}","config":"config/lab.yaml","n":3,"on":true,"none":null}`
+    )
+    expect(zoned).toMatch(/^2026-03-04T05:06:07\.089(Z|[+-]\d\d:\d\d)$/)
+  })
+
+  it("has durations in nanoseconds, errors as text, and no secrets", () => {
+    const record = JSON.parse(
+      jsonLine(
+        "warn",
+        "m",
+        {
+          a: new LogDuration(1500),
+          b: Duration.seconds(2),
+          error: new Error("GET http://u:p@host/?api_key=x failed", { cause: new Error("because") }),
+          url: "http://host/v1?token=abc",
+          hidden: Redacted.make("s3cret"),
+          deep: { url: "http://u:p@h/", big: 12n, list: ["\u001b[1mx"] },
+          missing: undefined
+        },
+        at
+      )
+    )
+    expect(record).toMatchObject({
+      level: "WARN",
+      a: 1_500_000_000,
+      b: 2_000_000_000,
+      error: "GET http://host/?api_key=[REDACTED] failed: because",
+      url: "http://host/v1?token=[REDACTED]",
+      deep: { url: "http://h/", big: "12", list: ["x"] }
+    })
+    expect(JSON.stringify(record)).not.toContain("s3cret")
+    expect("missing" in record).toBe(false)
+  })
+
+  it("keeps its own keys single", () => {
+    const line = jsonLine("info", "m", { timestamp: "x", level: "y", msg: "z", time: "t" }, at)
+    expect(JSON.parse(line)).toMatchObject({
+      level: "INFO",
+      msg: "m",
+      field_timestamp: "x",
+      field_level: "y",
+      field_msg: "z",
+      field_time: "t"
+    })
+  })
+
+  it("is one line without escape or control characters, and parses, whatever a client sends", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (message, value) => {
+        const line = jsonLine("info", message, { value: `${ansi}${value}\n\r\u009b` }, at)
+        expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/)
+        expect(JSON.parse(line).value).not.toContain(ansi)
+      })
+    )
+  })
+
+  it("survives what cannot be written as JSON", () => {
+    const loop: Record<string, unknown> = {}
+    loop["self"] = loop
+    expect(JSON.parse(jsonLine("info", "m", { loop, f: () => 1, nan: Number.NaN, s: Symbol("x") }, at))).toMatchObject({
+      nan: null,
+      s: "Symbol(x)"
+    })
+  })
+})
+
+describe("text", () => {
+  it("is key=value, quoted where needed", () => {
+    expect(
+      textLine("info", "Loaded configuration", { config: "config/lab.yaml", empty: "", eq: "a=b", took: new LogDuration(90_000) }, at)
+    ).toBe(`time=${zoned} level=INFO msg="Loaded configuration" config=config/lab.yaml empty="" eq="a=b" took=1m30s`)
+  })
+
+  it("is one line without control characters, whatever a client sends", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (value) => {
+        expect(textLine("info", value, { value: `${ansi}\u202e${value}\n` }, at)).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+      })
+    )
+  })
+})
+
+describe("pretty", () => {
+  it("paints level, counts, health words and names, and nothing of the client's", () => {
+    const line = prettyLine("warn", "Endpoint x is Healthy (3)", { endpoint: "desk", path: `${ansi}x` }, at, themeOf("dark"))
+    const theme = themeOf("dark")
+    expect(line).toContain(`\u001b[${theme.levels.warn}mWARN \u001b[0m`)
+    expect(line).toContain(`\u001b[${theme.health["Healthy"]}mHealthy\u001b[0m (\u001b[${theme.number}m3\u001b[0m)`)
+    expect(line).toContain(`\u001b[${theme.endpoint}mdesk`)
+    expect(line).not.toContain(ansi)
+  })
+
+  it("has a default theme for unknown names", () => expect(themeOf("neon")).toBe(themeOf("default")))
+})

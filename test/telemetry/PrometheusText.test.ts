@@ -1,0 +1,48 @@
+import { expect, it } from "vitest"
+import { DurationHistogram } from "../../src/telemetry/DurationHistogram.ts"
+import { prometheusText } from "../../src/telemetry/PrometheusText.ts"
+
+it("prints one block per family, sorted, with labels in the given order, escaped, and numbers of six decimals", () => {
+  const histogram = new DurationHistogram()
+  histogram.add(40)
+  histogram.add(200_000)
+  const text = prometheusText([
+    {
+      name: "olla_endpoint_up",
+      type: "gauge",
+      help: "1 only when healthy.",
+      samples: [
+        { labels: { endpoint: "zeta", status: "offline" }, value: 0 },
+        { labels: { endpoint: 'a"b\\c\nd', status: "healthy" }, value: 1 }
+      ]
+    },
+    { name: "olla_requests_total", type: "counter", help: "Requests.", samples: [{ labels: {}, value: 125 }] },
+    { name: "olla_avg", type: "gauge", help: "Back\\slash.", samples: [{ labels: {}, value: 200 / 3 }] },
+    { name: "olla_success_rate_percent", type: "gauge", help: "No traffic.", samples: [] },
+    {
+      name: "olla_request_duration_seconds",
+      type: "histogram",
+      help: "Durations.",
+      samples: [{ labels: { endpoint: "desk", model: "" }, histogram: histogram.totals() }]
+    }
+  ])
+  expect(text).toBe(`# HELP olla_avg Back\\\\slash.
+# TYPE olla_avg gauge
+olla_avg 66.666667
+# HELP olla_endpoint_up 1 only when healthy.
+# TYPE olla_endpoint_up gauge
+olla_endpoint_up{endpoint="a\\"b\\\\c\\nd",status="healthy"} 1
+olla_endpoint_up{endpoint="zeta",status="offline"} 0
+# HELP olla_request_duration_seconds Durations.
+# TYPE olla_request_duration_seconds histogram
+${[0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120].map((le) => `olla_request_duration_seconds_bucket{endpoint="desk",model="",le="${le}"} 1\n`).join("")}olla_request_duration_seconds_bucket{endpoint="desk",model="",le="300"} 2
+olla_request_duration_seconds_bucket{endpoint="desk",model="",le="+Inf"} 2
+olla_request_duration_seconds_sum{endpoint="desk",model=""} 200.04
+olla_request_duration_seconds_count{endpoint="desk",model=""} 2
+# HELP olla_requests_total Requests.
+# TYPE olla_requests_total counter
+olla_requests_total 125
+# HELP olla_success_rate_percent No traffic.
+# TYPE olla_success_rate_percent gauge
+`)
+})

@@ -1,0 +1,67 @@
+/** Exchanges for tests, as the http and proxy rooms would leave them. */
+import { type Attempt, Exchange, type Outcome } from "../../src/exchange/Exchange.ts"
+import { type Failure, type FailureKind, failure } from "../../src/exchange/Failure.ts"
+import type { ExchangeObserver } from "../../src/exchange/Observer.ts"
+
+export const newExchange = (
+  changes: Partial<{ id: string; method: string; path: string; query: string; clientIp: string; model: string }> = {}
+): Exchange => {
+  const exchange = new Exchange({
+    id: changes.id ?? "woolly-humming-00000001",
+    method: changes.method ?? "POST",
+    path: changes.path ?? "/olla/proxy/v1/chat/completions",
+    query: changes.query ?? "",
+    peer: "127.0.0.1",
+    clientIp: changes.clientIp ?? "127.0.0.1",
+    startedAt: Date.UTC(2026, 2, 4, 5, 6, 7, 89),
+    accepted: 1000
+  })
+  exchange.model = changes.model ?? "qwen3:8b"
+  return exchange
+}
+
+export interface Try {
+  readonly endpoint?: string
+  readonly model?: string
+  readonly status?: number
+  /** Milliseconds after the accept. */
+  readonly ends?: number
+  readonly bytes?: number
+  readonly failed?: FailureKind
+}
+
+/** Dispatches and ends one attempt. */
+export const attempt = (observer: ExchangeObserver, exchange: Exchange, what: Try = {}): Attempt => {
+  const name = what.endpoint ?? "desk"
+  const failed: Failure | undefined = what.failed === undefined ? undefined : failure(what.failed, `${what.failed} at 10.0.0.5:8000`)
+  const record: Attempt = {
+    endpointUrl: `http://${name}:11434`,
+    endpointName: name,
+    endpointType: "ollama",
+    profileName: "ollama",
+    model: what.model ?? exchange.model,
+    started: exchange.timings.accepted,
+    ended: 0,
+    status: 0,
+    bytes: 0,
+    failure: undefined
+  }
+  exchange.attempts.push(record)
+  observer.dispatched(exchange, record)
+  record.ended = exchange.timings.accepted + (what.ends ?? 100)
+  record.status = what.status ?? (failed === undefined ? 200 : 0)
+  record.bytes = what.bytes ?? 0
+  record.failure = failed
+  observer.attemptEnded(exchange, record)
+  return record
+}
+
+export const end = (observer: ExchangeObserver, exchange: Exchange, outcome?: Outcome): void => {
+  const last = exchange.lastAttempt
+  exchange.outcome =
+    outcome ??
+    (last?.failure === undefined
+      ? { _tag: "completed", status: last?.status ?? 200 }
+      : { _tag: "failed", status: 502, failure: last.failure, committed: false })
+  observer.ended(exchange)
+}
