@@ -27,25 +27,37 @@ export class LogDuration {
 const pad = (n: number, width = 2): string => String(n).padStart(width, "0")
 
 /** Both spellings of a second, made once a second. */
-let stampOf = Number.NaN
-let localStamp = ""
-let zone = ""
+class Second {
+  #of = Number.NaN
+  /** `2026-03-04 05:06:07` */
+  local = ""
+  zone = ""
 
-const stamp = (at: number): void => {
-  const second = Math.floor(at / 1000)
-  if (second === stampOf) return
-  stampOf = second
-  const date = new Date(at)
-  localStamp = `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`
-  const offset = -date.getTimezoneOffset()
-  zone = offset === 0 ? "Z" : `${offset < 0 ? "-" : "+"}${pad(Math.floor(Math.abs(offset) / 60))}:${pad(Math.abs(offset) % 60)}`
+  at(millis: number): this {
+    const second = Math.floor(millis / 1000)
+    if (second === this.#of) return this
+    this.#of = second
+    const date = new Date(millis)
+    this.local = `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`
+    const offset = -date.getTimezoneOffset()
+    this.zone = offset === 0 ? "Z" : `${offset < 0 ? "-" : "+"}${pad(Math.floor(Math.abs(offset) / 60))}:${pad(Math.abs(offset) % 60)}`
+    return this
+  }
+
+  /** RFC 3339 with milliseconds. */
+  zoned(millis: number): string {
+    this.at(millis)
+    const rest = Math.floor(millis) - Math.floor(millis / 1000) * 1000
+    return `${this.local.slice(0, 10)}T${this.local.slice(11)}.${rest < 10 ? "00" : rest < 100 ? "0" : ""}${rest}${this.zone}`
+  }
 }
+
+/** The second of records, and that of times inside them: they differ, and would push each other out of one place. */
+const now = new Second()
+const other = new Second()
 
 /** RFC 3339 with milliseconds and the local offset. */
-export const zonedTime = (at: number): string => {
-  stamp(at)
-  return `${localStamp.slice(0, 10)}T${localStamp.slice(11)}.${pad(Math.floor(at) - Math.floor(at / 1000) * 1000, 3)}${zone}`
-}
+export const zonedTime = (at: number): string => other.zoned(at)
 
 const ansi = /\u001b\[[0-9;]*[a-zA-Z]/g
 /** A secret could be in it, or something that a terminal or a log reader would act on. */
@@ -56,7 +68,23 @@ const escaped = (json: string): string => json.replace(beyond, (char) => `\\u${c
 
 const cleaned = (text: string): string => redactText(text.indexOf("\u001b") === -1 ? text : text.replace(ansi, ""))
 
-const jsonString = (text: string): string => (careful.test(text) ? escaped(JSON.stringify(cleaned(text))) : JSON.stringify(text))
+/** Careful strings come again and again (targets, user agents), so what was made of short ones is kept for a while. */
+const prepared = new Map<string, string>()
+const maxPrepared = 256
+const longestPrepared = 256
+
+const prepare = (text: string): string => {
+  const known = prepared.get(text)
+  if (known !== undefined) return known
+  const made = escaped(JSON.stringify(cleaned(text)))
+  if (text.length <= longestPrepared) {
+    if (prepared.size >= maxPrepared) prepared.clear()
+    prepared.set(text, made)
+  }
+  return made
+}
+
+const jsonString = (text: string): string => (careful.test(text) ? prepare(text) : JSON.stringify(text))
 
 const describe = (error: Error): string => {
   const cause = error.cause instanceof Error ? `: ${error.cause.message}` : ""
@@ -117,8 +145,8 @@ const jsonKey = (key: string): string => {
 
 /** `at`: epoch milliseconds. */
 export const jsonLine = (level: Level, message: string, fields: Fields, at: number): string => {
-  const time = zonedTime(at)
-  let line = `{"timestamp":"${localStamp}","level":"${level.toUpperCase()}","msg":${jsonString(message)},"time":"${time}"`
+  const time = now.zoned(at)
+  let line = `{"timestamp":"${now.local}","level":"${level.toUpperCase()}","msg":${jsonString(message)},"time":"${time}"`
   for (const key in fields) {
     const value = fields[key]
     if (value !== undefined) line += jsonKey(key) + jsonValue(value)
@@ -149,7 +177,7 @@ const shown = (char: string): string => `\\u${(char.codePointAt(0) ?? 0).toStrin
 const quoted = (text: string): string => (bare.test(text) ? text : JSON.stringify(text).replace(hidden, shown))
 
 export const textLine = (level: Level, message: string, fields: Fields, at: number): string => {
-  let line = `time=${zonedTime(at)} level=${level.toUpperCase()} msg=${quoted(plainText(message))}`
+  let line = `time=${now.zoned(at)} level=${level.toUpperCase()} msg=${quoted(plainText(message))}`
   for (const key in fields) {
     const value = fields[key]
     if (value !== undefined) line += ` ${key}=${quoted(plainText(value))}`
@@ -162,13 +190,13 @@ const countWords = /\((\d+)\)/g
 const endpointKeys: ReadonlySet<string> = new Set(["endpoint", "endpoint_name", "name"])
 
 export const prettyLine = (level: Level, message: string, fields: Fields, at: number, theme: Theme): string => {
-  stamp(at)
+  const { local } = now.at(at)
   const paint = (colour: string, text: string): string => `\u001b[${colour}m${text}\u001b[0m`
   const text = plainText(message)
     .replace(hidden, shown)
     .replace(healthWords, (word) => paint(theme.health[word] ?? theme.message, word))
     .replace(countWords, (_all, count: string) => `(${paint(theme.number, count)})`)
-  let line = `${paint(theme.time, localStamp.slice(11))} ${paint(theme.levels[level], level.toUpperCase().padEnd(5))} ${text}`
+  let line = `${paint(theme.time, local.slice(11))} ${paint(theme.levels[level], level.toUpperCase().padEnd(5))} ${text}`
   for (const key in fields) {
     const value = fields[key]
     if (value === undefined) continue

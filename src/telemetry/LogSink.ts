@@ -91,6 +91,14 @@ const stdoutWriter = (): Writer => {
   }
 }
 
+/** What writes to standard output now; a process that ends without a word to anybody still says its last ones. */
+let atExit: (() => void) | undefined
+
+const flushAtExit = (flush: () => void): void => {
+  if (atExit === undefined) process.on("exit", () => atExit?.())
+  atExit = flush
+}
+
 type Emit = (level: Level, message: string, fields: Fields, detail: boolean, at: number) => void
 
 interface Outputs extends LogSink {
@@ -167,14 +175,17 @@ const outputs = (options: SinkOptions): Outputs => {
     schedule(level)
   }
 
+  const flush = () => {
+    put()
+    writer.finish()
+  }
+  if (options.out === undefined) flushAtExit(flush)
+
   return {
     enabled: (level, detail = false) => ranks[level] >= least && (!detail || detailed),
     emit,
     write: (level, message, fields = {}, detail = false) => emit(level, message, fields, detail, now()),
-    flush: () => {
-      put()
-      writer.finish()
-    }
+    flush
   }
 }
 
