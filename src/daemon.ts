@@ -277,6 +277,7 @@ const daemon = Effect.fnUntraced(function* (
     log,
     observer: all([Context.get(context, Statistics).observer, log.observer]),
     fork,
+    logsRequests: () => sink.enabled("info"),
     wantsUsage: () => false,
     isStopping: () => stopping
   }

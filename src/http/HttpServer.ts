@@ -68,7 +68,7 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
     const exchange = newExchange(req, "", path, query, client.peer, client.ip, accepted)
     const context = new RequestContext(req, res, exchange, client.trustedPeer)
     exchange.id = requestId(context.header("x-request-id"))
-    res.on("error", () => {})
+    res.on("error", ignore)
     try {
       if (guard.corsEnabled()) {
         const preflight = guard.preflight(exchange.method, path, req.rawHeaders)
@@ -78,15 +78,7 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
         }
         for (const part of guard.corsHeaders(exchange.method, path, context.header("origin") || undefined)) context.extra.push(part)
       }
-      res.once("close", () => {
-        services.log.access({
-          exchange,
-          remote: `${client.peer}:${req.socket.remotePort ?? 0}`,
-          header: (name) => context.header(name),
-          status: res.headersSent ? res.statusCode : 499,
-          responseBytes: exchange.lastAttempt?.bytes ?? 0
-        })
-      })
+      if (services.logsRequests()) logEnds(services, context)
       const over = guard.oversized(exchange, req.rawHeaders)
       if (over !== undefined) {
         context.error(over === "body" ? "tooLarge" : "headersTooLarge", {}, ["Connection", "close"])
@@ -106,6 +98,26 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
     }
   }
 }
+
+/** The first line of a request, and the last ones when its connection says how it ended. */
+const logEnds = (services: SystemServices, context: RequestContext): void => {
+  const { exchange, req, res } = context
+  const remote = `${exchange.peer}:${req.socket.remotePort ?? 0}`
+  const header = (name: string) => context.header(name)
+  services.log.started({ exchange, remote, header })
+  res.once("close", () =>
+    services.log.access({
+      exchange,
+      remote,
+      header,
+      status: res.headersSent ? res.statusCode : 499,
+      responseBytes: exchange.lastAttempt?.bytes ?? context.answered
+    })
+  )
+}
+
+/** A client that goes away while it is answered is no event of its own: the response's close tells. */
+const ignore = (): void => {}
 
 const refusals: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",

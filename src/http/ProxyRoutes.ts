@@ -33,6 +33,8 @@ export interface ProxyServices {
   readonly observer: ExchangeObserver
   /** Forks with the daemon's own context. */
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  /** Is any record of requests written at all? */
+  readonly logsRequests: () => boolean
   /** Does anybody read usage figures? */
   readonly wantsUsage: () => boolean
 }

@@ -11,6 +11,8 @@ export class RequestContext {
   readonly trustedPeer: boolean
   /** Flat pairs that every answer carries: rate limits, CORS. */
   readonly extra: Array<string> = []
+  /** Body bytes of an answer of Olla's own. */
+  answered = 0
   /** How errors are put on this surface; the translators replace it. */
   renderError: (status: number, message: string, code: string | null) => { readonly contentType: string; readonly body: string }
 
@@ -39,6 +41,7 @@ export class RequestContext {
     const bytes = typeof body === "string" ? Buffer.from(body) : body
     const all = ["X-Olla-Request-ID", this.exchange.id, ...this.extra, ...headers]
     if (status !== 304 && status !== 204) all.push("Content-Type", contentType, "Content-Length", String(bytes.length))
+    this.answered = bytes.length
     res.writeHead(status, all)
     res.end(status === 304 || status === 204 ? undefined : bytes)
   }
