@@ -144,7 +144,7 @@ export const main = async (args: ReadonlyArray<string>, env: Readonly<Record<str
     return 0
   }
   if (flags.validateConfig || command === "validate" || command === "config") {
-    const { validateCommand, showCommand } = await import("./config/Reports.ts")
+    const { validateCommand, validateReport, showCommand } = await import("./configCommands.ts")
     const options = { configFile: command === "validate" ? (words[1] ?? flags.config) : flags.config, env, cwd: process.cwd() }
     if (command === "config") {
       if (words[1] !== "show") {
@@ -153,13 +153,18 @@ export const main = async (args: ReadonlyArray<string>, env: Readonly<Record<str
       }
       return showCommand(options, (text) => process.stdout.write(text))
     }
+    if (flags.validateConfig) {
+      process.stderr.write(banner())
+      return validateReport(options, (text) => process.stdout.write(text))
+    }
     return validateCommand(options, flags.json, (text) => process.stdout.write(text))
   }
   if (command === "healthcheck") {
-    const { healthcheck } = await import("./config/Reports.ts")
+    const { healthcheck } = await import("./configCommands.ts")
     return healthcheck({ configFile: flags.config, env, cwd: process.cwd() })
   }
   process.stderr.write(banner())
   const daemon = await import("./daemon.ts")
-  return command === "demo" ? daemon.demo({ configFile: flags.config, env }) : daemon.serve({ configFile: flags.config, env })
+  const options = { configFile: flags.config, env, profile: flags.profile || env["OLLA_ENABLE_PROFILER"] === "true" }
+  return command === "demo" ? daemon.demo(options) : daemon.serve(options)
 }

@@ -1,4 +1,7 @@
 /** Composes the rooms into one running daemon: configuration, port, fleet, answers; and takes it down again. */
+import { existsSync, readFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -12,14 +15,14 @@ import { decodeConfig, type LoadedConfig, loadConfig } from "./config/ConfigLoad
 import type { Diagnostic } from "./config/Diagnostic.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
 import { Settings } from "./config/Settings.ts"
+import { checkEndpoints } from "./endpoint/EndpointLoading.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { all } from "./exchange/Observer.ts"
-import { Guard, GuardEvents } from "./guard/Guard.ts"
+import { Guard } from "./guard/Guard.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
 import { anthropicRoutes } from "./http/AnthropicRoutes.ts"
 import { type HttpServer, makeHttpServer } from "./http/HttpServer.ts"
-import { watchCollections } from "./http/ProcessDocument.ts"
 import type { SystemServices } from "./http/SystemRoutes.ts"
 import * as ProfileLoading from "./profile/ProfileLoading.ts"
 import { Profiles } from "./profile/Profiles.ts"
@@ -28,10 +31,15 @@ import * as CarrierLive from "./proxy/CarrierLive.ts"
 import { ownTransport } from "./proxy/client/Transport.ts"
 import { undiciTransport } from "./proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "./proxy/OllaEngine.ts"
+import { makeSherpaEngine } from "./proxy/SherpaEngine.ts"
 import { Router } from "./routing/Router.ts"
 import * as RouterLive from "./routing/RouterLive.ts"
 import * as EffectLogger from "./telemetry/EffectLogger.ts"
-import { LogDuration, type LogForm, type LogSink, makeSink } from "./telemetry/LogSink.ts"
+import * as GuardReporting from "./telemetry/GuardReporting.ts"
+import { decideLogging } from "./telemetry/LogDecision.ts"
+import { type Log, LogDuration, type LogSink, makeLog } from "./telemetry/LogSink.ts"
+import { writeNerdStats } from "./telemetry/NerdStats.ts"
+import { processFigures, watchProcess } from "./telemetry/ProcessFigures.ts"
 import { makeRequestLog } from "./telemetry/RequestLog.ts"
 import { Statistics } from "./telemetry/Statistics.ts"
 import * as StatisticsLive from "./telemetry/StatisticsLive.ts"
@@ -41,20 +49,8 @@ export interface ServeOptions {
   /** `-c`/`--config`, if given. */
   readonly configFile: string | undefined
   readonly env: Readonly<Record<string, string | undefined>>
-}
-
-/** configuration.md 8.2: a variable decides, then a terminal, then the file. */
-const formOf = (config: OllaConfig["logging"], env: ServeOptions["env"]): LogForm => {
-  const terminal = process.stdout.isTTY === true
-  const form = env["OLLA_LOGGING_FORMAT"] ? config.format : terminal ? "text" : config.format
-  return form === "text" && coloured(env, terminal) ? "pretty" : form
-}
-
-const coloured = (env: ServeOptions["env"], terminal: boolean): boolean => {
-  if (env["NO_COLOR"]) return false
-  if (env["FORCE_COLOR"]) return env["FORCE_COLOR"] !== "0"
-  if (env["OLLA_FORCE_COLORS"]) return env["OLLA_FORCE_COLORS"].toLowerCase() === "true"
-  return terminal
+  /** Start the profiling server too. */
+  readonly profile?: boolean
 }
 
 const report = (sink: LogSink, diagnostics: ReadonlyArray<Diagnostic>): void => {
@@ -78,7 +74,7 @@ const fatal = (sink: LogSink, message: string, problems: ReadonlyArray<Diagnosti
 
 /** Runs until a signal or a fatal error; resolves with the exit code. */
 export const serve = (options: ServeOptions): Promise<number> =>
-  run(loadConfig({ configFile: options.configFile, env: options.env, cwd: process.cwd() }), options.env)
+  run(loadConfig({ configFile: options.configFile, env: options.env, cwd: process.cwd() }), options)
 
 /** The same with a simulated fleet behind it. */
 export const demo = async (options: ServeOptions): Promise<number> => {
@@ -86,43 +82,88 @@ export const demo = async (options: ServeOptions): Promise<number> => {
   const fleet = await startDemoFleet()
   const port = options.env["OLLA_SERVER_PORT"] ?? "40114"
   try {
-    return await run(decodeConfig(fleet.yaml, "demo.yaml", options.env), options.env, () => process.stderr.write(fleet.introduction(port)))
+    return await run(decodeConfig(fleet.yaml, "demo.yaml", options.env), options, () => process.stderr.write(fleet.introduction(port)))
   } finally {
     await fleet.stop()
   }
 }
 
-const run = async (loaded: LoadedConfig, env: ServeOptions["env"], whenReady?: () => void): Promise<number> => {
+const run = async (loaded: LoadedConfig, options: ServeOptions, whenReady?: () => void): Promise<number> => {
   const startedAt = performance.now()
-  const logging = loaded.config?.logging ?? {
-    level: "info" as const,
-    format: "json" as const,
-    output: "stdout" as const,
-    slow_request_threshold: 0
-  }
-  const sink = makeSink({ level: logging.level, form: formOf(logging, env) })
-  sink.write("info", "Initialising", { version: build.version, pid: process.pid })
+  const { env } = options
+  const isTerminal = process.stdout.isTTY === true
+  const log = makeLog({ env, isTerminal })
+  log.write("info", "Initialising", { version: build.version, pid: process.pid })
+  const machine = { isContainerised: isContainerised(env), numCPU: availableParallelism(), goVersion: `node${process.version}` }
+  log.write("info", "System Configuration", machine)
   const errors = loaded.diagnostics.filter((diagnostic) => diagnostic.severity === "error")
-  if (errors.length > 0 || loaded.config === undefined) return fatal(sink, "Failed to load configuration", errors)
-  report(sink, loaded.diagnostics)
-  sink.write("info", "Loaded configuration", { config: loaded.path })
-  watchCollections()
-  const signals = watchSignals(sink)
+  if (errors.length > 0 || loaded.config === undefined) {
+    log.release()
+    return fatal(log, "Failed to load configuration", [...errors, ...endpointErrors(loaded, env)])
+  }
+  log.configure(decideLogging(loaded.config.logging, (key) => loaded.originOf(key) !== "default", env, isTerminal))
+  report(log, loaded.diagnostics)
+  log.write("info", "Loaded configuration", { config: loaded.path })
+  const unwatch = watchProcess()
+  const profiling = options.profile === true ? await startProfiling(log) : undefined
+  const signals = watchSignals(log)
   const exit = await Effect.runPromiseExit(
-    Effect.scoped(daemon(loaded, loaded.config, env, sink, signals, startedAt, whenReady)).pipe(Effect.provide(EffectLogger.layer(sink)))
+    Effect.scoped(daemon(loaded, loaded.config, env, log, signals, startedAt, whenReady)).pipe(Effect.provide(EffectLogger.layer(log)))
   )
   signals.stop()
-  if (Exit.isSuccess(exit)) {
-    sink.write("info", "Olla has shutdown", { uptime: new LogDuration(performance.now() - startedAt) })
-    sink.flush()
-    return 0
+  await profiling?.close()
+  const code = Exit.isSuccess(exit) ? 0 : fatalExit(log, exit.cause)
+  if (code === 0) {
+    if (loaded.config.engineering.show_nerdstats) writeNerdStats(log, processFigures())
+    log.write("info", "Olla has shutdown", { uptime: new LogDuration(performance.now() - startedAt) })
   }
-  const reason = exit.cause.reasons[0]
+  unwatch()
+  await log.close()
+  return code
+}
+
+/** With the file's own mistakes, so that one start tells them all. */
+const endpointErrors = (loaded: LoadedConfig, env: ServeOptions["env"]): ReadonlyArray<Diagnostic> => {
+  if (loaded.config === undefined) return []
+  const profiles = ProfileLoading.loadProfiles({
+    cwd: process.cwd(),
+    env,
+    configFolder: loaded.folder,
+    filter: loaded.config.proxy.profile_filter
+  })
+  const found = checkEndpoints(loaded.config, profiles, env, (path) => readFileSync(path, "utf8"))
+  return found.filter((diagnostic) => diagnostic.severity === "error").map(loaded.locate)
+}
+
+const fatalExit = (log: LogSink, cause: Cause.Cause<unknown>): number => {
+  const reason = cause.reasons[0]
   const error = reason?._tag === "Fail" ? reason.error : reason?._tag === "Die" ? reason.defect : "interrupted"
   const text = error instanceof Error ? error.message : String(error)
-  sink.write("error", "Failed to create and start service manager", { error: text })
-  sink.flush()
+  log.write("error", "Failed to create and start service manager", { error: text })
   return 1
+}
+
+/** A busy port is told and no reason not to serve. */
+const startProfiling = async (log: LogSink) => {
+  const { startProfilingServer } = await import("./telemetry/ProfilingServer.ts")
+  try {
+    const server = await startProfilingServer()
+    process.stderr.write(`Profiling server started at ${server.url}\n`)
+    return server
+  } catch (error) {
+    log.write("warn", "Profiling server could not be started", { error })
+    return undefined
+  }
+}
+
+/** configuration.md 1.3. */
+const isContainerised = (env: ServeOptions["env"]): boolean => {
+  if (existsSync("/.dockerenv") || (env["KUBERNETES_SERVICE_HOST"] ?? "") !== "") return true
+  try {
+    return /docker|containerd|kubepods/.test(readFileSync("/proc/1/cgroup", "utf8"))
+  } catch {
+    return false
+  }
 }
 
 interface Signals {
@@ -165,6 +206,7 @@ const rooms = (
   loaded: LoadedConfig,
   config: OllaConfig,
   env: ServeOptions["env"],
+  log: LogSink,
   observerLayer: Layer.Layer<never, never, Statistics>
 ) => {
   const settings = Settings.layerOf(config, loaded.folder)
@@ -175,46 +217,8 @@ const rooms = (
   const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
   const statistics = Layer.provideMerge(observerLayer, StatisticsLive.layer)
   const carrying = Layer.provideMerge(CarrierLive.layer, Layer.mergeAll(deciding, engines(env), statistics))
-  return Layer.provideMerge(GuardLive.layer, Layer.provideMerge(guardEvents, carrying))
+  return Layer.provideMerge(GuardLive.layer, Layer.provideMerge(GuardReporting.layer(log), carrying))
 }
-
-/** What the guard refuses is counted and told. */
-const guardEvents: Layer.Layer<GuardEvents, never, Statistics> = Layer.effect(
-  GuardEvents,
-  Effect.gen(function* () {
-    const statistics = yield* Statistics
-    const fork = Effect.runForkWith(yield* Effect.context<never>())
-    return {
-      rateLimited: (request, limit, retryAfter, first) => {
-        statistics.rateLimited(request.clientIp)
-        if (first)
-          fork(
-            Effect.logWarning("Rate limit exceeded", {
-              request_id: request.id,
-              client_ip: request.clientIp,
-              limit,
-              retry_after: retryAfter
-            })
-          )
-      },
-      rateLimitedQuietly: (count) => {
-        fork(Effect.logWarning("Further requests were rate limited", { count }))
-      },
-      sizeLimited: (request, reason, size, limit) => {
-        statistics.sizeLimited()
-        fork(
-          Effect.logWarning("Request rejected", {
-            request_id: request.id,
-            client_ip: request.clientIp,
-            reason: `${reason} too large`,
-            size,
-            limit
-          })
-        )
-      }
-    }
-  })
-)
 
 /** undici carries `https:`, and everything with `OLLA_ENGINE_CLIENT=undici`. */
 const engines = (env: ServeOptions["env"]): Layer.Layer<CarrierLive.Engines> =>
@@ -230,7 +234,8 @@ const engines = (env: ServeOptions["env"]): Layer.Layer<CarrierLive.Engines> =>
         })
       )
       const olla = makeOllaEngine(plain, secure)
-      return { byName: () => olla }
+      const sherpa = yield* makeSherpaEngine
+      return { byName: (name) => (name === "sherpa" ? sherpa : olla) }
     })
   )
 
@@ -238,7 +243,7 @@ const daemon = Effect.fnUntraced(function* (
   loaded: LoadedConfig,
   config: OllaConfig,
   env: ServeOptions["env"],
-  sink: LogSink,
+  sink: Log,
   signals: Signals,
   startedAt: number,
   whenReady: (() => void) | undefined
@@ -258,8 +263,14 @@ const daemon = Effect.fnUntraced(function* (
     CarrierLive.Observer,
     Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer]))
   )
-  const context = yield* Layer.build(rooms(loaded, config, env, observing))
+  const context = yield* Layer.build(rooms(loaded, config, env, sink, observing))
   const fleet = Context.get(context, Fleet)
+  // What the endpoints' loading only warns about, the start tells.
+  report(sink, [
+    ...Context.get(context, Profiles).diagnostics,
+    ...checkEndpoints(config, Context.get(context, Profiles), env, (path) => readFileSync(path, "utf8")).map(loaded.locate)
+  ])
+  Context.get(context, Statistics).configured?.(new Set(fleet.endpoints.map((endpoint) => endpoint.url)))
   yield* fleet.ready
   yield* Context.get(context, Catalogue).settled
   let stopping = false

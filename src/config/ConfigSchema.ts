@@ -99,8 +99,8 @@ export const server = section({
     allow_credentials: bool(false, 'Allow cookies and credentials; not with an origin of "*".'),
     max_age: int(300, "Seconds a preflight answer may be cached. 0: header not sent.")
   }),
-  cross_site_protection: bool(true, "Refuse state-changing requests that a foreign web page makes.", { pending: true }),
-  allowed_hosts: strings([], "Host headers that are answered. Empty: all.", { pending: true }),
+  cross_site_protection: bool(false, "Refuse requests that a foreign web page makes, or for a Host that is not allowed."),
+  allowed_hosts: strings([], "Further Host headers that cross_site_protection answers."),
   watch_config: bool(false, "Reload when the configuration file changes.", { pending: true })
 })
 

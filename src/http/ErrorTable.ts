@@ -14,6 +14,11 @@ export interface ErrorEntry {
 export const errorTable = {
   unrouted: { status: 404, text: "404 page not found", when: "no route has this path" },
   method: { status: 405, text: "method not allowed, use {allow}", when: "the document does not know this method" },
+  crossSite: {
+    status: 403,
+    text: "this request comes from a web page or for a host that is not allowed",
+    when: "server.cross_site_protection is on, and Host or Origin is foreign"
+  },
   tooLarge: { status: 413, text: "Request body too large", when: "the body is larger than server.request_limits.max_body_size" },
   headersTooLarge: {
     status: 431,

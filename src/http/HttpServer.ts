@@ -79,6 +79,10 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
         for (const part of guard.corsHeaders(exchange.method, path, context.header("origin") || undefined)) context.extra.push(part)
       }
       if (services.logsRequests()) logEnds(services, context)
+      if (guard.crossSite(path, context.header("host") || undefined, context.header("origin") || undefined) !== undefined) {
+        context.error("crossSite")
+        return
+      }
       const over = guard.oversized(exchange, req.rawHeaders)
       if (over !== undefined) {
         context.error(over === "body" ? "tooLarge" : "headersTooLarge", {}, ["Connection", "close"])

@@ -133,7 +133,9 @@ export const systemStatus = (view: StatusView): SystemStatus => {
 }
 
 export const securityStatus = (security: SecurityTotals): "normal" | "elevated" =>
-  security.rateLimitViolations + security.sizeLimitViolations > 100 || security.uniqueRateLimitedIps > 10 ? "elevated" : "normal"
+  (security.recentViolations ?? security.rateLimitViolations + security.sizeLimitViolations) > 100 || security.uniqueRateLimitedIps > 10
+    ? "elevated"
+    : "normal"
 
 export const statusDocument = (view: StatusView): Record<string, unknown> => {
   const { now, global, security, config } = view

@@ -147,7 +147,7 @@ export const systemRoutes: ReadonlyMap<string, Handler> = new Map<string, Handle
       context.json(stats === undefined ? { enabled: false } : { enabled: true, ...stats })
     }
   ],
-  ["/internal/process", (services, context) => context.json(processDocument(Date.now(), services.statistics.startedAt))],
+  ["/internal/process", (_services, context) => context.json(processDocument(Date.now()))],
   [
     "/internal/metrics",
     (services, context) =>
