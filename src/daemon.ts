@@ -25,7 +25,7 @@ import { anthropicRoutes } from "./http/AnthropicRoutes.ts"
 import { type HttpServer, makeHttpServer } from "./http/HttpServer.ts"
 import type { SystemServices } from "./http/SystemRoutes.ts"
 import * as ProfileLoading from "./profile/ProfileLoading.ts"
-import { Profiles } from "./profile/Profiles.ts"
+import { type ProfileSet, Profiles } from "./profile/Profiles.ts"
 import { Carrier } from "./proxy/Carrier.ts"
 import * as CarrierLive from "./proxy/CarrierLive.ts"
 import { ownTransport } from "./proxy/client/Transport.ts"
@@ -43,6 +43,8 @@ import { processFigures, watchProcess } from "./telemetry/ProcessFigures.ts"
 import { makeRequestLog } from "./telemetry/RequestLog.ts"
 import { Statistics } from "./telemetry/Statistics.ts"
 import * as StatisticsLive from "./telemetry/StatisticsLive.ts"
+import { type ReadUsage, usageReader } from "./telemetry/Usage.ts"
+import { readUsage } from "./telemetry/UsageReading.ts"
 import { build } from "./version.ts"
 
 export interface ServeOptions {
@@ -207,7 +209,8 @@ const rooms = (
   config: OllaConfig,
   env: ServeOptions["env"],
   log: LogSink,
-  observerLayer: Layer.Layer<never, never, Statistics>
+  observerLayer: Layer.Layer<never, never, Statistics>,
+  usage: ReadUsage
 ) => {
   const settings = Settings.layerOf(config, loaded.folder)
   const profiles = ProfileLoading.layer(process.cwd(), env)
@@ -215,7 +218,7 @@ const rooms = (
   const fleet = Layer.provideMerge(FleetLive.layer, ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)
   const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
-  const statistics = Layer.provideMerge(observerLayer, StatisticsLive.layer)
+  const statistics = Layer.provideMerge(observerLayer, StatisticsLive.layerWith(usage))
   const carrying = Layer.provideMerge(CarrierLive.layer, Layer.mergeAll(deciding, engines(env), statistics))
   return Layer.provideMerge(GuardLive.layer, Layer.provideMerge(GuardReporting.layer(log), carrying))
 }
@@ -254,17 +257,22 @@ const daemon = Effect.fnUntraced(function* (
     (error) => new Error(`failed to start services: failed to start service http: ${error.message}`)
   )
   yield* Effect.addFinalizer(() => Effect.promise(() => http.stop(0)))
+  // Read once for all who ask; the profiles are there before the first request.
+  let profiles: ProfileSet | undefined
+  const usage = usageReader((exchange, attempt) => (profiles === undefined ? undefined : readUsage(profiles)(exchange, attempt)))
   const log = makeRequestLog(
     sink,
     () => !config.server.request_logging,
-    () => config.logging.slow_request_threshold
+    () => config.logging.slow_request_threshold,
+    usage
   )
   const observing = Layer.effect(
     CarrierLive.Observer,
     Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer]))
   )
-  const context = yield* Layer.build(rooms(loaded, config, env, sink, observing))
+  const context = yield* Layer.build(rooms(loaded, config, env, sink, observing, usage))
   const fleet = Context.get(context, Fleet)
+  profiles = Context.get(context, Profiles)
   // What the endpoints' loading only warns about, the start tells.
   report(sink, [
     ...Context.get(context, Profiles).diagnostics,
@@ -289,7 +297,7 @@ const daemon = Effect.fnUntraced(function* (
     observer: all([Context.get(context, Statistics).observer, log.observer]),
     fork,
     logsRequests: () => sink.enabled("info"),
-    wantsUsage: () => false,
+    wantsUsage: () => config.server.request_logging && sink.enabled("info"),
     isStopping: () => stopping
   }
   http.open(services, [anthropicRoutes(services)])

@@ -95,7 +95,7 @@ export const loadProfiles = (sources: ProfileSources): ProfileSet => {
         warn(`profile failed to load, skipping: ${built.why}`, path)
         continue
       }
-      for (const finding of built.findings) warn(finding, path)
+      for (const finding of [...built.findings, ...checkCalculations(built.profile)]) warn(finding, path)
       const name = built.profile.name
       const definition: Definition = { raw: extended, path, shippedName: shippedNames.has(baseName(path)) }
       const other = here.get(name)

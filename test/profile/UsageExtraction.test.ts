@@ -1,0 +1,103 @@
+import { describe, expect, it } from "vitest"
+import { compileExpression } from "../../src/profile/MetricsExpression.ts"
+import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
+import { checkCalculations, extractUsage } from "../../src/profile/UsageExtraction.ts"
+
+const profiles = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
+const usage = (kind: string, contentType: string, body: unknown) => {
+  const profile = profiles.byName(kind)
+  if (profile === undefined) throw new Error(kind)
+  return extractUsage(profile, contentType, typeof body === "string" ? body : JSON.stringify(body))
+}
+const chat = { model: "m", choices: [{ finish_reason: "stop" }], usage: { prompt_tokens: 10, completion_tokens: 20, total_tokens: 30 } }
+
+describe("usage figures", () => {
+  it("come from OpenAI's fields on every kind", () => {
+    for (const { name } of profiles.all) {
+      expect(usage(name, "application/json", chat)).toMatchObject({
+        inputTokens: 10,
+        outputTokens: 20,
+        totalTokens: 30,
+        finishReason: "stop",
+        model: "m"
+      })
+    }
+  })
+
+  it("come from Ollama's own, with its durations", () => {
+    const line = {
+      model: "m",
+      done: true,
+      done_reason: "stop",
+      total_duration: 12e6,
+      load_duration: 1e6,
+      prompt_eval_count: 5,
+      prompt_eval_duration: 3e6,
+      eval_count: 8,
+      eval_duration: 4e6
+    }
+    expect(usage("ollama", "application/x-ndjson", `{"done":false}\n${JSON.stringify(line)}\n`)).toEqual({
+      inputTokens: 5,
+      outputTokens: 8,
+      totalTokens: 13,
+      promptMs: 3,
+      ttftMs: 3,
+      generationMs: 4,
+      totalMs: 12,
+      modelLoadMs: 1,
+      tokensPerSecond: 2000,
+      model: "m",
+      finishReason: "stop",
+      isComplete: true
+    })
+  })
+
+  it("come from llama.cpp's timings, by its fallback branch too", () => {
+    expect(usage("llamacpp", "application/json", { ...chat, timings: { predicted_n: 10, predicted_ms: 500, prompt_ms: 7 } })).toMatchObject(
+      { tokensPerSecond: 20, ttftMs: 7 }
+    )
+    expect(usage("llamacpp", "application/json", { ...chat, timings: { predicted_per_second: 33 } })).toMatchObject({ tokensPerSecond: 33 })
+  })
+
+  it("come from the last event of a stream that says them", () => {
+    const stream = `data: {"model":"m","choices":[{"delta":{"content":"x"},"finish_reason":null}]}\n\ndata: {"model":"m","choices":[{"delta":{},"finish_reason":"length"}]}\n\ndata: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}\n\ndata: [DONE]\n\n`
+    expect(usage("vllm", "text/event-stream", stream)).toEqual({
+      inputTokens: 3,
+      outputTokens: 4,
+      totalTokens: 7,
+      model: "m",
+      finishReason: "length",
+      isComplete: true
+    })
+  })
+
+  it("come from Anthropic's events of a native stream", () => {
+    const stream = `event: message_start\ndata: {"type":"message_start","message":{"model":"m","usage":{"input_tokens":9,"output_tokens":0}}}\n\nevent: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}\n\n`
+    expect(usage("llamacpp", "text/event-stream", stream)).toMatchObject({ inputTokens: 9, outputTokens: 5 })
+  })
+
+  it("are nothing where nothing is said", () => {
+    expect(usage("vllm", "text/html", "<html>")).toBeUndefined()
+  })
+
+  it("have calculations that compile in every shipped profile", () => {
+    for (const profile of profiles.all) expect(checkCalculations(profile)).toEqual([])
+  })
+})
+
+describe("the expression language", () => {
+  it.each([
+    ["1 + 2 * 3", 7],
+    ["(1 + 2) * 3 / 2", 4.5],
+    ["a > 0 ? a : 5", 5],
+    ["len('abc') == 3 && !(1 > 2)", true],
+    ["missing != null || 0", false],
+    ["-2 % 3", -2]
+  ])("%s is %s", (source, value) => {
+    expect(compileExpression(source).evaluate(new Map())).toBe(value)
+  })
+
+  it.each(["1 +", "(1", "a ? b", "1 2", "#"])("refuses %s", (source) => {
+    expect(() => compileExpression(source)).toThrow(SyntaxError)
+  })
+})
