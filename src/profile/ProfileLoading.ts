@@ -12,6 +12,7 @@ import { Settings } from "../config/Settings.ts"
 import type { Profile } from "./Profile.ts"
 import { buildProfile, layOver, type RawProfile, readProfileFile } from "./ProfileFile.ts"
 import { type ProfileSet, Profiles } from "./Profiles.ts"
+import { checkCalculations } from "./UsageExtraction.ts"
 
 /** The shipped files travel with the program, next to src/ and dist/. */
 const shippedFolder = join(import.meta.dirname, "..", "..", "config", "profiles")
