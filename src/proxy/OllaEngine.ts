@@ -10,6 +10,7 @@ import type { Relay } from "./client/Connection.ts"
 import type { Sent, Transport } from "./client/Transport.ts"
 import type { Spoken } from "./Dialect.ts"
 import type { Engine, Sending } from "./Engine.ts"
+import { headerValue } from "./HeaderRules.ts"
 import { KeptBody } from "./KeptBody.ts"
 import { TranslatedRelay } from "./TranslatedRelay.ts"
 
@@ -53,6 +54,7 @@ class OllaAttempt implements Relay {
   #status = 0
   #headers: Array<string> = []
   #hasLength = false
+  #drains = false
   readonly #onDrain = () => this.#sent?.resume()
 
   constructor(sending: Sending, transport: Transport, settle: (result: Settled) => void) {
@@ -73,7 +75,8 @@ class OllaAttempt implements Relay {
         headers: sending.headers,
         body: sending.body,
         bodySize: sending.bodySize,
-        deadlines: timeouts
+        deadlines: timeouts,
+        readSize: sending.bufferSize
       },
       fresh,
       this
@@ -84,7 +87,12 @@ class OllaAttempt implements Relay {
     if (this.#over) return
     this.#over = true
     this.#release()
+    if (this.#translated === undefined) this.#account(this.#sent?.payload ?? 0)
     this.#sent?.abort()
+  }
+
+  get wantsPayload(): boolean {
+    return this.#kept !== undefined
   }
 
   onHead(head: Parameters<Relay["onHead"]>[0]): boolean {
@@ -116,79 +124,90 @@ class OllaAttempt implements Relay {
     if (this.#hasLength) {
       // The body mostly comes in the same read; if it does not, the head does not wait for it.
       queueMicrotask(() => {
-        if (!this.#over && !response.headersSent && response.socket !== null) this.#writeHead(true)
+        if (!this.#over && !response.headersSent && response.socket !== null) this.#writeHead(true, false)
       })
       return false
     }
-    const socket = response.socket
+    const { socket } = response
     // Raw frames only where node's response owns the socket, has nothing queued and will frame the end itself.
     const splice = head.chunked && socket !== null && response.req.httpVersionMinor === 1 && response.req.httpVersionMajor === 1
     if (splice) headers.push("transfer-encoding", "chunked")
     socket?.cork()
-    this.#writeHead(true)
+    this.#writeHead(true, false)
     if (socket !== null) process.nextTick(() => socket.uncork())
-    if (splice) {
-      this.#socket = socket
-      socket.on("drain", this.#onDrain)
-    } else response.on("drain", this.#onDrain)
+    if (splice) this.#socket = socket.on("drain", this.#onDrain)
     return splice
   }
 
-  onBytes(bytes: Buffer, last: boolean): boolean {
+  onBytes(bytes: Buffer, last: boolean, payload: ReadonlyArray<Buffer> | undefined): boolean {
     const { exchange, response } = this.#sending
     if (exchange.timings.firstByte === 0) exchange.timings.firstByte = performance.now()
     if (this.#translated !== undefined) return this.#translated.push(bytes)
-    this.#kept?.push(bytes)
+    if (this.#kept !== undefined) {
+      if (payload === undefined) this.#kept.push(bytes)
+      else for (const part of payload) this.#kept.push(part)
+    }
     if (this.#socket !== undefined) return this.#socket.write(bytes)
     if (this.#waiting !== undefined) return this.#coalesce(this.#waiting, bytes, last)
     if (last && !response.headersSent && bytes.length <= oneWrite) {
-      this.#writeHead(false)
+      this.#writeHead(false, true)
       response.end(bytes.toString("latin1"), "latin1")
       return true
     }
-    if (!response.headersSent) {
-      this.#writeHead(false)
-      response.on("drain", this.#onDrain)
-    }
+    if (!response.headersSent) this.#writeHead(false, false)
     return response.write(bytes)
   }
 
   onEnd(payload: number): void {
-    const { exchange, attempt, response } = this.#sending
+    const { response } = this.#sending
     if (this.#over) return
-    exchange.timings.lastByte = performance.now()
+    // The connection is the pool's again: what follows must not touch it.
+    this.#sent = undefined
     if (this.#translated !== undefined) {
-      // The connection is the pool's again: what follows must not touch it.
-      this.#sent = undefined
       this.#translated.end()
       return
     }
-    attempt.bytes = payload
-    if (this.#waiting !== undefined) {
+    this.#account(payload)
+    const rest = this.#waiting
+    if (rest !== undefined && !response.headersSent && !this.#hasLength) {
       // Whole before the first output: its length is known after all.
-      if (!response.headersSent && !this.#hasLength) this.#headers.push("content-length", String(this.#waitingBytes))
-      this.#flushWaiting(this.#waiting)
+      this.#headers.push("content-length", String(this.#waitingBytes))
     }
-    if (!response.headersSent) this.#writeHead(false)
-    if (!response.writableEnded) response.end()
+    if (!response.headersSent) this.#writeHead(false, true)
+    if (rest !== undefined && rest.length > 0) response.end(joined(rest))
+    else if (!response.writableEnded) response.end()
     this.#finish(settledWell)
   }
 
-  onFail(why: Failure, stale: boolean): void {
+  onFail(why: Failure, stale: boolean, payload: number): void {
     if (this.#over) return
     if (stale && !this.#repeated) {
       this.#repeated = true
       this.start(true)
       return
     }
+    this.#sent = undefined
     const { response } = this.#sending
     if (this.#translated !== undefined) {
-      this.#translated.fail(why)
+      try {
+        this.#translated.fail(why)
+      } catch {
+        // A translator at a loss for its last words: the cut says enough.
+        if (response.headersSent) cutAfterFlush(response)
+        this.#finish(Effect.fail(why))
+      }
       return
     }
-    if (this.#waiting !== undefined && this.#waitingBytes > 0) this.#flushWaiting(this.#waiting)
+    this.#account(payload)
+    if (this.#waiting !== undefined && this.#waiting.length > 0) this.#flushWaiting(this.#waiting)
     if (response.headersSent) cutAfterFlush(response)
     this.#finish(Effect.fail(why))
+  }
+
+  #account(payload: number): void {
+    const { exchange, attempt } = this.#sending
+    attempt.bytes = payload
+    if (exchange.timings.headers !== 0) exchange.timings.lastByte = performance.now()
   }
 
   #finish(result: Settled): void {
@@ -200,13 +219,17 @@ class OllaAttempt implements Relay {
 
   #release(): void {
     this.#socket?.off("drain", this.#onDrain)
-    this.#sending.response.off("drain", this.#onDrain)
+    if (this.#drains) this.#sending.response.off("drain", this.#onDrain)
   }
 
-  #writeHead(now: boolean): void {
+  /** `last`: the whole body goes with it. */
+  #writeHead(flush: boolean, last: boolean): void {
     const { response } = this.#sending
     response.writeHead(this.#status, this.#headers)
-    if (now) response.flushHeaders()
+    if (last) return
+    this.#drains = true
+    response.on("drain", this.#onDrain)
+    if (flush) response.flushHeaders()
   }
 
   #coalesce(waiting: Array<Buffer>, bytes: Buffer, last: boolean): boolean {
@@ -214,26 +237,17 @@ class OllaAttempt implements Relay {
     this.#waitingBytes += bytes.length
     if (last || this.#waitingBytes < this.#step) return true
     this.#step = laterStep
-    const { response } = this.#sending
-    if (!response.headersSent) response.on("drain", this.#onDrain)
     return this.#flushWaiting(waiting)
   }
 
   #flushWaiting(waiting: Array<Buffer>): boolean {
     const { response } = this.#sending
-    if (!response.headersSent) this.#writeHead(false)
-    if (waiting.length === 0) return true
-    const bytes = Buffer.concat(waiting)
+    if (!response.headersSent) this.#writeHead(false, false)
+    const bytes = joined(waiting)
     waiting.length = 0
     this.#waitingBytes = 0
     return response.write(bytes)
   }
 }
 
-const headerValue = (raw: ReadonlyArray<string>, name: string): string => {
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const key = raw[i] as string
-    if (key.length === name.length && key.toLowerCase() === name) return raw[i + 1] as string
-  }
-  return ""
-}
+const joined = (parts: ReadonlyArray<Buffer>): Buffer => (parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts))

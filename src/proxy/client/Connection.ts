@@ -2,23 +2,28 @@
  * One socket to a backend, one request at a time. Reads come into one shared buffer and are copied out once; a request
  * goes out in one writev with its body's chunks as they are. Deadlines are looked at by the pool's sweep, not by timers.
  */
-import { Buffer } from "node:buffer"
-import net from "node:net"
 import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
 import { ChunkScan } from "./ChunkScan.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
+import { connectKind } from "./ConnectKind.ts"
 import { maxHead, parseHead, type ResponseHead } from "./ResponseHead.ts"
+import { UpstreamSocket, unsentOf } from "./UpstreamSocket.ts"
 
 /** What becomes of an answer. Called synchronously from the socket's reads. */
 export interface Relay {
   /** True: chunk frames may be passed on as they are; false: payload only. */
   readonly onHead: (head: ResponseHead) => boolean
-  /** Whole bytes of frames, or payload. False asks for a pause until `resume`. */
-  readonly onBytes: (bytes: Buffer, last: boolean) => boolean
+  /**
+   * Whole bytes of frames, or payload. False asks for a pause until `resume`. `payload`: what is between the frames, only
+   * when `wantsPayload` and frames were asked for.
+   */
+  readonly onBytes: (bytes: Buffer, last: boolean, payload: ReadonlyArray<Buffer> | undefined) => boolean
+  /** Frames are relayed, and somebody looks at what is in them as well. */
+  readonly wantsPayload: boolean
   /** The answer is complete. `payload`: bytes of its body. */
   readonly onEnd: (payload: number) => void
   /** `stale`: a connection that had been used before ended without one byte of an answer. */
-  readonly onFail: (failure: Failure, stale: boolean) => void
+  readonly onFail: (failure: Failure, stale: boolean, payload: number) => void
 }
 
 /** Milliseconds; 0: off. */
@@ -32,52 +37,45 @@ export interface Deadlines {
 /** Bodies up to this size go out in one string with their head, in bytes. */
 const oneString = 8 * 1024
 
-/** Every connection reads into it: a read and its callback are one synchronous step. */
-const shared = Buffer.allocUnsafeSlow(65536)
+/** A backend that has more than this to say before its answer is not answering. */
+const maxInterim = 64
 
 export class Connection {
   readonly #pool: ConnectionPool
-  readonly socket: net.Socket
+  readonly socket: UpstreamSocket
   #relay: Relay | undefined
   #deadlines: Deadlines = { connect: 0, headers: 0, headersKind: "header_timeout", idle: 0 }
   #method = ""
   #head: ResponseHead | undefined
+  /** A head that is not whole yet, and from where its end is to be looked for. */
   #pending: Buffer | undefined
+  #interim = 0
   #scan: ChunkScan | undefined
   #frames = false
+  /** The connection is not to be used again, whatever its head said. */
+  #spoilt = false
   #left = 0
   #received = 0
   #uses = 0
+  /** Any byte of an answer came, an interim one included. */
+  #answered = false
   #connected = false
   #ended = false
   #paused = false
   #error: NodeJS.ErrnoException | undefined
-  /** `performance.now()` of the last progress, by the pool's coarse clock. */
-  #touched = 0
+  /** Begin of the wait that is going on, by the pool's coarse clock: for a connection, for the head, for the next bytes. */
+  #since = 0
+  #unsent = 0
   /** When an idle connection is dropped. */
   idleUntil = 0
 
-  constructor(pool: ConnectionPool, keepAliveInterval: number) {
+  constructor(pool: ConnectionPool, keepAlive: number, readSize: number) {
     this.#pool = pool
-    const { hostname, port } = pool.origin
-    this.socket = net.connect({
-      host: hostname,
-      port,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: keepAliveInterval,
-      onread: {
-        buffer: shared,
-        callback: (size) => {
-          this.#read(Buffer.from(shared.subarray(0, size)))
-          return true
-        }
-      }
-    })
+    this.socket = new UpstreamSocket(pool.origin, keepAlive, readSize, (bytes) => this.#read(bytes))
     this.socket
       .on("connect", () => {
         this.#connected = true
-        this.#touched = performance.now()
+        this.#since = performance.now()
       })
       .on("end", () => {
         this.#ended = true
@@ -93,18 +91,27 @@ export class Connection {
     return !this.socket.destroyed && this.#relay === undefined
   }
 
+  /** Bytes of the answer's body so far. */
+  get payload(): number {
+    return this.#scan?.payload ?? this.#received
+  }
+
   /** `head`: request line and headers with the blank line. */
   send(method: string, head: string, body: ReadonlyArray<Buffer>, deadlines: Deadlines, relay: Relay): void {
+    const { socket } = this
     this.#relay = relay
     this.#deadlines = deadlines
     this.#method = method
     this.#head = undefined
     this.#scan = undefined
     this.#received = 0
+    this.#interim = 0
+    this.#unsent = 0
+    this.#answered = false
     this.#uses++
-    this.#touched = performance.now()
+    this.#since = performance.now()
+    socket.awaiting = true
     this.#pool.activate(this)
-    const { socket } = this
     if (body.length === 0) {
       socket.write(head, "latin1")
       return
@@ -125,14 +132,13 @@ export class Connection {
     if (!this.#paused) return
     this.#paused = false
     // The wait was the client's: the backend's silence counts from now.
-    this.#touched = performance.now()
+    this.#since = performance.now()
     this.socket.resume()
   }
 
   /** The client left, or the answer is not wanted any more: the backend must notice at once. */
   abort(): void {
-    this.#relay = undefined
-    this.#pool.deactivate(this)
+    this.#release()
     this.socket.destroy()
   }
 
@@ -140,163 +146,181 @@ export class Connection {
   sweep(now: number): void {
     if (this.#relay === undefined || this.#paused) return
     const { connect, headers, headersKind, idle } = this.#deadlines
-    const waited = now - this.#touched
+    if (this.#connected && this.#head === undefined) {
+      // A long prompt that is still going out is progress, not silence.
+      const unsent = unsentOf(this.socket)
+      if (unsent !== this.#unsent) {
+        this.#unsent = unsent
+        this.#since = now
+      }
+    }
+    const waited = now - this.#since
     if (!this.#connected) {
       if (connect > 0 && waited >= connect) this.#fail("connect_timeout", "no connection in time", connect)
     } else if (this.#head === undefined) {
-      // A long prompt that is still going out is progress, not silence.
-      if (this.socket.writableLength > 0 && this.socket.bytesWritten !== this.#sent) {
-        this.#sent = this.socket.bytesWritten
-        this.#touched = now
-      } else if (headers > 0 && waited >= headers) this.#fail(headersKind, "no response headers in time", headers)
+      if (headers > 0 && waited >= headers) this.#fail(headersKind, "no response headers in time", headers)
     } else if (idle > 0 && waited >= idle) this.#fail("idle_timeout", "the backend fell silent", idle)
   }
-  #sent = 0
+
+  /** No request is under way any more. */
+  #release(): Relay | undefined {
+    const relay = this.#relay
+    this.#relay = undefined
+    this.#pending = undefined
+    this.socket.awaiting = false
+    this.#pool.deactivate(this)
+    return relay
+  }
 
   #fail(kind: FailureKind, detail: string, limit?: number): void {
-    const relay = this.#relay
-    const stale = kind === "closed" && this.#uses > 1 && this.#head === undefined && this.#pending === undefined
-    this.#relay = undefined
-    this.#pool.deactivate(this)
+    const stale = kind === "closed" && this.#uses > 1 && !this.#answered
+    const relay = this.#release()
     this.socket.destroy()
-    relay?.onFail(failure(kind, detail, limit), stale)
+    relay?.onFail(failure(kind, detail, limit), stale, this.payload)
   }
 
   #closed(): void {
     this.#pool.forget(this)
     if (this.#relay === undefined) return
+    const code = this.#error?.code ?? ""
     if (this.#head !== undefined) {
       // Delimited by the close: a good end is one that the backend announced.
       const byClose = !this.#head.chunked && this.#head.length < 0
-      if (byClose && this.#ended && this.#error === undefined) this.#finish()
-      else this.#fail("truncated", this.#error?.code ?? "the backend closed the connection in the middle of its answer")
-      return
-    }
-    const code = this.#error?.code ?? ""
-    if (this.#connected) this.#fail("closed", code === "" ? "connection closed" : `connection reset (${code})`)
-    else this.#fail(connectKind(code), code === "" ? "connection failed" : code)
+      if (byClose && this.#ended && code === "") this.#finish()
+      else this.#fail("truncated", `the backend closed the connection in the middle of its answer${code === "" ? "" : ` (${code})`}`)
+    } else if (this.#connected) this.#fail("closed", code === "" ? "connection closed" : `connection reset (${code})`)
+    else this.#fail(connectKind(this.#error), code === "" ? "no connection" : `no connection (${code})`)
   }
 
   #finish(): void {
-    const relay = this.#relay
     const head = this.#head
-    this.#relay = undefined
-    this.#pool.deactivate(this)
+    const { payload, socket } = this
+    const relay = this.#release()
     // A prompt that is still going out would run into the next request.
-    if (head?.keep === true && !this.socket.destroyed && this.socket.writableLength === 0) {
-      if (this.#paused) {
-        this.#paused = false
-        this.socket.resume()
-      }
-      this.#pool.park(this, head.keepFor)
-    } else this.socket.destroy()
-    relay?.onEnd(this.#scan?.payload ?? this.#received)
+    if (head?.keep === true && !this.#spoilt && !socket.destroyed && socket.writableLength === 0) this.#pool.park(this, head.keepFor)
+    else socket.destroy()
+    if (relay === undefined) return
+    try {
+      relay.onEnd(payload)
+    } catch (error) {
+      // The connection is the pool's again, and may be somebody else's already.
+      relay.onFail(internal(error), false, payload)
+    }
   }
 
-  #read(incoming: Buffer): void {
+  /** A fault of ours inside a relay is that exchange's failure, not the daemon's end. */
+  #fault(relay: Relay, error: unknown): void {
+    this.#release()
+    this.socket.destroy()
+    relay.onFail(internal(error), false, this.payload)
+  }
+
+  #read(bytes: Buffer): void {
     const relay = this.#relay
     if (relay === undefined) {
       // Bytes that nobody asked for: this connection cannot be trusted.
       this.socket.destroy()
       return
     }
-    this.#touched = this.#pool.now
-    let bytes = incoming
-    let at = 0
-    while (this.#head === undefined) {
-      if (this.#pending !== undefined) {
-        bytes = Buffer.concat([this.#pending, bytes.subarray(at)])
-        at = 0
-        this.#pending = undefined
+    try {
+      if (this.#head === undefined) this.#readHead(bytes, relay)
+      else {
+        this.#since = this.#pool.now
+        this.#readBody(bytes, 0, relay)
       }
-      const end = bytes.indexOf("\r\n\r\n", at, "latin1")
-      if (end < 0 ? bytes.length - at > maxHead : end - at > maxHead) return this.#fail("malformed", "the response headers are too large")
+    } catch (error) {
+      this.#fault(relay, error)
+    }
+  }
+
+  #readHead(incoming: Buffer, relay: Relay): void {
+    let bytes = incoming
+    // Where the end of the head may begin at the earliest.
+    let search = 0
+    this.#answered = true
+    if (this.#pending !== undefined) {
+      search = Math.max(0, this.#pending.length - 3)
+      bytes = Buffer.concat([this.#pending, incoming])
+      this.#pending = undefined
+    }
+    for (let at = 0; ; ) {
+      const end = bytes.indexOf("\r\n\r\n", search, "latin1")
+      if ((end < 0 ? bytes.length : end + 4) - at > maxHead) return this.#fail("malformed", "the response headers are too large")
       if (end < 0) {
+        // A line that does not end in CRLF: the end of such a head would never be found.
+        const line = bytes.indexOf(10, at)
+        if (line >= 0 && bytes[line - 1] !== 13) return this.#fail("malformed", "the response is not HTTP")
         this.#pending = at === 0 ? bytes : bytes.subarray(at)
         return
       }
       const head = parseHead(bytes.toString("latin1", at, end + 2), this.#method)
       if (head === undefined) return this.#fail("malformed", "the response is not HTTP")
-      at = end + 4
       if (head.status === 101) return this.#fail("malformed", "the backend switched protocols unasked")
-      if (head.status >= 200) {
-        this.#head = head
-        this.#left = head.length
-        if (head.chunked) this.#scan = new ChunkScan()
-        this.#frames = relay.onHead(head)
-        if (this.#relay === undefined) return
-        if (head.length === 0) {
-          if (at < bytes.length) this.#untrust()
-          return this.#finish()
-        }
-      } else if (at === bytes.length) return
+      at = end + 4
+      search = at
+      if (head.status >= 200) return this.#begin(head, bytes, at, relay)
+      if (++this.#interim > maxInterim) return this.#fail("malformed", "too many interim responses")
+      if (at === bytes.length) return
     }
-    if (at < bytes.length) this.#body(bytes, at, relay)
   }
 
-  #untrust(): void {
-    if (this.#head !== undefined) this.#head = { ...this.#head, keep: false }
+  #begin(head: ResponseHead, bytes: Buffer, at: number, relay: Relay): void {
+    this.#head = head
+    this.#left = head.length
+    this.#since = performance.now()
+    if (head.chunked) this.#scan = new ChunkScan()
+    this.#frames = relay.onHead(head)
+    if (this.#relay === undefined) return
+    if (head.length === 0) {
+      if (at < bytes.length) this.#spoilt = true
+      this.#finish()
+    } else if (at < bytes.length) this.#readBody(bytes, at, relay)
   }
 
-  #body(bytes: Buffer, at: number, relay: Relay): void {
-    const scan = this.#scan
+  #readBody(bytes: Buffer, at: number, relay: Relay): void {
+    const on = this.#scan === undefined ? this.#readPlain(bytes, at, relay) : this.#readChunks(this.#scan, bytes, at, relay)
+    if (on || this.#relay === undefined) return
+    this.#paused = true
+    this.socket.pause()
+  }
+
+  #readChunks(scan: ChunkScan, bytes: Buffer, at: number, relay: Relay): boolean {
     let on = true
-    if (scan !== undefined) {
-      if (this.#frames) {
-        const to = scan.push(bytes, at)
-        if (scan.bad) return this.#fail("truncated", "the backend sent a malformed chunk")
-        if (to > at) on = relay.onBytes(at === 0 && to === bytes.length ? bytes : bytes.subarray(at, to), scan.done)
-      } else {
-        const slices: Array<Buffer> = []
-        scan.push(bytes, at, slices)
-        if (scan.bad) return this.#fail("truncated", "the backend sent a malformed chunk")
-        if (slices.length > 0) on = relay.onBytes(slices.length === 1 ? (slices[0] as Buffer) : Buffer.concat(slices), scan.done)
-      }
-      if (this.#relay === undefined) return
-      if (scan.done) {
-        if (scan.end < bytes.length) this.#untrust()
-        return this.#finish()
-      }
+    if (this.#frames) {
+      const payload: Array<Buffer> | undefined = relay.wantsPayload ? [] : undefined
+      const to = scan.push(bytes, at, payload)
+      if (to > at) on = relay.onBytes(at === 0 && to === bytes.length ? bytes : bytes.subarray(at, to), scan.done, payload)
     } else {
-      const size = bytes.length - at
-      const length = this.#head?.length ?? -1
-      if (length >= 0 && size > this.#left) {
-        // What was promised is relayed; what comes after it is nobody's.
-        this.#untrust()
-        this.#received += this.#left
-        relay.onBytes(bytes.subarray(at, at + this.#left), true)
-        if (this.#relay !== undefined) this.#finish()
-        return
-      }
+      const payload: Array<Buffer> = []
+      scan.push(bytes, at, payload)
+      if (payload.length > 0)
+        on = relay.onBytes(payload.length === 1 ? (payload[0] as Buffer) : Buffer.concat(payload), scan.done, undefined)
+    }
+    if (this.#relay === undefined) return true
+    if (scan.bad) this.#fail("truncated", "the backend sent a malformed chunk")
+    else if (scan.done) {
+      if (scan.end < bytes.length) this.#spoilt = true
+      this.#finish()
+    }
+    return on
+  }
+
+  #readPlain(bytes: Buffer, at: number, relay: Relay): boolean {
+    const size = bytes.length - at
+    if (this.#left < 0) {
       this.#received += size
-      if (length >= 0) this.#left -= size
-      on = relay.onBytes(at === 0 ? bytes : bytes.subarray(at), length >= 0 && this.#left === 0)
-      if (this.#relay === undefined) return
-      if (length >= 0 && this.#left === 0) return this.#finish()
+      return relay.onBytes(at === 0 ? bytes : bytes.subarray(at), false, undefined)
     }
-    if (!on) {
-      this.#paused = true
-      this.socket.pause()
-    }
+    // What was promised is relayed; what comes after it is nobody's.
+    const mine = Math.min(size, this.#left)
+    if (mine < size) this.#spoilt = true
+    this.#received += mine
+    this.#left -= mine
+    const last = this.#left === 0
+    const on = relay.onBytes(at === 0 && mine === size ? bytes : bytes.subarray(at, at + mine), last, undefined)
+    if (last && this.#relay !== undefined) this.#finish()
+    return on
   }
 }
 
-const connectKind = (code: string): FailureKind => {
-  switch (code) {
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-    case "EAI_FAIL":
-    case "EAI_NODATA":
-      return "dns"
-    case "ETIMEDOUT":
-      return "connect_timeout"
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-    case "EADDRNOTAVAIL":
-    case "ENETDOWN":
-    case "EHOSTDOWN":
-      return "unreachable"
-    default:
-      return "refused"
-  }
-}
+const internal = (error: unknown): Failure => failure("internal", error instanceof Error ? (error.stack ?? error.message) : String(error))

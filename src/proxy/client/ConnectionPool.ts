@@ -4,15 +4,16 @@
  */
 import type { Origin } from "../../endpoint/Endpoint.ts"
 import { Connection } from "./Connection.ts"
+import type { Sweeper, Watched } from "./Sweeper.ts"
 
 /** Idle connections kept for an endpoint, and for how long at most, in milliseconds (proxying.md 3). */
-const maxIdle = 25
-const idleFor = 90_000
+export const maxIdle = 25
+export const idleFor = 90_000
 
-/** How often deadlines are looked at, in milliseconds. */
-const sweepEvery = 200
+/** Milliseconds for which a connection may idle; `keepFor`: seconds that the backend keeps it, -1 unknown; one second earlier is ours. */
+export const idleTime = (keepFor: number): number => (keepFor < 0 ? idleFor : Math.min(idleFor, (keepFor - 1) * 1000))
 
-export class ConnectionPool {
+export class ConnectionPool implements Watched {
   readonly origin: Origin
   readonly #idle: Array<Connection> = []
   readonly #active = new Set<Connection>()
@@ -29,7 +30,7 @@ export class ConnectionPool {
   }
 
   /** A kept connection, or a new one; `fresh` insists on a new one. */
-  take(fresh: boolean, keepAliveInterval: number): Connection {
+  take(fresh: boolean, keepAlive: number, readSize: number): Connection {
     if (!fresh) {
       const now = performance.now()
       for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
@@ -37,7 +38,7 @@ export class ConnectionPool {
         connection.socket.destroy()
       }
     }
-    return new Connection(this, keepAliveInterval)
+    return new Connection(this, keepAlive, readSize)
   }
 
   activate(connection: Connection): void {
@@ -49,9 +50,8 @@ export class ConnectionPool {
     this.#active.delete(connection)
   }
 
-  /** `keepFor`: seconds that the backend keeps it, -1 unknown; one second earlier is ours. */
   park(connection: Connection, keepFor: number): void {
-    const lifetime = keepFor < 0 ? idleFor : Math.min(idleFor, (keepFor - 1) * 1000)
+    const lifetime = idleTime(keepFor)
     if (lifetime <= 0) {
       connection.socket.destroy()
       return
@@ -67,37 +67,20 @@ export class ConnectionPool {
     if (at >= 0) this.#idle.splice(at, 1)
   }
 
-  /** False: nothing is left to look after. */
+  /** False: nothing is left to look after, and the pool may be dropped. */
   sweep(now: number): boolean {
     for (const connection of this.#active) connection.sweep(now)
-    while (this.#idle[0] !== undefined && this.#idle[0].idleUntil <= now) this.#idle.shift()?.socket.destroy()
+    // Backends promise different times, so the oldest is not always the first to go.
+    for (let i = this.#idle.length - 1; i >= 0; i--) {
+      const connection = this.#idle[i] as Connection
+      if (connection.idleUntil > now) continue
+      this.#idle.splice(i, 1)
+      connection.socket.destroy()
+    }
     return this.#active.size > 0 || this.#idle.length > 0
   }
 
   close(): void {
     for (const connection of [...this.#idle, ...this.#active]) connection.socket.destroy()
-  }
-}
-
-/** One timer for all pools; it runs only while there is something to watch. */
-export class Sweeper {
-  now = performance.now()
-  readonly #pools = new Set<ConnectionPool>()
-  #timer: NodeJS.Timeout | undefined
-
-  watch(pool: ConnectionPool): void {
-    this.#pools.add(pool)
-    if (this.#timer !== undefined) return
-    this.now = performance.now()
-    this.#timer = setInterval(() => this.#sweep(), sweepEvery)
-    this.#timer.unref()
-  }
-
-  #sweep(): void {
-    this.now = performance.now()
-    for (const pool of this.#pools) if (!pool.sweep(this.now)) this.#pools.delete(pool)
-    if (this.#pools.size > 0) return
-    clearInterval(this.#timer)
-    this.#timer = undefined
   }
 }

@@ -17,60 +17,93 @@ export interface ResponseHead {
 export const maxHead = 32 * 1024
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const badValue = /[\r\n\0]/
-const statusLine = /^HTTP\/1\.([01]) ([1-5]\d{2})(?: [^\r\n]*)?\r\n/
+/** Control characters, and a line end that is not CRLF: node would refuse to send them on, or read them otherwise. */
+const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/
+const statusLine = /^HTTP\/1\.([01]) ([1-9]\d{2})(?: [^\r\n]*)?\r\n/
 
-/** `text`: up to and including the last header's CRLF. `undefined`: malformed. */
+const NAME = 0
+const CONNECTION = 1
+const KEEP_ALIVE = 2
+const LENGTH = 3
+const CODING = 4
+const BAD = 5
+
+const framing: ReadonlyMap<string, number> = new Map([
+  ["connection", CONNECTION],
+  ["keep-alive", KEEP_ALIVE],
+  ["content-length", LENGTH],
+  ["transfer-encoding", CODING]
+])
+
+/** Backends send the same names over and over: each spelling is looked at once, up to this many. */
+const maxSpellings = 2_000
+const spellings = new Map<string, number>()
+
+const kindOf = (name: string): number => {
+  const known = spellings.get(name)
+  if (known !== undefined) return known
+  // A name with blanks is folding or a smuggled header.
+  const kind = token.test(name) ? (framing.get(name.toLowerCase()) ?? NAME) : BAD
+  if (spellings.size < maxSpellings) spellings.set(name, kind)
+  return kind
+}
+
+/** Blanks and tabs only: `trim` would also take what is part of the value. */
+const trimmed = (text: string, from: number, to: number): string => {
+  let start = from
+  let end = to
+  for (let c = text.charCodeAt(start); start < end && (c === 32 || c === 9); c = text.charCodeAt(start)) start++
+  for (let c = text.charCodeAt(end - 1); end > start && (c === 32 || c === 9); c = text.charCodeAt(end - 1)) end--
+  return text.slice(start, end)
+}
+
+/** `text`: latin1, up to and including the last header's CRLF. `undefined`: malformed. */
 export const parseHead = (text: string, method: string): ResponseHead | undefined => {
   const line = statusLine.exec(text)
-  if (line === null) return undefined
+  if (line === null || forbidden.test(text)) return undefined
   const status = Number(line[2])
   const raw: Array<string> = []
   let chunked = false
   let length = -1
-  let keep = line[1] === "1"
+  let close = line[1] === "0"
   let keepFor = -1
   for (let p = line[0].length; p < text.length; ) {
     const q = text.indexOf("\r\n", p)
     const colon = text.indexOf(":", p)
     if (q < 0 || colon < 0 || colon > q) return undefined
     const name = text.slice(p, colon)
-    const value = text.slice(colon + 1, q).trim()
-    // A name with blanks is folding or a smuggled header.
-    if (!token.test(name) || badValue.test(value)) return undefined
-    switch (name.length) {
-      case 10:
-        if (name.toLowerCase() === "connection") {
-          if (/(?:^|,)\s*close\s*(?:,|$)/i.test(value)) keep = false
-          else if (/(?:^|,)\s*keep-alive\s*(?:,|$)/i.test(value)) keep = true
-        } else if (name.toLowerCase() === "keep-alive") {
-          const timeout = /timeout\s*=\s*(\d{1,6})/i.exec(value)
-          if (timeout !== null) keepFor = Number(timeout[1])
-        }
+    const value = trimmed(text, colon + 1, q)
+    switch (kindOf(name)) {
+      case CONNECTION:
+        if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(value)) close = true
         break
-      case 14:
-        if (name.toLowerCase() === "content-length") {
-          if (!/^\d{1,15}$/.test(value) || (length >= 0 && length !== Number(value))) return undefined
-          length = Number(value)
-        }
+      case KEEP_ALIVE: {
+        const timeout = /(?:^|[,; \t])timeout[ \t]*=[ \t]*"?(\d{1,6})/i.exec(value)
+        if (timeout !== null) keepFor = Number(timeout[1])
         break
-      case 17:
-        if (name.toLowerCase() === "transfer-encoding") {
-          if (value.toLowerCase() !== "chunked" || chunked) return undefined
-          chunked = true
-        }
+      }
+      case LENGTH:
+        if (!/^\d{1,15}$/.test(value) || (length >= 0 && length !== Number(value))) return undefined
+        length = Number(value)
         break
+      case CODING:
+        if (chunked || value.toLowerCase() !== "chunked") return undefined
+        chunked = true
+        break
+      case BAD:
+        return undefined
     }
     raw.push(name, value)
     p = q + 2
   }
-  // Both lengths: the transfer coding counts, and what follows on this connection is not trusted.
-  if (chunked && length >= 0) {
+  // Both lengths, or chunks in a version that has none: the transfer coding counts, and what follows is not trusted.
+  if (chunked && (length >= 0 || line[1] === "0")) {
     length = -1
-    keep = false
+    close = true
   }
-  if (method === "HEAD" || status === 204 || status === 304)
-    return { status, raw, chunked: false, length: 0, keep: keep && !(chunked && length >= 0), keepFor }
-  if (!chunked && length < 0) keep = false
-  return { status, raw, chunked, length, keep, keepFor }
+  if (status < 200 || method === "HEAD" || status === 204 || status === 304)
+    return { status, raw, chunked: false, length: 0, keep: !close, keepFor }
+  // Delimited by the close.
+  if (!chunked && length < 0) close = true
+  return { status, raw, chunked, length, keep: !close, keepFor }
 }

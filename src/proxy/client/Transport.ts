@@ -1,7 +1,8 @@
 /** How a request reaches a backend: the own client for `http:`, undici for `https:` and as a switch. */
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
 import type { Deadlines, Relay } from "./Connection.ts"
-import { ConnectionPool, Sweeper } from "./ConnectionPool.ts"
+import { ConnectionPool } from "./ConnectionPool.ts"
+import { Sweeper } from "./Sweeper.ts"
 
 export interface Outgoing {
   readonly endpoint: Endpoint
@@ -13,12 +14,16 @@ export interface Outgoing {
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
   readonly deadlines: Deadlines & { readonly tls: number; readonly keepAlive: number }
+  /** Largest single read, bytes; 0: the default. */
+  readonly readSize: number
 }
 
 /** One request on its way. */
 export interface Sent {
   readonly resume: () => void
   readonly abort: () => void
+  /** Bytes of the answer's body so far. */
+  readonly payload: number
 }
 
 export interface Transport {
@@ -34,10 +39,12 @@ const requestHead = (outgoing: Outgoing): string => {
   return `${head}\r\n`
 }
 
-/** Our own HTTP/1.1 client, one pool for each endpoint URL. */
+/** Our own HTTP/1.1 client, one pool for each endpoint URL. A pool that has nothing left is dropped. */
 export const ownTransport = (): Transport => {
   const pools = new Map<string, ConnectionPool>()
-  const sweeper = new Sweeper()
+  const sweeper = new Sweeper((gone) => {
+    for (const [url, pool] of pools) if (pool === gone) pools.delete(url)
+  })
   return {
     send: (outgoing, fresh, relay) => {
       let pool = pools.get(outgoing.endpoint.url)
@@ -45,9 +52,9 @@ export const ownTransport = (): Transport => {
         pool = new ConnectionPool(outgoing.endpoint.origin, sweeper)
         pools.set(outgoing.endpoint.url, pool)
       }
-      const connection = pool.take(fresh, outgoing.deadlines.keepAlive)
+      const connection = pool.take(fresh, outgoing.deadlines.keepAlive, outgoing.readSize)
       connection.send(outgoing.method, requestHead(outgoing), outgoing.body, outgoing.deadlines, relay)
-      return { resume: () => connection.resume(), abort: () => connection.abort() }
+      return connection
     },
     close: () => {
       for (const pool of pools.values()) pool.close()

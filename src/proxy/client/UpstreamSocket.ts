@@ -1,0 +1,68 @@
+/**
+ * A socket to a backend whose failing write does not take the answer with it: a backend that refuses a prompt half-way says
+ * why and closes, and what it said may still be waiting to be read when our next write fails.
+ */
+import net from "node:net"
+import type { Origin } from "../../endpoint/Endpoint.ts"
+
+/** How long what a backend said may take to be read after a failed write, in milliseconds. */
+const lastWords = 100
+
+/** Every connection reads into the buffer of its size: a read and its callback are one synchronous step. */
+const buffers = new Map<number, Buffer>()
+
+/** Read sizes: what is used where nobody says, and the bounds of what somebody may say, in bytes. */
+const defaultRead = 64 * 1024
+const smallestRead = 1024
+const largestRead = 1024 * 1024
+
+const bufferOf = (wanted: number): Buffer => {
+  const size = wanted <= 0 ? defaultRead : Math.min(largestRead, Math.max(smallestRead, wanted))
+  let buffer = buffers.get(size)
+  if (buffer === undefined) {
+    buffer = Buffer.allocUnsafeSlow(size)
+    buffers.set(size, buffer)
+  }
+  return buffer
+}
+
+/** Changes as the system takes what was written to a socket; 0: it has all. */
+export const unsentOf = (socket: net.Socket): number => {
+  // node looks at the same figure for its own socket timeouts; to the stream, a write that is under way is one step.
+  const { _handle: handle } = socket as { readonly _handle?: { readonly writeQueueSize?: number } | null }
+  return socket.writableLength === 0 ? 0 : (handle?.writeQueueSize ?? socket.writableLength)
+}
+
+export class UpstreamSocket extends net.Socket {
+  /** An answer is being waited for. */
+  awaiting = false
+  #timer: NodeJS.Timeout | undefined
+
+  /** `onRead` gets a copy of each read. */
+  constructor(origin: Origin, keepAlive: number, readSize: number, onRead: (bytes: Buffer) => void) {
+    const buffer = bufferOf(readSize)
+    super({
+      noDelay: true,
+      onread: {
+        buffer,
+        callback: (size) => {
+          onRead(Buffer.from(buffer.subarray(0, size)))
+          return true
+        }
+      }
+    })
+    this.once("connect", () => this.setKeepAlive({ enable: true, initialDelay: keepAlive, interval: keepAlive }))
+    this.connect({ host: origin.hostname, port: origin.port })
+  }
+
+  override destroy(error?: NodeJS.ErrnoException): this {
+    if (this.#timer !== undefined) {
+      if (error !== undefined) return this
+    } else if (error?.syscall === "write" && this.awaiting && !this.destroyed) {
+      this.#timer = setTimeout(() => super.destroy(error), lastWords)
+      return this
+    }
+    clearTimeout(this.#timer)
+    return super.destroy(error)
+  }
+}
