@@ -1,0 +1,203 @@
+import { readFileSync } from "node:fs"
+import { describe, expect, it } from "vitest"
+import { detectionProbes, judgeListing } from "../../src/profile/Detection.ts"
+import { readListing } from "../../src/profile/ListingReading.ts"
+import type { ListingFormat } from "../../src/profile/Profile.ts"
+import { listingFormats } from "../../src/profile/ProfileFile.ts"
+
+const now = 1_800_000_000_000
+const recorded = (name: string) =>
+  readFileSync(new URL(`./recorded/${name}.http`, import.meta.url), "utf8")
+    .split(/\r?\n\r?\n/)
+    .slice(1)
+    .join("\n\n")
+const models = (format: ListingFormat, body: unknown) => {
+  const reading = readListing(format, typeof body === "string" ? body : JSON.stringify(body), now)
+  if (reading._tag === "error") throw new Error(reading.message)
+  return reading.models
+}
+
+describe("listings recorded from real servers", () => {
+  it("give Ollama's models with digest, family and size", () => {
+    expect(models("ollama", recorded("ollama-tags"))).toEqual([
+      {
+        name: "tiny-ollama:latest",
+        size: 531177,
+        created: 1795450644,
+        lastSeen: now,
+        details: {
+          digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+          modified_at: 1795450644812,
+          parameter_size: "130K",
+          quantization_level: "unknown",
+          family: "llama",
+          families: ["llama"],
+          format: "gguf"
+        }
+      }
+    ])
+  })
+
+  it("give llama.cpp's model with what its meta knows", () => {
+    expect(models("llamacpp", recorded("llamacpp-v1-models"))).toEqual([
+      {
+        name: "tiny-llama",
+        type: "llamacpp",
+        size: 520960,
+        created: 1795453397,
+        lastSeen: now,
+        details: { modified_at: 1795453397000, max_context_length: 4096, format: "gguf", parameter_count: 130240 }
+      }
+    ])
+  })
+
+  it("give LiteLLM's models with their owner", () => {
+    expect(models("openai", recorded("litellm-v1-models")).map((model) => [model.name, model.type, model.details?.publisher])).toEqual([
+      ["test-model", "model", "openai"],
+      ["dead", "model", "openai"]
+    ])
+  })
+})
+
+describe("a listing of each kind", () => {
+  const entry = { id: "org/m", object: "model", created: 1700000000, owned_by: "someone", parent: "base", max_model_len: 8192 }
+  it.each([
+    ["openai", { type: "model", details: { modified_at: 1700000000000, publisher: "someone", max_context_length: 8192 } }],
+    [
+      "vllm",
+      { type: "vllm", details: { modified_at: 1700000000000, publisher: "someone", max_context_length: 8192, parent_model: "base" } }
+    ],
+    [
+      "sglang",
+      { type: "sglang", details: { modified_at: 1700000000000, publisher: "someone", max_context_length: 8192, parent_model: "base" } }
+    ],
+    ["lmdeploy", { type: "lmdeploy", details: { modified_at: 1700000000000, publisher: "someone", parent_model: "base" } }],
+    ["vllm-mlx", { type: "vllm-mlx", details: { modified_at: 1700000000000, publisher: "someone", format: "mlx" } }],
+    ["llamacpp", { type: "llamacpp", details: { modified_at: 1700000000000, publisher: "someone", format: "gguf" } }],
+    ["docker-model-runner", { type: "docker-model-runner", details: { modified_at: 1700000000000, publisher: "someone", format: "gguf" } }]
+  ] as const)("%s is read by its own rules", (format, expected) => {
+    expect(models(format, { data: [entry] })).toEqual([{ name: "org/m", created: 1700000000, lastSeen: now, ...expected }])
+  })
+
+  it.each([
+    ["vllm", "vllm"],
+    ["sglang", "sglang"],
+    ["lmdeploy", "lmdeploy"],
+    ["vllm-mlx", "vllm"],
+    ["llamacpp", "llamacpp"],
+    ["docker-model-runner", "docker"]
+  ] as const)("%s: the owner %s is no publisher", (format, owner) => {
+    expect(models(format, { data: [{ id: "m", owned_by: owner }] })[0]?.details?.publisher).toBeUndefined()
+  })
+
+  it("lm-studio is read with type, publisher, state and context", () => {
+    const body = {
+      data: [
+        {
+          id: "m",
+          object: "model",
+          type: "vlm",
+          publisher: "p",
+          arch: "qwen2",
+          compatibility_type: "gguf",
+          quantization: "Q4_K_M",
+          state: "loaded",
+          max_context_length: 131072
+        }
+      ]
+    }
+    expect(models("lmstudio", body)).toEqual([
+      {
+        name: "m",
+        type: "model",
+        lastSeen: now,
+        details: {
+          type: "vlm",
+          publisher: "p",
+          parent_model: "p",
+          quantization_level: "Q4_K_M",
+          family: "qwen2",
+          families: ["qwen2"],
+          format: "gguf",
+          state: "loaded",
+          max_context_length: 131072
+        }
+      }
+    ])
+  })
+
+  it.each([
+    ["oga-npu", "onnx"],
+    ["llamacpp", "gguf"],
+    ["flm", "gguf"],
+    ["other", undefined]
+  ])("lemonade: recipe %s has format %s", (recipe, format) => {
+    const details = models("lemonade", { data: [{ id: "m", checkpoint: "amd/M-onnx", recipe, downloaded: true, owned_by: "x" }] })[0]
+      ?.details
+    expect(details).toMatchObject({ checkpoint: "amd/M-onnx", recipe, publisher: "amd", state: "available" })
+    expect(details?.format).toBe(format)
+  })
+})
+
+describe("odd listings", () => {
+  it.each(listingFormats)("%s: empty, missing and null lists are no models", (format) => {
+    for (const body of ["", "{}", '{"data":null,"models":null}', '{"error":"x"}']) expect(models(format, body)).toEqual([])
+  })
+
+  it.each(listingFormats)("%s: malformed and truncated JSON fails the list", (format) => {
+    for (const body of ["{", '{"data":[{"id":"a"', "<html>", "[]"])
+      expect(readListing(format, body, now)).toMatchObject({
+        _tag: "error",
+        message: expect.stringMatching(/^failed to parse .* response: /)
+      })
+  })
+
+  it("skips odd entries and odd fields, keeps the rest", () => {
+    const body = {
+      data: [null, 3, { id: "" }, { id: 5 }, { id: "a", created: 1700000000.7, owned_by: 4, max_model_len: "x" }, { id: "a" }]
+    }
+    expect(models("vllm", body)).toEqual([
+      { name: "a", type: "vllm", created: 1700000000, lastSeen: now, details: { modified_at: 1700000000000 } },
+      { name: "a", type: "vllm", lastSeen: now }
+    ])
+  })
+})
+
+describe("auto detection", () => {
+  const judge = (path: string, body: unknown) => detectionProbes.find((probe) => probe.path === path)?.judge(body)
+  it("asks in the order of the page", () => {
+    expect(detectionProbes.map((probe) => probe.path)).toEqual([
+      "/api/tags",
+      "/api/v0/models",
+      "/engines/v1/models",
+      "/api/v1/models",
+      "/v1/models"
+    ])
+  })
+
+  it("knows Ollama by its tags, and llama.cpp's tags not for Ollama's", () => {
+    expect(judge("/api/tags", JSON.parse(recorded("ollama-tags")))).toBe("ollama")
+    expect(judge("/api/tags", { models: [], data: [] })).toBeUndefined()
+  })
+
+  it.each([
+    ["/api/v0/models", { data: [] }, "lm-studio"],
+    ["/engines/v1/models", { data: [] }, "docker-model-runner"],
+    ["/api/v1/models", { data: [{ recipe: "x" }] }, "lemonade"],
+    ["/api/v1/models", { data: [{ id: "x" }] }, undefined],
+    ["/v1/models", { data: [{ owned_by: "sglang" }] }, "sglang"],
+    ["/v1/models", { data: [{ owned_by: "vllm-mlx" }] }, "vllm-mlx"],
+    ["/v1/models", { data: [{ meta: {} }] }, "llamacpp"],
+    ["/v1/models", { data: [], models: [] }, "llamacpp"],
+    ["/v1/models", { data: [{ owned_by: "somebody" }] }, "openai-compatible"],
+    ["/v1/models", {}, undefined]
+  ])("%s with %j proves %s", (path, body, profile) => {
+    expect(judge(path, body)).toBe(profile)
+  })
+
+  it("judges an explicit listing by the same evidence", () => {
+    expect(judgeListing(JSON.parse(recorded("llamacpp-v1-models")))).toBe("llamacpp")
+    expect(judgeListing(JSON.parse(recorded("ollama-tags")))).toBe("ollama")
+    expect(judgeListing({ data: [{ id: "x", compatibility_type: "gguf" }] })).toBe("lm-studio")
+  })
+})
