@@ -115,7 +115,8 @@ export class ChunkScan {
           this.#digits = 0
           break
         case TRAIL:
-          if ((c !== CR && !isToken(c)) || (this.#slack += lineCost) > maxTrailers) return this.#fail(good)
+          this.#slack += lineCost
+          if ((c !== CR && !isToken(c)) || this.#slack > maxTrailers) return this.#fail(good)
           s = c === CR ? LAST_LF : TRAIL_NAME
           break
         case TRAIL_NAME:

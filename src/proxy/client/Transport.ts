@@ -5,7 +5,7 @@ import { ConnectionPool } from "./ConnectionPool.ts"
 import { Sweeper } from "./Sweeper.ts"
 
 export interface Outgoing {
-  readonly endpoint: Endpoint
+  readonly endpoint: Pick<Endpoint, "url" | "origin">
   readonly method: string
   /** Request target. */
   readonly path: string

@@ -289,17 +289,16 @@ const headOf = (controller: Dispatcher.DispatchController, status: number, metho
 
 const textOf = (part: Buffer | string): string => (typeof part === "string" ? part : part.toString("latin1"))
 
+const malformed = new Set(["UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_CONTENT_LENGTH_MISMATCH"])
+/** undici has no codes for these: an upgrade, and a `100 Continue` that nobody asked for, which it cannot pass over. */
+const badAnswer = new Set(["bad upgrade", "bad response"])
+
 const failureOf = (error: NodeJS.ErrnoException, answered: boolean): Failure => {
   if (error instanceof DialError) return error.failure
   const { code = "" } = error
   let kind: FailureKind
   if (answered) kind = "truncated"
-  else if (
-    code === "UND_ERR_HEADERS_OVERFLOW" ||
-    code.startsWith("HPE_") ||
-    error.name === "HTTPParserError" ||
-    error.message === "bad upgrade"
-  )
+  else if (malformed.has(code) || code.startsWith("HPE_") || error.name === "HTTPParserError" || badAnswer.has(error.message))
     kind = "malformed"
   else if (code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code === "EPIPE" || code === "ECONNABORTED") kind = "closed"
   else kind = code.startsWith("UND_ERR_") ? "internal" : "closed"
