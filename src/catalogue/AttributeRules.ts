@@ -1,133 +1,161 @@
-/** How families, quantisation and capabilities are read off names and fields (models-and-routing.md 3.6 and 4.1). */
+/** How families, quantisation, capabilities and publishers are read off names and fields (models-and-routing.md 3.6), by the rules of `models.yaml`. */
 import type { ListedModel } from "../profile/ListedModel.ts"
-import type { AttributeRules } from "./Unification.ts"
+import { compilePattern, maxPatternSubject } from "./ModelPattern.ts"
+import { defaultModelRules, type ModelRules } from "./ModelRules.ts"
 
-const typeCapabilities: Readonly<Record<string, ReadonlyArray<string>>> = {
-  llm: ["text-generation", "chat", "completion"],
-  vlm: ["text-generation", "vision", "multimodal", "image-understanding"],
-  embeddings: ["embeddings", "similarity", "vector-search"],
-  embedding: ["embeddings", "similarity", "vector-search"]
+export interface FamilyName {
+  readonly family: string
+  /** May be empty. */
+  readonly variant: string
 }
 
-const namePatterns: ReadonlyArray<{ readonly pattern: RegExp; readonly capabilities: ReadonlyArray<string> }> = [
-  { pattern: /code|coder|codegen|starcoder/i, capabilities: ["code-generation", "programming", "code-completion"] },
-  { pattern: /instruct|chat|assistant/i, capabilities: ["instruction-following", "chat"] },
-  { pattern: /reasoning|think/i, capabilities: ["reasoning", "logic"] },
-  { pattern: /math|mathstral/i, capabilities: ["mathematics", "problem-solving"] },
-  { pattern: /vision|vlm|llava|bakllava/i, capabilities: ["vision", "multimodal", "image-understanding"] }
+export interface AttributeRules {
+  readonly family: (model: ListedModel) => FamilyName
+  /** From a name and, where one is known, an architecture alone. */
+  readonly familyOf: (name: string, architecture?: string) => FamilyName
+  readonly quantization: (text: string) => string
+  /** No duplicates, in no particular order. */
+  readonly capabilities: (model: ListedModel) => ReadonlyArray<string>
+  readonly publisher: (model: ListedModel) => string | undefined
+}
+
+export type AttributeRulesBuild =
+  | { readonly _tag: "ok"; readonly rules: AttributeRules }
+  | { readonly _tag: "error"; readonly problems: ReadonlyArray<string> }
+
+/** Unmapped spellings, as whole tokens: `IQ4_XS` and `TQ1_0` keep their meaning (B20). */
+const quantizationShapes: ReadonlyArray<readonly [shape: RegExp, form: string]> = [
+  [/(?<![a-z0-9_])q(\d+)_k_([msl])(?![a-z0-9_])/, "q$1k$2"],
+  [/(?<![a-z0-9_])q(\d+)_(\d+)(?![a-z0-9_])/, "q$1_$2"],
+  [/(?<![a-z0-9_])q(\d+)(?![a-z0-9_])/, "q$1"],
+  [/(?<![a-z0-9_])fp?(\d+)(?![a-z0-9_])/, "f$1"],
+  [/(?<![a-z0-9_])int(\d+)(?![a-z0-9_])/, "int$1"]
 ]
 
-const contextThresholds = { extended: 32_000, long: 100_000, ultraLong: 1_000_000 }
-
-const quantizationNames: Readonly<Record<string, string>> = {
-  Q4_K_M: "q4km",
-  Q4_K_S: "q4ks",
-  Q3_K_L: "q3kl",
-  Q3_K_M: "q3km",
-  Q3_K_S: "q3ks",
-  Q5_K_M: "q5km",
-  Q5_K_S: "q5ks",
-  Q6_K: "q6k",
-  Q2_K: "q2k",
-  Q4_K_XL: "q4kxl",
-  Q4_0: "q4",
-  Q4_1: "q4_1",
-  Q5_0: "q5",
-  Q5_1: "q5_1",
-  Q8_0: "q8",
-  F16: "f16",
-  FP16: "f16",
-  F32: "f32",
-  FP32: "f32",
-  BF16: "bf16",
-  GPTQ_4BIT: "gptq4",
-  "GPTQ-4BIT": "gptq4",
-  AWQ_4BIT: "awq4",
-  "AWQ-4BIT": "awq4",
-  INT8: "int8",
-  INT4: "int4",
-  MXFP4: "mxfp4",
-  NVFP4: "nvfp4"
-}
-
-/** Unmapped spellings, as whole tokens: `IQ4_XS` and `FP8` keep their meaning (B20). */
-const quantizationShapes: ReadonlyArray<readonly [RegExp, string]> = [
-  [/^q(\d+)_k_([msl])$/, "q$1k$2"],
-  [/^q(\d+)_(\d+)$/, "q$1_$2"],
-  [/^q(\d+)$/, "q$1"],
-  [/^fp?(\d+)$/, "f$1"],
-  [/^int(\d+)$/, "int$1"]
-]
-
-export const quantization = (text: string): string => {
-  const mapped = quantizationNames[text.trim().toUpperCase()]
-  if (mapped !== undefined) return mapped
-  const low = text.trim().toLowerCase()
-  for (const [shape, form] of quantizationShapes) if (shape.test(low)) return low.replace(shape, form)
-  return low
-}
-
-export const capabilities = (model: ListedModel): ReadonlyArray<string> => {
-  const out = new Set(["text-generation"])
-  const kind = [model.type, model.details?.type]
-    .map((type) => type?.toLowerCase() ?? "")
-    .find((type) => typeCapabilities[type] !== undefined)
-  if (kind !== undefined) {
-    if (kind.startsWith("embedding")) out.delete("text-generation")
-    for (const capability of typeCapabilities[kind] ?? []) out.add(capability)
-  }
-  for (const { pattern, capabilities: added } of namePatterns)
-    if (pattern.test(model.name)) for (const capability of added) out.add(capability)
-  const context = model.details?.max_context_length ?? 0
-  if (context >= contextThresholds.ultraLong) out.add("ultra-long-context")
-  if (context >= contextThresholds.long) out.add("long-context")
-  else if (context >= contextThresholds.extended) out.add("extended-context")
-  return [...out]
-}
-
-const version = "(?:[-_.:]?(\\d+(?:\\.\\d+)?))?(?:$|[^a-zA-Z])"
-const tail = "(?:[-_.:](.+))?(?:$|[^a-zA-Z])"
-
-/** In order; group 1 is the family, group 2 the variant (models-and-routing.md 4.1). */
-const familyPatterns: ReadonlyArray<RegExp> = [
-  /^(mistral|mixtral)[-_]?(.+)/,
-  /^(llama|gemma|phi|qwen)[-_]?(\d+(?:\.\d+)?)/,
-  new RegExp(`^[^/]+/(phi|llama|gemma|qwen|mistral|glm|granite|nemotron|exaone|kimi|minimax|hunyuan|olmo|internlm|smollm)${version}`),
-  /^(codellama|starcoder|vicuna|falcon|yi)[-_]?(\d+[bB]?)/,
-  new RegExp(`^(gpt-oss)${tail}`),
-  /^(gpt)(?:[-_.:]?(2|j|neox))?(?:$|[^a-zA-Z])/,
-  ...["deepseek", "devstral|magistral|codestral|ministral"].map((name) => new RegExp(`^(${name})${tail}`)),
-  new RegExp(`^(glm)${version}`),
-  new RegExp(`^(kimi)${tail}`),
-  new RegExp(`^(granite)${version}`),
-  new RegExp(`^(nemotron)${tail}`),
-  new RegExp(`^(exaone)${version}`),
-  ...["hunyuan", "minimax", "seed-oss"].map((name) => new RegExp(`^(${name})${tail}`)),
-  ...["olmo", "internlm", "smollm"].map((name) => new RegExp(`^(${name})${version}`)),
-  new RegExp(`^(command-r)${tail}`),
-  new RegExp(`^(?:[^/]+/)?(forge)${tail}`)
-]
-
-const preserved = ["nomic-bert", "deepseek-coder-v2", "kimi"]
+/** What the first word of a name says when nothing else does. */
 const lastResort =
   "llama gemma phi qwen mistral mixtral yi deepseek codellama starcoder vicuna falcon gpt2 gptj gptneox bloom opt mpt".split(" ")
 
-/** Longest name that patterns are tried on: names come from backends. */
-const maxName = 256
-
-export const family = (model: ListedModel): { readonly family: string; readonly variant: string } => {
-  const stated = model.details?.family ?? model.details?.families?.[0]
-  if (stated !== undefined && stated !== "") return { family: stated, variant: "" }
-  const name = model.name.trim().toLowerCase().slice(0, maxName)
-  const bare = name.slice(name.lastIndexOf("/") + 1)
-  const kept = preserved.find((entry) => bare === entry || (bare.startsWith(entry) && /[-_:/.]/.test(bare.charAt(entry.length))))
-  if (kept !== undefined) return { family: kept, variant: "" }
-  for (const pattern of familyPatterns) {
-    const match = pattern.exec(name)
-    if (match?.[1] !== undefined && match[1] !== "") return { family: match[1], variant: match[2] ?? "" }
-  }
-  const token = name.split(/[-_:/]/)[0] ?? ""
-  return { family: lastResort.find((word) => token.startsWith(word)) ?? "", variant: "" }
+const longestPrefix = (table: Readonly<Record<string, string>>): ((text: string) => string | undefined) => {
+  const entries = Object.entries(table)
+    .map(([key, value]) => [key.toLowerCase(), value] as const)
+    .sort(([a], [b]) => b.length - a.length || (a < b ? -1 : 1))
+  return (text) => entries.find(([key]) => key !== "" && text.startsWith(key))?.[1]
 }
 
-export const defaultRules: AttributeRules = { family, quantization, capabilities }
+const nonEmpty = (text: string | undefined): string | undefined => (text === undefined || text === "" ? undefined : text)
+
+export const buildAttributeRules = (source: ModelRules): AttributeRulesBuild => {
+  const problems: Array<string> = []
+  const compile = (pattern: string, ignoreCase: boolean, builtIn: boolean, groups: ReadonlyArray<number>): RegExp | undefined => {
+    const compiled = compilePattern(pattern, { ignoreCase, trusted: builtIn })
+    if (compiled._tag === "error") {
+      problems.push(compiled.why)
+      return undefined
+    }
+    const missing = groups.find((group) => !Number.isInteger(group) || group < 0 || group > compiled.groups)
+    if (missing !== undefined) problems.push(`pattern \`${pattern}\` has no group ${missing}`)
+    return compiled.test
+  }
+  const familyPatterns = source.familyPatterns.map((entry) => ({
+    test: compile(entry.pattern, false, source.familyPatterns === defaultModelRules.familyPatterns, [
+      entry.familyGroup,
+      entry.variantGroup
+    ]),
+    familyGroup: entry.familyGroup,
+    variantGroup: entry.variantGroup
+  }))
+  const namePatterns = source.namePatterns.map((entry) => ({
+    test: compile(entry.pattern, true, source.namePatterns === defaultModelRules.namePatterns, []),
+    capabilities: entry.capabilities
+  }))
+  if (problems.length > 0) return { _tag: "error", problems }
+
+  const lowered = (table: Readonly<Record<string, string>>) =>
+    new Map(Object.entries(table).map(([key, value]) => [key.toLowerCase(), value]))
+  const architectures = lowered(source.architectureMappings)
+  const familyAliases = lowered(source.familyAliases)
+  const aliasPrefix = longestPrefix(source.familyAliases)
+  const publisherPrefix = longestPrefix(source.publisherMappings)
+  const quantizations = new Map(Object.entries(source.quantizationMappings).map(([key, value]) => [key.toUpperCase(), value]))
+  const types = new Map(Object.entries(source.typeCapabilities).map(([key, value]) => [key.toLowerCase(), value]))
+  const generic = new Set(source.genericNames.map((name) => name.toLowerCase()))
+
+  const preserved = (name: string, architecture: string): string | undefined => {
+    const bare = name.slice(name.lastIndexOf("/") + 1)
+    return source.preserveFamily.find((entry) => {
+      const low = entry.toLowerCase()
+      return architecture === low || bare === low || (bare.startsWith(low) && "-_:/.".includes(bare.charAt(low.length)))
+    })
+  }
+
+  const familyOf = (stated: string, statedArchitecture = ""): FamilyName => {
+    const name = stated.trim().toLowerCase().slice(0, maxPatternSubject)
+    const architecture = statedArchitecture.trim().toLowerCase()
+    const kept = preserved(name, architecture)
+    if (kept !== undefined) return { family: kept, variant: "" }
+    const mapped = architecture === "" ? undefined : (architectures.get(architecture) ?? familyAliases.get(architecture))
+    if (mapped !== undefined) {
+      const rest = architecture.startsWith(mapped) ? architecture.slice(mapped.length) : ""
+      return { family: mapped, variant: /^\d/.test(rest) && (generic.has(name) || name.includes(mapped)) ? rest : "" }
+    }
+    for (const { test, familyGroup, variantGroup } of familyPatterns) {
+      const match = test?.exec(name)
+      const found = nonEmpty(familyGroup === 0 ? undefined : match?.[familyGroup])
+      if (found !== undefined) return { family: found, variant: (variantGroup === 0 ? undefined : match?.[variantGroup]) ?? "" }
+    }
+    const token = name.split(/[-_:/]/)[0] ?? ""
+    return { family: aliasPrefix(token) ?? lastResort.find((word) => token.startsWith(word)) ?? "", variant: "" }
+  }
+
+  const family = (model: ListedModel): FamilyName => {
+    const stated = nonEmpty(model.details?.family) ?? nonEmpty(model.details?.families?.[0])
+    return stated === undefined ? familyOf(model.name) : { family: stated, variant: "" }
+  }
+
+  const quantization = (text: string): string => {
+    const mapped = quantizations.get(text.trim().toUpperCase())
+    if (mapped !== undefined) return mapped
+    const low = text.trim().toLowerCase()
+    for (const [shape, form] of quantizationShapes) {
+      const match = shape.exec(low)
+      if (match !== null) return match[0].replace(shape, form)
+    }
+    return low
+  }
+
+  const { extended_context: extended, long_context: long, ultra_long_context: ultraLong } = source.contextThresholds
+  const reaches = (context: number, threshold: number | undefined): boolean =>
+    threshold !== undefined && context > 0 && context >= threshold
+
+  const capabilities = (model: ListedModel): ReadonlyArray<string> => {
+    const out = new Set(["text-generation"])
+    const type = [model.type, model.details?.type].map((text) => text?.toLowerCase() ?? "").find((text) => types.has(text))
+    if (type !== undefined) {
+      if (type === "embeddings" || type === "embedding") out.delete("text-generation")
+      for (const capability of types.get(type) ?? []) out.add(capability)
+    }
+    const name = model.name.slice(0, maxPatternSubject)
+    for (const { test, capabilities: added } of namePatterns)
+      if (test?.test(name) === true) for (const capability of added) out.add(capability)
+    const context = model.details?.max_context_length ?? 0
+    if (reaches(context, ultraLong)) out.add("ultra-long-context").add("long-context")
+    else if (reaches(context, long)) out.add("long-context")
+    else if (reaches(context, extended)) out.add("extended-context")
+    return [...out]
+  }
+
+  const publisher = (model: ListedModel): string | undefined => {
+    const stated = nonEmpty(model.details?.publisher)
+    if (stated !== undefined) return stated
+    const slash = model.name.indexOf("/")
+    return slash > 0 ? model.name.slice(0, slash) : publisherPrefix(model.name.trim().toLowerCase())
+  }
+
+  return { _tag: "ok", rules: { family, familyOf, quantization, capabilities, publisher } }
+}
+
+const builtIn = buildAttributeRules(defaultModelRules)
+if (builtIn._tag === "error") throw new Error(`built-in model rules: ${builtIn.problems.join("; ")}`)
+
+export const defaultRules: AttributeRules = builtIn.rules

@@ -1,6 +1,7 @@
 /**
- * Owner of the snapshot. Each change of a listing starts a rebuild off the request path; changes that come meanwhile
- * share the next one. A rebuild gives the loop back every few milliseconds and swaps the snapshot in one step.
+ * Owner of the snapshot. A changed list starts a rebuild off the request path; changes that come meanwhile share the next
+ * one. A rebuild gives the loop back every few milliseconds and swaps the snapshot in one step. Lists of endpoints that
+ * have been away too long are left out, by the clock and not by the next list (models-and-routing.md 3.9).
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -8,32 +9,29 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import { Settings } from "../config/Settings.ts"
+import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { defaultRules } from "./AttributeRules.ts"
 import { Catalogue } from "./Catalogue.ts"
-import type { Snapshot } from "./Snapshot.ts"
-import { type BuildInput, buildSnapshot, type Listing } from "./Unification.ts"
+import { sameListing, steadied } from "./ListingChange.ts"
+import { loadModelRules, logModelRules, type ModelsFileSources } from "./ModelsFile.ts"
+import { emptySnapshot, type InventoryEntry } from "./Snapshot.ts"
+import { type BuildInput, buildSnapshot } from "./SnapshotBuilding.ts"
 
 /** Milliseconds that a rebuild may hold the loop at a time. */
-const slice = 2
+const slice = 1
 
-const empty: Snapshot = {
-  version: 0,
-  offer: () => undefined,
-  alias: () => undefined,
-  unified: [],
-  find: () => undefined,
-  capable: () => undefined
-}
+const defaultThreshold = 86_400_000
+const defaultInterval = 300_000
 
 const turn: Effect.Effect<void> = Effect.callback((resume) => {
   const handle = setImmediate(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(handle))
 })
 
-/** Runs a build to its end, yielding to the loop between slices. */
-const run = Effect.fnUntraced(function* (input: BuildInput) {
+/** Runs a build to its end, giving the loop back between slices. */
+export const buildInSlices = Effect.fnUntraced(function* (input: BuildInput) {
   const steps = buildSnapshot(input)
   let until = performance.now() + slice
   for (;;) {
@@ -46,74 +44,160 @@ const run = Effect.fnUntraced(function* (input: BuildInput) {
   }
 })
 
-export const layer: Layer.Layer<Catalogue, never, Settings | Fleet> = Layer.effect(
-  Catalogue,
-  Effect.gen(function* () {
-    const settings = yield* Settings
-    const fleet = yield* Fleet
-    let snapshot = empty
-    const firstSeen = new Map<string, number>()
-    // Holds at most one wake-up: any number of changes is one rebuild.
-    const due = yield* Queue.sliding<void>(1)
-    let changes = 0
-    let built = 0
-    let waiting: Array<{ readonly from: number; readonly done: Deferred.Deferred<void> }> = []
+/** What of an endpoint counts at this moment. */
+interface Kept {
+  readonly entry: InventoryEntry & { models: InventoryEntry["models"] }
+  /** Its endpoint has been away for longer than the threshold. */
+  aged: boolean
+}
 
-    const listings = (now: number, threshold: number): ReadonlyArray<Listing> =>
-      fleet.endpoints
-        .filter((endpoint) => isRoutable(endpoint.state.status) || now - endpoint.modelsSyncedAt < threshold)
-        .map((endpoint) => ({ endpoint, platform: endpoint.profile?.name ?? "openai-compatible", models: endpoint.models }))
+const platformOf = (endpoint: Endpoint): string => endpoint.profile?.name ?? "openai-compatible"
 
-    const rebuild = Effect.fnUntraced(function* () {
-      const config = settings.current()
-      const now = yield* Clock.currentTimeMillis
-      const from = changes
-      const stale = config.model_registry.unification.stale_threshold
-      snapshot = yield* run({
-        listings: listings(now, stale > 0 ? stale : 86_400_000),
-        aliases: config.model_aliases,
-        unify: config.model_registry.enable_unifier,
-        rules: defaultRules,
-        firstSeen,
-        version: snapshot.version + 1
-      })
-      built = from
-      const done = waiting.filter((one) => one.from <= built)
-      waiting = waiting.filter((one) => one.from > built)
-      for (const one of done) Deferred.doneUnsafe(one.done, Effect.void)
-    })
+const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources, "configFolder">) {
+  const settings = yield* Settings
+  const fleet = yield* Fleet
+  const clock = yield* Clock.Clock
+  const registry = () => settings.current().model_registry
 
-    const wake = () => {
-      changes++
-      Queue.offerUnsafe(due, undefined)
+  let rules = defaultRules
+  if (registry().enable_unifier) {
+    const loaded = loadModelRules({ ...sources(), configFolder: settings.folder })
+    yield* logModelRules(loaded)
+    rules = loaded.rules
+  }
+
+  let snapshot = emptySnapshot
+  const kept = new Map<Endpoint, Kept>()
+  const firstSeen = new Map<string, number>()
+  // Holds at most one wake-up: any number of changes is one rebuild.
+  const due = yield* Queue.sliding<void>(1)
+  let changes = 0
+  let built = 0
+  let waiting: Array<{ readonly from: number; readonly done: Deferred.Deferred<void> }> = []
+
+  const isAged = (endpoint: Endpoint): boolean => {
+    if (isRoutable(endpoint.state.status)) return false
+    const threshold = registry().unification.stale_threshold
+    return clock.currentTimeMillisUnsafe() - endpoint.modelsSyncedAt >= (threshold > 0 ? threshold : defaultThreshold)
+  }
+
+  /** Takes over an endpoint's list; false: nothing has changed. */
+  const take = (endpoint: Endpoint): boolean => {
+    const known = kept.get(endpoint)
+    const platform = platformOf(endpoint)
+    const aged = endpoint.models.length > 0 && isAged(endpoint)
+    const models = known === undefined ? endpoint.models : steadied(known.entry.models, endpoint.models)
+    if (known !== undefined && known.aged === aged && known.entry.platform === platform && sameListing(known.entry.models, models)) {
+      // Equal but for its time: taken over in place, so that the older copy can go.
+      known.entry.models = models
+      return false
     }
-    const off = fleet.onEvent((event) => {
-      if (event._tag === "ModelsChanged") wake()
-    })
-    yield* Effect.addFinalizer(() => Effect.sync(off))
-    yield* rebuild()
-    yield* Queue.take(due).pipe(
-      Effect.andThen(rebuild()),
-      Effect.sandbox,
-      Effect.tapError((cause) => Effect.logError("The model catalogue could not be rebuilt, the last one stays", cause)),
-      Effect.ignore,
-      Effect.forever,
-      Effect.forkScoped
-    )
-    // Models of endpoints that have been gone too long are forgotten by the clock, not by the next listing.
-    yield* Effect.suspend(() => {
-      const interval = settings.current().model_registry.unification.cleanup_interval
-      return Effect.sleep(interval > 0 ? interval : 300_000)
-    }).pipe(Effect.andThen(Effect.sync(wake)), Effect.forever, Effect.forkScoped)
+    kept.set(endpoint, { entry: { endpoint, platform, models }, aged })
+    return true
+  }
 
-    return Catalogue.of({
-      snapshot: () => snapshot,
-      settled: Effect.suspend(() => {
-        if (built >= changes) return Effect.void
-        const done = Deferred.makeUnsafe<void>()
-        waiting.push({ from: changes, done })
-        return Deferred.await(done)
+  const wake = () => {
+    changes++
+    Queue.offerUnsafe(due, undefined)
+  }
+
+  const settle = (from: number) => {
+    built = from
+    const done = waiting.filter((one) => one.from <= built)
+    waiting = waiting.filter((one) => one.from > built)
+    for (const one of done) Deferred.doneUnsafe(one.done, Effect.void)
+  }
+
+  const listings = (): ReadonlyArray<InventoryEntry> =>
+    fleet.endpoints.flatMap((endpoint) => {
+      const known = kept.get(endpoint)
+      return known === undefined || known.aged || known.entry.models.length === 0 ? [] : [known.entry]
+    })
+
+  const build = Effect.fnUntraced(function* () {
+    const config = settings.current()
+    const from = changes
+    // Whatever comes of it, nobody waits for this one any longer.
+    yield* buildInSlices({
+      listings: listings(),
+      aliases: config.model_aliases,
+      unify: config.model_registry.enable_unifier,
+      rules,
+      firstSeen,
+      freshFor: 1.5 * Math.max(config.discovery.model_discovery.interval, 1_000),
+      version: snapshot.version + 1
+    }).pipe(
+      Effect.tap((next) =>
+        Effect.sync(() => {
+          snapshot = next
+          forgetGone(firstSeen, next.unified)
+        })
+      ),
+      Effect.ensuring(Effect.sync(() => settle(from)))
+    )
+  })
+
+  const settled = Effect.suspend(() => {
+    if (built >= changes) return Effect.void
+    const done = Deferred.makeUnsafe<void>()
+    waiting.push({ from: changes, done })
+    return Deferred.await(done)
+  })
+
+  const off = fleet.onEvent((event) => {
+    if (event._tag === "ModelsChanged") {
+      if (take(event.endpoint)) wake()
+    } else if (kept.get(event.endpoint)?.aged === true && take(event.endpoint)) wake()
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(off))
+  for (const endpoint of fleet.endpoints) take(endpoint)
+  yield* build()
+  yield* Queue.take(due).pipe(
+    Effect.andThen(build()),
+    Effect.sandbox,
+    Effect.tapError((cause) => Effect.logError("The model catalogue could not be rebuilt, the last one stays", cause)),
+    Effect.ignore,
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* Effect.suspend(() => {
+    const interval = registry().unification.cleanup_interval
+    return Effect.sleep(interval > 0 ? interval : defaultInterval)
+  }).pipe(
+    Effect.andThen(
+      Effect.suspend(() => {
+        const gone = fleet.endpoints.filter((endpoint) => take(endpoint) && kept.get(endpoint)?.aged === true)
+        if (gone.length === 0) return Effect.void
+        wake()
+        return Effect.logInfo("Forgot the models of endpoints that have been away too long", {
+          endpoints: gone.map((endpoint) => endpoint.name)
+        })
       })
+    ),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  return Catalogue.of({
+    snapshot: () => snapshot,
+    settled,
+    rebuild: Effect.suspend(() => {
+      for (const endpoint of fleet.endpoints) take(endpoint)
+      wake()
+      return settled
     })
   })
-)
+})
+
+/** A name that is gone keeps its date for a while, but the dates do not outnumber the models for ever. */
+const forgetGone = (firstSeen: Map<string, number>, unified: ReadonlyArray<{ readonly id: string }>): void => {
+  if (firstSeen.size <= 2 * unified.length + 1_000) return
+  const present = new Set(unified.map((model) => model.id))
+  for (const id of firstSeen.keys()) if (!present.has(id)) firstSeen.delete(id)
+}
+
+/** `sources`: where `models.yaml` is looked for. */
+export const layerFrom = (sources: () => Omit<ModelsFileSources, "configFolder">): Layer.Layer<Catalogue, never, Settings | Fleet> =>
+  Layer.effect(Catalogue, make(sources))
+
+export const layer: Layer.Layer<Catalogue, never, Settings | Fleet> = layerFrom(() => ({ cwd: process.cwd(), env: process.env }))

@@ -1,4 +1,4 @@
-/** What a listed model's fields mean: sizes, quantisation, state, publisher (models-and-routing.md 3.4 to 3.6). */
+/** What a listed model's fields mean: parameter counts and state (models-and-routing.md 3.6). */
 import type { ListedModel } from "../profile/ListedModel.ts"
 
 /** `7B` to `7b` and its count; `8x7B` to `8x7b` and the product; anything else unchanged and 0. */
@@ -19,10 +19,3 @@ export const parameterText = (count: number): string =>
   parameterSize(count >= 1e9 ? `${(count / 1e9).toFixed(1)}B` : `${Math.round(count / 1e6)}M`).text
 
 export const stateOf = (model: ListedModel): string => model.details?.state ?? ((model.size ?? 0) > 0 ? "available" : "unknown")
-
-/** As reported, else the part before the first slash of the name. */
-export const publisherOf = (model: ListedModel): string | undefined => {
-  if (model.details?.publisher !== undefined) return model.details.publisher
-  const slash = model.name.indexOf("/")
-  return slash > 0 ? model.name.slice(0, slash) : undefined
-}

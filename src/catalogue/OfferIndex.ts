@@ -6,64 +6,164 @@
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { ModelOffer } from "./Snapshot.ts"
 
-const rank = { name: 0, latest: 1, digest: 2 } as const
+const closeness = { name: 0, latest: 1, digest: 2 } as const
 
-interface Named {
-  readonly native: string
-  readonly rank: number
+interface Holder {
+  readonly endpoint: Endpoint
+  native: string
+  rank: number
+  /** More than one only where the endpoint's names differ in case. */
+  spellings: Array<string> | undefined
+}
+
+interface Blob {
+  readonly holders: Map<Endpoint, string>
+  readonly names: Set<string>
+}
+
+/** Work between two steps: a fraction of a millisecond. */
+const perStep = 500
+
+class Offer implements ModelOffer {
+  readonly endpoints: ReadonlyArray<Endpoint>
+  readonly nativeNames: ReadonlyArray<string>
+  readonly spellings: ReadonlyMap<Endpoint, ReadonlyArray<string>> | undefined
+  #byEndpoint: ReadonlyMap<Endpoint, string> | undefined
+
+  constructor(
+    endpoints: ReadonlyArray<Endpoint>,
+    nativeNames: ReadonlyArray<string>,
+    spellings: ReadonlyMap<Endpoint, ReadonlyArray<string>> | undefined
+  ) {
+    this.endpoints = endpoints
+    this.nativeNames = nativeNames
+    this.spellings = spellings
+  }
+
+  /** Made when first asked for: most names are never asked for. */
+  get nativeNameOn(): ReadonlyMap<Endpoint, string> {
+    this.#byEndpoint ??= new Map(this.endpoints.map((endpoint, i) => [endpoint, this.nativeNames[i] as string]))
+    return this.#byEndpoint
+  }
+}
+
+const offerOfHolders = (holders: ReadonlyArray<Holder>): ModelOffer => {
+  let spellings: Map<Endpoint, ReadonlyArray<string>> | undefined
+  for (const holder of holders) {
+    if (holder.spellings === undefined) continue
+    spellings ??= new Map()
+    spellings.set(holder.endpoint, holder.spellings)
+  }
+  return new Offer(
+    holders.map((holder) => holder.endpoint),
+    holders.map((holder) => holder.native),
+    spellings
+  )
+}
+
+/** Of pairs with distinct endpoints, in any order. */
+export const offerOf = (pairs: ReadonlyArray<readonly [Endpoint, string]>): ModelOffer => {
+  const sorted = [...pairs].sort(([a], [b]) => a.index - b.index)
+  return new Offer(
+    sorted.map(([endpoint]) => endpoint),
+    sorted.map(([, native]) => native),
+    undefined
+  )
 }
 
 export class OfferIndex {
-  readonly #names = new Map<string, Map<Endpoint, Named>>()
-  readonly #digests = new Map<string, Map<Endpoint, string>>()
-  readonly #namesOfDigest = new Map<string, Set<string>>()
+  /** Holders in configuration order. */
+  readonly #names = new Map<string, Array<Holder>>()
+  readonly #blobs = new Map<string, Blob>()
 
-  /** Endpoints come in configuration order, which stays the order of offers. */
+  /** Endpoints come one after the other, in configuration order. */
   add(endpoint: Endpoint, platform: string, name: string, digest: string | undefined): void {
     const low = name.toLowerCase()
-    this.#put(low, endpoint, name, rank.name)
-    if (platform === "ollama") {
-      if (low.endsWith(":latest")) this.#put(low.slice(0, -":latest".length), endpoint, name, rank.latest)
-      else if (!low.includes(":")) this.#put(`${low}:latest`, endpoint, name, rank.latest)
+    this.#put(low, endpoint, name, closeness.name)
+    const twin = platform === "ollama" ? latestTwin(low) : undefined
+    if (twin !== undefined) this.#put(twin, endpoint, name, closeness.latest)
+    if (digest === undefined || digest === "") return
+    let blob = this.#blobs.get(digest)
+    if (blob === undefined) {
+      blob = { holders: new Map(), names: new Set() }
+      this.#blobs.set(digest, blob)
     }
-    if (digest === undefined) return
-    const holders = this.#digests.get(digest) ?? new Map<Endpoint, string>()
-    if (!holders.has(endpoint)) holders.set(endpoint, name)
-    this.#digests.set(digest, holders)
-    const names = this.#namesOfDigest.get(digest) ?? new Set<string>()
-    names.add(low)
-    this.#namesOfDigest.set(digest, names)
+    if (!blob.holders.has(endpoint)) blob.holders.set(endpoint, name)
+    blob.names.add(low)
+    if (twin !== undefined) blob.names.add(twin)
   }
 
-  /** Digest links are drawn last, when all holders are known. */
+  /** Digest links, drawn when all holders are known. */
   *link(): Generator<void> {
-    for (const [digest, names] of this.#namesOfDigest) {
-      const holders = this.#digests.get(digest)
-      if (holders === undefined || (names.size === 1 && holders.size === 1)) continue
-      for (const name of names) for (const [endpoint, native] of holders) this.#put(name, endpoint, native, rank.digest)
-      yield
+    let n = 0
+    for (const { holders, names } of this.#blobs.values()) {
+      if (++n % perStep === 0) yield
+      if (names.size === 1) continue
+      for (const name of names) {
+        const known = this.#names.get(name) ?? []
+        const listed = new Set(known.map((holder) => holder.endpoint))
+        const linked: Array<Holder> = []
+        for (const [endpoint, native] of holders) {
+          if (!listed.has(endpoint)) linked.push({ endpoint, native, rank: closeness.digest, spellings: undefined })
+          n++
+        }
+        if (linked.length > 0) {
+          this.#names.set(
+            name,
+            [...known, ...linked].sort((a, b) => a.endpoint.index - b.endpoint.index)
+          )
+        }
+        if (n >= perStep) {
+          n = 0
+          yield
+        }
+      }
     }
   }
 
   *offers(): Generator<void, Map<string, ModelOffer>> {
     const out = new Map<string, ModelOffer>()
     let n = 0
-    for (const [name, byEndpoint] of this.#names) {
-      out.set(name, offerOf([...byEndpoint].map(([endpoint, named]) => [endpoint, named.native])))
-      if (++n % 200 === 0) yield
+    for (const [name, holders] of this.#names) {
+      out.set(name, offerOfHolders(holders))
+      n += 1 + holders.length
+      if (n >= perStep) {
+        n = 0
+        yield
+      }
     }
     return out
   }
 
   #put(name: string, endpoint: Endpoint, native: string, rank: number): void {
-    const byEndpoint = this.#names.get(name) ?? new Map<Endpoint, Named>()
-    this.#names.set(name, byEndpoint)
-    const known = byEndpoint.get(endpoint)
-    if (known === undefined || rank < known.rank) byEndpoint.set(endpoint, { native, rank })
+    const holders = this.#names.get(name)
+    if (holders === undefined) {
+      this.#names.set(name, [{ endpoint, native, rank, spellings: undefined }])
+      return
+    }
+    const last = holders[holders.length - 1] as Holder
+    if (last.endpoint !== endpoint) {
+      holders.push({ endpoint, native, rank, spellings: undefined })
+      return
+    }
+    if (rank < last.rank) {
+      last.native = native
+      last.rank = rank
+    } else if (rank === closeness.name && rank === last.rank && native !== last.native) {
+      last.spellings ??= [last.native]
+      if (!last.spellings.includes(native)) last.spellings.push(native)
+    }
   }
 }
 
-export const offerOf = (pairs: ReadonlyArray<readonly [Endpoint, string]>): ModelOffer => {
-  const sorted = [...pairs].sort(([a], [b]) => a.index - b.index)
-  return { endpoints: sorted.map(([endpoint]) => endpoint), nativeNames: sorted.map(([, native]) => native), nativeNameOn: new Map(sorted) }
+/** Ollama takes `m` for `m:latest`, and the other way round. */
+const latestTwin = (low: string): string | undefined =>
+  low.endsWith(":latest") ? low.slice(0, -":latest".length) : low.includes(":") ? undefined : `${low}:latest`
+
+/** What the endpoint at `i` calls the model: of names that differ in case only, the client's own spelling. */
+export const nativeNameAt = (offer: ModelOffer, i: number, spelling: string): string => {
+  const native = offer.nativeNames[i] as string
+  if (offer.spellings === undefined) return native
+  const spellings = offer.spellings.get(offer.endpoints[i] as Endpoint)
+  return spellings?.includes(spelling) === true ? spelling : native
 }

@@ -9,7 +9,7 @@ const Q = 34
 const BS = 92
 /** Bytes of a string that are looked at by hand before memchr is asked. */
 const NEAR = 48
-/** Longest value of a wanted key; a longer model name is refused. */
+/** Bytes of a wanted value that are kept: a longer model name is nobody's, and its beginning says so as well as the whole. */
 const maxValue = 4096
 
 export type Field = "model" | "stream" | "messages"
@@ -23,10 +23,12 @@ const fieldOf = (key: string): Field | undefined => {
 export class BodyScan {
   /** The last value of each wanted field, as JSON.parse would have it; objects and lists as `nested`. */
   readonly found = new Map<Field, unknown>()
-  /** The first non-empty model: what counts when the body is not whole. */
+  /** The first non-empty model, trimmed: what counts when the body is not whole. */
   firstModel = ""
   /** Byte offsets of every top-level model value that is a string, quotes included. */
   readonly spans: Array<readonly [start: number, end: number]> = []
+  /** Byte offset of the last top-level `messages` list; -1: there is none. */
+  messagesAt = -1
   ok = true
   done = false
   #base = 0
@@ -40,6 +42,7 @@ export class BodyScan {
   #wanted = false
   #part: Buffer[] = []
   #partLen = 0
+  #cut = false
 
   push(b: Buffer): void {
     const L = b.length
@@ -59,6 +62,7 @@ export class BodyScan {
             if (depth === 0 && (c !== 123 || this.done)) return this.#bad()
             if (depth === 1) {
               if (this.#isKey || !this.#colon) return this.#bad()
+              if (c === 91 && this.#wanted && this.#field === "messages") this.messagesAt = this.#base + i
               this.#value(null, "{")
             }
             depth++
@@ -194,28 +198,24 @@ export class BodyScan {
     try {
       return JSON.parse(`"${raw}"`) as string
     } catch {
+      // A long value may have been cut inside an escape.
+      if (this.#cut) return raw
       this.ok = false
       return ""
     }
   }
   #keep(b: Buffer, from: number, to: number) {
     if (to > from) {
+      const room = maxValue - this.#partLen
       this.#partLen += to - from
-      if (this.#partLen > maxValue) {
-        if (this.#mode === 2) {
-          this.#part.length = 0
-          return
-        }
-        this.ok = false
-        return
-      }
-      this.#part.push(b.subarray(from, to))
+      if (room > 0) this.#part.push(b.subarray(from, Math.min(to, from + room)))
     }
   }
   #text(): string {
     const p = this.#part
     const s = p.length === 0 ? "" : p.length === 1 ? p[0]!.toString("utf8") : Buffer.concat(p).toString()
     p.length = 0
+    this.#cut = this.#partLen > maxValue
     this.#partLen = 0
     return s
   }
@@ -227,7 +227,7 @@ export class BodyScan {
     if (kind === '"') {
       const value = raw?.includes("\\") === true ? this.#unescape(raw) : (raw ?? "")
       this.found.set(field, value)
-      if (field === "model" && this.firstModel === "") this.firstModel = value
+      if (field === "model" && this.firstModel === "") this.firstModel = value.trim()
     } else if (kind === "{") this.found.set(field, BodyScan.nested)
     else {
       try {

@@ -3,6 +3,7 @@
  * it says what is known, and the body goes on as it came.
  */
 import { BodyScan } from "./BodyScan.ts"
+import { firstMessageModel } from "./FirstMessage.ts"
 import type { Inspection } from "./Router.ts"
 
 /** Below this a parse is cheaper than a scan. */
@@ -10,125 +11,170 @@ const parseBelow = 8 * 1024
 /** Bodies beyond this are not looked at for capabilities. */
 const capabilityLimit = 1024 * 1024
 
-const nothing: Inspection = { model: "", spelling: "", field: "none", stream: undefined, capabilities: [] }
+export const nothingInspected: Inspection = { model: "", spelling: "", field: "none", stream: undefined, capabilities: [] }
 
-/** Is this body worth a look? Missing and form types count when the body begins like an object (`curl -d`). */
-const isJson = (contentType: string, first: Buffer | undefined): boolean => {
+/** A body that is said to be JSON, one whose beginning decides (no type, or `curl -d`'s), or neither. */
+const kindOf = (contentType: string): "json" | "maybe" | "other" => {
   const low = contentType.toLowerCase()
-  if (low.includes("application/json") || /application\/[^;,]*\+json/.test(low)) return true
-  if (low !== "" && !low.includes("application/x-www-form-urlencoded")) return false
-  return first !== undefined && first.toString("latin1", 0, 64).trimStart().startsWith("{")
+  if (low.includes("application/json") || /application\/[^;,]*\+json/.test(low)) return "json"
+  return low.trim() === "" || low.includes("application/x-www-form-urlencoded") ? "maybe" : "other"
+}
+
+const firstVisible = (chunk: Buffer): number | undefined => {
+  for (const byte of chunk) if (byte > 32) return byte
+  return undefined
 }
 
 export class BodyInspector {
-  readonly #contentType: string
   readonly #chunks: Array<Buffer> = []
+  #kind: "json" | "maybe" | "other"
   #scan: BodyScan | undefined
   #size = 0
-  #skip = false
 
   constructor(contentType: string) {
-    this.#contentType = contentType
+    this.#kind = kindOf(contentType)
   }
 
   /** Each chunk as it arrives: a long body is read through once, while it comes in. */
   push(chunk: Buffer): void {
-    if (this.#skip) return
+    if (this.#kind === "other") return
+    if (this.#kind === "maybe") {
+      const first = firstVisible(chunk)
+      if (first !== undefined) this.#kind = first === 0x7b ? "json" : "other"
+    }
     this.#size += chunk.length
     if (this.#scan !== undefined) {
       this.#scan.push(chunk)
       return
     }
-    if (this.#chunks.length === 0 && !isJson(this.#contentType, chunk)) {
-      this.#skip = true
-      return
-    }
     this.#chunks.push(chunk)
-    if (this.#size >= parseBelow) {
-      this.#scan = new BodyScan()
-      for (const held of this.#chunks) this.#scan.push(held)
-    }
+    if (this.#size < parseBelow) return
+    this.#scan = scanOf(this.#chunks)
+    this.#chunks.length = 0
   }
 
-  /** `body`: all chunks, for the rare look at capabilities. `path`: stripped, for embeddings. */
+  /** `body`: all chunks, for what the scan does not say. `path`: stripped, for embeddings. */
   end(body: ReadonlyArray<Buffer>, path: string): Inspection {
-    if (this.#skip || this.#size === 0) return nothing
-    const found = this.#scan === undefined ? this.#parsed() : fromScan(this.#scan)
-    if (found.model !== "" || this.#size > capabilityLimit) return found
-    return withoutModel(found, body, path)
-  }
-
-  #parsed(): Inspection {
-    const bytes = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks)
-    try {
-      const value = JSON.parse(bytes.toString("utf8")) as unknown
-      if (typeof value !== "object" || value === null || Array.isArray(value)) return nothing
-      const record = value as Record<string, unknown>
-      let model = record["model"]
-      if (typeof model !== "string" || hasOddModel(record)) {
-        for (const key of Object.keys(record)) if (key.length === 5 && key.toLowerCase() === "model") model = record[key]
-      }
-      return described(typeof model === "string" ? model : "", record["stream"])
-    } catch {
-      const scan = new BodyScan()
-      scan.push(bytes)
-      return fromScan(scan)
-    }
+    if (this.#kind !== "json" || this.#size === 0) return nothingInspected
+    return this.#scan === undefined ? parsed(this.#chunks, path) : scanned(this.#scan, body, this.#size, path)
   }
 }
 
-const hasOddModel = (record: Record<string, unknown>): boolean => "Model" in record || "MODEL" in record
+/** A whole body at once. */
+export const inspect = (contentType: string, body: ReadonlyArray<Buffer>, path: string): Inspection => {
+  const inspector = new BodyInspector(contentType)
+  for (const chunk of body) inspector.push(chunk)
+  return inspector.end(body, path)
+}
 
-const fromScan = (scan: BodyScan): Inspection => {
+const scanOf = (chunks: ReadonlyArray<Buffer>): BodyScan => {
+  const scan = new BodyScan()
+  for (const chunk of chunks) scan.push(chunk)
+  return scan
+}
+
+type Json = Readonly<Record<string, unknown>>
+
+const recordOf = (text: string): Json | "other" | "broken" => {
+  try {
+    const value = JSON.parse(text) as unknown
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : "other"
+  } catch {
+    return "broken"
+  }
+}
+
+const textOf = (chunks: ReadonlyArray<Buffer>): string =>
+  (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString("utf8")
+
+/** A key like `Model`, or a `model` that is no name: the scan knows the order in which they stood. */
+const needsScan = (record: Json): boolean => {
+  for (const key of Object.keys(record)) {
+    if (key.length !== 5 || key.toLowerCase() !== "model") continue
+    const value = record[key]
+    if (key !== "model" || typeof value !== "string" || value.trim() === "") return true
+  }
+  return false
+}
+
+const parsed = (chunks: ReadonlyArray<Buffer>, path: string): Inspection => {
+  const record = recordOf(textOf(chunks))
+  if (record === "other") return nothingInspected
+  if (record === "broken") return described(nameFrom(scanOf(chunks)), undefined)
+  const model = needsScan(record) ? nameFrom(scanOf(chunks)) : record["model"]
+  const found = described(typeof model === "string" ? model : "", record["stream"])
+  return found.model === "" ? withoutModel(found, record, path) : found
+}
+
+const scanned = (scan: BodyScan, body: ReadonlyArray<Buffer>, size: number, path: string): Inspection => {
+  const found = described(nameFrom(scan), scan.found.get("stream"))
+  if (found.model !== "" || !scan.end()) return found
+  if (size <= capabilityLimit) {
+    const record = recordOf(textOf(body))
+    return typeof record === "string" ? found : withoutModel(found, record, path)
+  }
+  return inFirstMessage(found, scan.messagesAt < 0 ? undefined : firstMessageModel(body, scan.messagesAt)?.name)
+}
+
+/** The last one in a whole object; where that is no name, or the body is broken off, the first non-empty one. */
+const nameFrom = (scan: BodyScan): string => {
   const last = scan.found.get("model")
-  return described(scan.end() && typeof last === "string" ? last : scan.firstModel, scan.found.get("stream"))
+  return scan.end() && typeof last === "string" && last.trim() !== "" ? last : scan.firstModel
 }
 
-const described = (name: string, stream: unknown): Inspection => {
-  const spelling = name.trim()
+const described = (spelling: string, stream: unknown): Inspection => {
+  const model = spelling.trim().toLowerCase()
   return {
-    model: spelling.toLowerCase(),
-    spelling,
-    field: spelling === "" ? "none" : "model",
+    model,
+    spelling: model === "" ? "" : spelling,
+    field: model === "" ? "none" : "model",
     stream: typeof stream === "boolean" ? stream : undefined,
     capabilities: []
   }
 }
 
+const inFirstMessage = (found: Inspection, spelling: unknown): Inspection =>
+  typeof spelling === "string" && spelling.trim() !== ""
+    ? { ...found, model: spelling.trim().toLowerCase(), spelling, field: "messages" }
+    : found
+
 /** `messages[0].model`, and what the request needs of any model. */
-const withoutModel = (found: Inspection, body: ReadonlyArray<Buffer>, path: string): Inspection => {
-  let value: unknown
-  try {
-    value = JSON.parse(Buffer.concat(body).toString("utf8"))
-  } catch {
-    return found
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return found
-  const record = value as Record<string, unknown>
+const withoutModel = (found: Inspection, record: Json, path: string): Inspection => {
   const messages: ReadonlyArray<unknown> = Array.isArray(record["messages"]) ? record["messages"] : []
-  const first = messages[0]
-  const nested = typeof first === "object" && first !== null ? (first as Record<string, unknown>)["model"] : undefined
-  if (typeof nested === "string" && nested.trim() !== "") {
-    const spelling = nested.trim()
-    return { ...found, model: spelling.toLowerCase(), spelling, field: "messages" }
-  }
-  const capabilities: Array<ReadonlyArray<string>> = []
-  if (messages.some(hasImage) || (Array.isArray(record["images"]) && record["images"].length > 0))
-    capabilities.push(["vision", "vision-understanding", "image"])
-  if (["tools", "functions", "tool_choice", "function_call"].some((key) => record[key] !== undefined && record[key] !== null))
-    capabilities.push(["function-calling", "tools", "function"])
-  if (/\/(?:embeddings?|api\/embed)$/.test(path)) capabilities.push(["embeddings", "embedding"])
+  const named = inFirstMessage(found, isRecord(messages[0]) ? messages[0]["model"] : undefined)
+  return named.model === "" ? { ...found, capabilities: capabilitiesOf(record, messages, path) } : named
+}
+
+const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
+
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null
+
+const isFilled = (value: unknown): boolean => Array.isArray(value) && value.length > 0
+
+/** Names that backends and lists use for the same ability; each group is one requirement. */
+const vision = ["vision", "vision-understanding", "image"]
+const functions = ["function-calling", "tools", "function"]
+const embeddings = ["embeddings", "embedding"]
+const code = ["code", "code-generation"]
+
+const capabilitiesOf = (record: Json, messages: ReadonlyArray<unknown>, path: string): ReadonlyArray<ReadonlyArray<string>> => {
+  const out: Array<ReadonlyArray<string>> = []
+  if (isFilled(record["images"]) || messages.some(hasImage)) out.push(vision)
+  if (["tools", "functions", "tool_choice", "function_call"].some((key) => isGiven(record[key]))) out.push(functions)
+  if (/\/(?:embeddings?|api\/embed)$/.test(path)) out.push(embeddings)
   const language = record["language"]
-  if ((typeof language === "string" && language !== "") || record["code_model"] === true) capabilities.push(["code", "code-generation"])
-  return { ...found, capabilities }
+  if ((typeof language === "string" && language !== "") || record["code_model"] === true) out.push(code)
+  return out
 }
 
 const hasImage = (message: unknown): boolean => {
-  const content = typeof message === "object" && message !== null ? (message as Record<string, unknown>)["content"] : undefined
+  if (!isRecord(message)) return false
+  if (isFilled(message["images"])) return true
+  const content = message["content"]
   const parts: ReadonlyArray<unknown> = Array.isArray(content) ? content : [content]
   return parts.some((part) => {
-    if (typeof part !== "object" || part === null) return false
-    const { type, text } = part as Record<string, unknown>
+    if (!isRecord(part)) return false
+    const { type, text } = part
     return type === "image_url" || type === "image" || (type === "text" && typeof text === "string" && text.startsWith("data:image/"))
   })
 }

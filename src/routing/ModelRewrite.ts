@@ -3,14 +3,18 @@
  * duplicates are rewritten, so that the backend cannot read another name than the one that was routed.
  */
 import { BodyScan } from "./BodyScan.ts"
+import { firstMessageModel } from "./FirstMessage.ts"
 import type { Inspection } from "./Router.ts"
 
+/** The same chunks when there is nothing to rewrite: no JSON object, or no model in it. */
 export const rewriteModel = (body: ReadonlyArray<Buffer>, inspection: Inspection, name: string): ReadonlyArray<Buffer> => {
-  if (inspection.field === "messages") return rewriteFirstMessage(body, name)
+  if (inspection.field === "none") return body
   const scan = new BodyScan()
   for (const chunk of body) scan.push(chunk)
-  if (scan.spans.length === 0) return body
-  return splice(body, scan.spans, Buffer.from(JSON.stringify(name)))
+  if (!scan.end()) return body
+  const spans =
+    inspection.field === "model" ? scan.spans : scan.messagesAt < 0 ? undefined : firstMessageModel(body, scan.messagesAt)?.spans
+  return spans === undefined || spans.length === 0 ? body : splice(body, spans, Buffer.from(JSON.stringify(name)))
 }
 
 /** Replaces byte ranges of a chunked body; `spans` ascend and do not overlap. */
@@ -35,17 +39,4 @@ const splice = (body: ReadonlyArray<Buffer>, spans: ReadonlyArray<readonly [numb
     at = end
   }
   return out
-}
-
-/** The name stood in `messages[0].model`: rare enough for a second look at the text. */
-const rewriteFirstMessage = (body: ReadonlyArray<Buffer>, name: string): ReadonlyArray<Buffer> => {
-  const text = Buffer.concat(body).toString("utf8")
-  const start = /"messages"\s*:\s*\[\s*/.exec(text)
-  if (start === null) return body
-  const from = start.index + start[0].length
-  const scan = new BodyScan()
-  scan.push(Buffer.from(text.slice(from)))
-  const offset = Buffer.byteLength(text.slice(0, from))
-  const span = scan.spans[0]
-  return span === undefined ? body : splice([Buffer.from(text)], [[span[0] + offset, span[1] + offset]], Buffer.from(JSON.stringify(name)))
 }

@@ -1,0 +1,44 @@
+/**
+ * Endpoints by what their models can do (models-and-routing.md 7.2, B4). Models fall into few groups of equal
+ * capabilities, so that a question costs a look at each group, and the same question again one lookup.
+ */
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+
+interface Group {
+  readonly names: ReadonlySet<string>
+  readonly endpoints: Set<Endpoint>
+}
+
+/** Distinct questions remembered; there are sixteen. */
+const maxRemembered = 64
+
+/** `-` and `_` alike, case ignored. */
+const plain = (name: string): string => name.toLowerCase().replaceAll("_", "-")
+
+export class CapabilityIndex {
+  readonly #groups = new Map<string, Group>()
+  readonly #answers = new Map<string, ReadonlySet<Endpoint> | undefined>()
+
+  /** `capabilities`: sorted. */
+  add(capabilities: ReadonlyArray<string>, endpoints: Iterable<Endpoint>): void {
+    const key = capabilities.join("\0")
+    let group = this.#groups.get(key)
+    if (group === undefined) {
+      group = { names: new Set(capabilities.map(plain)), endpoints: new Set() }
+      this.#groups.set(key, group)
+    }
+    for (const endpoint of endpoints) group.endpoints.add(endpoint)
+  }
+
+  /** Endpoints with one model that has all of these, each a group of synonyms; `undefined`: nobody. */
+  find(required: ReadonlyArray<ReadonlyArray<string>>): ReadonlySet<Endpoint> | undefined {
+    const key = required.map((synonyms) => synonyms.join(",")).join(";")
+    if (this.#answers.has(key)) return this.#answers.get(key)
+    const out = new Set<Endpoint>()
+    for (const { names, endpoints } of this.#groups.values())
+      if (required.every((synonyms) => synonyms.some((name) => names.has(plain(name))))) for (const endpoint of endpoints) out.add(endpoint)
+    const answer = out.size === 0 ? undefined : out
+    if (this.#answers.size < maxRemembered) this.#answers.set(key, answer)
+    return answer
+  }
+}
