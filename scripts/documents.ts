@@ -1,6 +1,6 @@
 /**
- * Documents that are derived from the code: docs/configuration.md, docs/errors.md, docs/backends.md and
- * config/olla.schema.json. `npm run docs` writes them; a test fails when one is stale.
+ * Documents that are derived from the code: docs/configuration.md, docs/errors.md, docs/backends.md,
+ * config/olla.schema.json and config/models.yaml. `npm run docs` writes them; a test fails when one is stale.
  */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -11,6 +11,7 @@ import { overrides } from "../src/config/Environment.ts"
 import { allKeys, type KeyTree, keyTree } from "../src/config/SchemaTree.ts"
 import { errorTable } from "../src/http/ErrorTable.ts"
 import { loadProfiles } from "../src/profile/ProfileLoading.ts"
+import { modelsFile } from "./modelsFile.ts"
 
 const root = join(import.meta.dirname, "..")
 
@@ -193,7 +194,8 @@ export const documents = (): ReadonlyMap<string, string> =>
     ["docs/configuration.md", configuration()],
     ["docs/errors.md", errors()],
     ["docs/backends.md", backends()],
-    ["config/olla.schema.json", schema()]
+    ["config/olla.schema.json", schema()],
+    ["config/models.yaml", modelsFile()]
   ])
 
 if (import.meta.main) for (const [path, content] of documents()) writeFileSync(join(root, path), content)

@@ -1,6 +1,7 @@
 /** What `validate`, `config show` and `healthcheck` have to say (configuration.md 10). */
 import { readFileSync } from "node:fs"
 import { request } from "node:http"
+import { checkModelsFile } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import type { Diagnostic } from "./config/Diagnostic.ts"
 import { allKeys } from "./config/SchemaTree.ts"
@@ -33,6 +34,7 @@ const allFindings = (
 export const validateReport = (options: LoadOptions, out: (text: string) => void): number => {
   const loaded = loadConfig(options)
   const { config, profiles, count } = allFindings(loaded, options)
+  const models = checkModelsFile({ cwd: options.cwd, env: options.env, configFolder: loaded.folder })
   const issues = (list: ReadonlyArray<Diagnostic>) =>
     list
       .flatMap((diagnostic) => `${place(diagnostic)}${diagnostic.message}`.split("\n"))
@@ -45,9 +47,16 @@ export const validateReport = (options: LoadOptions, out: (text: string) => void
   const source = loaded.path === "" ? "(none found, using built-in defaults)" : `loaded from ${loaded.path}`
   out("Olla Configuration Validation\n==============================\n")
   out(line(mark(config), "config.yaml", counted(source, config)) + issues(config))
-  out(line("[OK]", "models.yaml", "using embedded defaults"))
+  const { issues: modelIssues } = models
+  out(
+    line(
+      modelIssues.length === 0 ? "[OK]" : "[WARN]",
+      "models.yaml",
+      modelIssues.length === 0 ? models.source : `${models.source} (${modelIssues.length} issue(s))`
+    ) + modelIssues.map((text) => `         - ${text}\n`).join("")
+  )
   out(line(mark(profiles), "profiles", counted(`${count} profile(s) loaded`, profiles)) + issues(profiles))
-  const clean = config.length === 0 && profiles.length === 0
+  const clean = config.length === 0 && profiles.length === 0 && models.issues.length === 0
   out(
     `\nResult: ${clean ? "PASS - all configuration files are valid" : "FAIL - one or more configuration files could not be fully parsed"}\n`
   )
@@ -58,7 +67,12 @@ export const validateReport = (options: LoadOptions, out: (text: string) => void
 export const validateCommand = (options: LoadOptions, asJson: boolean, out: (text: string) => void): number => {
   const loaded = loadConfig(options)
   const all = allFindings(loaded, options)
-  const findings = [...all.config, ...all.profiles]
+  const models = checkModelsFile({ cwd: options.cwd, env: options.env, configFolder: loaded.folder })
+  const findings = [
+    ...all.config,
+    ...models.issues.map((message): Diagnostic => ({ severity: "warning", message: `models.yaml: ${message}` })),
+    ...all.profiles
+  ]
   if (asJson) {
     out(`${JSON.stringify({ file: loaded.path, ok: findings.length === 0, findings })}\n`)
     return findings.length === 0 ? 0 : 1

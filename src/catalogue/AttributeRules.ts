@@ -43,12 +43,17 @@ const longestPrefix = (table: Readonly<Record<string, string>>): ((text: string)
   return (text) => entries.find(([key]) => key !== "" && text.startsWith(key))?.[1]
 }
 
+/** Known to be quick: not tried out at each start. */
+const shippedPatterns: ReadonlySet<string> = new Set(
+  [...defaultModelRules.familyPatterns, ...defaultModelRules.namePatterns].map((entry) => entry.pattern)
+)
+
 const nonEmpty = (text: string | undefined): string | undefined => (text === undefined || text === "" ? undefined : text)
 
 export const buildAttributeRules = (source: ModelRules): AttributeRulesBuild => {
   const problems: Array<string> = []
-  const compile = (pattern: string, ignoreCase: boolean, builtIn: boolean, groups: ReadonlyArray<number>): RegExp | undefined => {
-    const compiled = compilePattern(pattern, { ignoreCase, trusted: builtIn })
+  const compile = (pattern: string, ignoreCase: boolean, groups: ReadonlyArray<number>): RegExp | undefined => {
+    const compiled = compilePattern(pattern, { ignoreCase, trusted: shippedPatterns.has(pattern) })
     if (compiled._tag === "error") {
       problems.push(compiled.why)
       return undefined
@@ -58,15 +63,12 @@ export const buildAttributeRules = (source: ModelRules): AttributeRulesBuild => 
     return compiled.test
   }
   const familyPatterns = source.familyPatterns.map((entry) => ({
-    test: compile(entry.pattern, false, source.familyPatterns === defaultModelRules.familyPatterns, [
-      entry.familyGroup,
-      entry.variantGroup
-    ]),
+    test: compile(entry.pattern, false, [entry.familyGroup, entry.variantGroup]),
     familyGroup: entry.familyGroup,
     variantGroup: entry.variantGroup
   }))
   const namePatterns = source.namePatterns.map((entry) => ({
-    test: compile(entry.pattern, true, source.namePatterns === defaultModelRules.namePatterns, []),
+    test: compile(entry.pattern, true, []),
     capabilities: entry.capabilities
   }))
   if (problems.length > 0) return { _tag: "error", problems }

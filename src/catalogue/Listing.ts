@@ -3,9 +3,10 @@
  * states; how they are written is the profile room's business.
  */
 import { isRoutable } from "../endpoint/EndpointState.ts"
+import { compareBytes } from "../profile/NameOrder.ts"
 import type { Profile } from "../profile/Profile.ts"
-import { compareBytes, displayId } from "./ModelOrder.ts"
-import type { InventoryEntry, ModelSource, Snapshot, UnifiedModel } from "./Snapshot.ts"
+import { displayId } from "./ModelOrder.ts"
+import type { InventoryEntry, ModelSource, UnifiedModel } from "./Snapshot.ts"
 
 /** A provider's route; routing's `ProviderScope` fits. */
 export interface ListingScope {
@@ -35,13 +36,13 @@ const inScope = (model: UnifiedModel, { inclusive, profile }: ListingScope): boo
     return inclusive ? endpoint.profile?.openaiCompatible === true : endpoint.profile === profile || platform === profile.name
   })
 
-/** Models of a provider (all of them without a scope), ascending by the shown id. */
+/** Models of a provider (all of them without a scope), in the order in which they came. */
 export const listedFor = (
-  snapshot: Snapshot,
+  models: ReadonlyArray<UnifiedModel>,
   scope: ListingScope | undefined,
-  { healthyOnly }: { readonly healthyOnly: boolean } = { healthyOnly: true }
+  { servableOnly }: { readonly servableOnly: boolean }
 ): ReadonlyArray<UnifiedModel> =>
-  snapshot.unified.filter((model) => (!healthyOnly || isServable(model)) && (scope === undefined || inScope(model, scope)))
+  models.filter((model) => (!servableOnly || isServable(model)) && (scope === undefined || inScope(model, scope)))
 
 /** What the legacy `capability` query stands for; `undefined`: ignored. */
 export const typeOfCapability = (capability: string): string | undefined => {

@@ -7,8 +7,8 @@ import { runInNewContext } from "node:vm"
 /** Longest name that patterns are tried on, in UTF-16 units. */
 export const maxPatternSubject = 256
 
-/** A probe that takes longer than this, in milliseconds, marks a pattern as too slow. */
-const probeBudget = 25
+/** Probes that take longer than this together, in milliseconds, mark a pattern as too slow; a good one needs one. */
+const probeBudget = 200
 
 export type CompiledPattern =
   | { readonly _tag: "ok"; readonly test: RegExp; readonly groups: number }
@@ -213,7 +213,7 @@ const isSlow = (test: RegExp): boolean => {
   }
 }
 
-/** `ignoreCase`: as capability patterns are matched. Built-in patterns are not probed (`trusted`). */
+/** `ignoreCase`: as capability patterns are matched. A `trusted` pattern is not tried out on hard names. */
 export const compilePattern = (source: string, options: { readonly ignoreCase: boolean; readonly trusted: boolean }): CompiledPattern => {
   const translator = new Translator(source)
   try {

@@ -235,6 +235,6 @@ export interface ModelsFileReport {
 
 /** For `--validate-config` (configuration.md 10). */
 export const checkModelsFile = (sources: ModelsFileSources): ModelsFileReport => {
-  const { path, warnings, remarks } = loadModelRules(sources)
-  return { source: path === undefined ? "using embedded defaults" : `loaded from ${path}`, issues: [...warnings, ...remarks] }
+  const { path, warnings } = loadModelRules(sources)
+  return { source: path === undefined ? "using embedded defaults" : `loaded from ${path}`, issues: warnings }
 }

@@ -1,7 +1,8 @@
 /** From the endpoints' lists to the snapshot, in steps: offers, unified models, aliases, capabilities. Pure but for `firstSeen`. */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
+import { compareBytes } from "../profile/NameOrder.ts"
 import { CapabilityIndex } from "./CapabilityIndex.ts"
-import { compareBytes, displayId, sortInSteps } from "./ModelOrder.ts"
+import { displayId, sortInSteps } from "./ModelOrder.ts"
 import { nativeNameAt, OfferIndex, offerOf } from "./OfferIndex.ts"
 import { type AliasOffer, type InventoryEntry, type ModelOffer, noOffer, type Snapshot, type UnifiedModel } from "./Snapshot.ts"
 import { type UnifyInput, unify } from "./Unification.ts"

@@ -9,8 +9,6 @@ import type { AttributeRules, FamilyName } from "./AttributeRules.ts"
 import { parameterSize, parameterText, stateOf } from "./ModelAttributes.ts"
 import type { InventoryEntry, ModelSource, UnifiedModel } from "./Snapshot.ts"
 
-export { compareBytes, displayId } from "./ModelOrder.ts"
-
 export interface UnifyInput {
   /** Configuration order. */
   readonly listings: ReadonlyArray<InventoryEntry>

@@ -3,10 +3,12 @@
  * speaks to each endpoint natively where it can and in translation where it must.
  */
 import * as Effect from "effect/Effect"
+import { modelsOfInventory } from "../catalogue/Listing.ts"
+import { displayId } from "../catalogue/ModelOrder.ts"
 import type { UnifiedModel } from "../catalogue/Snapshot.ts"
-import { compareBytes, displayId } from "../catalogue/Unification.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { ruleOf } from "../exchange/Failure.ts"
+import { compareBytes } from "../profile/NameOrder.ts"
 import type { Refused } from "../proxy/Carrier.ts"
 import { BodyInspector } from "../routing/Inspecting.ts"
 import type { Candidate, Inspection } from "../routing/Router.ts"
@@ -19,7 +21,6 @@ import { checkMessagesRequest, featuresOf } from "../translation/anthropic/Messa
 import { NativeSupport } from "../translation/anthropic/NativeSupport.ts"
 import { estimateTokens } from "../translation/anthropic/TokenEstimate.ts"
 import { isRecord, type JsonRecord, parseJson } from "../translation/JsonValue.ts"
-import { inventoryAsModels } from "./ModelDocuments.ts"
 import { admit, carry, decide, reject, retryAfter } from "./ProxyRoutes.ts"
 import { type Body, readBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
@@ -378,7 +379,7 @@ interface ModelEntry {
 const modelEntries = (services: SystemServices): ReadonlyArray<ModelEntry> => {
   const config = services.settings.current()
   const snapshot = services.catalogue.snapshot()
-  const unified = config.model_registry.enable_unifier ? snapshot.unified : inventoryAsModels(services.fleet.endpoints)
+  const unified = config.model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
   const served = (model: UnifiedModel) => model.sources.some((source) => isRoutable(source.endpoint.state.status))
   const aliases = Object.keys(config.model_aliases).filter(
     (alias) => snapshot.alias(alias)?.offer.endpoints.some((endpoint) => isRoutable(endpoint.state.status)) === true

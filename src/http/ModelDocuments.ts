@@ -1,7 +1,7 @@
 /** Model documents: the inventory, usage statistics, and one model (http-api.md 11.4 to 11.6, 13). */
+import { availabilityOf } from "../catalogue/Listing.ts"
 import type { Snapshot, UnifiedModel } from "../catalogue/Snapshot.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import type { WritableModel } from "../profile/ListingWriting.ts"
 import type { ModelEndpointTotals, ModelTotals, TranslatorTotals } from "../telemetry/Statistics.ts"
@@ -9,61 +9,7 @@ import { endpointIds } from "./EndpointIds.ts"
 import { ago, bytes, latency, percent, timestamp } from "./Formats.ts"
 
 /** As the listing writers want it: with each endpoint's condition right now. */
-export const writable = (model: UnifiedModel): WritableModel => ({
-  ...model,
-  sources: model.sources.map((source) => ({
-    ...source,
-    endpointName: source.endpoint.name,
-    routable: isRoutable(source.endpoint.state.status)
-  }))
-})
-
-/** Without the unifier, lists are made of the plain inventory: one record for each name (http-api.md 17.8). */
-export const inventoryAsModels = (endpoints: ReadonlyArray<Endpoint>): ReadonlyArray<UnifiedModel> => {
-  const byName = new Map<string, UnifiedModel>()
-  for (const endpoint of endpoints) {
-    const platform = endpoint.profile?.name ?? "openai-compatible"
-    for (const model of endpoint.models) {
-      const source = {
-        endpoint,
-        nativeName: model.name,
-        platform,
-        state: model.details?.state ?? "unknown",
-        diskSize: model.size ?? 0,
-        lastSeen: model.lastSeen
-      }
-      const known = byName.get(model.name)
-      byName.set(
-        model.name,
-        known === undefined
-          ? {
-              id: model.name,
-              family: model.details?.family ?? "",
-              variant: "",
-              parameterSize: model.details?.parameter_size ?? "",
-              parameterCount: 0,
-              quantization: model.details?.quantization_level ?? "",
-              format: model.details?.format ?? "",
-              maxContextLength: model.details?.max_context_length,
-              aliases: [{ name: model.name, source: platform }],
-              sources: [source],
-              capabilities: [],
-              diskSize: model.size ?? 0,
-              lastSeen: model.lastSeen,
-              created: model.created ?? Math.trunc(model.lastSeen / 1000),
-              metadata: { digest: model.details?.digest }
-            }
-          : {
-              ...known,
-              aliases: [...known.aliases, { name: model.name, source: platform }],
-              sources: [...known.sources, source],
-              diskSize: known.diskSize + (model.size ?? 0)
-            }
-      )
-    }
-  }
-  return [...byName.values()]
-}
+export const writable = (model: UnifiedModel): WritableModel => ({ ...model, availability: availabilityOf(model) })
 
 const inferred = (model: ListedModel): ReadonlyArray<string> => {
   const type = model.details?.type ?? model.type ?? ""
@@ -91,8 +37,12 @@ export const modelsDocument = (
 ): Record<string, unknown> => {
   const ids = endpointIds(endpoints)
   const byName = new Map<string, Array<{ readonly endpoint: Endpoint; readonly model: ListedModel }>>()
-  for (const endpoint of [...endpoints].sort((a, b) => compare(a.url, b.url)))
-    for (const model of endpoint.models) byName.set(model.name, [...(byName.get(model.name) ?? []), { endpoint, model }])
+  for (const { endpoint, models } of [...snapshot.inventory].sort((a, b) => compare(a.endpoint.url, b.endpoint.url)))
+    for (const model of models) {
+      const holders = byName.get(model.name)
+      if (holders === undefined) byName.set(model.name, [{ endpoint, model }])
+      else if (holders[holders.length - 1]?.endpoint !== endpoint) holders.push({ endpoint, model })
+    }
   const entries = [...byName].map(([name, holders]) => {
     const first = <T>(read: (model: ListedModel) => T | undefined): T | undefined => {
       for (const { model } of holders) {
@@ -101,7 +51,7 @@ export const modelsDocument = (
       }
       return undefined
     }
-    const seen = Math.max(...holders.map(({ model }) => model.lastSeen))
+    const seen = holders.reduce((latest, { model }) => Math.max(latest, model.lastSeen), 0)
     const places = holders
       .map(({ endpoint }) => ({ name: endpoint.name, id: ids.get(endpoint) ?? "" }))
       .sort((a, b) => compare(a.name, b.name) || compare(a.id, b.id))
@@ -138,7 +88,11 @@ export const modelsDocument = (
     }
   })
   const families = new Map<string, typeof entries>()
-  for (const entry of entries) families.set(entry.family, [...(families.get(entry.family) ?? []), entry])
+  for (const entry of entries) {
+    const members = families.get(entry.family)
+    if (members === undefined) families.set(entry.family, [entry])
+    else members.push(entry)
+  }
   const familyNames = [...families.keys()].sort((a, b) => (a === "unknown" ? 1 : b === "unknown" ? -1 : compare(a, b)))
   const recent = [...entries].sort((a, b) => b.seen - a.seen || compare(a.name, b.name)).slice(0, 10)
   return {
@@ -162,7 +116,7 @@ export const modelsDocument = (
       : {}),
     total_models: entries.length,
     total_families: families.size,
-    total_endpoints: endpoints.filter((endpoint) => endpoint.modelsSyncedAt > 0 && endpoint.models.length > 0).length
+    total_endpoints: snapshot.inventory.length
   }
 }
 

@@ -3,6 +3,8 @@
  * ascending by the id that is shown.
  */
 
+import { compareBytes } from "./NameOrder.ts"
+
 /** What a list needs to know of a model; the catalogue's unified models fit. */
 export interface WritableModel {
   readonly id: string
@@ -13,13 +15,13 @@ export interface WritableModel {
   readonly maxContextLength: number | undefined
   readonly aliases: ReadonlyArray<{ readonly name: string; readonly source: string }>
   readonly sources: ReadonlyArray<{
-    readonly endpointName: string
     readonly nativeName: string
     readonly platform: string
     readonly state: string
     readonly diskSize: number
-    readonly routable: boolean
   }>
+  /** Each endpoint once, by name; `offline` where it cannot be used right now. */
+  readonly availability: ReadonlyArray<{ readonly endpoint: string; readonly state: string }>
   readonly capabilities: ReadonlyArray<string>
   readonly diskSize: number
   /** Epoch milliseconds. */
@@ -67,14 +69,19 @@ export const formatOf = (name: string): string | undefined => {
 const compact = (fields: Record<string, unknown>): Entry =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
-const compareBytes = (a: string, b: string): number => (a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b)))
+interface Listed {
+  readonly id: string
+  readonly entry: Entry
+}
 
-const byId = (entries: ReadonlyArray<{ readonly id: string; readonly entry: Entry }>): ReadonlyArray<Entry> => {
+/** Ascending by id; equal ids in the order in which they came. */
+const sorted = (entries: ReadonlyArray<Listed>): ReadonlyArray<Entry> =>
+  [...entries].sort((a, b) => compareBytes(a.id, b.id)).map(({ entry }) => entry)
+
+/** For lists of names: what two models are both called stands there once. */
+const byId = (entries: ReadonlyArray<Listed>): ReadonlyArray<Entry> => {
   const seen = new Set<string>()
-  return [...entries]
-    .sort((a, b) => compareBytes(a.id, b.id))
-    .filter(({ id }) => !seen.has(id) && seen.add(id))
-    .map(({ entry }) => entry)
+  return sorted(entries.filter(({ id }) => !seen.has(id) && seen.add(id)))
 }
 
 /** Distinct names under which a model is asked for, first-named first. */
@@ -139,7 +146,7 @@ const isLoaded = (model: WritableModel): boolean =>
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
 
-const unified = (model: WritableModel): { readonly id: string; readonly entry: Entry } => {
+const unified = (model: WritableModel): Listed => {
   const id = firstName(model)
   return {
     id,
@@ -151,7 +158,7 @@ const unified = (model: WritableModel): { readonly id: string; readonly entry: E
         parameter_size: model.parameterSize,
         quantization: model.quantization,
         aliases: names(model),
-        availability: model.sources.map((source) => ({ endpoint: source.endpointName, state: source.routable ? source.state : "offline" })),
+        availability: model.availability,
         capabilities: model.capabilities
       }),
       id,
@@ -206,7 +213,7 @@ const lmstudio = (model: WritableModel) => {
   ]
 }
 
-const provider = (format: string, model: WritableModel): { readonly id: string; readonly entry: Entry } => {
+const provider = (format: string, model: WritableModel): Listed => {
   const id = nameFrom(model, platforms[format] ?? format) ?? firstName(model)
   const created = model.created
   const base = { id, object: "model", owned_by: ownerOf(id, format === "docker-model-runner" ? "docker" : format) }
@@ -248,7 +255,7 @@ const provider = (format: string, model: WritableModel): { readonly id: string; 
 export const writeListing = (format: string, models: ReadonlyArray<WritableModel>): Entry => {
   switch (format) {
     case "unified":
-      return { object: "list", data: byId(models.map(unified)) }
+      return { object: "list", data: sorted(models.map(unified)) }
     case "openai":
       return {
         object: "list",
