@@ -5,6 +5,9 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import type { WritableModel } from "../profile/ListingWriting.ts"
 import type { ModelEndpointTotals, ModelTotals, TranslatorTotals } from "../telemetry/Statistics.ts"
+import type { InventoryDocument, InventoryModel, ModelDocument } from "./documents/ModelsDocument.ts"
+import type { ModelEndpointStats, ModelStats, ModelStatsDocument, TranslatorStatsDocument } from "./documents/StatisticsDocuments.ts"
+import { present } from "./documents/Values.ts"
 import { endpointIds } from "./EndpointIds.ts"
 import { ago, bytes, latency, percent, timestamp } from "./Formats.ts"
 
@@ -22,10 +25,9 @@ const inferred = (model: ListedModel): ReadonlyArray<string> => {
   return out
 }
 
-const optional = (fields: Readonly<Record<string, unknown>>): Record<string, unknown> =>
-  Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0))
-  )
+const filled = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
+
+const some = <A>(list: ReadonlyArray<A>): ReadonlyArray<A> | undefined => (list.length === 0 ? undefined : list)
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
@@ -34,7 +36,7 @@ export const modelsDocument = (
   snapshot: Snapshot,
   now: number,
   grouped: boolean
-): Record<string, unknown> => {
+): typeof InventoryDocument.Type => {
   const ids = endpointIds(endpoints)
   const byName = new Map<string, Array<{ readonly endpoint: Endpoint; readonly model: ListedModel }>>()
   for (const { endpoint, models } of [...snapshot.inventory].sort((a, b) => compare(a.endpoint.url, b.endpoint.url)))
@@ -67,24 +69,20 @@ export const modelsDocument = (
       seen,
       family: family ?? "unknown",
       places,
-      document: {
-        ...optional({ last_seen_at: timestamp(seen) }),
+      document: present<typeof InventoryModel.Type>({
+        last_seen_at: seen > 0 ? timestamp(seen) : undefined,
         name,
-        ...optional({
-          type: first((model) => model.details?.type ?? model.type),
-          family,
-          size: size === undefined ? undefined : bytes(size),
-          params: first((model) => model.details?.parameter_size),
-          quant: first((model) => model.details?.quantization_level)
-        }),
+        type: filled(first((model) => model.details?.type ?? model.type)),
+        family,
+        size: size === undefined ? undefined : bytes(size),
+        params: filled(first((model) => model.details?.parameter_size)),
+        quant: filled(first((model) => model.details?.quantization_level)),
         last_seen: ago(seen, now),
         endpoints: places.map((place) => place.name),
-        ...optional({
-          endpoint_ids: places.map((place) => place.id),
-          aliases: others,
-          capabilities: [...new Set(holders.flatMap(({ model }) => inferred(model)))]
-        })
-      }
+        endpoint_ids: some(places.map((place) => place.id)),
+        aliases: some(others),
+        capabilities: some([...new Set(holders.flatMap(({ model }) => inferred(model)))])
+      })
     }
   })
   const families = new Map<string, typeof entries>()
@@ -120,7 +118,7 @@ export const modelsDocument = (
   }
 }
 
-export const modelDocument = (model: UnifiedModel, now: number): Record<string, unknown> => ({
+export const modelDocument = (model: UnifiedModel, now: number): typeof ModelDocument.Type => ({
   ...(model.maxContextLength === undefined ? {} : { max_context_length: model.maxContextLength }),
   id: model.id,
   family: model.family,
@@ -139,7 +137,7 @@ export const modelDocument = (model: UnifiedModel, now: number): Record<string, 
 
 const rate = (good: number, total: number): number => (total === 0 ? 0 : (good / total) * 100)
 
-const breakdown = (entry: ModelEndpointTotals, now: number): Record<string, unknown> => ({
+const breakdown = (entry: ModelEndpointTotals, now: number): typeof ModelEndpointStats.Type => ({
   endpoint_name: entry.endpointName,
   average_latency: latency(entry.averageLatency),
   last_used: ago(entry.lastUsed, now),
@@ -153,7 +151,7 @@ export const modelStatsDocument = (
   now: number,
   withEndpoints: boolean,
   withSummary: boolean
-): Record<string, unknown> => {
+): typeof ModelStatsDocument.Type => {
   const total = models.reduce((sum, model) => sum + model.totalRequests, 0)
   const good = models.reduce((sum, model) => sum + model.successfulRequests, 0)
   const used = models.filter((model) => model.totalRequests > 0)
@@ -176,25 +174,37 @@ export const modelStatsDocument = (
   return {
     timestamp: timestamp(now),
     endpoints: withSummary ? Object.fromEntries([...endpoints].map(([name, entry]) => [name, breakdown(entry, now)])) : {},
-    models: models.map((model) => ({
-      ...(withEndpoints && model.endpoints.length > 0
-        ? { endpoint_breakdown: Object.fromEntries(model.endpoints.map((entry) => [entry.endpointName, breakdown(entry, now)])) }
-        : {}),
-      name: model.name,
-      success_rate: percent(rate(model.successfulRequests, model.totalRequests)),
-      total_traffic: bytes(model.totalBytes),
-      average_latency: latency(model.averageLatency),
-      p95_latency: latency(model.p95Latency),
-      p99_latency: latency(model.p99Latency),
-      last_requested: ago(model.lastRequested, now),
-      total_requests: model.totalRequests,
-      successful_requests: model.successfulRequests,
-      failed_requests: model.failedRequests,
-      unique_clients: model.uniqueClients,
-      routing_hits: model.routingHits,
-      routing_misses: model.routingMisses,
-      routing_fallbacks: model.routingFallbacks
-    })),
+    models: models.map((model) =>
+      present<typeof ModelStats.Type>({
+        endpoint_breakdown:
+          withEndpoints && model.endpoints.length > 0
+            ? Object.fromEntries(model.endpoints.map((entry) => [entry.endpointName, breakdown(entry, now)]))
+            : undefined,
+        name: model.name,
+        success_rate: percent(rate(model.successfulRequests, model.totalRequests)),
+        total_traffic: bytes(model.totalBytes),
+        average_latency: latency(model.averageLatency),
+        p95_latency: latency(model.p95Latency),
+        p99_latency: latency(model.p99Latency),
+        last_requested: ago(model.lastRequested, now),
+        total_requests: model.totalRequests,
+        successful_requests: model.successfulRequests,
+        failed_requests: model.failedRequests,
+        unique_clients: model.uniqueClients,
+        routing_hits: model.routingHits,
+        routing_misses: model.routingMisses,
+        routing_fallbacks: model.routingFallbacks,
+        requests_by_class: { "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, transport: 0, cancelled: 0, ...model.statusClasses },
+        latency_ms: model.latencyPercentiles,
+        ttft_ms: model.firstTokenPercentiles,
+        prompt_tokens: model.usage?.promptTokens,
+        completion_tokens: model.usage?.completionTokens,
+        avg_tokens_per_second:
+          model.usage === undefined || model.usage.averageTokensPerSecond === 0
+            ? undefined
+            : Math.round(model.usage.averageTokensPerSecond * 10) / 10
+      })
+    ),
     summary: {
       overall_success_rate: percent(rate(good, total)),
       total_traffic: bytes(models.reduce((sum, model) => sum + model.totalBytes, 0)),
@@ -207,7 +217,7 @@ export const modelStatsDocument = (
   }
 }
 
-export const translatorStatsDocument = (translators: ReadonlyArray<TranslatorTotals>, now: number): Record<string, unknown> => {
+export const translatorStatsDocument = (translators: ReadonlyArray<TranslatorTotals>, now: number): typeof TranslatorStatsDocument.Type => {
   const sum = (read: (one: TranslatorTotals) => number) => translators.reduce((total, one) => total + read(one), 0)
   const total = sum((one) => one.totalRequests)
   return {

@@ -1,19 +1,20 @@
 /** /internal/process: the reference's fields with Node's nearest equivalents (http-api.md 11.8). */
 import { processFigures } from "../telemetry/ProcessFigures.ts"
+import type { ProcessDocument } from "./documents/DaemonDocuments.ts"
 import { bytes, duration, timestamp } from "./Formats.ts"
 
-export const processDocument = (now: number): Record<string, unknown> => {
+export const processDocument = (now: number): typeof ProcessDocument.Type => {
   const figures = processFigures()
   const collected = figures.collections > 0
   return {
     timestamp: timestamp(now),
     memory: {
       heap_alloc: bytes(figures.heapUsed),
-      heap_sys: bytes(figures.resident),
-      heap_inuse: bytes(figures.heapTotal),
+      heap_sys: bytes(figures.heapTotal),
+      heap_inuse: bytes(figures.heapUsed),
       heap_released: bytes(figures.heapReleased),
-      stack_inuse: bytes(figures.external),
-      total_alloc: bytes(figures.heapTotal + figures.external),
+      stack_inuse: bytes(0),
+      total_alloc: bytes(figures.resident),
       memory_pressure: figures.pressure
     },
     garbage_collection: {

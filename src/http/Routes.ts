@@ -73,9 +73,9 @@ export class Routes {
     if (clean.startsWith("/olla/")) {
       if (this.#olla(context, clean)) return
     } else if (clean === "/olla" || !clean.startsWith("/olla")) {
-      const handler = systemRoutes.get(clean)
-      if (handler !== undefined) {
-        if (clean === "/internal/health" || readOnly(context)) handler(services, context)
+      const route = systemRoutes.get(clean)
+      if (route !== undefined) {
+        if (route.anyMethod || readOnly(context)) route.handle(services, context)
         return
       }
     }

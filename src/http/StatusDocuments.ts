@@ -4,6 +4,8 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { EndpointTotals, GlobalTotals, SecurityTotals } from "../telemetry/Statistics.ts"
 import { build } from "../version.ts"
+import type { EndpointsDocument, EndpointUsage, ListedEndpoint, StatusDocument, StatusEndpoint } from "./documents/StatusDocument.ts"
+import { present } from "./documents/Values.ts"
 import { endpointIds } from "./EndpointIds.ts"
 import { ago, bytes, latency, percent, timestamp, until, uptime } from "./Formats.ts"
 
@@ -15,6 +17,7 @@ export interface StatusView {
   readonly global: GlobalTotals
   readonly security: SecurityTotals
   readonly startedAt: number
+  readonly rejections: Readonly<Record<string, number>>
   readonly breakerOf: (url: string) => "closed" | "open" | "half-open" | undefined
 }
 
@@ -38,8 +41,10 @@ const ordered = (view: StatusView): ReadonlyArray<{ readonly endpoint: Endpoint;
     )
 }
 
-/** The status's own word for trouble; empty: none. */
-const troubleOf = (endpoint: Endpoint): string => {
+type Issue = typeof ListedEndpoint.Type.issues
+
+/** The status's own word for trouble. */
+const troubleOf = (endpoint: Endpoint): Issue => {
   switch (endpoint.state.status) {
     case "offline":
     case "unhealthy":
@@ -49,73 +54,82 @@ const troubleOf = (endpoint: Endpoint): string => {
     case "rate_limited":
       return "rate limited"
     default:
-      return ""
+      return undefined
   }
 }
 
-const listIssues = (endpoint: Endpoint, totals: EndpointTotals | undefined): string => {
-  const { state } = endpoint
-  if (state.status === "healthy" && state.consecutiveFailures === 0) return ""
+/** A healthy endpoint without failures can still have a poor success rate (observability.md 3.2). */
+const gravest = (endpoint: Endpoint, totals: EndpointTotals | undefined): Issue => {
   const trouble = troubleOf(endpoint)
-  if (trouble !== "") return trouble
-  if (state.consecutiveFailures > 3) return "unstable"
-  return (totals?.totalRequests ?? 0) > 10 && successRate(totals) < 90 ? "low success rate" : ""
+  if (trouble !== undefined) return trouble
+  if (endpoint.state.consecutiveFailures > 3) return "unstable"
+  return hasLowRate(totals) ? "low success rate" : undefined
 }
+
+const hasLowRate = (totals: EndpointTotals | undefined): boolean => (totals?.totalRequests ?? 0) > 10 && successRate(totals) < 90
 
 const allIssues = (endpoint: Endpoint, totals: EndpointTotals | undefined): string =>
   [
     endpoint.state.consecutiveFailures > 3 ? "consecutive failures" : "",
-    (totals?.totalRequests ?? 0) > 10 && successRate(totals) < 90 ? "low success rate" : "",
+    hasLowRate(totals) ? "low success rate" : "",
     (totals?.averageLatency ?? 0) > 5000 ? "high latency" : "",
     troubleOf(endpoint)
   ]
-    .filter((issue) => issue !== "")
+    .filter((issue) => issue !== undefined && issue !== "")
     .join(", ")
-
-const optional = (fields: Readonly<Record<string, unknown>>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
 const at = (millis: number): string | undefined => (millis === 0 ? undefined : timestamp(millis))
 
 const zeroTime = "0001-01-01T00:00:00Z"
 
-export const endpointsDocument = (view: StatusView): Record<string, unknown> => {
+const noClasses = { "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, transport: 0, cancelled: 0 }
+
+/** What both documents tell of an endpoint. */
+const shared = (view: StatusView, endpoint: Endpoint, id: string, totals: EndpointTotals | undefined) => {
+  const { state } = endpoint
+  return {
+    id,
+    name: endpoint.name,
+    url: endpoint.displayUrl,
+    status: state.status,
+    priority: endpoint.priority,
+    success_rate: shownRate(totals),
+    avg_latency_ms: totals === undefined || totals.successfulRequests === 0 ? undefined : Math.trunc(totals.averageLatency),
+    min_latency_ms: Math.trunc(totals?.minLatency ?? 0),
+    max_latency_ms: Math.trunc(totals?.maxLatency ?? 0),
+    health_check_at: at(state.lastChecked),
+    next_check_at: at(state.nextCheck),
+    circuit_breaker: view.breakerOf(endpoint.url) ?? "closed",
+    requests_by_class: { ...noClasses, ...totals?.statusClasses },
+    latency_ms: totals?.latencyPercentiles,
+    ttft_ms: totals?.firstTokenPercentiles
+  } as const
+}
+
+export const endpointsDocument = (view: StatusView): typeof EndpointsDocument.Type => {
   const { now } = view
-  const entries = ordered(view).map(({ endpoint, id }) => {
-    const totals = view.totals(endpoint.url)
-    const { state } = endpoint
-    const issues = listIssues(endpoint, totals)
-    const breaker = view.breakerOf(endpoint.url)
-    return optional({
-      avg_latency_ms: totals === undefined || totals.successfulRequests === 0 ? undefined : Math.round(totals.averageLatency),
-      next_check_at: at(state.nextCheck),
-      health_check_at: at(state.lastChecked),
-      last_model_sync_at: endpoint.models.length > 0 ? at(endpoint.modelsSyncedAt) : undefined,
-      name: endpoint.name,
-      type: endpoint.type,
-      detected_type: endpoint.detectedType,
-      status: state.status,
-      last_model_sync: endpoint.models.length > 0 && endpoint.modelsSyncedAt > 0 ? ago(endpoint.modelsSyncedAt, now) : undefined,
-      health_check: state.lastChecked === 0 ? "" : ago(state.lastChecked, now),
-      response_time: endpoint.hasAnsweredProbe === true ? latency(state.lastLatency) : undefined,
-      success_rate: shownRate(totals),
-      issues: issues === "" ? undefined : issues,
-      url: endpoint.displayUrl,
-      id,
-      priority: endpoint.priority,
-      model_count: endpoint.models.length,
-      request_count: totals?.totalRequests ?? 0,
-      min_latency_ms: Math.round(totals?.minLatency ?? 0),
-      max_latency_ms: Math.round(totals?.maxLatency ?? 0),
-      active_connections: endpoint.inFlight,
-      circuit_breaker: breaker === "closed" ? undefined : breaker,
-      last_error: state.lastError === "" ? undefined : state.lastError,
-      discovery_disabled: endpoint.discoveryDisabled ? true : undefined
-    })
-  })
   return {
     timestamp: timestamp(now),
-    endpoints: entries,
+    endpoints: ordered(view).map(({ endpoint, id }) => {
+      const totals = view.totals(endpoint.url)
+      const { state } = endpoint
+      const synced = endpoint.models.length > 0 ? endpoint.modelsSyncedAt : 0
+      return present<typeof ListedEndpoint.Type>({
+        ...shared(view, endpoint, id, totals),
+        type: endpoint.type,
+        detected_type: endpoint.detectedType,
+        model_count: endpoint.models.length,
+        request_count: totals?.totalRequests ?? 0,
+        active_connections: endpoint.inFlight,
+        health_check: state.lastChecked === 0 ? "" : ago(state.lastChecked, now),
+        response_time: endpoint.hasAnsweredProbe === true ? latency(state.lastLatency) : undefined,
+        last_model_sync: synced > 0 ? ago(synced, now) : undefined,
+        last_model_sync_at: at(synced),
+        issues: gravest(endpoint, totals),
+        last_error: state.lastError === "" ? undefined : state.lastError,
+        discovery_disabled: endpoint.discoveryDisabled ? true : undefined
+      })
+    }),
     total_count: view.endpoints.length,
     healthy_count: view.endpoints.filter((endpoint) => endpoint.state.status === "healthy").length,
     routable_count: view.endpoints.filter((endpoint) => isRoutable(endpoint.state.status)).length
@@ -137,47 +151,58 @@ export const securityStatus = (security: SecurityTotals): "normal" | "elevated" 
     ? "elevated"
     : "normal"
 
-export const statusDocument = (view: StatusView): Record<string, unknown> => {
+/** Token figures by endpoint name; those without have no entry. */
+const usageByName = (view: StatusView): Record<string, typeof EndpointUsage.Type> => {
+  const out: Record<string, typeof EndpointUsage.Type> = {}
+  for (const { endpoint } of ordered(view)) {
+    const usage = view.totals(endpoint.url)?.usage
+    if (usage === undefined || usage.answers === 0 || out[endpoint.name] !== undefined) continue
+    out[endpoint.name] = {
+      requests: usage.answers,
+      avg_latency_ms: Math.trunc(usage.averageLatency),
+      avg_tokens_per_second: tenths(usage.averageTokensPerSecond),
+      avg_prompt_tokens: tenths(usage.promptTokens / usage.answers),
+      avg_completion_tokens: tenths(usage.completionTokens / usage.answers)
+    }
+  }
+  return out
+}
+
+export const statusDocument = (view: StatusView): typeof StatusDocument.Type => {
   const { now, global, security, config } = view
-  const entries = ordered(view).map(({ endpoint, id }) => {
-    const totals = view.totals(endpoint.url)
-    const { state } = endpoint
-    return optional({
-      avg_latency_ms: totals === undefined || totals.successfulRequests === 0 ? undefined : Math.round(totals.averageLatency),
-      next_check_at: at(state.nextCheck),
-      health_check_at: at(state.lastChecked),
-      models:
-        endpoint.models.length === 0
-          ? { last_updated: zeroTime, count: 0 }
-          : { last_updated: timestamp(endpoint.modelsSyncedAt), count: endpoint.models.length },
-      name: endpoint.name,
-      status: state.status,
-      success_rate: shownRate(totals),
-      avg_latency: latency(totals?.averageLatency ?? 0),
-      traffic: bytes(totals?.totalBytes ?? 0),
-      last_check: ago(state.lastChecked, now),
-      next_check: until(state.nextCheck, now),
-      issues: allIssues(endpoint, totals),
-      url: endpoint.displayUrl,
-      id,
-      priority: endpoint.priority,
-      connections: endpoint.inFlight,
-      requests: totals?.totalRequests ?? 0,
-      min_latency_ms: Math.round(totals?.minLatency ?? 0),
-      max_latency_ms: Math.round(totals?.maxLatency ?? 0)
-    })
-  })
   const healthy = view.endpoints.filter((endpoint) => endpoint.state.status === "healthy").length
   return {
     timestamp: timestamp(now),
-    proxy: { engine: config.proxy.engine, profile: config.proxy.profile, balancer: config.proxy.load_balancer },
-    endpoints: entries,
+    proxy: {
+      engine: config.proxy.engine,
+      profile: config.proxy.profile,
+      balancer: config.proxy.load_balancer,
+      endpoints: usageByName(view)
+    },
+    endpoints: ordered(view).map(({ endpoint, id }) => {
+      const totals = view.totals(endpoint.url)
+      const { state } = endpoint
+      return present<typeof StatusEndpoint.Type>({
+        ...shared(view, endpoint, id, totals),
+        connections: endpoint.inFlight,
+        requests: totals?.totalRequests ?? 0,
+        avg_latency: latency(totals?.averageLatency ?? 0),
+        traffic: bytes(totals?.totalBytes ?? 0),
+        last_check: ago(state.lastChecked, now),
+        next_check: until(state.nextCheck, now),
+        issues: allIssues(endpoint, totals),
+        models:
+          endpoint.models.length === 0
+            ? { last_updated: zeroTime, count: 0 }
+            : { last_updated: timestamp(endpoint.modelsSyncedAt), count: endpoint.models.length }
+      })
+    }),
     security: {
       status: securityStatus(security),
       blocked_ips: security.uniqueRateLimitedIps,
       violations: { rate_limits: security.rateLimitViolations, size_limits: security.sizeLimitViolations }
     },
-    system: {
+    system: present<(typeof StatusDocument.Type)["system"]>({
       start_time: timestamp(view.startedAt),
       status: systemStatus(view),
       endpoints_up: `${healthy}/${view.endpoints.length}`,
@@ -193,7 +218,13 @@ export const statusDocument = (view: StatusView): Record<string, unknown> => {
       total_failures: global.failedRequests,
       total_attempts: global.totalAttempts,
       total_retries: global.totalRetries,
-      has_traffic: global.totalRequests > 0
-    }
+      has_traffic: global.totalRequests > 0,
+      requests_by_class: { ...noClasses, ...global.statusClasses },
+      rejections: { "404": 0, "413": 0, "429": 0, "431": 0, "503": 0, ...view.rejections },
+      latency_ms: global.latencyPercentiles,
+      ttft_ms: global.firstTokenPercentiles
+    })
   }
 }
+
+const tenths = (n: number): number => Math.round(n * 10) / 10

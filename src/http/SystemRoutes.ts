@@ -4,13 +4,17 @@ import type { Profiles } from "../profile/Profiles.ts"
 import { prometheusText } from "../telemetry/PrometheusText.ts"
 import { build } from "../version.ts"
 import { acceptsGzip, entityTag, gzip, matchesTag, minGzip } from "./Conditional.ts"
+import type { VersionDocument } from "./documents/DaemonDocuments.ts"
+import { encodeDocument } from "./documents/Encoding.ts"
 import type { ListingServices } from "./ListingRoutes.ts"
 import { metricFamilies } from "./Metrics.ts"
 import { modelStatsDocument, modelsDocument, translatorStatsDocument } from "./ModelDocuments.ts"
+import { openApiJson } from "./OpenApi.ts"
 import { processDocument } from "./ProcessDocument.ts"
 import type { ProxyServices } from "./ProxyRoutes.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import { endpointsDocument, type StatusView, statusDocument } from "./StatusDocuments.ts"
+import { type LocalDocument, type LocalRoute, type LocalRouteName, localRoutes } from "./Surface.ts"
 
 export interface SystemServices extends ProxyServices, ListingServices {
   readonly profiles: Profiles["Service"]
@@ -27,11 +31,12 @@ const viewOf = (services: SystemServices): StatusView => ({
   global: services.statistics.global(),
   security: services.statistics.security(),
   startedAt: services.statistics.startedAt,
+  rejections: services.statistics.rejections(),
   breakerOf: services.carrier.breakerOf
 })
 
 /** With entity tag, and compressed where the client takes it (http-api.md 7). */
-const conditional = (context: RequestContext, document: Record<string, unknown>): void => {
+const conditional = (context: RequestContext, document: unknown): void => {
   const tag = entityTag(document)
   const headers = ["ETag", tag, "Cache-Control", "private, no-cache", "Vary", "Accept-Encoding"]
   if (matchesTag(context.header("if-none-match"), tag)) {
@@ -64,10 +69,14 @@ const ready: Handler = (services, context) => {
 /** Go's words for what the machine is. */
 const goArch: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" }
 
-const versionDocument = (services: SystemServices): Record<string, unknown> => {
+/** In the reference's order and spelling; further profiles follow. */
+const backendNames =
+  "ollama lemonade litellm llamacpp lmdeploy lm_studio omlx sglang vllm vllm-mlx openai_compatible docker-model-runner".split(" ")
+
+const versionDocument = (services: SystemServices): typeof VersionDocument.Type => {
   const anthropic = services.settings.current().translators.anthropic.enabled
-  const backends = services.profiles.all.map((profile) =>
-    profile.name === "lm-studio" ? "lm_studio" : profile.name === "openai-compatible" ? "openai_compatible" : profile.name
+  const known = new Set(
+    services.profiles.all.map(({ name }) => (name === "lm-studio" || name === "openai-compatible" ? name.replace("-", "_") : name))
   )
   return {
     api: {
@@ -104,58 +113,71 @@ const versionDocument = (services: SystemServices): Record<string, unknown> => {
       ...(anthropic ? ["message_translation", "translation_anthropic", "passthrough_anthropic"] : [])
     ],
     capabilities_experimental: anthropic ? ["translation_anthropic", "passthrough_anthropic"] : [],
-    supported_backends: backends
+    supported_backends: [...backendNames, ...[...known].filter((name) => !backendNames.includes(name))]
   }
 }
 
+type Builders = {
+  readonly [Name in Exclude<LocalRouteName, "health" | "ready" | "metrics" | "openapi">]: (
+    services: SystemServices,
+    query: URLSearchParams
+  ) => LocalDocument<Name>
+}
+
+const builders: Builders = {
+  status: (services) => statusDocument(viewOf(services)),
+  endpoints: (services) => endpointsDocument(viewOf(services)),
+  inventory: (services, query) =>
+    modelsDocument(
+      services.fleet.endpoints,
+      services.catalogue.snapshot(),
+      Date.now(),
+      query.get("detailed") === "true" && query.get("group") === "family"
+    ),
+  modelStats: (services, query) =>
+    modelStatsDocument(
+      services.statistics.models(),
+      Date.now(),
+      query.get("include_endpoints") === "true",
+      query.get("include_summary") === "true"
+    ),
+  translatorStats: (services) => translatorStatsDocument(services.statistics.translators(), Date.now()),
+  stickyStats: (services) => {
+    const stats = services.balancer.stickyStats()
+    return stats === undefined ? { enabled: false } : { enabled: true, ...stats }
+  },
+  process: () => processDocument(Date.now()),
+  version: versionDocument
+}
+
+const handlerOf = (name: keyof Builders): Handler => {
+  const route: LocalRoute = localRoutes[name]
+  const schema = localRoutes[name].document
+  return (services, context) => {
+    const document = encodeDocument(schema, builders[name](services, new URLSearchParams(context.exchange.query)))
+    if (route.conditional === true) conditional(context, document)
+    else context.json(document)
+  }
+}
+
+const metrics: Handler = (services, context) =>
+  context.answer(200, localRoutes.metrics.contentType, prometheusText(metricFamilies(viewOf(services), services.statistics.models())))
+
+const handlers: Readonly<Record<LocalRouteName, Handler>> = {
+  ...(Object.fromEntries(Object.keys(builders).map((name) => [name, handlerOf(name as keyof Builders)])) as Record<
+    keyof Builders,
+    Handler
+  >),
+  health,
+  ready,
+  metrics,
+  openapi: (_services, context) => context.answer(200, localRoutes.openapi.contentType, openApiJson())
+}
+
 /** Exact paths; all but health know GET and HEAD only. */
-export const systemRoutes: ReadonlyMap<string, Handler> = new Map<string, Handler>([
-  ["/internal/health", health],
-  ["/internal/ready", ready],
-  ["/internal/status", (services, context) => conditional(context, statusDocument(viewOf(services)))],
-  ["/internal/status/endpoints", (services, context) => conditional(context, endpointsDocument(viewOf(services)))],
-  [
-    "/internal/status/models",
-    (services, context) => {
-      const query = new URLSearchParams(context.exchange.query)
-      const grouped = query.get("detailed") === "true" && query.get("group") === "family"
-      conditional(context, modelsDocument(services.fleet.endpoints, services.catalogue.snapshot(), Date.now(), grouped))
-    }
-  ],
-  [
-    "/internal/stats/models",
-    (services, context) => {
-      const query = new URLSearchParams(context.exchange.query)
-      context.json(
-        modelStatsDocument(
-          services.statistics.models(),
-          Date.now(),
-          query.get("include_endpoints") === "true",
-          query.get("include_summary") === "true"
-        )
-      )
-    }
-  ],
-  [
-    "/internal/stats/translators",
-    (services, context) => context.json(translatorStatsDocument(services.statistics.translators(), Date.now()))
-  ],
-  [
-    "/internal/stats/sticky",
-    (services, context) => {
-      const stats = services.balancer.stickyStats()
-      context.json(stats === undefined ? { enabled: false } : { enabled: true, ...stats })
-    }
-  ],
-  ["/internal/process", (_services, context) => context.json(processDocument(Date.now()))],
-  [
-    "/internal/metrics",
-    (services, context) =>
-      context.answer(
-        200,
-        "text/plain; version=0.0.4; charset=utf-8",
-        prometheusText(metricFamilies(viewOf(services), services.statistics.models()))
-      )
-  ],
-  ["/version", (services, context) => context.json(versionDocument(services))]
-])
+export const systemRoutes: ReadonlyMap<string, { readonly handle: Handler; readonly anyMethod: boolean }> = new Map(
+  (Object.keys(localRoutes) as ReadonlyArray<LocalRouteName>).map((name) => {
+    const route: LocalRoute = localRoutes[name]
+    return [route.path, { handle: handlers[name], anyMethod: route.anyMethod === true }]
+  })
+)

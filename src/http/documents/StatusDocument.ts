@@ -1,0 +1,131 @@
+/** /internal/status and /internal/status/endpoints: the whole, and each endpoint (http-api.md 11.2, 11.3; observability.md 3.1, 3.2). */
+import * as Schema from "effect/Schema"
+import {
+  Ago,
+  BreakerState,
+  Bytes,
+  Count,
+  EndpointId,
+  EndpointStatus,
+  EndpointUrl,
+  Latency,
+  Milliseconds,
+  Percentiles,
+  Rate,
+  Real,
+  RequestsByClass,
+  Timestamp,
+  Until,
+  Uptime
+} from "./Values.ts"
+
+/** What both documents tell of an endpoint. */
+const endpointFields = {
+  id: EndpointId,
+  name: Schema.String,
+  url: EndpointUrl,
+  status: EndpointStatus,
+  priority: Schema.Int,
+  success_rate: Rate,
+  avg_latency_ms: Schema.optionalKey(Milliseconds).annotate({ description: "Successful attempts; absent before the first" }),
+  min_latency_ms: Milliseconds,
+  max_latency_ms: Milliseconds,
+  health_check_at: Schema.optionalKey(Timestamp),
+  next_check_at: Schema.optionalKey(Timestamp),
+  circuit_breaker: BreakerState,
+  requests_by_class: RequestsByClass,
+  latency_ms: Schema.optionalKey(Percentiles),
+  ttft_ms: Schema.optionalKey(Percentiles)
+}
+
+export const StatusEndpoint = Schema.Struct({
+  ...endpointFields,
+  connections: Count.annotate({ description: "Attempts under way" }),
+  requests: Count.annotate({ description: "Attempts" }),
+  avg_latency: Latency,
+  traffic: Bytes,
+  last_check: Ago,
+  next_check: Until,
+  issues: Schema.String.annotate({
+    description:
+      "Joined by a comma and a space: `consecutive failures`, `low success rate`, `high latency`, `unavailable`, `authentication rejected`, `rate limited`; empty: none"
+  }),
+  models: Schema.Struct({
+    last_updated: Timestamp.annotate({ description: "The zero time before the first listing" }),
+    count: Count
+  })
+}).annotate({ identifier: "StatusEndpoint" })
+
+export const EndpointUsage = Schema.Struct({
+  requests: Count.annotate({ description: "Answers with token figures" }),
+  avg_latency_ms: Milliseconds,
+  avg_tokens_per_second: Real,
+  avg_prompt_tokens: Real,
+  avg_completion_tokens: Real
+}).annotate({ identifier: "EndpointUsage" })
+
+export const StatusDocument = Schema.Struct({
+  timestamp: Timestamp,
+  proxy: Schema.Struct({
+    engine: Schema.String,
+    profile: Schema.String,
+    balancer: Schema.String,
+    endpoints: Schema.Record(Schema.String, EndpointUsage).annotate({ description: "By endpoint name" })
+  }),
+  endpoints: Schema.Array(StatusEndpoint),
+  security: Schema.Struct({
+    status: Schema.Literals(["normal", "elevated"]),
+    blocked_ips: Count.annotate({ description: "Clients that were rate limited within the last hour" }),
+    violations: Schema.Struct({ rate_limits: Count, size_limits: Count })
+  }),
+  system: Schema.Struct({
+    start_time: Timestamp,
+    status: Schema.Literals(["healthy", "degraded", "critical"]),
+    endpoints_up: Schema.String.annotate({ examples: ["9/10"] }),
+    success_rate: Rate,
+    avg_latency: Latency,
+    total_traffic: Bytes,
+    uptime: Uptime,
+    version: Schema.String,
+    commit: Schema.String,
+    active_connections: Count,
+    security_violations: Count,
+    total_requests: Count.annotate({ description: "Client requests that were dispatched, by their final outcome" }),
+    total_failures: Count,
+    total_attempts: Count,
+    total_retries: Count.annotate({ description: "Attempts less requests" }),
+    has_traffic: Schema.Boolean,
+    requests_by_class: RequestsByClass,
+    rejections: Schema.Struct({ "404": Count, "413": Count, "429": Count, "431": Count, "503": Count }).annotate({
+      description: "Requests that Olla refused itself, by status"
+    }),
+    latency_ms: Schema.optionalKey(Percentiles),
+    ttft_ms: Schema.optionalKey(Percentiles)
+  })
+}).annotate({ identifier: "Status" })
+
+export const ListedEndpoint = Schema.Struct({
+  ...endpointFields,
+  type: Schema.String.annotate({ description: "As configured" }),
+  detected_type: Schema.optionalKey(Schema.String).annotate({ description: "What an endpoint of type `auto` turned out to be" }),
+  model_count: Count,
+  request_count: Count,
+  active_connections: Count,
+  health_check: Schema.String.annotate({ description: "Time since the last probe; empty before the first", examples: ["12s ago"] }),
+  response_time: Schema.optionalKey(Latency).annotate({ description: "Of the last answered probe" }),
+  last_model_sync: Schema.optionalKey(Ago),
+  last_model_sync_at: Schema.optionalKey(Timestamp),
+  issues: Schema.optionalKey(
+    Schema.Literals(["unavailable", "unstable", "low success rate", "authentication rejected", "rate limited"])
+  ).annotate({ description: "The gravest one" }),
+  last_error: Schema.optionalKey(Schema.String).annotate({ description: "Why the last probe or attempt failed" }),
+  discovery_disabled: Schema.optionalKey(Schema.Boolean)
+}).annotate({ identifier: "ListedEndpoint" })
+
+export const EndpointsDocument = Schema.Struct({
+  timestamp: Timestamp,
+  endpoints: Schema.Array(ListedEndpoint),
+  total_count: Count,
+  healthy_count: Count,
+  routable_count: Count
+}).annotate({ identifier: "Endpoints" })
