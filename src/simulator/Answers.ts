@@ -1,118 +1,92 @@
-/** What each kind of server answers, in its own shape (recorded from real ones where there is a recording). */
-import type { BackendKind } from "./Backend.ts"
+/** What each kind of server answers to inference requests, whole and refused, in its own shape. */
+import type { BackendKind } from "./Kind.ts"
+import { created } from "./Listings.ts"
 
-const created = 1_795_453_397
-
-/** Where each kind answers health probes and lists its models. */
-export const pathsOf: Readonly<
-  Record<BackendKind, { readonly health: string; readonly listing: string; readonly chat: string; readonly messages?: string }>
-> = {
-  ollama: { health: "/", listing: "/api/tags", chat: "/v1/chat/completions", messages: "/v1/messages" },
-  "lm-studio": { health: "/v1/models", listing: "/api/v0/models", chat: "/v1/chat/completions", messages: "/v1/messages" },
-  vllm: { health: "/health", listing: "/v1/models", chat: "/v1/chat/completions", messages: "/v1/messages" },
-  "vllm-mlx": { health: "/health", listing: "/v1/models", chat: "/v1/chat/completions", messages: "/v1/messages" },
-  sglang: { health: "/health", listing: "/v1/models", chat: "/v1/chat/completions" },
-  lmdeploy: { health: "/health", listing: "/v1/models", chat: "/v1/chat/completions" },
-  llamacpp: { health: "/health", listing: "/v1/models", chat: "/v1/chat/completions", messages: "/v1/messages" },
-  lemonade: { health: "/api/v1/health", listing: "/api/v1/models", chat: "/api/v1/chat/completions" },
-  litellm: { health: "/health/liveness", listing: "/v1/models", chat: "/v1/chat/completions" },
-  "docker-model-runner": {
-    health: "/engines/v1/models",
-    listing: "/engines/v1/models",
-    chat: "/engines/v1/chat/completions",
-    messages: "/anthropic/v1/messages"
-  },
-  omlx: { health: "/health", listing: "/v1/models", chat: "/v1/chat/completions", messages: "/v1/messages" },
-  "openai-compatible": { health: "/v1/models", listing: "/v1/models", chat: "/v1/chat/completions" }
+/** Status and body of a refusal; a text body is sent as plain text. */
+export interface Refusal {
+  readonly status: number
+  readonly document: unknown
 }
 
-const owners: Readonly<Partial<Record<BackendKind, string>>> = {
-  vllm: "vllm",
-  "vllm-mlx": "vllm-mlx",
-  sglang: "sglang",
-  lmdeploy: "lmdeploy",
-  llamacpp: "llamacpp",
-  "docker-model-runner": "docker",
-  omlx: "omlx",
-  litellm: "openai",
-  ollama: "library"
-}
-
-const digest = (name: string): string => Buffer.from(name).toString("hex").padEnd(64, "0").slice(0, 64)
-
-const ollamaEntry = (name: string) => ({
-  name,
-  model: name,
-  modified_at: "2026-11-23T16:17:24.812345678Z",
-  size: 4_920_753_328,
-  digest: digest(name),
-  details: { parent_model: "", format: "gguf", family: "llama", families: ["llama"], parameter_size: "8.0B", quantization_level: "Q4_K_M" }
-})
-
-export const ollamaTags = (models: ReadonlyArray<string>) => ({ models: models.map(ollamaEntry) })
-
-const openAiEntry = (kind: BackendKind, id: string) => {
-  const base = { id, object: "model", created, owned_by: owners[kind] ?? "organization-owner" }
-  switch (kind) {
-    case "vllm":
-    case "sglang":
-      return { ...base, root: id, parent: null, max_model_len: 32_768 }
-    case "llamacpp":
-      return {
-        ...base,
-        meta: { vocab_type: 1, n_vocab: 32_000, n_ctx_train: 4096, n_embd: 64, n_params: 8_030_261_312, size: 4_920_753_328 }
+export const unknownModel = (kind: BackendKind, path: string, model: string): Refusal => {
+  if (kind === "ollama" && path.startsWith("/api/")) return { status: 404, document: { error: `model '${model}' not found` } }
+  if (kind === "ollama")
+    return { status: 404, document: { error: { message: `model '${model}' not found`, type: "not_found_error", param: null, code: null } } }
+  if (kind === "litellm") {
+    const message = `${path}: Invalid model name passed in model=${model}. Call \`/v1/models\` to view available models for your key.`
+    return {
+      status: 400,
+      document: {
+        error: { message, type: "invalid_request_error", param: null, code: "400", provider_specific_fields: { error: message } }
       }
-    case "lemonade":
-      return { ...base, checkpoint: `amd/${id}`, recipe: "llamacpp", downloaded: true }
-    default:
-      return base
+    }
   }
+  const message = `The model \`${model}\` does not exist.`
+  return { status: 404, document: { error: { message, type: "NotFoundError", param: "model", code: 404 } } }
 }
 
-export const openAiModels = (kind: BackendKind, models: ReadonlyArray<string>) => {
-  const data = models.map((id) => openAiEntry(kind, id))
-  return kind === "llamacpp"
-    ? { models: models.map((name) => ({ name, model: name, type: "model" })), object: "list", data }
-    : { object: "list", data }
+export const unknownPath = (kind: BackendKind, method: string, path: string): Refusal => {
+  if (kind === "ollama") return { status: 404, document: "404 page not found" }
+  // LM Studio says so with a 200.
+  if (kind === "lm-studio") return { status: 200, document: { error: `Unexpected endpoint or method. (${method} ${path})` } }
+  if (kind === "llamacpp") return { status: 404, document: { error: { message: "File Not Found", type: "not_found_error", code: 404 } } }
+  return { status: 404, document: { detail: "Not Found" } }
 }
 
-export const lmStudioModels = (models: ReadonlyArray<string>) => ({
-  object: "list",
-  data: models.map((id) => ({
-    id,
-    object: "model",
-    type: /embed/.test(id) ? "embeddings" : /vl|llava/.test(id) ? "vlm" : "llm",
-    publisher: "lmstudio-community",
-    arch: "llama",
-    compatibility_type: "gguf",
-    quantization: "Q4_K_M",
-    state: "loaded",
-    max_context_length: 131_072
-  }))
+export const badJson = (kind: BackendKind): Refusal => {
+  const message = "invalid character 'b' looking for beginning of object key string"
+  const error =
+    kind === "ollama"
+      ? { message, type: "invalid_request_error", param: null, code: null }
+      : { code: 400, message, type: "invalid_request_error" }
+  return { status: 400, document: { error } }
+}
+
+export const unauthorised = (): Refusal => ({
+  status: 401,
+  document: { error: { message: "Unauthorized", type: "authentication_error", code: 401 } }
 })
-
-export const unknownModel = (kind: BackendKind, model: string) =>
-  kind === "ollama"
-    ? { error: { message: `model '${model}' not found`, type: "not_found_error", param: null, code: null } }
-    : { error: { message: `The model \`${model}\` does not exist.`, type: "NotFoundError", param: "model", code: 404 } }
 
 export const usage = (completion: number) => ({ prompt_tokens: 29, completion_tokens: completion, total_tokens: 29 + completion })
 
-export const chatChunk = (model: string, delta: Record<string, unknown>, finish: string | null) => ({
+const fingerprint = (kind: BackendKind): { readonly system_fingerprint?: string } =>
+  kind === "ollama" ? { system_fingerprint: "fp_ollama" } : kind === "llamacpp" ? { system_fingerprint: "b11434-simulated" } : {}
+
+/** llama-server tells how fast it was. */
+export const timings = (kind: BackendKind, tokens: number): { readonly timings?: Readonly<Record<string, number>> } =>
+  kind === "llamacpp"
+    ? {
+        timings: {
+          cache_n: 0,
+          prompt_n: 29,
+          prompt_ms: 10,
+          prompt_per_token_ms: 10 / 29,
+          prompt_per_second: 2900,
+          predicted_n: tokens,
+          predicted_ms: tokens * 20,
+          predicted_per_token_ms: 20,
+          predicted_per_second: 50
+        }
+      }
+    : {}
+
+export const chatChunk = (kind: BackendKind, model: string, delta: Record<string, unknown>, finish: string | null) => ({
   id: "chatcmpl-simulated",
   object: "chat.completion.chunk",
   created,
   model,
+  ...fingerprint(kind),
   choices: [{ index: 0, delta, finish_reason: finish }]
 })
 
 export const toolCall = (name: string) => ({ id: "call_simulated", type: "function", function: { name, arguments: '{"city":"Perth"}' } })
 
-export const chatCompletion = (model: string, content: string, tokens: number, tool: string | undefined) => ({
+export const chatCompletion = (kind: BackendKind, model: string, content: string, tokens: number, tool: string | undefined) => ({
   id: "chatcmpl-simulated",
   object: "chat.completion",
   created,
   model,
+  ...fingerprint(kind),
   choices: [
     {
       index: 0,
@@ -120,6 +94,16 @@ export const chatCompletion = (model: string, content: string, tokens: number, t
       finish_reason: tool === undefined ? "stop" : "tool_calls"
     }
   ],
+  usage: usage(tokens),
+  ...timings(kind, tokens)
+})
+
+export const textCompletion = (model: string, text: string, tokens: number) => ({
+  id: "cmpl-simulated",
+  object: "text_completion",
+  created,
+  model,
+  choices: [{ index: 0, text, finish_reason: "stop" }],
   usage: usage(tokens)
 })
 
@@ -128,6 +112,31 @@ export const embeddings = (model: string, inputs: number) => ({
   model,
   data: Array.from({ length: inputs }, (_, index) => ({ object: "embedding", index, embedding: [0.1, 0.2, 0.3, 0.4] })),
   usage: { prompt_tokens: 4, total_tokens: 4 }
+})
+
+export const rerank = (model: string, documents: number) => ({
+  id: "rerank-simulated",
+  model,
+  results: Array.from({ length: documents }, (_, index) => ({ index, relevance_score: 1 / (index + 1) })),
+  usage: { total_tokens: 12 }
+})
+
+export const response = (model: string, text: string, tokens: number) => ({
+  id: "resp_simulated",
+  object: "response",
+  created_at: created,
+  status: "completed",
+  model,
+  output: [
+    {
+      id: "msg_simulated",
+      type: "message",
+      role: "assistant",
+      status: "completed",
+      content: [{ type: "output_text", annotations: [], logprobs: [], text }]
+    }
+  ],
+  usage: { input_tokens: 29, output_tokens: tokens, total_tokens: 29 + tokens, input_tokens_details: { cached_tokens: 0 } }
 })
 
 export const ollamaChat = (model: string, content: string, done: boolean, tokens: number) => ({
