@@ -28,7 +28,7 @@ class Offer implements ModelOffer {
   readonly endpoints: ReadonlyArray<Endpoint>
   readonly nativeNames: ReadonlyArray<string>
   readonly spellings: ReadonlyMap<Endpoint, ReadonlyArray<string>> | undefined
-  #byEndpoint: ReadonlyMap<Endpoint, string> | undefined
+  #holders: ModelOffer["holders"] | undefined
 
   constructor(
     endpoints: ReadonlyArray<Endpoint>,
@@ -41,9 +41,9 @@ class Offer implements ModelOffer {
   }
 
   /** Made when first asked for: most names are never asked for. */
-  get nativeNameOn(): ReadonlyMap<Endpoint, string> {
-    this.#byEndpoint ??= new Map(this.endpoints.map((endpoint, i) => [endpoint, this.nativeNames[i] as string]))
-    return this.#byEndpoint
+  get holders(): ModelOffer["holders"] {
+    this.#holders ??= this.endpoints.map((endpoint, i) => ({ endpoint, nativeName: this.nativeNames[i] as string }))
+    return this.#holders
   }
 }
 
@@ -160,10 +160,6 @@ export class OfferIndex {
 const latestTwin = (low: string): string | undefined =>
   low.endsWith(":latest") ? low.slice(0, -":latest".length) : low.includes(":") ? undefined : `${low}:latest`
 
-/** What the endpoint at `i` calls the model: of names that differ in case only, the client's own spelling. */
-export const nativeNameAt = (offer: ModelOffer, i: number, spelling: string): string => {
-  const native = offer.nativeNames[i] as string
-  if (offer.spellings === undefined) return native
-  const spellings = offer.spellings.get(offer.endpoints[i] as Endpoint)
-  return spellings?.includes(spelling) === true ? spelling : native
-}
+/** What a holder calls the model: of names that differ in case only, the client's own spelling. */
+export const nativeNameFor = (offer: ModelOffer, holder: ModelOffer["holders"][number], spelling: string): string =>
+  offer.spellings?.get(holder.endpoint)?.includes(spelling) === true ? spelling : holder.nativeName

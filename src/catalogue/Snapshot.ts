@@ -12,8 +12,8 @@ export interface ModelOffer {
   readonly endpoints: ReadonlyArray<Endpoint>
   /** The native name on each of `endpoints`, same order. */
   readonly nativeNames: ReadonlyArray<string>
-  /** Native name by endpoint, for lookups from a candidate. */
-  readonly nativeNameOn: ReadonlyMap<Endpoint, string>
+  /** Both as pairs, same order; the same list at each call, so that a request may take it as it is. */
+  readonly holders: ReadonlyArray<{ readonly endpoint: Endpoint; readonly nativeName: string }>
   /** Only where an endpoint lists several names that differ in case: all of them, so that the client's own spelling is kept. */
   readonly spellings: ReadonlyMap<Endpoint, ReadonlyArray<string>> | undefined
 }
@@ -88,7 +88,7 @@ export interface Snapshot {
 }
 
 /** Nobody has it. */
-export const noOffer: ModelOffer = { endpoints: [], nativeNames: [], nativeNameOn: new Map(), spellings: undefined }
+export const noOffer: ModelOffer = { endpoints: [], nativeNames: [], holders: [], spellings: undefined }
 
 export const emptySnapshot: Snapshot = {
   version: 0,

@@ -3,7 +3,7 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { compareBytes } from "../profile/NameOrder.ts"
 import { CapabilityIndex } from "./CapabilityIndex.ts"
 import { displayId, sortInSteps } from "./ModelOrder.ts"
-import { nativeNameAt, OfferIndex, offerOf } from "./OfferIndex.ts"
+import { nativeNameFor, OfferIndex, offerOf } from "./OfferIndex.ts"
 import { type AliasOffer, type InventoryEntry, type ModelOffer, noOffer, type Snapshot, type UnifiedModel } from "./Snapshot.ts"
 import { type UnifyInput, unify } from "./Unification.ts"
 
@@ -88,8 +88,9 @@ const aliasOffer = (targets: ReadonlyArray<string>, offers: ReadonlyMap<string, 
   const byEndpoint = new Map<Endpoint, string>()
   for (const target of targets) {
     const offer = offers.get(target.toLowerCase())
-    for (const [i, endpoint] of offer?.endpoints.entries() ?? [])
-      if (offer !== undefined && !byEndpoint.has(endpoint)) byEndpoint.set(endpoint, nativeNameAt(offer, i, target))
+    if (offer === undefined) continue
+    for (const holder of offer.holders)
+      if (!byEndpoint.has(holder.endpoint)) byEndpoint.set(holder.endpoint, nativeNameFor(offer, holder, target))
   }
   return byEndpoint.size === 0 ? noOffer : offerOf([...byEndpoint])
 }

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import { modelsOfInventory } from "../catalogue/Listing.ts"
 import { displayId } from "../catalogue/ModelOrder.ts"
+import { nearestNames, nearestText } from "../catalogue/NearestName.ts"
 import type { UnifiedModel } from "../catalogue/Snapshot.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { ruleOf } from "../exchange/Failure.ts"
@@ -390,11 +391,6 @@ const modelEntries = (services: SystemServices): ReadonlyArray<ModelEntry> => {
     .map((id) => ({ type: "model", id, display_name: id, created_at: created }))
 }
 
-/** The nearest known name, where one is close enough to be a typo. */
-const nearest = (services: SystemServices, model: string): string => {
-  const near = services.catalogue.snapshot().unified.find((one) => {
-    const name = displayId(one).toLowerCase()
-    return name !== model && (name.startsWith(model) || model.startsWith(name) || name.split("/").at(-1) === model)
-  })
-  return near === undefined ? "" : `; the nearest known name is "${displayId(near)}"`
-}
+/** Known names near to it. */
+const nearest = (services: SystemServices, model: string): string =>
+  nearestText(nearestNames(services.catalogue.snapshot(), model, Object.keys(services.settings.current().model_aliases)))

@@ -6,6 +6,8 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Balancer } from "../balancing/Balancer.ts"
 import { stickyKeyOf } from "../balancing/StickyKey.ts"
+import type { Catalogue } from "../catalogue/Catalogue.ts"
+import { nearestNames, nearestText } from "../catalogue/NearestName.ts"
 import type { Settings } from "../config/Settings.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
@@ -24,6 +26,7 @@ import type { RequestContext } from "./RequestContext.ts"
 export interface ProxyServices {
   readonly settings: Settings["Service"]
   readonly fleet: Fleet["Service"]
+  readonly catalogue: Catalogue["Service"]
   readonly router: Router["Service"]
   readonly balancer: Balancer["Service"]
   readonly carrier: Carrier["Service"]
@@ -84,6 +87,9 @@ export const receive = (
     }
   )
 
+const routableCount = (fleet: Fleet["Service"]): number =>
+  fleet.endpoints.reduce((count, { state }) => (isRoutable(state.status) ? count + 1 : count), 0)
+
 /** The decision, at once or after a refresh; `then` runs with it. */
 export const decide = (
   services: ProxyServices,
@@ -100,6 +106,8 @@ export const decide = (
     exchange.timings.routed = performance.now()
     exchange.verdict = decision.verdict
     exchange.candidates = decision.candidates.length
+    if (decision.verdict?.strategy === "alias" && services.logsRequests())
+      services.log.aliasResolved(exchange, decision.candidates, routableCount(services.fleet))
     then(decision)
   }
   if (!Effect.isEffect(decided)) {
@@ -185,10 +193,13 @@ const refuseDecision = (services: ProxyServices, context: RequestContext, target
   if (verdict !== undefined && verdict.status >= 400) {
     if (verdict.status === 503) headers.push(...retryAfter(services))
     reject(services, context, verdict.status, verdict.reason)
-    const sentence = `${verdict.reason}: ${describe(verdict.reason, context.exchange.model)}`
-    const rendered = context.renderError(verdict.status, sentence, verdict.reason)
-    const plain = rendered.contentType.startsWith("text/plain") ? { ...rendered, body: `${verdict.reason}\n` } : rendered
-    context.answer(verdict.status, plain.contentType, plain.body, ["X-Content-Type-Options", "nosniff", ...headers])
+    let rendered = context.renderError(verdict.status, verdict.reason, verdict.reason)
+    // Plain text is the token alone; JSON has room for a sentence.
+    if (!rendered.contentType.startsWith("text/plain")) {
+      const sentence = describe(services, verdict.reason, context.exchange.model)
+      rendered = context.renderError(verdict.status, `${verdict.reason}: ${sentence}`, verdict.reason)
+    }
+    context.answer(verdict.status, rendered.contentType, rendered.body, ["X-Content-Type-Options", "nosniff", ...headers])
     return
   }
   if (target.scope !== undefined) {
@@ -200,10 +211,13 @@ const refuseDecision = (services: ProxyServices, context: RequestContext, target
   context.error("noEndpoints", {}, [...headers, ...retryAfter(services)])
 }
 
-const describe = (reason: string, model: string): string =>
-  reason === "model_not_found"
-    ? `no endpoint has a model named "${model}"`
-    : `the model "${model}" is known, but no endpoint that has it can serve this request now`
+const describe = (services: ProxyServices, reason: string, model: string): string => {
+  const snapshot = services.catalogue.snapshot()
+  if (reason !== "model_not_found" && snapshot.offer(model) !== undefined)
+    return `the model "${model}" is known, but no endpoint that has it can serve this request now`
+  const near = nearestNames(snapshot, model, Object.keys(services.settings.current().model_aliases))
+  return `no endpoint has a model named "${model}"${nearestText(near)}`
+}
 
 /** The answer when every attempt failed before its first byte. */
 export const refusal = (context: RequestContext, refused: Refused): void => {

@@ -11,7 +11,7 @@ import type { Profile } from "../profile/Profile.ts"
 export interface Inspection {
   /** Trimmed, lower-cased; empty: none. */
   readonly model: string
-  /** The spelling in the body, trimmed. */
+  /** The spelling in the body, byte for byte. */
   readonly spelling: string
   /** Which field supplied the name, so that the rewriter changes that one. */
   readonly field: "model" | "messages" | "none"

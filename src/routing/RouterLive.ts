@@ -4,28 +4,37 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { Catalogue } from "../catalogue/Catalogue.ts"
+import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
-import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { Profiles } from "../profile/Profiles.ts"
 import { type Decision, type RouteRequest, Router } from "./Router.ts"
 import {
   decideAlias,
+  decideAliasBlindly,
   decideWithoutModel,
   discoveryAfter,
   discoveryFirst,
-  inScope,
-  knowsPath,
+  downTargets,
+  type FallbackBehavior,
   optimistic,
-  routable,
-  type Situation,
   strict
 } from "./Routing.ts"
+import { Situation, unconstrained } from "./Situation.ts"
 
 /** After a refresh for a name, the same unknown name starts no other for this long, in milliseconds. */
 const rememberMiss = 5_000
 /** Names remembered; clients choose them. */
 const maxMisses = 1_000
+/** Milliseconds between two warnings that a path restriction fell away. */
+const widenedEvery = 60_000
+
+const nobody: Decision = { candidates: [], verdict: undefined }
+
+interface Miss {
+  readonly at: number
+  readonly refreshed: boolean
+}
 
 export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Profiles> = Layer.effect(
   Router,
@@ -35,60 +44,90 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
     const catalogue = yield* Catalogue
     const profiles = yield* Profiles
     const clock = yield* Clock.Clock
-    const misses = new Map<string, number>()
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const misses = new Map<string, Miss>()
+    let widenedAt = Number.NEGATIVE_INFINITY
+    if (!settings.current().discovery.model_discovery.enabled)
+      yield* Effect.logWarning(
+        "Model discovery is off: requests are not routed by model, aliases stand for their first target everywhere",
+        {
+          key: "discovery.model_discovery.enabled"
+        }
+      )
 
-    const compatible = (request: RouteRequest): ReadonlyArray<Endpoint> => {
-      let endpoints = routable(fleet.endpoints)
-      if (request.scope !== undefined) endpoints = inScope(endpoints, request.scope)
-      return request.path === undefined ? endpoints : knowsPath(endpoints, profiles.forPath(request.path))
+    const situationOf = ({ scope, path, inspection }: RouteRequest): Situation => {
+      const known = path === undefined ? unconstrained.profiles : profiles.forPath(path)
+      return new Situation(catalogue.snapshot(), fleet.endpoints, { scope, profiles: known }, inspection)
     }
 
-    const refresh = Effect.fnUntraced(function* (
-      request: RouteRequest,
-      situation: Situation,
-      fallback: "compatible_only" | "none" | "all",
-      timeout: number
-    ) {
+    const remember = (name: string, refreshed: boolean) => {
+      if (misses.size >= maxMisses) misses.clear()
+      misses.set(name, { at: clock.currentTimeMillisUnsafe(), refreshed })
+    }
+
+    const refresh = Effect.fnUntraced(function* (request: RouteRequest, situation: Situation, behavior: FallbackBehavior, limit: number) {
       const name = request.inspection.model
-      const now = clock.currentTimeMillisUnsafe()
       const last = misses.get(name)
-      let refreshed = true
-      if (last === undefined || now - last >= rememberMiss) {
-        const done = yield* fleet.refreshModels(situation.compatible).pipe(Effect.timeoutOption(timeout))
+      let refreshed = last?.refreshed ?? true
+      if (last === undefined || clock.currentTimeMillisUnsafe() - last.at >= rememberMiss) {
+        const done = yield* fleet.refreshModels(situation.compatible).pipe(Effect.timeoutOption(limit))
         refreshed = Option.getOrElse(done, () => false)
         yield* catalogue.settled
-        if (misses.size >= maxMisses) misses.clear()
-        misses.set(name, clock.currentTimeMillisUnsafe())
+        remember(name, refreshed)
       }
-      return discoveryAfter(
-        { snapshot: catalogue.snapshot(), compatible: compatible(request), inspection: request.inspection },
-        refreshed,
-        fallback
-      )
+      return discoveryAfter(situationOf(request), refreshed, behavior)
     })
 
-    const decide = (request: RouteRequest): Decision | Effect.Effect<Decision> => {
-      const situation: Situation = { snapshot: catalogue.snapshot(), compatible: compatible(request), inspection: request.inspection }
-      // An exclusive scope without anybody is the provider's own 404, never a model's.
-      if (request.scope !== undefined && !request.scope.inclusive && situation.compatible.length === 0)
-        return { candidates: [], verdict: undefined }
-      if (request.inspection.model === "") return decideWithoutModel(situation)
-      const alias = decideAlias(situation)
-      if (alias !== undefined) return alias
-      const config = settings.current()
-      if (!config.discovery.model_discovery.enabled) return decideWithoutModel(situation)
-      const { type, options } = config.model_registry.routing_strategy
-      switch (type) {
+    /** By the configured strategy; an Effect where it has to ask the backends first. */
+    const byStrategy = (
+      request: RouteRequest,
+      situation: Situation,
+      config: OllaConfig["model_registry"]["routing_strategy"]
+    ): Decision | Effect.Effect<Decision> => {
+      const { fallback_behavior: behavior, discovery_refresh_on_miss: refreshes, discovery_timeout: limit } = config.options
+      switch (config.type) {
         case "strict":
           return strict(situation)
         case "optimistic":
-          return optimistic(situation, options.fallback_behavior)
+          return optimistic(situation, behavior)
         case "discovery": {
-          const first = discoveryFirst(situation, options.discovery_refresh_on_miss)
+          const first = discoveryFirst(situation, refreshes)
           if (first !== undefined) return first
-          return refresh(request, situation, options.fallback_behavior, options.discovery_timeout > 0 ? options.discovery_timeout : 2_000)
+          return situation.deserted ? nobody : refresh(request, situation, behavior, limit > 0 ? limit : 2_000)
         }
       }
+    }
+
+    const tell = (request: RouteRequest, situation: Situation, decision: Decision): void => {
+      if (decision.verdict?.action === "rejected") {
+        const targets = downTargets(situation)
+        if (targets.length > 0)
+          fork(Effect.logWarning("No endpoint that has a target of the alias can serve now", { alias: request.inspection.model, targets }))
+      }
+      if (!situation.widened || clock.currentTimeMillisUnsafe() - widenedAt < widenedEvery) return
+      widenedAt = clock.currentTimeMillisUnsafe()
+      fork(Effect.logWarning("No healthy endpoint is of a kind that knows this path, all others are candidates", { path: request.path }))
+    }
+
+    const decideNow = (request: RouteRequest, situation: Situation): Decision | Effect.Effect<Decision> => {
+      if (request.inspection.model === "") return situation.deserted ? nobody : decideWithoutModel(situation)
+      const { discovery, model_registry: registry } = settings.current()
+      if (!discovery.model_discovery.enabled) {
+        if (situation.deserted) return nobody
+        return decideAliasBlindly(situation) ?? decideWithoutModel(situation)
+      }
+      const alias = decideAlias(situation)
+      if (alias !== undefined) return alias
+      const decision = byStrategy(request, situation, registry.routing_strategy)
+      return !Effect.isEffect(decision) && decision.candidates.length === 0 && situation.deserted ? nobody : decision
+    }
+
+    const decide = (request: RouteRequest): Decision | Effect.Effect<Decision> => {
+      const situation = situationOf(request)
+      const decision = decideNow(request, situation)
+      if (Effect.isEffect(decision)) return decision
+      if (situation.widened || decision.verdict?.action === "rejected") tell(request, situation, decision)
+      return decision
     }
     return { decide }
   })

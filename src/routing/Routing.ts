@@ -1,32 +1,14 @@
 /**
- * The rules of routing, pure over a snapshot and the endpoints' states (models-and-routing.md 7 to 9): type compatibility,
- * capabilities, model. A request costs a lookup for its path and one for its model; then only its candidates are looked at.
+ * The rules of routing, pure over a snapshot and the endpoints' states (models-and-routing.md 7 to 9): capabilities, aliases
+ * and the three strategies. Who is compatible at all is the situation's business.
  */
-import type { Snapshot } from "../catalogue/Snapshot.ts"
+import type { ModelOffer } from "../catalogue/Snapshot.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { RoutingVerdict } from "../exchange/Exchange.ts"
-import type { Profile } from "../profile/Profile.ts"
-import type { Candidate, Decision, Inspection, ProviderScope } from "./Router.ts"
+import type { Candidate, Decision } from "./Router.ts"
+import type { Situation } from "./Situation.ts"
 
 export type FallbackBehavior = "compatible_only" | "none" | "all"
-
-export const routable = (endpoints: ReadonlyArray<Endpoint>): ReadonlyArray<Endpoint> =>
-  endpoints.filter((endpoint) => isRoutable(endpoint.state.status))
-
-/** Endpoints of a provider's scope; exclusive scopes fail closed, the inclusive one widens. */
-export const inScope = (endpoints: ReadonlyArray<Endpoint>, scope: ProviderScope): ReadonlyArray<Endpoint> => {
-  if (!scope.inclusive) return endpoints.filter((endpoint) => endpoint.isAuto || endpoint.profile === scope.profile)
-  const compatible = endpoints.filter((endpoint) => endpoint.isAuto || endpoint.profile?.openaiCompatible === true)
-  return compatible.length > 0 ? compatible : endpoints
-}
-
-/** Endpoints whose kind knows this path; nobody's path, or nobody's left: all of them. */
-export const knowsPath = (endpoints: ReadonlyArray<Endpoint>, profiles: ReadonlySet<Profile>): ReadonlyArray<Endpoint> => {
-  if (profiles.size === 0) return endpoints
-  const fits = endpoints.filter((endpoint) => endpoint.isAuto || (endpoint.profile !== undefined && profiles.has(endpoint.profile)))
-  return fits.length > 0 ? fits : endpoints
-}
 
 const verdict = (strategy: RoutingVerdict["strategy"], action: RoutingVerdict["action"], reason: string): RoutingVerdict => ({
   strategy,
@@ -35,82 +17,103 @@ const verdict = (strategy: RoutingVerdict["strategy"], action: RoutingVerdict["a
   status: action !== "rejected" ? 200 : reason === "model_not_found" ? 404 : 503
 })
 
-export interface Situation {
-  readonly snapshot: Snapshot
-  /** Routable, in scope, of a fitting kind; configuration order. */
-  readonly compatible: ReadonlyArray<Endpoint>
-  readonly inspection: Inspection
+const routed = {
+  strict: verdict("strict", "routed", "model_found"),
+  optimistic: verdict("optimistic", "routed", "model_found"),
+  discovery: verdict("discovery", "routed", "model_found_no_refresh"),
+  refreshed: verdict("discovery", "routed", "model_found")
 }
+
+const rejected = (strategy: RoutingVerdict["strategy"], reason: string): Decision => ({
+  candidates: [],
+  verdict: verdict(strategy, "rejected", reason)
+})
+
+/** `all`: every candidate of the earlier stages, never one outside the scope; its body goes as it came. */
+const fallback = (situation: Situation, strategy: RoutingVerdict["strategy"], reason: string): Decision => ({
+  candidates: plain(situation.compatible),
+  verdict: verdict(strategy, "fallback", reason)
+})
 
 const plain = (endpoints: ReadonlyArray<Endpoint>): ReadonlyArray<Candidate> => endpoints.map((endpoint) => ({ endpoint, nativeName: "" }))
 
-/** Without a model: whoever fits, narrowed by what the request needs if anybody is known to have it. */
-export const decideWithoutModel = ({ snapshot, compatible, inspection }: Situation): Decision => {
+/** Without a model: whoever fits, narrowed by what the request needs if anybody is known to have it (7.2, B4). */
+export const decideWithoutModel = (situation: Situation): Decision => {
+  const { compatible, inspection, snapshot } = situation
   const capable = inspection.capabilities.length === 0 ? undefined : snapshot.capable(inspection.capabilities)
   const narrowed = capable === undefined ? compatible : compatible.filter((endpoint) => capable.has(endpoint))
   return { candidates: plain(narrowed.length > 0 ? narrowed : compatible), verdict: undefined }
 }
 
-/** A configured alias that somebody here can serve; `undefined`: judge the name as a plain one. */
-export const decideAlias = ({ snapshot, compatible, inspection }: Situation): Decision | undefined => {
-  const alias = snapshot.alias(inspection.model)
+const aliasDecision = (name: string, candidates: ReadonlyArray<Candidate>): Decision => ({
+  candidates,
+  verdict: verdict("alias", "routed", `alias "${name}" resolved to ${candidates.length} endpoint(s)`)
+})
+
+/** A configured alias that somebody here can serve; `undefined`: judge the name as a plain one (9.2). */
+export const decideAlias = (situation: Situation): Decision | undefined => {
+  const alias = situation.snapshot.alias(situation.inspection.model)
   if (alias === undefined) return undefined
-  const candidates = having(compatible, alias.offer.nativeNameOn)
-  if (candidates.length === 0) return undefined
-  return { candidates, verdict: verdict("alias", "routed", `alias "${alias.name}" resolved to ${candidates.length} endpoint(s)`) }
+  const candidates = situation.serving(alias.offer, "")
+  return candidates.length === 0 ? undefined : aliasDecision(alias.name, candidates)
 }
 
-const having = (compatible: ReadonlyArray<Endpoint>, names: ReadonlyMap<Endpoint, string>): ReadonlyArray<Candidate> => {
-  const out: Array<Candidate> = []
-  for (const endpoint of compatible) {
-    const nativeName = names.get(endpoint)
-    if (nativeName !== undefined) out.push({ endpoint, nativeName })
-  }
-  return out
+/** With model discovery off nobody is known to have anything: an alias is its first target everywhere (B15). */
+export const decideAliasBlindly = (situation: Situation): Decision | undefined => {
+  const alias = situation.snapshot.alias(situation.inspection.model)
+  const nativeName = alias?.targets[0]
+  if (alias === undefined || nativeName === undefined || situation.compatible.length === 0) return undefined
+  return aliasDecision(
+    alias.name,
+    situation.compatible.map((endpoint) => ({ endpoint, nativeName }))
+  )
 }
 
-const offered = ({ snapshot, compatible, inspection }: Situation): { readonly known: boolean; readonly here: ReadonlyArray<Candidate> } => {
-  const offer = snapshot.offer(inspection.model)
-  return { known: offer !== undefined, here: offer === undefined ? [] : having(compatible, offer.nativeNameOn) }
+/** Names of an alias' targets that somebody has, where nobody of them can serve now: the true cause of what follows (B25). */
+export const downTargets = (situation: Situation): ReadonlyArray<string> => {
+  const alias = situation.snapshot.alias(situation.inspection.model)
+  return alias === undefined ? [] : alias.targets.filter((target) => situation.snapshot.offer(target) !== undefined)
 }
+
+const offerOf = ({ snapshot, inspection }: Situation): ModelOffer | undefined => snapshot.offer(inspection.model)
+
+const serving = (situation: Situation, offer: ModelOffer | undefined): ReadonlyArray<Candidate> =>
+  offer === undefined ? [] : situation.serving(offer, situation.inspection.spelling.trim())
 
 export const strict = (situation: Situation): Decision => {
-  const { known, here } = offered(situation)
-  if (here.length > 0) return { candidates: here, verdict: verdict("strict", "routed", "model_found") }
-  return { candidates: [], verdict: verdict("strict", "rejected", known ? "model_unavailable" : "model_not_found") }
+  const offer = offerOf(situation)
+  const candidates = serving(situation, offer)
+  if (candidates.length > 0) return { candidates, verdict: routed.strict }
+  return rejected("strict", offer === undefined ? "model_not_found" : "model_unavailable")
 }
 
-export const optimistic = (situation: Situation, fallback: FallbackBehavior): Decision => {
-  const { known, here } = offered(situation)
-  if (here.length > 0) return { candidates: here, verdict: verdict("optimistic", "routed", "model_found") }
-  if (fallback === "all") {
-    const reason = known ? "all_healthy_fallback" : "model_not_found_fallback"
-    return { candidates: plain(situation.compatible), verdict: verdict("optimistic", "fallback", reason) }
-  }
-  const reason = !known ? "model_not_found" : fallback === "none" ? "model_unavailable_no_fallback" : "model_unavailable_compatible_only"
-  return { candidates: [], verdict: verdict("optimistic", "rejected", reason) }
+export const optimistic = (situation: Situation, behavior: FallbackBehavior): Decision => {
+  const offer = offerOf(situation)
+  const candidates = serving(situation, offer)
+  if (candidates.length > 0) return { candidates, verdict: routed.optimistic }
+  if (behavior === "all")
+    return fallback(situation, "optimistic", offer === undefined ? "model_not_found_fallback" : "all_healthy_fallback")
+  if (offer === undefined) return rejected("optimistic", "model_not_found")
+  return rejected("optimistic", behavior === "none" ? "model_unavailable_no_fallback" : "model_unavailable_compatible_only")
 }
 
 /** Before a refresh: `undefined` says that one is due. */
 export const discoveryFirst = (situation: Situation, refreshOnMiss: boolean): Decision | undefined => {
-  const { here } = offered(situation)
-  if (here.length > 0) return { candidates: here, verdict: verdict("discovery", "routed", "model_found_no_refresh") }
-  if (!refreshOnMiss) return { candidates: [], verdict: verdict("discovery", "rejected", "model_unavailable_no_refresh") }
-  return undefined
+  const candidates = serving(situation, offerOf(situation))
+  if (candidates.length > 0) return { candidates, verdict: routed.discovery }
+  return refreshOnMiss ? undefined : rejected("discovery", "model_unavailable_no_refresh")
 }
 
-/** After it (models-and-routing.md 8.3, steps 3 to 7); `refreshed`: every listing was read in time. */
-export const discoveryAfter = (situation: Situation, refreshed: boolean, fallback: FallbackBehavior): Decision => {
-  const { known, here } = offered(situation)
-  if (here.length > 0) return { candidates: here, verdict: verdict("discovery", "routed", "model_found") }
-  const reject = (reason: string): Decision => ({ candidates: [], verdict: verdict("discovery", "rejected", reason) })
+/** After it (8.3, steps 3 to 7); `refreshed`: every listing was read in time. */
+export const discoveryAfter = (situation: Situation, refreshed: boolean, behavior: FallbackBehavior): Decision => {
+  const offer = offerOf(situation)
+  const candidates = serving(situation, offer)
+  if (candidates.length > 0) return { candidates, verdict: routed.refreshed }
   if (!refreshed) {
-    if (fallback === "all")
-      return { candidates: plain(situation.compatible), verdict: verdict("discovery", "fallback", "discovery_failed_all_fallback") }
-    return reject(fallback === "none" ? "discovery_failed_no_fallback" : "discovery_failed_compatible_only")
+    if (behavior === "all") return fallback(situation, "discovery", "discovery_failed_all_fallback")
+    return rejected("discovery", behavior === "none" ? "discovery_failed_no_fallback" : "discovery_failed_compatible_only")
   }
-  if (situation.compatible.length === 0) return reject("no_healthy_after_discovery")
-  if (fallback === "all")
-    return { candidates: plain(situation.compatible), verdict: verdict("discovery", "fallback", "all_healthy_after_discovery") }
-  return reject(known ? "model_unavailable_after_discovery" : "model_not_found")
+  if (situation.compatible.length === 0) return rejected("discovery", "no_healthy_after_discovery")
+  if (behavior === "all") return fallback(situation, "discovery", "all_healthy_after_discovery")
+  return rejected("discovery", offer === undefined ? "model_not_found" : "model_unavailable_after_discovery")
 }

@@ -33,6 +33,12 @@ export interface RequestLog {
   readonly started: (fields: StartFields) => void
   /** A proxied request has been routed. */
   readonly received: (exchange: Exchange, userAgent: string) => void
+  /** An alias led to these. `total`: all endpoints that could be asked right now. */
+  readonly aliasResolved: (
+    exchange: Exchange,
+    candidates: ReadonlyArray<{ readonly endpoint: { readonly name: string }; readonly nativeName: string }>,
+    total: number
+  ) => void
   /** Any answer, after its end: the second console line and the access log. */
   readonly access: (fields: AccessFields) => void
 }
@@ -223,6 +229,16 @@ export const makeRequestLog = (sink: LogSink, quiet: () => boolean, slow: () => 
   return {
     observer: { dispatched, attemptEnded, ended },
     started,
+    aliasResolved: (exchange, candidates, total) => {
+      if (!sink.enabled("info") || quiet()) return
+      sink.write("info", "Model alias resolved", {
+        ...identity(exchange),
+        alias: exchange.model,
+        matched_endpoints: candidates.length,
+        actual_models: [...new Set(candidates.map((candidate) => candidate.nativeName))],
+        total_candidates: total
+      })
+    },
     received: (exchange, userAgent) => {
       if (!sink.enabled("info") || quiet()) return
       sink.write("info", "Request received", {

@@ -71,7 +71,9 @@ const exchangeResult = (exchange: Exchange, last: Attempt): Result => {
   }
 }
 
-const modelOf = (exchange: Exchange, attempt: Attempt): string => (attempt.model !== "" ? attempt.model : exchange.model)
+/** An alias counts for the model that it led to on this endpoint; any other name as it was asked for (models-and-routing.md 12). */
+const modelOf = (exchange: Exchange, attempt: Attempt): string =>
+  exchange.verdict?.strategy === "alias" && attempt.model !== "" ? attempt.model : exchange.model
 
 /** With token figures from `usage`, which is asked once per completed exchange whose answer was kept. */
 export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>

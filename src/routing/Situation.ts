@@ -1,0 +1,109 @@
+/**
+ * One request against the fleet as it is now. Endpoints that have the model are looked at first, and only where none of
+ * them fits is the whole fleet: a request that finds its model costs the same whatever the fleet's size.
+ */
+import { nativeNameFor } from "../catalogue/OfferIndex.ts"
+import type { ModelOffer, Snapshot } from "../catalogue/Snapshot.ts"
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+import { isRoutable } from "../endpoint/EndpointState.ts"
+import type { Profile } from "../profile/Profile.ts"
+import type { Candidate, Inspection, ProviderScope } from "./Router.ts"
+
+export interface Constraints {
+  readonly scope: ProviderScope | undefined
+  /** Kinds that know the path; empty: no restriction. */
+  readonly profiles: ReadonlySet<Profile>
+}
+
+export const unconstrained: Constraints = { scope: undefined, profiles: new Set() }
+
+const inScope = (endpoint: Endpoint, scope: ProviderScope): boolean =>
+  endpoint.isAuto || (scope.inclusive ? endpoint.profile?.openaiCompatible === true : endpoint.profile === scope.profile)
+
+const knowsPath = (endpoint: Endpoint, profiles: ReadonlySet<Profile>): boolean =>
+  endpoint.isAuto || (endpoint.profile !== undefined && profiles.has(endpoint.profile))
+
+export class Situation {
+  readonly snapshot: Snapshot
+  readonly inspection: Inspection
+  /** Path restriction fell away because nobody of the scope is of a kind that knows the path. */
+  widened = false
+  readonly #fleet: ReadonlyArray<Endpoint>
+  readonly #constraints: Constraints
+  #compatible: ReadonlyArray<Endpoint> | undefined
+
+  constructor(snapshot: Snapshot, fleet: ReadonlyArray<Endpoint>, constraints: Constraints, inspection: Inspection) {
+    this.snapshot = snapshot
+    this.inspection = inspection
+    this.#fleet = fleet
+    this.#constraints = constraints
+  }
+
+  /**
+   * Stage 1 (models-and-routing.md 7.1): routable, in scope, of a fitting kind; configuration order. Exclusive scopes
+   * fail closed; where nobody fits an inclusive scope or a path, that restriction falls away.
+   */
+  get compatible(): ReadonlyArray<Endpoint> {
+    this.#compatible ??= this.#survey()
+    return this.#compatible
+  }
+
+  /** An exclusive scope without anybody: the provider's own 404, never a model's. */
+  get deserted(): boolean {
+    const { scope } = this.#constraints
+    return scope !== undefined && !scope.inclusive && this.compatible.length === 0
+  }
+
+  /** Those who have the model and may serve this request, each with its own name for it; configuration order. */
+  serving(offer: ModelOffer, spelling: string): ReadonlyArray<Candidate> {
+    const { holders } = offer
+    let found = keep(holders, (endpoint) => this.#fits(endpoint))
+    // Nobody fits by kind: perhaps because nobody of the whole fleet does, and the restriction falls away.
+    if (found.length === 0 && holders.length > 0 && this.#isConstrained) {
+      const compatible = new Set(this.compatible)
+      found = keep(holders, (endpoint) => compatible.has(endpoint))
+    }
+    if (offer.spellings === undefined) return found
+    return found.map((holder) => {
+      const nativeName = nativeNameFor(offer, holder, spelling)
+      return nativeName === holder.nativeName ? holder : { endpoint: holder.endpoint, nativeName }
+    })
+  }
+
+  get #isConstrained(): boolean {
+    return this.#constraints.profiles.size > 0 || this.#constraints.scope?.inclusive === true
+  }
+
+  #fits(endpoint: Endpoint): boolean {
+    if (!isRoutable(endpoint.state.status)) return false
+    const { scope, profiles } = this.#constraints
+    return (scope === undefined || inScope(endpoint, scope)) && (profiles.size === 0 || knowsPath(endpoint, profiles))
+  }
+
+  #survey(): ReadonlyArray<Endpoint> {
+    const { scope, profiles } = this.#constraints
+    let endpoints = this.#fleet.filter((endpoint) => isRoutable(endpoint.state.status))
+    if (scope !== undefined) {
+      const scoped = endpoints.filter((endpoint) => inScope(endpoint, scope))
+      if (scoped.length > 0 || !scope.inclusive) endpoints = scoped
+    }
+    if (profiles.size === 0) return endpoints
+    const fitting = endpoints.filter((endpoint) => knowsPath(endpoint, profiles))
+    if (fitting.length > 0) return fitting
+    this.widened = endpoints.length > 0
+    return endpoints
+  }
+}
+
+/** The same list when nothing is left out. */
+const keep = (holders: ReadonlyArray<Candidate>, fits: (endpoint: Endpoint) => boolean): ReadonlyArray<Candidate> => {
+  let i = 0
+  while (i < holders.length && fits((holders[i] as Candidate).endpoint)) i++
+  if (i === holders.length) return holders
+  const out = holders.slice(0, i)
+  for (i++; i < holders.length; i++) {
+    const holder = holders[i] as Candidate
+    if (fits(holder.endpoint)) out.push(holder)
+  }
+  return out
+}
