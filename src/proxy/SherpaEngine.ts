@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Failure, failure } from "../exchange/Failure.ts"
 import { cutAfterFlush } from "./ClientSocket.ts"
+import { undiciFailure } from "./client/UndiciFailure.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { Engine, Sending } from "./Engine.ts"
 import { headerValue } from "./HeaderRules.ts"
@@ -85,20 +86,10 @@ const requestOf = (sending: Sending): HttpClientRequest.HttpClientRequest => {
 }
 
 const whyNoAnswer = (ticket: Ticket, cause: unknown): Failure | Stale => {
-  const error: NodeJS.ErrnoException | undefined = ticket.error
-  if (error instanceof DialError) return error.failure
-  if (error === undefined) return failure("internal", String(cause))
-  const code = error.code ?? ""
-  if (code === "UND_ERR_HEADERS_OVERFLOW") return failure("malformed", "the response headers are too large")
-  if (code.startsWith("HPE_") || error.name === "HTTPParserError" || error.message === "bad upgrade")
-    return failure("malformed", `the response is not HTTP (${code || error.message})`)
-  if (code === "ECONNRESET" || code === "EPIPE" || code === "ECONNABORTED" || code === "UND_ERR_SOCKET")
-    return ticket.reused
-      ? { _tag: "Stale" }
-      : failure("closed", code === "UND_ERR_SOCKET" ? "connection closed" : `connection reset (${code})`)
-  return code.startsWith("UND_ERR_") || code.startsWith("ERR_")
-    ? failure("internal", `${code}: ${error.message}`)
-    : failure("closed", code || error.message)
+  if (ticket.error === undefined) return failure("internal", String(cause))
+  const why = undiciFailure(ticket.error, false)
+  const silent = ticket.link?.filter?.heard !== true
+  return why.kind === "closed" && ticket.reused && silent && !(ticket.error instanceof DialError) ? { _tag: "Stale" } : why
 }
 
 // -------------------------------------------------------------------------------------------------------------- relay
@@ -148,11 +139,7 @@ const bodyOf = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): 
 const ending = (ticket: Ticket): Failure | undefined => {
   const { broke } = ticket
   if (broke === undefined) return undefined
-  if (broke instanceof DialError) return broke.failure
-  return failure(
-    "truncated",
-    `the backend broke off in the middle of its answer (${(broke as NodeJS.ErrnoException).code ?? broke.message})`
-  )
+  return undiciFailure(broke, true)
 }
 
 const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, body: Body): Effect.Effect<undefined, Failure> => {

@@ -6,7 +6,7 @@ import { type Failure, type FailureKind, failure } from "../../exchange/Failure.
 import { ChunkScan } from "./ChunkScan.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
 import { connectKind } from "./ConnectKind.ts"
-import { maxHead, parseHead, type ResponseHead } from "./ResponseHead.ts"
+import { maxHead, maxInterim, parseHead, type ResponseHead } from "./ResponseHead.ts"
 import { UpstreamSocket, unsentOf } from "./UpstreamSocket.ts"
 
 /** What becomes of an answer. Called synchronously from the socket's reads. */
@@ -36,9 +36,6 @@ export interface Deadlines {
 
 /** Bodies up to this size go out in one string with their head, in bytes. */
 const oneString = 8 * 1024
-
-/** A backend that has more than this to say before its answer is not answering. */
-const maxInterim = 64
 
 export class Connection {
   readonly #pool: ConnectionPool

@@ -16,6 +16,9 @@ export interface ResponseHead {
 /** Largest header block, bytes (proxying.md 3). */
 export const maxHead = 32 * 1024
 
+/** A backend that has more than this to say before its answer is not answering. */
+export const maxInterim = 64
+
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** Control characters, and a line end that is not CRLF: node would refuse to send them on, or read them otherwise. */
 const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/

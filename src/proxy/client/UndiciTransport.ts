@@ -6,19 +6,22 @@
  */
 import type net from "node:net"
 import { Client, type Dispatcher } from "undici"
-import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
+import { type Failure, failure } from "../../exchange/Failure.ts"
 import { connectorTo, DialError } from "../sherpa/Dialing.ts"
 import type { Relay } from "./Connection.ts"
 import { idleFor, maxIdle } from "./ConnectionPool.ts"
+import { InterimFilter } from "./InterimFilter.ts"
 import { maxHead, type ResponseHead } from "./ResponseHead.ts"
 import { Sweeper, type Watched } from "./Sweeper.ts"
 import type { Outgoing, Sent, Transport } from "./Transport.ts"
+import { undiciFailure } from "./UndiciFailure.ts"
 import { unsentOf } from "./UpstreamSocket.ts"
 
 /** One connection. */
 interface Link {
   readonly client: Client
   socket: net.Socket | undefined
+  filter: InterimFilter | undefined
   /** It has carried an answer before. */
   used: boolean
 }
@@ -93,6 +96,7 @@ class LinkPool implements Watched {
     const client = new Client(`${origin.secure ? "https" : "http"}://${host}:${origin.port}`, {
       connect: connectorTo(origin, deadlines, (socket) => {
         link.socket = socket
+        link.filter = new InterimFilter(socket)
       }),
       pipelining: 1,
       allowH2: false,
@@ -103,7 +107,7 @@ class LinkPool implements Watched {
       keepAliveMaxTimeout: idleFor,
       keepAliveTimeoutThreshold: 1_000
     })
-    const link: Link = { client, socket: undefined, used: false }
+    const link: Link = { client, socket: undefined, filter: undefined, used: false }
     this.#links.add(link)
     client.on("disconnect", () => {
       link.used = false
@@ -144,6 +148,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
 
   start(): void {
     const { method, path, headers, body } = this.#outgoing
+    this.#link.filter?.expect()
     // undici has its own idea of a request: what it will not carry is this exchange's failure.
     try {
       this.#link.client.dispatch(
@@ -233,8 +238,8 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#over) return
-    const why = failureOf(error, this.#answered)
-    this.#fail(why, why.kind === "closed" && this.#reused && !(error instanceof DialError))
+    const why = undiciFailure(error, this.#answered)
+    this.#fail(why, why.kind === "closed" && this.#reused && this.#link.filter?.heard !== true && !(error instanceof DialError))
   }
 
   #guarded(step: () => void): void {
@@ -288,19 +293,3 @@ const headOf = (controller: Dispatcher.DispatchController, status: number, metho
 }
 
 const textOf = (part: Buffer | string): string => (typeof part === "string" ? part : part.toString("latin1"))
-
-const malformed = new Set(["UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_CONTENT_LENGTH_MISMATCH"])
-/** undici has no codes for these: an upgrade, and a `100 Continue` that nobody asked for, which it cannot pass over. */
-const badAnswer = new Set(["bad upgrade", "bad response"])
-
-const failureOf = (error: NodeJS.ErrnoException, answered: boolean): Failure => {
-  if (error instanceof DialError) return error.failure
-  const { code = "" } = error
-  let kind: FailureKind
-  if (answered) kind = "truncated"
-  else if (malformed.has(code) || code.startsWith("HPE_") || error.name === "HTTPParserError" || badAnswer.has(error.message))
-    kind = "malformed"
-  else if (code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code === "EPIPE" || code === "ECONNABORTED") kind = "closed"
-  else kind = code.startsWith("UND_ERR_") ? "internal" : "closed"
-  return failure(kind, `${code === "" ? error.name : code}: ${error.message}`)
-}

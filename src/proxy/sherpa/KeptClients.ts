@@ -8,6 +8,7 @@ import type net from "node:net"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { Client, Dispatcher } from "undici"
+import { InterimFilter } from "../client/InterimFilter.ts"
 import type { Sending } from "../Engine.ts"
 import { connectorTo } from "./Dialing.ts"
 
@@ -24,6 +25,7 @@ interface Link {
   readonly url: string
   readonly client: Client
   socket: net.Socket | undefined
+  filter: InterimFilter | undefined
   /** It has carried an answer before. */
   used: boolean
 }
@@ -71,6 +73,7 @@ export class KeptClients extends Dispatcher {
     const link = (ticket.fresh ? undefined : this.#takeIdle(sending.endpoint.url)) ?? this.#open(sending)
     ticket.link = link
     ticket.reused = link.used
+    link.filter?.expect()
     return link.client.dispatch(
       // Time limits are the engine's.
       { ...options, path: sending.path, headers: withoutLength(sending.headers), headersTimeout: 0, bodyTimeout: 0 },
@@ -99,6 +102,7 @@ export class KeptClients extends Dispatcher {
     const client = new Client(`${origin.secure ? "https" : "http"}://${host}:${origin.port}`, {
       connect: connectorTo(origin, timeouts, (socket) => {
         link.socket = socket
+        link.filter = new InterimFilter(socket)
       }),
       pipelining: 1,
       allowH2: false,
@@ -107,7 +111,7 @@ export class KeptClients extends Dispatcher {
       keepAliveMaxTimeout: idleFor,
       keepAliveTimeoutThreshold: 1_000
     })
-    const link: Link = { url, client, socket: undefined, used: false }
+    const link: Link = { url, client, socket: undefined, filter: undefined, used: false }
     this.#links.add(link)
     client.on("disconnect", () => {
       link.used = false

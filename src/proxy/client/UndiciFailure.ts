@@ -1,0 +1,21 @@
+/** What undici's errors are in the words of proxying.md 9, for both engines. */
+import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
+import { DialError } from "../sherpa/Dialing.ts"
+
+const malformed = new Set(["UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_CONTENT_LENGTH_MISMATCH"])
+/** undici has no codes for these: an upgrade, and bytes that nobody asked for. */
+const badAnswer = new Set(["bad upgrade", "bad response"])
+const broken = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE", "ECONNABORTED"])
+
+/** `answered`: the answer's head had come, and was good. */
+export const undiciFailure = (error: NodeJS.ErrnoException, answered: boolean): Failure => {
+  if (error instanceof DialError) return error.failure
+  const { code = "" } = error
+  const said = `${code === "" ? error.name : code}: ${error.message}`
+  if (answered) return failure("truncated", `the backend broke off in the middle of its answer (${said})`)
+  if (malformed.has(code) || code.startsWith("HPE_") || error.name === "HTTPParserError" || badAnswer.has(error.message))
+    return failure("malformed", `the response is not HTTP (${said})`)
+  if (broken.has(code)) return failure("closed", code === "UND_ERR_SOCKET" ? `connection closed (${said})` : `connection reset (${said})`)
+  const kind: FailureKind = code.startsWith("UND_ERR_") || code.startsWith("ERR_") ? "internal" : "closed"
+  return failure(kind, said)
+}

@@ -1,0 +1,174 @@
+/** An HTTP server whose every request is one attempt of the `olla` engine, and a client that sees the bytes as they come. */
+import { once } from "node:events"
+import { createServer, type ServerResponse } from "node:http"
+import net, { type AddressInfo } from "node:net"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
+import type { Failure } from "../../src/exchange/Failure.ts"
+import type { Transport } from "../../src/proxy/client/Transport.ts"
+import type { Spoken } from "../../src/proxy/Dialect.ts"
+import type { Engine, Sending } from "../../src/proxy/Engine.ts"
+import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
+
+const hop = new Set(["connection", "keep-alive", "transfer-encoding", "trailer", "upgrade"])
+
+/** A backend on the loopback, as far as an engine looks at it. */
+export const endpointAt = (port: number): Endpoint => ({
+  url: `http://127.0.0.1:${port}`,
+  displayUrl: `http://127.0.0.1:${port}`,
+  name: "one",
+  type: "openai",
+  profile: undefined,
+  isAuto: false,
+  index: 0,
+  priority: 100,
+  preservePath: false,
+  healthUrl: "",
+  modelUrl: "",
+  checkInterval: 5_000,
+  checkTimeout: 2_000,
+  origin: { secure: false, hostname: "127.0.0.1", port, authority: `127.0.0.1:${port}`, basePath: "", tls: undefined },
+  credentials: { headers: [], names: new Set() },
+  state: {
+    status: "healthy",
+    lastChecked: 0,
+    lastLatency: 0,
+    consecutiveFailures: 0,
+    backoffMultiplier: 1,
+    nextCheck: 0,
+    rateLimitedUntil: 0,
+    lastError: ""
+  },
+  models: [],
+  modelsSyncedAt: 0,
+  discoveryDisabled: false,
+  inFlight: 0,
+  attemptFailed: () => {}
+})
+
+export interface Carried {
+  readonly exchange: Exchange
+  readonly attempt: Attempt
+  readonly exit: Exit.Exit<Spoken | undefined, Failure>
+  readonly response: ServerResponse
+}
+
+export class OllaFront {
+  readonly carried: Array<Carried> = []
+  readonly engine: Engine
+  readonly #server = createServer({ noDelay: true, keepAliveTimeout: 60_000 }, (req, res) => {
+    const body: Array<Buffer> = []
+    req.on("error", () => {})
+    req.on("data", (part: Buffer) => body.push(part))
+    req.on("end", () => this.#carry(req.method ?? "", req.url ?? "", body, res))
+  })
+  /** For the next requests. */
+  over: Partial<Sending> = {}
+  backendPort = 0
+
+  constructor(transport: Transport) {
+    this.engine = makeOllaEngine(transport, transport)
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  async start(): Promise<void> {
+    this.#server.listen(0, "127.0.0.1")
+    await once(this.#server, "listening")
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, "close")
+  }
+
+  #carry(method: string, path: string, body: ReadonlyArray<Buffer>, response: ServerResponse): void {
+    const bodySize = body.reduce((sum, part) => sum + part.length, 0)
+    const exchange = new Exchange({
+      id: "an-id",
+      method,
+      path,
+      query: "",
+      peer: "127.0.0.1",
+      clientIp: "127.0.0.1",
+      startedAt: Date.now(),
+      accepted: performance.now()
+    })
+    const attempt: Attempt = {
+      endpointUrl: "",
+      endpointName: "one",
+      endpointType: "",
+      profileName: "",
+      model: "",
+      started: performance.now(),
+      ended: 0,
+      status: 0,
+      bytes: 0,
+      failure: undefined
+    }
+    const sending: Sending = {
+      exchange,
+      attempt,
+      endpoint: endpointAt(this.backendPort),
+      method,
+      path,
+      headers: ["Host", `127.0.0.1:${this.backendPort}`, "Content-Length", String(bodySize)],
+      body,
+      bodySize,
+      timeouts: { connect: 5_000, tls: 5_000, headers: 5_000, headersKind: "header_timeout", idle: 5_000, keepAlive: 30_000 },
+      reply: (_status, raw) => raw.flatMap((name, i) => (i % 2 === 0 && !hop.has(name.toLowerCase()) ? [name, raw[i + 1] as string] : [])),
+      flushes: () => true,
+      translator: undefined,
+      response,
+      bufferSize: 0,
+      ...this.over
+    }
+    const fiber = Effect.runFork(this.engine.send(sending))
+    response.on("close", () => {
+      if (!response.writableFinished) fiber.interruptUnsafe()
+    })
+    fiber.addObserver((exit) => {
+      this.carried.push({ exchange, attempt, exit, response })
+      if (exit._tag === "Failure" && !response.headersSent && !response.destroyed) response.writeHead(502).end("failed")
+    })
+  }
+}
+
+/** A client of raw bytes. */
+export class RawClient {
+  readonly socket: net.Socket
+  #bytes = Buffer.alloc(0)
+  /** The server closed, well or badly. */
+  closed = false
+
+  constructor(port: number) {
+    this.socket = net.connect({ port, host: "127.0.0.1", noDelay: true })
+    this.socket.on("error", () => {})
+    this.socket.on("data", (part: Buffer) => {
+      this.#bytes = Buffer.concat([this.#bytes, part])
+    })
+    this.socket.on("close", () => {
+      this.closed = true
+    })
+  }
+
+  get text(): string {
+    return this.#bytes.toString("latin1")
+  }
+
+  /** What follows the first head. */
+  get body(): string {
+    const end = this.text.indexOf("\r\n\r\n")
+    return end < 0 ? "" : this.text.slice(end + 4)
+  }
+
+  ask(method = "POST", path = "/", version = "1.1", more = ""): this {
+    this.socket.write(`${method} ${path} HTTP/${version}\r\nHost: front\r\n${more}Content-Length: 2\r\n\r\n{}`)
+    return this
+  }
+}
