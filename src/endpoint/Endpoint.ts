@@ -77,6 +77,8 @@ export interface Endpoint {
   readonly healthPath?: string
   /** A probe was answered at least once: `state.lastLatency` is a response time. */
   readonly hasAnsweredProbe?: boolean
+  /** Finished health checks since the start, those whose result was discarded included. */
+  readonly probeCounts?: { readonly success: number; readonly failure: number }
   /** Attempts under way. Changed only by leases, in matched pairs. */
   inFlight: number
 

@@ -91,6 +91,7 @@ export class EndpointActor implements Endpoint {
   readonly origin: Origin
   readonly credentials: Credentials
   inFlight = 0
+  readonly probeCounts = { success: 0, failure: 0 }
   /** Completes with the first probe's result. */
   readonly firstProbe = Deferred.makeUnsafe<void>()
 
@@ -290,6 +291,7 @@ export class EndpointActor implements Endpoint {
       yield* Effect.logError("health check failed unexpectedly", { endpoint: this.name, error: Cause.pretty(exit.cause) })
       result = internalResult("internal error", now - startedAt)
     }
+    this.probeCounts[isSuccess(result.status) ? "success" : "failure"]++
     if (result.statusCode !== undefined) this.#answeredProbe = true
     const reads = listing !== undefined && this.#fleet.discovery().enabled
     if (listing !== undefined) this.#accept(listing, "detection")

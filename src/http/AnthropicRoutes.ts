@@ -23,7 +23,7 @@ import { NativeSupport } from "../translation/anthropic/NativeSupport.ts"
 import { estimateTokens } from "../translation/anthropic/TokenEstimate.ts"
 import { isRecord, type JsonRecord, parseJson } from "../translation/JsonValue.ts"
 import { admit, carry, decide, reject, retryAfter } from "./ProxyRoutes.ts"
-import { type Body, readBody } from "./RequestBody.ts"
+import { type Body, discardBody, readBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import type { RouteModule } from "./Routes.ts"
 import type { SystemServices } from "./SystemRoutes.ts"
@@ -84,6 +84,7 @@ export const anthropicRoutes = (services: SystemServices): RouteModule => {
       },
       (problem) => {
         const status = problem === "tooLarge" ? 413 : 400
+        if (problem === "tooLarge" && most === services.guard.maxBodySize()) services.guard.bodyOverflow(context.exchange, most + 1)
         if (counted) reject(services, context, status, problem)
         context.fail(
           status,
@@ -91,7 +92,6 @@ export const anthropicRoutes = (services: SystemServices): RouteModule => {
           null,
           ["Connection", "close"]
         )
-        context.res.once("finish", () => context.req.socket.destroySoon())
       }
     )
   }
@@ -317,6 +317,23 @@ export const anthropicRoutes = (services: SystemServices): RouteModule => {
     return false
   }
 
+  /** Answered here, whatever the body says. */
+  const local = (context: RequestContext, rest: string): void => {
+    if (rest === "") {
+      if (allowed(context, ["GET", "HEAD"])) context.json({ status: "ok" })
+    } else if (rest === "/v1/models") {
+      if (allowed(context, ["GET", "HEAD"])) models(context)
+    } else if (rest.startsWith("/v1/models/")) {
+      if (!allowed(context, ["GET", "HEAD"])) return
+      const id = decoded(rest.slice("/v1/models/".length))
+      const entry =
+        modelEntries(services).find((one) => one.id === id) ??
+        modelEntries(services).find((one) => one.id.toLowerCase() === id.toLowerCase())
+      if (entry === undefined) context.fail(404, `model not found: ${id}`, null)
+      else context.json(entry)
+    } else context.fail(404, "Olla does not offer this part of the API", null)
+  }
+
   return {
     handle: (_services, context, path) => {
       if ((path !== base && !path.startsWith(`${base}/`)) || !config().enabled) return false
@@ -332,23 +349,11 @@ export const anthropicRoutes = (services: SystemServices): RouteModule => {
       if (!known) return false
       context.extra.push("request-id", exchange.id)
       context.renderError = (status, message) => ({ contentType: "application/json", body: errorBody(status, message, exchange.id) })
-      if (rest === "") {
-        if (allowed(context, ["GET", "HEAD"])) context.json({ status: "ok" })
-      } else if (rest === "/v1/messages") {
+      if (rest === "/v1/messages") {
         if (allowed(context, ["POST"])) messages(context)
       } else if (rest === "/v1/messages/count_tokens") {
         if (allowed(context, ["POST"])) countTokens(context)
-      } else if (rest === "/v1/models") {
-        if (allowed(context, ["GET", "HEAD"])) models(context)
-      } else if (rest.startsWith("/v1/models/")) {
-        if (!allowed(context, ["GET", "HEAD"])) return true
-        const id = decoded(rest.slice("/v1/models/".length))
-        const entry =
-          modelEntries(services).find((one) => one.id === id) ??
-          modelEntries(services).find((one) => one.id.toLowerCase() === id.toLowerCase())
-        if (entry === undefined) context.fail(404, `model not found: ${id}`, null)
-        else context.json(entry)
-      } else context.fail(404, "Olla does not offer this part of the API", null)
+      } else discardBody(services.guard, context, () => local(context, rest))
       return true
     }
   }

@@ -57,9 +57,13 @@ const targetOf = (url: string): { readonly path: string; readonly query: string 
   return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) }
 }
 
-/** Everything in front of the routes: id, CORS, header limit, faults. */
+/** Everything in front of the routes: id, CORS, cross-site checks, faults. */
 const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) => {
   const routes = new Routes(services, modules)
+  // An exchange that was rejected on its way to a backend is counted by its observer.
+  const onRefused = ({ exchange }: RequestContext, status: number): void => {
+    if (exchange.outcome === undefined) services.statistics.rejected(status)
+  }
   return (req: IncomingMessage, res: ServerResponse): void => {
     const accepted = performance.now()
     const { guard } = services
@@ -67,6 +71,7 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
     const { path, query } = targetOf(req.url ?? "/")
     const exchange = newExchange(req, "", path, query, client.peer, client.ip, accepted)
     const context = new RequestContext(req, res, exchange, client.trustedPeer)
+    context.onRefused = onRefused
     exchange.id = requestId(context.header("x-request-id"))
     res.on("error", ignore)
     try {
@@ -81,12 +86,6 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
       if (services.logsRequests()) logEnds(services, context)
       if (guard.crossSite(path, context.header("host") || undefined, context.header("origin") || undefined) !== undefined) {
         context.error("crossSite")
-        return
-      }
-      const over = guard.oversized(exchange, req.rawHeaders)
-      if (over !== undefined) {
-        context.error(over === "body" ? "tooLarge" : "headersTooLarge", {}, ["Connection", "close"])
-        res.once("finish", () => req.socket.destroySoon())
         return
       }
       routes.handle(context, path)

@@ -4,7 +4,7 @@ import type { Snapshot, UnifiedModel } from "../catalogue/Snapshot.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import type { WritableModel } from "../profile/ListingWriting.ts"
-import type { ModelEndpointTotals, ModelTotals, TranslatorTotals } from "../telemetry/Statistics.ts"
+import type { ModelEndpointTotals, ModelsOverall, ModelTotals, TranslatorTotals } from "../telemetry/Statistics.ts"
 import type { InventoryDocument, InventoryModel, ModelDocument } from "./documents/ModelsDocument.ts"
 import type { ModelEndpointStats, ModelStats, ModelStatsDocument, TranslatorStatsDocument } from "./documents/StatisticsDocuments.ts"
 import { present } from "./documents/Values.ts"
@@ -146,29 +146,28 @@ const breakdown = (entry: ModelEndpointTotals, now: number): typeof ModelEndpoin
   consecutive_errors: entry.consecutiveErrors
 })
 
+/** `overall`: what was counted since the start, models that have been forgotten included. */
 export const modelStatsDocument = (
   models: ReadonlyArray<ModelTotals>,
+  overall: ModelsOverall,
   now: number,
   withEndpoints: boolean,
   withSummary: boolean
 ): typeof ModelStatsDocument.Type => {
-  const total = models.reduce((sum, model) => sum + model.totalRequests, 0)
-  const good = models.reduce((sum, model) => sum + model.successfulRequests, 0)
   const used = models.filter((model) => model.totalRequests > 0)
   const endpoints = new Map<string, ModelEndpointTotals>()
   for (const entry of models.flatMap((model) => model.endpoints)) {
     const known = endpoints.get(entry.endpointName)
-    const requests = (known?.requestCount ?? 0) + entry.requestCount
+    const successes = (known?.successfulRequests ?? 0) + entry.successfulRequests
+    const latencies = (known?.averageLatency ?? 0) * (known?.successfulRequests ?? 0) + entry.averageLatency * entry.successfulRequests
     endpoints.set(entry.endpointName, {
       ...entry,
-      requestCount: requests,
-      successfulRequests: (known?.successfulRequests ?? 0) + entry.successfulRequests,
-      averageLatency:
-        requests === 0
-          ? 0
-          : ((known?.averageLatency ?? 0) * (known?.requestCount ?? 0) + entry.averageLatency * entry.requestCount) / requests,
+      requestCount: (known?.requestCount ?? 0) + entry.requestCount,
+      successfulRequests: successes,
+      averageLatency: successes === 0 ? 0 : Math.trunc(latencies / successes),
       lastUsed: Math.max(known?.lastUsed ?? 0, entry.lastUsed),
-      consecutiveErrors: Math.max(known?.consecutiveErrors ?? 0, entry.consecutiveErrors)
+      // In a row makes no sense over several models.
+      consecutiveErrors: 0
     })
   }
   return {
@@ -206,13 +205,13 @@ export const modelStatsDocument = (
       })
     ),
     summary: {
-      overall_success_rate: percent(rate(good, total)),
-      total_traffic: bytes(models.reduce((sum, model) => sum + model.totalBytes, 0)),
+      overall_success_rate: percent(rate(overall.successfulRequests, overall.totalRequests)),
+      total_traffic: bytes(overall.totalBytes),
       most_popular_model: used[0]?.name ?? "",
       least_popular_model: used.at(-1)?.name ?? "",
       total_models: models.length,
       active_models: models.filter((model) => now - model.lastRequested < 3_600_000).length,
-      total_requests: total
+      total_requests: overall.totalRequests
     }
   }
 }

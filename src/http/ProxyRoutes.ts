@@ -20,6 +20,7 @@ import { BodyInspector } from "../routing/Inspecting.ts"
 import type { Candidate, Decision, Inspection, ProviderScope, Router } from "../routing/Router.ts"
 import type { RequestLog } from "../telemetry/RequestLog.ts"
 import type { Statistics } from "../telemetry/Statistics.ts"
+import { errorTable } from "./ErrorTable.ts"
 import { type Body, readBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
 
@@ -50,14 +51,21 @@ export interface ProxyTarget {
   readonly path: string | undefined
 }
 
-/** False: the request has been refused. Rate limits come before anything is read. */
+/** False: the request has been refused. Limits come before anything is read: rate first, then size (security.md 2). */
 export const admit = (services: ProxyServices, context: RequestContext): boolean => {
   const { exchange } = context
   const admission = services.guard.admit(exchange)
   for (const part of admission.headers) context.extra.push(part)
-  if (admission.allowed) return true
-  reject(services, context, 429, "rate_limited")
-  context.error("rateLimited")
+  if (!admission.allowed) {
+    reject(services, context, 429, "rate_limited")
+    context.error("rateLimited")
+    return false
+  }
+  const over = services.guard.oversized(exchange, context.req.rawHeaders)
+  if (over === undefined) return true
+  const name = over === "body" ? "tooLarge" : "headersTooLarge"
+  reject(services, context, errorTable[name].status, name)
+  context.refuseUpload(name)
   return false
 }
 
@@ -81,9 +89,7 @@ export const receive = (
     (problem) => {
       if (problem === "tooLarge") services.guard.bodyOverflow(context.exchange, limit)
       reject(services, context, problem === "tooLarge" ? 413 : 400, problem)
-      context.error(problem, {}, ["Connection", "close"])
-      // The rest of an upload that nobody wants is not waited for.
-      context.res.once("finish", () => context.req.socket.destroySoon())
+      context.refuseUpload(problem)
     }
   )
 

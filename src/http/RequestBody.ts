@@ -1,6 +1,7 @@
 /** Reads a request's body into memory, bounded, and shows each chunk to the inspector as it comes (proxying.md 1, 13). */
+import type { Guard } from "../guard/Guard.ts"
 import type { BodyInspector } from "../routing/Inspecting.ts"
-import type { RequestContext } from "./RequestContext.ts"
+import { type RequestContext, tolerated } from "./RequestContext.ts"
 
 export interface Body {
   readonly chunks: ReadonlyArray<Buffer>
@@ -22,6 +23,53 @@ export const hasBody = (context: RequestContext): boolean => {
   return length > 0 || (length < 0 && context.header("transfer-encoding") !== "")
 }
 
+/** Tells a client that waits for leave to send its body. */
+const invite = (context: RequestContext): void => {
+  if (context.header("expect").toLowerCase() !== "100-continue") return
+  context.res.writeContinue()
+  context.invited = true
+}
+
+/**
+ * For routes that are answered here and want no body: a declared one must keep the limits, and one without a length is
+ * read away as far as it is short. Of a longer one the rest is not waited for: the connection ends with the answer.
+ */
+export const discardBody = (guard: Guard["Service"], context: RequestContext, answer: () => void): void => {
+  const { req, exchange } = context
+  const over = guard.oversized(exchange, req.rawHeaders)
+  if (over !== undefined) {
+    context.refuseUpload(over === "body" ? "tooLarge" : "headersTooLarge")
+    return
+  }
+  if (context.header("transfer-encoding") === "") {
+    answer()
+    return
+  }
+  const limit = guard.maxBodySize()
+  const most = Math.min(limit, tolerated)
+  let size = 0
+  let answered = false
+  invite(context)
+  req.on("data", (chunk: Buffer) => {
+    size += chunk.length
+    if (answered || size <= most) return
+    answered = true
+    if (size <= limit) answer()
+    else {
+      guard.bodyOverflow(exchange, size)
+      context.refuseUpload("tooLarge")
+    }
+  })
+  req.on("end", () => {
+    if (!answered) answer()
+    answered = true
+  })
+  // A client that broke off is gone.
+  req.on("error", () => {
+    answered = true
+  })
+}
+
 /** `done` or `failed` is called exactly once, unless the client is gone: then neither. */
 export const readBody = (
   context: RequestContext,
@@ -30,7 +78,7 @@ export const readBody = (
   done: (body: Body) => void,
   failed: (problem: BodyProblem) => void
 ): void => {
-  const { req, res } = context
+  const { req } = context
   if (!hasBody(context)) {
     done(none)
     return
@@ -39,7 +87,7 @@ export const readBody = (
     failed("tooLarge")
     return
   }
-  if (context.header("expect").toLowerCase() === "100-continue") res.writeContinue()
+  invite(context)
   const chunks: Array<Buffer> = []
   let size = 0
   let over = false

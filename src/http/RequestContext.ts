@@ -4,6 +4,11 @@ import { Exchange } from "../exchange/Exchange.ts"
 import { decisionHeaders } from "../proxy/ReplyHeaders.ts"
 import { type ErrorName, errorTable, fill, renderError } from "./ErrorTable.ts"
 
+/** Bytes of a body that nobody wants which are read away so that the connection can be kept. */
+export const tolerated = 64 * 1024
+/** Of a longer one this much is still read, for this many milliseconds: a reset would take the answer from the client. */
+const lingering = { bytes: 1024 * 1024, time: 1_000 }
+
 export class RequestContext {
   readonly req: IncomingMessage
   readonly res: ServerResponse
@@ -11,6 +16,10 @@ export class RequestContext {
   readonly trustedPeer: boolean
   /** Flat pairs that every answer carries: rate limits, CORS. */
   readonly extra: Array<string> = []
+  /** The client waited for leave to send its body, and has got it. */
+  invited = false
+  /** Told of every error that Olla answers itself. */
+  onRefused: ((context: RequestContext, status: number) => void) | undefined
   /** Body bytes of an answer of Olla's own. */
   answered = 0
   /** How errors are put on this surface; the translators replace it. */
@@ -40,10 +49,44 @@ export class RequestContext {
     if (res.headersSent || res.destroyed) return
     const bytes = typeof body === "string" ? Buffer.from(body) : body
     const all = ["X-Olla-Request-ID", this.exchange.id, ...this.extra, ...headers]
+    const unread = this.#hasUnreadBody()
+    if (unread && !headers.includes("Connection")) all.push("Connection", "close")
     if (status !== 304 && status !== 204) all.push("Content-Type", contentType, "Content-Length", String(bytes.length))
     this.answered = bytes.length
     res.writeHead(status, all)
-    res.end(status === 304 || status === 204 ? undefined : bytes)
+    if (!unread || status === 304 || status === 204 || this.req.method === "HEAD") {
+      res.end(status === 304 || status === 204 ? undefined : bytes)
+      return
+    }
+    res.write(bytes)
+    this.#linger()
+  }
+
+  /** Some of the request's body is still to come and is too much to be read away, or will never be sent. */
+  #hasUnreadBody(): boolean {
+    if (this.req.complete) return false
+    const length = this.header("content-length")
+    if (length === "") return this.header("transfer-encoding") !== ""
+    return Number(length) > tolerated || (Number(length) > 0 && !this.invited && this.header("expect") !== "")
+  }
+
+  /** Ends the answer when the client has stopped sending, or was given its chance to read it. */
+  #linger(): void {
+    const { req, res } = this
+    let left = lingering.bytes
+    const stop = () => {
+      clearTimeout(timer)
+      req.off("data", count)
+      if (!res.writableEnded) res.end()
+    }
+    const count = (chunk: Buffer) => {
+      left -= chunk.length
+      if (left < 0) stop()
+    }
+    const timer = setTimeout(stop, lingering.time)
+    req.on("data", count)
+    req.once("close", stop)
+    res.once("close", stop)
   }
 
   json(document: unknown, headers: ReadonlyArray<string> = []): void {
@@ -55,7 +98,13 @@ export class RequestContext {
     this.fail(errorTable[name].status, fill(name, values), null, headers)
   }
 
+  /** An error of the table that ends the connection, however much of the request is still to come (security.md 5.2). */
+  refuseUpload(name: ErrorName): void {
+    this.error(name, {}, ["Connection", "close"])
+  }
+
   fail(status: number, message: string, code: string | null, headers: ReadonlyArray<string> = []): void {
+    this.onRefused?.(this, status)
     const { contentType, body } = this.renderError(status, message, code)
     this.answer(status, contentType, body, ["X-Content-Type-Options", "nosniff", ...headers])
   }

@@ -3,6 +3,7 @@ import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"
 import { interceptsOf, listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
 import { proxy } from "./ProxyRoutes.ts"
+import { discardBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import { type SystemServices, systemRoutes } from "./SystemRoutes.ts"
 
@@ -75,7 +76,9 @@ export class Routes {
     } else if (clean === "/olla" || !clean.startsWith("/olla")) {
       const route = systemRoutes.get(clean)
       if (route !== undefined) {
-        if (route.anyMethod || readOnly(context)) route.handle(services, context)
+        discardBody(services.guard, context, () => {
+          if (route.anyMethod || readOnly(context)) route.handle(services, context)
+        })
         return
       }
     }
@@ -89,15 +92,17 @@ export class Routes {
     const segment = slash < 0 ? path.slice(6) : path.slice(6, slash)
     const rest = slash < 0 ? "/" : path.slice(slash)
     if (segment === "models") {
-      if (!readOnly(context)) return true
-      if (slash < 0) modelsRoute(services, context)
-      else modelRoute(services, context, rest.slice(1))
+      discardBody(services.guard, context, () => {
+        if (!readOnly(context)) return
+        if (slash < 0) modelsRoute(services, context)
+        else modelRoute(services, context, rest.slice(1))
+      })
       return true
     }
     const query = context.exchange.query === "" ? "" : `?${context.exchange.query}`
     if (segment === "proxy") {
       if (rest === "/v1/models" && (context.exchange.method === "GET" || context.exchange.method === "HEAD"))
-        listing(services, context, undefined, "openai")
+        discardBody(services.guard, context, () => listing(services, context, undefined, "openai"))
       else proxy(services, context, { scope: undefined, target: rest + query, path: rest })
       return true
     }
@@ -107,13 +112,13 @@ export class Routes {
     const name = rest.slice(1)
     const format = provider.intercepts.get(name)
     if (format !== undefined) {
-      listing(services, context, provider.scope, format)
+      discardBody(services.guard, context, () => listing(services, context, provider.scope, format))
       return true
     }
     if (provider.scope.profile.name === "ollama") {
       const what = ollamaManagement.get(name) ?? (name.startsWith("api/blobs/") ? ollamaManagement.get("api/push") : undefined)
       if (what !== undefined) {
-        context.error("notSupported", { what })
+        discardBody(services.guard, context, () => context.error("notSupported", { what }))
         return true
       }
     }

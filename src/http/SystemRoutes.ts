@@ -137,6 +137,7 @@ const builders: Builders = {
   modelStats: (services, query) =>
     modelStatsDocument(
       services.statistics.models(),
+      services.statistics.modelsOverall(),
       Date.now(),
       query.get("include_endpoints") === "true",
       query.get("include_summary") === "true"
@@ -161,7 +162,21 @@ const handlerOf = (name: keyof Builders): Handler => {
 }
 
 const metrics: Handler = (services, context) =>
-  context.answer(200, localRoutes.metrics.contentType, prometheusText(metricFamilies(viewOf(services), services.statistics.models())))
+  context.answer(
+    200,
+    localRoutes.metrics.contentType,
+    prometheusText(
+      metricFamilies({
+        ...viewOf(services),
+        models: services.statistics.models(),
+        modelsOverall: services.statistics.modelsOverall(),
+        series: services.statistics.series(),
+        translators: services.statistics.translators(),
+        rejections: services.statistics.rejections(),
+        sticky: services.balancer.stickyStats()
+      })
+    )
+  )
 
 const handlers: Readonly<Record<LocalRouteName, Handler>> = {
   ...(Object.fromEntries(Object.keys(builders).map((name) => [name, handlerOf(name as keyof Builders)])) as Record<

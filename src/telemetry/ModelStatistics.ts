@@ -3,7 +3,7 @@ import type { Attempt } from "../exchange/Exchange.ts"
 import { Counters, type Result, UsageCounters } from "./Counters.ts"
 import { DurationHistogram } from "./DurationHistogram.ts"
 import { Reservoir } from "./Reservoir.ts"
-import type { ModelEndpointTotals, ModelTotals, SeriesTotals, StatusClass } from "./Statistics.ts"
+import type { ModelEndpointTotals, ModelsOverall, ModelTotals, SeriesTotals, StatusClass } from "./Statistics.ts"
 import type { Usage } from "./Usage.ts"
 
 /** Models remembered: the most recently requested ones. */
@@ -112,6 +112,10 @@ export class ModelStatistics {
   readonly #nameless: ModelRecord
   readonly #random: () => number
   #cleaned: number
+  /** Of all models, those included that have been forgotten since: a sum over `totals` would go down. */
+  #attempts = 0
+  #successes = 0
+  #bytes = 0
 
   constructor(now: number, random: () => number = Math.random) {
     this.#random = random
@@ -123,6 +127,9 @@ export class ModelStatistics {
     const record = name === "" ? this.#nameless : this.#recordOf(name, now)
     record.pair(attempt).add(result, now)
     if (name === "") return
+    this.#attempts++
+    if (result.success) this.#successes++
+    this.#bytes += result.bytes
     record.counters.add(result, now)
     if (result.success) record.latencies.add(result.latency)
     record.sawClient(clientIp, now)
@@ -187,6 +194,10 @@ export class ModelStatistics {
     return [...this.#models]
       .map(([name, record]) => totalsOf(name, record, now))
       .sort((a, b) => b.totalRequests - a.totalRequests || byText(a.name, b.name))
+  }
+
+  overall(): ModelsOverall {
+    return { totalRequests: this.#attempts, successfulRequests: this.#successes, totalBytes: this.#bytes }
   }
 
   series(): ReadonlyArray<SeriesTotals> {

@@ -1,7 +1,7 @@
 /**
  * What this process uses: memory, collections, handles, delay of the event loop (observability.md 3.9, configuration.md
  * 9.3). Plain numbers in bytes and milliseconds; whoever shows them formats them. `allocations` have no equivalent in V8
- * and stay 0, so the pressure rule of the page comes down to its share of the heap.
+ * and stay 0; in the pressure rule of the page V8's ceiling stands for them.
  */
 import { availableParallelism } from "node:os"
 import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks"
@@ -69,10 +69,10 @@ export const watchProcess = (): (() => void) => {
   }
 }
 
-/** The page's rule with allocations unknown: by how full the heap's ceiling is, and only a nearly full one is high. */
-export const pressureOf = (used: number, limit: number): Pressure => {
-  const share = limit === 0 ? 0 : used / limit
-  return share > 0.9 ? "HIGH" : share > 0.7 ? "MEDIUM" : "LOW"
+/** How full the heap is; a full one is only worth an alarm when it cannot grow much further. */
+export const pressureOf = (used: number, total: number, limit: number): Pressure => {
+  const share = total === 0 ? 0 : used / total
+  return share > 0.9 && used > 0.9 * limit ? "HIGH" : share > 0.7 ? "MEDIUM" : "LOW"
 }
 
 export const handleHealthOf = (count: number): HandleHealth =>
@@ -94,7 +94,7 @@ export const processFigures = (): ProcessFigures => {
     heapLimit: heap.heap_size_limit,
     external: memory.external,
     resident: memory.rss,
-    pressure: pressureOf(heap.used_heap_size, heap.heap_size_limit),
+    pressure: pressureOf(memory.heapUsed, memory.heapTotal, heap.heap_size_limit),
     collections: collections.count,
     collectionTime: collections.time,
     averageCollection: collections.count === 0 ? 0 : collections.time / collections.count,

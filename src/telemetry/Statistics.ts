@@ -82,6 +82,13 @@ export interface ModelTotals {
   readonly usage?: UsageTotals
 }
 
+/** Attempts with a model since the start, forgotten models included. */
+export interface ModelsOverall {
+  readonly totalRequests: number
+  readonly successfulRequests: number
+  readonly totalBytes: number
+}
+
 export interface ModelEndpointTotals {
   readonly endpointUrl: string
   readonly endpointName: string
@@ -149,6 +156,7 @@ export class Statistics extends Context.Service<
     readonly endpoint: (url: string) => EndpointTotals | undefined
     /** Most requested first, then by name. */
     readonly models: () => ReadonlyArray<ModelTotals>
+    readonly modelsOverall: () => ModelsOverall
     /** By model, then endpoint name. */
     readonly series: () => ReadonlyArray<SeriesTotals>
     readonly translators: () => ReadonlyArray<TranslatorTotals>

@@ -126,7 +126,8 @@ export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
         attempts++
         const result = attemptResult(exchange, attempt)
         const record = recordOf(attempt.endpointUrl)
-        if (record.active > 0) record.active--
+        // A breaker's refusal was never dispatched.
+        if (attempt.failure?.kind !== "breaker_open" && record.active > 0) record.active--
         record.counters.add(result, at)
         models.attempt(modelOf(exchange, attempt), attempt, result, exchange.clientIp, at)
         clean(at)
@@ -193,6 +194,7 @@ export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
           return record === undefined || record.counters.total === 0 ? undefined : record.totals(now())
         },
         models: () => models.totals(now()),
+        modelsOverall: () => models.overall(),
         series: () => models.series(),
         translators: () => translators.totals(),
         security: () => security.totals(now()),

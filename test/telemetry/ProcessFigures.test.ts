@@ -15,10 +15,12 @@ describe("process figures", () => {
   })
 
   it.each([
-    [50, "LOW"],
-    [71, "MEDIUM"],
-    [91, "HIGH"]
-  ])("%i %% of the ceiling is %s pressure", (used, word) => expect(pressureOf(used, 100)).toBe(word))
+    [70, 100, 4000, "LOW"],
+    [71, 100, 4000, "MEDIUM"],
+    [99, 100, 4000, "MEDIUM"],
+    [3990, 4000, 4000, "HIGH"],
+    [0, 0, 0, "LOW"]
+  ])("%i used of %i with a ceiling of %i is %s pressure", (used, total, limit, word) => expect(pressureOf(used, total, limit)).toBe(word))
 
   it.each([
     [100, "HEALTHY"],

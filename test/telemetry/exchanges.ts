@@ -22,6 +22,7 @@ export const newExchange = (
 
 export interface Try {
   readonly endpoint?: string
+  readonly url?: string
   readonly model?: string
   readonly status?: number
   /** Milliseconds after the accept. */
@@ -35,7 +36,7 @@ export const attempt = (observer: ExchangeObserver, exchange: Exchange, what: Tr
   const name = what.endpoint ?? "desk"
   const failed: Failure | undefined = what.failed === undefined ? undefined : failure(what.failed, `${what.failed} at 10.0.0.5:8000`)
   const record: Attempt = {
-    endpointUrl: `http://${name}:11434`,
+    endpointUrl: what.url ?? `http://${name}:11434`,
     endpointName: name,
     endpointType: "ollama",
     profileName: "ollama",

@@ -1,0 +1,209 @@
+import * as Effect from "effect/Effect"
+import { describe, expect, it } from "vitest"
+import { decodeConfig } from "../../src/config/ConfigLoading.ts"
+import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import { type MetricsView, metricFamilies } from "../../src/http/Metrics.ts"
+import { prometheusText } from "../../src/telemetry/PrometheusText.ts"
+import { Statistics } from "../../src/telemetry/Statistics.ts"
+import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
+import { type Usage, usageReader } from "../../src/telemetry/Usage.ts"
+import { attempt, end, newExchange } from "../telemetry/exchanges.ts"
+import { readPrometheus } from "../telemetry/promText.ts"
+
+/** Name, type and labels in order, as the page has them (observability.md 3.11). */
+const page: ReadonlyArray<readonly [name: string, type: string, labels: string]> = [
+  ["olla_info", "gauge", "version commit engine profile balancer"],
+  ["olla_system_status", "gauge", ""],
+  ["olla_endpoints_total", "gauge", ""],
+  ["olla_endpoints_healthy", "gauge", ""],
+  ["olla_success_rate_percent", "gauge", ""],
+  ["olla_avg_latency_ms", "gauge", ""],
+  ["olla_total_traffic_bytes", "gauge", ""],
+  ["olla_uptime_seconds", "gauge", ""],
+  ["olla_active_connections", "gauge", ""],
+  ["olla_security_violations_total", "counter", ""],
+  ["olla_security_rate_limit_violations_total", "counter", ""],
+  ["olla_security_size_limit_violations_total", "counter", ""],
+  ["olla_requests_total", "counter", ""],
+  ["olla_failures_total", "counter", ""],
+  ["olla_security_blocked_ips", "gauge", ""],
+  ["olla_security_status", "gauge", ""],
+  ["olla_endpoint_up", "gauge", "endpoint status"],
+  ["olla_endpoint_requests_total", "counter", "endpoint"],
+  ["olla_endpoint_connections", "gauge", "endpoint"],
+  ["olla_endpoint_success_rate_percent", "gauge", "endpoint"],
+  ["olla_endpoint_avg_latency_ms", "gauge", "endpoint"],
+  ["olla_endpoint_priority", "gauge", "endpoint"],
+  ["olla_endpoint_models_count", "gauge", "endpoint"],
+  ["olla_endpoint_traffic_bytes", "counter", "endpoint"],
+  ["olla_models_total", "gauge", ""],
+  ["olla_models_active", "gauge", ""],
+  ["olla_models_success_rate_percent", "gauge", ""],
+  ["olla_models_requests_total", "counter", ""],
+  ["olla_models_traffic_bytes", "counter", ""],
+  ["olla_model_requests_total", "counter", "model"],
+  ["olla_model_successful_requests_total", "counter", "model"],
+  ["olla_model_failed_requests_total", "counter", "model"],
+  ["olla_model_traffic_bytes", "counter", "model"],
+  ["olla_model_routing_hits_total", "counter", "model"],
+  ["olla_model_routing_misses_total", "counter", "model"],
+  ["olla_model_routing_fallbacks_total", "counter", "model"],
+  ["olla_model_success_rate_percent", "gauge", "model"],
+  ["olla_model_avg_latency_ms", "gauge", "model"],
+  ["olla_model_p95_latency_ms", "gauge", "model"],
+  ["olla_model_p99_latency_ms", "gauge", "model"],
+  ["olla_model_unique_clients", "gauge", "model"],
+  ["olla_model_endpoint_requests_total", "counter", "model endpoint"],
+  ["olla_model_endpoint_success_rate_percent", "gauge", "model endpoint"],
+  ["olla_model_endpoint_avg_latency_ms", "gauge", "model endpoint"],
+  ["olla_model_endpoint_consecutive_errors", "gauge", "model endpoint"],
+  ["olla_request_duration_seconds", "histogram", "endpoint model"],
+  ["olla_time_to_first_token_seconds", "histogram", "endpoint model"],
+  ["olla_prompt_tokens_total", "counter", "model endpoint"],
+  ["olla_completion_tokens_total", "counter", "model endpoint"],
+  ["olla_tokens_per_second", "gauge", "model endpoint"],
+  ["olla_endpoint_responses_total", "counter", "endpoint class"],
+  ["olla_rejections_total", "counter", "status"],
+  ["olla_translator_requests_total", "counter", "translator mode result"],
+  ["olla_sticky_sessions_active", "gauge", ""],
+  ["olla_sticky_session_hits_total", "counter", ""],
+  ["olla_sticky_session_misses_total", "counter", ""],
+  ["olla_sticky_session_evictions_total", "counter", ""],
+  ["olla_circuit_breaker_state", "gauge", "endpoint"],
+  ["olla_health_checks_total", "counter", "endpoint result"]
+]
+
+const rates = page.map(([name]) => name).filter((name) => name.includes("success_rate"))
+const nasty = 'back\\slash "quoted"\nnew line ü'
+
+const endpoint = (name: string, url: string, status = "healthy"): Endpoint =>
+  ({
+    name,
+    url,
+    displayUrl: url,
+    priority: 100,
+    state: { status },
+    models: [],
+    inFlight: 0,
+    probeCounts: { success: 3, failure: 1 }
+  }) as unknown as Endpoint
+
+const figures: Usage = { inputTokens: 7, outputTokens: 11, tokensPerSecond: 12.3456789 }
+
+/** The statistics of two answered requests and one refused, on endpoints with difficult names. */
+const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
+  Effect.runSync(
+    Effect.gen(function* () {
+      const statistics = yield* Statistics
+      if (traffic) {
+        for (const [at, status] of [
+          ["http://one:1", 200],
+          ["http://two:1", 500],
+          ["http://gone:1", 200]
+        ] as const) {
+          const exchange = newExchange({ model: nasty })
+          exchange.kept.tail.push(new Uint8Array([1]))
+          exchange.timings.firstByte = exchange.timings.accepted + 20
+          exchange.translator = { name: "anthropic", mode: "passthrough", fallbackReason: "" }
+          attempt(statistics.observer, exchange, { endpoint: nasty, url: at, status, ends: 1234 })
+          end(statistics.observer, exchange)
+        }
+        statistics.rejected(404)
+      }
+      const view: MetricsView = {
+        now: 5_000,
+        startedAt: 1_500,
+        config: decodeConfig("", "olla.yaml", {}).config!,
+        endpoints: [endpoint(nasty, "http://one:1"), endpoint(nasty, "http://two:1", "offline"), endpoint("solo", "http://three:1")],
+        totals: statistics.endpoint,
+        global: statistics.global(),
+        security: statistics.security(),
+        breakerOf: (url) => (url === "http://two:1" ? "open" : url === "http://one:1" ? "half-open" : undefined),
+        models: statistics.models(),
+        modelsOverall: statistics.modelsOverall(),
+        series: statistics.series(),
+        translators: statistics.translators(),
+        rejections: statistics.rejections(),
+        sticky
+      }
+      const text = prometheusText(metricFamilies(view))
+      return { text, families: readPrometheus(text) }
+    }).pipe(Effect.provide(StatisticsLive.layerWith(usageReader(() => figures))))
+  )
+
+describe("metrics", () => {
+  it("have every family of the page, with its type, help and labels in the page's order", () => {
+    const { families } = scrape(true, {
+      active_sessions: 1,
+      insertions: 2,
+      hits: 3,
+      misses: 4,
+      evictions: 5,
+      max_sessions: 6,
+      idle_ttl_seconds: 7
+    })
+    expect([...families.keys()].toSorted()).toEqual(page.map(([name]) => name).toSorted())
+    for (const [name, type, labels] of page) {
+      const family = families.get(name)
+      expect([name, family?.type]).toEqual([name, type])
+      expect(family?.help, name).not.toBe("")
+      expect(family?.samples.length, name).toBeGreaterThan(0)
+      for (const sample of family?.samples ?? [])
+        expect([name, sample.labelNames.filter((label) => label !== "endpoint_id" && label !== "le").join(" ")]).toEqual([name, labels])
+    }
+  })
+
+  it("announce families without samples, and leave rates without traffic out", () => {
+    const { families } = scrape(false)
+    expect([...families.keys()].toSorted()).toEqual(page.map(([name]) => name).toSorted())
+    for (const name of rates) expect(families.get(name)?.samples, name).toEqual([])
+    expect(families.get("olla_requests_total")?.samples[0]?.value).toBe(0)
+    expect(families.get("olla_models_total")?.samples[0]?.value).toBe(0)
+    expect(families.get("olla_sticky_sessions_active")?.samples).toEqual([])
+    expect(families.get("olla_uptime_seconds")?.samples[0]?.value).toBe(3.5)
+  })
+
+  it("tell endpoints of one name apart by a further label, and only them", () => {
+    const { families } = scrape(true)
+    const up = families.get("olla_endpoint_up")?.samples ?? []
+    expect(up.map(({ labels }) => [labels["endpoint"], labels["endpoint_id"] !== undefined])).toEqual([
+      [nasty, true],
+      [nasty, true],
+      ["solo", false]
+    ])
+    expect(new Set(up.map(({ labels }) => labels["endpoint_id"])).size).toBe(3)
+  })
+
+  it("are sorted by name, then by label values, with at most six decimals", () => {
+    const { text, families } = scrape(true)
+    expect([...families.keys()]).toEqual([...families.keys()].toSorted())
+    for (const { samples, type } of families.values()) {
+      if (type === "histogram") continue
+      const keys = samples.map(({ labels }) => Object.values(labels).join("\u0001"))
+      expect(keys).toEqual(keys.toSorted())
+    }
+    for (const line of text.split("\n")) expect(line).not.toMatch(/\.\d{7,}$/)
+    expect(text).toContain("12.345679")
+  })
+
+  it("say what the statistics say", () => {
+    const { families } = scrape(true)
+    const value = (name: string, labels: Record<string, string> = {}) =>
+      families
+        .get(name)
+        ?.samples.filter((sample) => Object.entries(labels).every(([key, wanted]) => sample.labels[key] === wanted))
+        .reduce((sum, sample) => sum + sample.value, 0)
+    expect(value("olla_requests_total")).toBe(3)
+    expect(value("olla_failures_total")).toBe(1)
+    expect(value("olla_endpoint_responses_total", { class: "5xx" })).toBe(1)
+    expect(value("olla_rejections_total", { status: "404" })).toBe(1)
+    expect(value("olla_translator_requests_total", { mode: "passthrough", result: "success" })).toBe(2)
+    expect(value("olla_translator_requests_total", { mode: "passthrough", result: "failure" })).toBe(1)
+    expect(value("olla_prompt_tokens_total")).toBe(14)
+    expect(value("olla_health_checks_total", { result: "success" })).toBe(9)
+    expect(value("olla_circuit_breaker_state")).toBe(3)
+    const duration = families.get("olla_request_duration_seconds")?.samples ?? []
+    expect(duration.filter(({ name }) => name.endsWith("_count")).map((sample) => sample.value)).toEqual([1, 1])
+    expect(duration.filter(({ name }) => name.endsWith("_sum")).map((sample) => sample.value)).toEqual([1.234, 1.234])
+  })
+})
