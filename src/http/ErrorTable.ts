@@ -1,52 +1,186 @@
 /**
- * Every error that Olla itself answers, in one table: status, token, and the sentence that a person reads. It is rendered
- * in the dialect of the surface (http-api.md 10, 17.27). docs/errors.md is written from it.
+ * Every error that Olla itself answers, in one table: status, sentence, when it happens and the way out. It is rendered in
+ * the dialect of the surface (http-api.md 10, 17.27). docs/errors.md and the responses of docs/openapi.yaml are written
+ * from it.
  */
+import type { ErrorDocument } from "./documents/ErrorDocuments.ts"
 
 export interface ErrorEntry {
   readonly status: number
   /** Plain text; `{x}` is filled in. */
   readonly text: string
-  /** When it happens, for the docs. */
+  /** When it happens, and what helps, for the docs. */
   readonly when: string
+  readonly remedy: string
 }
 
 export const errorTable = {
-  unrouted: { status: 404, text: "404 page not found", when: "no route has this path" },
-  method: { status: 405, text: "method not allowed, use {allow}", when: "the document does not know this method" },
+  unreadable: {
+    status: 400,
+    text: "Request body could not be read",
+    when: "the client broke off its upload",
+    remedy: "send it again"
+  },
+  badQuery: {
+    status: 400,
+    text: "{what}",
+    when: "a query parameter of `/olla/models` cannot be used",
+    remedy: "the answer names the parameter and what it may be"
+  },
+  noModelId: {
+    status: 400,
+    text: "Model ID or alias required",
+    when: "`/olla/models/` without a name",
+    remedy: "name a model of `/olla/models`"
+  },
   crossSite: {
     status: 403,
     text: "this request comes from a web page or for a host that is not allowed",
-    when: "server.cross_site_protection is on, and Host or Origin is foreign"
+    when: "`server.cross_site_protection` is on, and `Host` or `Origin` is foreign",
+    remedy: "add the host to `server.allowed_hosts`, or the origin to `server.cors.allowed_origins`"
   },
-  tooLarge: { status: 413, text: "Request body too large", when: "the body is larger than server.request_limits.max_body_size" },
-  headersTooLarge: {
-    status: 431,
-    text: "Request headers too large",
-    when: "the headers are larger than server.request_limits.max_header_size"
+  unrouted: {
+    status: 404,
+    text: "404 page not found",
+    when: "no route has this path",
+    remedy: "the routes are in docs/http-api.md; prefixes of backends come from their profiles"
+  },
+  noProvider: {
+    status: 404,
+    text: "No {provider} endpoints available",
+    when: "no endpoint of the kind that the path names is routable",
+    remedy: "look at `/internal/status/endpoints`; `/olla/proxy/` uses every kind"
+  },
+  pathNotServed: {
+    status: 404,
+    text: "{path} is not served by {provider} endpoints",
+    when: "the profile lists its paths and enforces them",
+    remedy: "use a path of the profile, or take `enforce_paths` out of it"
+  },
+  unknownModel: {
+    status: 404,
+    text: "Model not found",
+    when: "`/olla/models/{id}` knows no such unified id or alias",
+    remedy: "names are in `/olla/models?include_unavailable=true`"
+  },
+  method: {
+    status: 405,
+    text: "method not allowed, use {allow}",
+    when: "the route does not know this method; `Allow` lists what it knows",
+    remedy: "use one of those"
   },
   tooSlow: {
     status: 408,
     text: "Request body was not received in time",
-    when: "the request took longer than server.read_timeout to arrive"
+    when: "the request took longer than `server.read_timeout` to arrive",
+    remedy: "raise `server.read_timeout` for large uploads on slow links"
   },
-  unreadable: { status: 400, text: "Request body could not be read", when: "the client broke off its upload" },
-  rateLimited: { status: 429, text: "Too Many Requests", when: "a limit of server.rate_limits is used up" },
-  noEndpoints: { status: 503, text: "no healthy endpoints available", when: "nobody is routable, and no model was named" },
-  noProvider: { status: 404, text: "No {provider} endpoints available", when: "no routable endpoint of this kind" },
-  rejected: { status: 503, text: "{reason}", when: "routing found nobody for the model; the reason is the token" },
-  proxy: { status: 502, text: "Proxy error: {detail}", when: "every attempt failed before an answer; 504 when the last one timed out" },
-  internal: { status: 500, text: "internal error, see the log for request {id}", when: "a fault in Olla" },
-  notSupported: { status: 501, text: "{what}", when: "a management call that makes no sense for a fleet" },
-  pathNotServed: { status: 404, text: "{path} is not served by {provider} endpoints", when: "the kind enforces its paths" },
-  badQuery: { status: 400, text: "{what}", when: "a query parameter cannot be used" },
-  unknownModel: { status: 404, text: "Model not found", when: "/olla/models/{id} knows no such model" },
-  noUnifier: { status: 501, text: "Unified models not supported", when: "model_registry.enable_unifier is false" }
+  tooLarge: {
+    status: 413,
+    text: "Request body too large",
+    when: "the body is larger than `server.request_limits.max_body_size`",
+    remedy: "send less, or raise the limit"
+  },
+  rateLimited: {
+    status: 429,
+    text: "Too Many Requests",
+    when: "a limit of `server.rate_limits` is used up",
+    remedy: "wait for the seconds of `Retry-After`"
+  },
+  headersTooLarge: {
+    status: 431,
+    text: "Request headers too large",
+    when: "the headers are larger than `server.request_limits.max_header_size`",
+    remedy: "send fewer or shorter headers"
+  },
+  internal: {
+    status: 500,
+    text: "internal error, see the log for request {id}",
+    when: "a fault in Olla",
+    remedy: "report it with the log lines of that request id"
+  },
+  notSupported: {
+    status: 501,
+    text: "{what}",
+    when: "a management call of Ollama's that makes no sense for a fleet",
+    remedy: "call the backend itself"
+  },
+  noUnifier: {
+    status: 501,
+    text: "Unified models not supported",
+    when: "`/olla/models/{id}` while `model_registry.enable_unifier` is false",
+    remedy: "ask `/internal/status/models`"
+  },
+  proxy: {
+    status: 502,
+    text: "Proxy error: {detail}",
+    when: "every attempt failed before an answer; 504 when the last one timed out. Details below",
+    remedy: "the detail names the endpoint; addresses are in the log"
+  },
+  noEndpoints: {
+    status: 503,
+    text: "no healthy endpoints available",
+    when: "nobody is routable, and no model was named",
+    remedy: "wait for the seconds of `Retry-After`; look at `/internal/status/endpoints`"
+  }
 } as const satisfies Readonly<Record<string, ErrorEntry>>
+
+/**
+ * Refusals by routing (http-api.md 10.2). The token is the plain body and the JSON form's `code`; `{model}` is what was asked
+ * for.
+ */
+export const rejections: Readonly<Record<string, { readonly status: 404 | 503; readonly text: string; readonly strategy: string }>> = {
+  model_not_found: { status: 404, text: 'no endpoint has a model named "{model}"', strategy: "all" },
+  model_unavailable: {
+    status: 503,
+    text: 'the model "{model}" is known, but no endpoint that has it can serve this request now',
+    strategy: "strict"
+  },
+  model_unavailable_no_fallback: {
+    status: 503,
+    text: 'no endpoint that has the model "{model}" can serve this request now, and fallback_behavior is none',
+    strategy: "optimistic"
+  },
+  model_unavailable_compatible_only: {
+    status: 503,
+    text: 'no endpoint that has the model "{model}" can serve this request now, and none of the others may stand in (compatible_only)',
+    strategy: "optimistic"
+  },
+  model_unavailable_no_refresh: {
+    status: 503,
+    text: 'no endpoint that has the model "{model}" can serve this request now, and discovery_refresh_on_miss is off',
+    strategy: "discovery"
+  },
+  model_unavailable_after_discovery: {
+    status: 503,
+    text: 'every endpoint was asked again, and none that has the model "{model}" can serve this request now',
+    strategy: "discovery"
+  },
+  discovery_failed_no_fallback: {
+    status: 503,
+    text: 'the endpoints could not be asked for the model "{model}", and fallback_behavior is none',
+    strategy: "discovery"
+  },
+  discovery_failed_compatible_only: {
+    status: 503,
+    text: 'the endpoints could not be asked for the model "{model}", and none of the others may stand in (compatible_only)',
+    strategy: "discovery"
+  },
+  no_healthy_after_discovery: {
+    status: 503,
+    text: 'no endpoint is healthy, so the model "{model}" cannot be served',
+    strategy: "discovery"
+  }
+}
+
+export const rejectionText = (reason: string, model: string): string =>
+  (rejections[reason]?.text ?? 'the model "{model}" cannot be served now').replace("{model}", () => model)
 
 export type ErrorName = keyof typeof errorTable
 
-const typeOf = (status: number): string => {
+export type ErrorType = (typeof ErrorDocument.Type)["error"]["type"]
+
+export const errorTypeOf = (status: number): ErrorType => {
   switch (status) {
     case 400:
     case 405:
@@ -83,7 +217,7 @@ export interface RenderedError {
 /** `message`: the sentence; `code`: a routing token or null. */
 export const renderError = (status: number, message: string, code: string | null, accept: string): RenderedError =>
   wantsJson(accept)
-    ? { contentType: "application/json", body: JSON.stringify({ error: { message, type: typeOf(status), code } }) }
+    ? { contentType: "application/json", body: JSON.stringify({ error: { message, type: errorTypeOf(status), code } }) }
     : { contentType: "text/plain; charset=utf-8", body: `${message}\n` }
 
 export const fill = (name: ErrorName, values: Readonly<Record<string, string>> = {}): string =>

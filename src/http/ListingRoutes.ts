@@ -7,6 +7,10 @@ import type { Fleet } from "../endpoint/Fleet.ts"
 import { formatOf, supportedFormats, writeListing } from "../profile/ListingWriting.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"
+import { answerCompressed, answerDocument } from "./DocumentAnswer.ts"
+import type { DocumentSchema } from "./documents/Encoding.ts"
+import { type ListingFormat, listingDocuments } from "./documents/ListingDocuments.ts"
+import { InventoryDocument, ModelDocument } from "./documents/ModelsDocument.ts"
 import { modelDocument, modelsDocument, writable } from "./ModelDocuments.ts"
 import type { RequestContext } from "./RequestContext.ts"
 
@@ -23,8 +27,11 @@ const everything = (services: ListingServices, scope: ProviderScope | undefined)
   return listedFor(unified, scope, { servableOnly: true })
 }
 
+const sendListing = (context: RequestContext, format: string, models: ReadonlyArray<UnifiedModel>): void =>
+  answerCompressed(context, listingDocuments[format as ListingFormat] as DocumentSchema, writeListing(format, models.map(writable)))
+
 export const listing = (services: ListingServices, context: RequestContext, scope: ProviderScope | undefined, format: string): void =>
-  context.json(writeListing(format, everything(services, scope).map(writable)))
+  sendListing(context, format, everything(services, scope))
 
 /** The listing paths that Olla answers itself under a provider's prefix, by path without slash, with their format. */
 export const interceptsOf = (profile: Profile): ReadonlyMap<string, string> => {
@@ -40,7 +47,7 @@ export const interceptsOf = (profile: Profile): ReadonlyMap<string, string> => {
 export const modelsRoute = (services: ListingServices, context: RequestContext): void => {
   const query = new URLSearchParams(context.exchange.query)
   if (!services.settings.current().model_registry.enable_unifier) {
-    context.json(modelsDocument(services.fleet.endpoints, services.catalogue.snapshot(), Date.now(), false))
+    answerCompressed(context, InventoryDocument, modelsDocument(services.fleet.endpoints, services.catalogue.snapshot(), Date.now(), false))
     return
   }
   const asked = query.get("format") ?? ""
@@ -63,7 +70,7 @@ export const modelsRoute = (services: ListingServices, context: RequestContext):
     type: typeOfCapability(query.get("capability") ?? "") ?? query.get("type") ?? "",
     ...(ready === "" ? {} : { ready: ready === "true" })
   })
-  context.json(writeListing(format, models.map(writable)))
+  sendListing(context, format, models)
 }
 
 /** `id`: the rest of the path, percent-encoding as received. */
@@ -79,10 +86,10 @@ export const modelRoute = (services: ListingServices, context: RequestContext, i
     // Looked up as it stands.
   }
   if (name === "") {
-    context.error("badQuery", { what: "Model ID or alias required" })
+    context.error("noModelId")
     return
   }
   const model = services.catalogue.snapshot().find(name)
   if (model === undefined) context.error("unknownModel")
-  else context.json(modelDocument(model, Date.now()))
+  else answerDocument(context, ModelDocument, modelDocument(model, Date.now()))
 }

@@ -132,7 +132,7 @@ export const modelDocument = (model: UnifiedModel, now: number): typeof ModelDoc
   endpoints: [...new Set(model.sources.map((source) => source.endpoint.name))],
   loaded_endpoints: [...new Set(model.sources.filter((source) => source.state === "loaded").map((source) => source.endpoint.name))],
   capabilities: model.capabilities,
-  parameter_count: model.parameterCount
+  parameter_count: Math.round(model.parameterCount)
 })
 
 const rate = (good: number, total: number): number => (total === 0 ? 0 : (good / total) * 100)

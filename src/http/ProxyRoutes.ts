@@ -20,7 +20,7 @@ import { BodyInspector } from "../routing/Inspecting.ts"
 import type { Candidate, Decision, Inspection, ProviderScope, Router } from "../routing/Router.ts"
 import type { RequestLog } from "../telemetry/RequestLog.ts"
 import type { Statistics } from "../telemetry/Statistics.ts"
-import { errorTable } from "./ErrorTable.ts"
+import { errorTable, fill, rejectionText } from "./ErrorTable.ts"
 import { type Body, readBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
 
@@ -217,18 +217,18 @@ const refuseDecision = (services: ProxyServices, context: RequestContext, target
   context.error("noEndpoints", {}, [...headers, ...retryAfter(services)])
 }
 
+/** The table's sentence, and what is near a name that nobody has. */
 const describe = (services: ProxyServices, reason: string, model: string): string => {
   const snapshot = services.catalogue.snapshot()
-  if (reason !== "model_not_found" && snapshot.offer(model) !== undefined)
-    return `the model "${model}" is known, but no endpoint that has it can serve this request now`
-  const near = nearestNames(snapshot, model, Object.keys(services.settings.current().model_aliases))
-  return `no endpoint has a model named "${model}"${nearestText(near)}`
+  const known = snapshot.offer(model) !== undefined
+  const near = known ? [] : nearestNames(snapshot, model, Object.keys(services.settings.current().model_aliases))
+  return `${rejectionText(reason, model)}${nearestText(near)}`
 }
 
 /** The answer when every attempt failed before its first byte. */
 export const refusal = (context: RequestContext, refused: Refused): void => {
   const { status } = ruleOf(refused.failure)
-  const plain = context.renderError(status, `Proxy error: ${refused.message}`, null)
+  const plain = context.renderError(status, fill("proxy", { detail: refused.message }), null)
   context.answer(status, plain.contentType, plain.body, ["X-Content-Type-Options", "nosniff", ...context.decisionHeaders()])
 }
 

@@ -3,9 +3,8 @@ import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Profiles } from "../profile/Profiles.ts"
 import { prometheusText } from "../telemetry/PrometheusText.ts"
 import { build } from "../version.ts"
-import { acceptsGzip, entityTag, gzip, matchesTag, minGzip } from "./Conditional.ts"
-import type { VersionDocument } from "./documents/DaemonDocuments.ts"
-import { encodeDocument } from "./documents/Encoding.ts"
+import { answerConditional, answerDocument } from "./DocumentAnswer.ts"
+import { HealthDocument, NotReadyDocument, ReadyDocument, type VersionDocument } from "./documents/DaemonDocuments.ts"
 import type { ListingServices } from "./ListingRoutes.ts"
 import { metricFamilies } from "./Metrics.ts"
 import { modelStatsDocument, modelsDocument, translatorStatsDocument } from "./ModelDocuments.ts"
@@ -35,24 +34,10 @@ const viewOf = (services: SystemServices): StatusView => ({
   breakerOf: services.carrier.breakerOf
 })
 
-/** With entity tag, and compressed where the client takes it (http-api.md 7). */
-const conditional = (context: RequestContext, document: unknown): void => {
-  const tag = entityTag(document)
-  const headers = ["ETag", tag, "Cache-Control", "private, no-cache", "Vary", "Accept-Encoding"]
-  if (matchesTag(context.header("if-none-match"), tag)) {
-    context.answer(304, "application/json", "", headers)
-    return
-  }
-  const body = JSON.stringify(document)
-  if (Buffer.byteLength(body) >= minGzip && acceptsGzip(context.header("accept-encoding")))
-    context.answer(200, "application/json", gzip(body), [...headers, "Content-Encoding", "gzip"])
-  else context.answer(200, "application/json", body, headers)
-}
-
 const health: Handler = (services, context) => {
   const admission = services.guard.admitHealth(context.exchange)
   for (const part of admission.headers) context.extra.push(part)
-  if (admission.allowed) context.json({ status: "healthy" })
+  if (admission.allowed) answerDocument(context, HealthDocument, { status: "healthy" })
   else context.error("rateLimited")
 }
 
@@ -62,8 +47,8 @@ const ready: Handler = (services, context) => {
     : services.fleet.endpoints.some((endpoint) => isRoutable(endpoint.state.status))
       ? undefined
       : "no_routable_endpoint"
-  if (reason === undefined) context.json({ status: "ready" })
-  else context.answer(503, "application/json", JSON.stringify({ status: "not_ready", reason }))
+  if (reason === undefined) answerDocument(context, ReadyDocument, { status: "ready" })
+  else answerDocument(context, NotReadyDocument, { status: "not_ready", reason }, 503)
 }
 
 /** Go's words for what the machine is. */
@@ -154,11 +139,8 @@ const builders: Builders = {
 const handlerOf = (name: keyof Builders): Handler => {
   const route: LocalRoute = localRoutes[name]
   const schema = localRoutes[name].document
-  return (services, context) => {
-    const document = encodeDocument(schema, builders[name](services, new URLSearchParams(context.exchange.query)))
-    if (route.conditional === true) conditional(context, document)
-    else context.json(document)
-  }
+  const answer: typeof answerDocument = route.conditional === true ? answerConditional : answerDocument
+  return (services, context) => answer(context, schema, builders[name](services, new URLSearchParams(context.exchange.query)))
 }
 
 const metrics: Handler = (services, context) =>

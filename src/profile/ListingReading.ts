@@ -41,7 +41,7 @@ const defaultOwners: Readonly<Partial<Record<ListingFormat, ReadonlyArray<string
 const isEntry = (value: unknown): value is Entry => typeof value === "object" && value !== null && !Array.isArray(value)
 const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
 const positive = (value: unknown): number | undefined =>
-  typeof value === "number" && Number.isFinite(value) && value > 0 ? Math.trunc(value) : undefined
+  typeof value === "number" && value > 0 && Number.isSafeInteger(Math.trunc(value)) ? Math.trunc(value) : undefined
 
 /** `now`: epoch milliseconds of the answer. */
 export const readListing = (format: ListingFormat, body: string, now: number): ListingReading => {

@@ -1,0 +1,30 @@
+/** Sends a document: encoded by its Schema, compressed or with an entity tag where its route says so (http-api.md 7, 17.52). */
+import { acceptsGzip, entityTag, gzip, matchesTag, minGzip } from "./Conditional.ts"
+import { type DocumentSchema, encodeDocument } from "./documents/Encoding.ts"
+import type { RequestContext } from "./RequestContext.ts"
+
+const json = "application/json"
+
+/** As it is, to everybody. */
+export const answerDocument = <S extends DocumentSchema>(context: RequestContext, schema: S, value: S["Type"], status = 200): void =>
+  context.answer(status, json, JSON.stringify(encodeDocument(schema, value)))
+
+/** gzip where the client takes it and the body is worth it. */
+export const answerCompressed = <S extends DocumentSchema>(context: RequestContext, schema: S, value: S["Type"]): void =>
+  compressed(context, JSON.stringify(encodeDocument(schema, value)), [])
+
+/** With an entity tag that stays while nothing but the clock has changed; 304 where the client has it already. */
+export const answerConditional = <S extends DocumentSchema>(context: RequestContext, schema: S, value: S["Type"]): void => {
+  const document = encodeDocument(schema, value)
+  const tag = entityTag(document)
+  const headers = ["ETag", tag, "Cache-Control", "private, no-cache"]
+  if (matchesTag(context.header("if-none-match"), tag)) context.answer(304, json, "", [...headers, "Vary", "Accept-Encoding"])
+  else compressed(context, JSON.stringify(document), headers)
+}
+
+const compressed = (context: RequestContext, body: string, headers: ReadonlyArray<string>): void => {
+  const all = [...headers, "Vary", "Accept-Encoding"]
+  if (Buffer.byteLength(body) >= minGzip && acceptsGzip(context.header("accept-encoding")))
+    context.answer(200, json, gzip(body), [...all, "Content-Encoding", "gzip"])
+  else context.answer(200, json, body, all)
+}
