@@ -56,8 +56,7 @@ const kindText = (info: KeyInfo): string => {
     words: "list",
     word: "word",
     map: "mapping",
-    "strings-map": "mapping of lists",
-    any: "mapping"
+    "strings-map": "mapping of lists"
   }
   return names[info.kind]
 }
@@ -219,8 +218,6 @@ const jsonOf = (info: KeyInfo): Record<string, unknown> => {
       return { ...base, type: "object", additionalProperties: { type: ["string", "number", "boolean", "null"] } }
     case "strings-map":
       return { ...base, type: "object", additionalProperties: { type: "array", items: { type: "string" } } }
-    case "any":
-      return { ...base, type: "object" }
     default:
       return { ...base, type: ["string", "number", "boolean"] }
   }

@@ -1,170 +1,207 @@
-/** The command line: sub-commands and flags (configuration.md 1, README ruling 15). Light ones load nothing of the daemon. */
+/**
+ * The command line (configuration.md 1, README ruling 15). Cutting it up is `parseArgs`' of the runtime: a library of
+ * commands knows no `-config`, no `--flag=T`, and would cost a health check a tenth of a second. What each command needs is
+ * loaded when it runs.
+ */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { nearest } from "./config/KeySuggestion.ts"
-import { build } from "./version.ts"
+import { parseArgs } from "node:util"
+import { banner, versionDetails } from "./banner.ts"
+import { editDistance, nearest } from "./config/NearestWord.ts"
 
-const commands: Readonly<Record<string, string>> = {
-  serve: "serve requests (the default)",
-  server: "the same as serve",
-  validate: "validate [file] [--json]: tell every mistake in a configuration",
-  config: "config show: the configuration in force and where each value comes from",
-  demo: "serve a simulated fleet",
-  healthcheck: "ask the local daemon whether it is alive; for containers",
-  version: "print what this build is"
+interface Command {
+  readonly help: string
+  /** Words that follow it, as usage shows them. */
+  readonly words?: string
 }
 
-interface Flags {
-  config: string | undefined
-  validateConfig: boolean
-  version: boolean
-  profile: boolean
-  printDefaultConfig: boolean
-  help: boolean
-  json: boolean
+const commands: Readonly<Record<string, Command>> = {
+  serve: { help: "serve requests; what happens without a command" },
+  server: { help: "the same as serve" },
+  validate: { words: "[file]", help: "tell every mistake in a configuration; --json for machines. Exit 0: none, 1: some, 2: wrong usage" },
+  config: { words: "show", help: "the configuration in force and where each value comes from; --json for machines" },
+  demo: { help: "serve a simulated fleet: nothing else needed to try Olla" },
+  healthcheck: { help: "ask the local daemon whether it is alive; exit 0 or 1, for containers" },
+  version: { help: "print what this build is" }
 }
 
-type Parsed =
-  | { readonly _tag: "ok"; readonly words: ReadonlyArray<string>; readonly flags: Flags }
-  | { readonly _tag: "wrong"; readonly message: string }
-
-const booleans: Readonly<Record<string, keyof Flags>> = {
-  "validate-config": "validateConfig",
-  version: "version",
-  profile: "profile",
-  "print-default-config": "printDefaultConfig",
-  help: "help",
-  h: "help",
-  json: "json"
+interface Flag {
+  readonly help: string
+  readonly value?: string
+  readonly short?: string
+  /** Only these know it. */
+  readonly commands?: ReadonlyArray<string>
 }
 
-const booleanWords: Readonly<Record<string, boolean>> = Object.fromEntries([
+const flags = {
+  config: { short: "c", value: "PATH", help: "use exactly this configuration file" },
+  "validate-config": { help: "check configuration, models.yaml and profiles, print a report; exit 0 or 1" },
+  "print-default-config": { help: "print the shipped configuration" },
+  json: { help: "write findings or values as JSON", commands: ["validate", "config"] },
+  version: { help: "print what this build is" },
+  profile: { help: "start the profiling server on localhost:19841" },
+  help: { short: "h", help: "this text" }
+} as const satisfies Readonly<Record<string, Flag>>
+
+type FlagName = keyof typeof flags
+
+const flagOf = (name: string): FlagName | undefined => {
+  if (Object.hasOwn(flags, name)) return name as FlagName
+  return (Object.keys(flags) as ReadonlyArray<FlagName>).find((each) => (flags[each] as Flag).short === name)
+}
+
+export interface CommandLine {
+  readonly command: string
+  /** What follows the command. */
+  readonly words: ReadonlyArray<string>
+  readonly configFile: string | undefined
+  readonly on: ReadonlySet<FlagName>
+}
+
+export type Parsed = { readonly _tag: "ok"; readonly line: CommandLine } | { readonly _tag: "wrong"; readonly message: string }
+
+/** The same words as in variables (configuration.md 4.3). */
+const booleans: Readonly<Record<string, boolean>> = Object.fromEntries([
   ...["1", "t", "T", "true", "True", "TRUE"].map((word) => [word, true] as const),
   ...["0", "f", "F", "false", "False", "FALSE"].map((word) => [word, false] as const)
 ])
 
-/** Flags anywhere on the line, with one dash or two; the last one of a name wins. */
+const wrong = (message: string): Parsed => ({ _tag: "wrong", message })
+
+const didYouMean = (word: string, known: Iterable<string>, say: (near: string) => string): string => {
+  const near = nearest(word, known)
+  return near === undefined ? "" : `; did you mean ${say(near)}?`
+}
+
+/** Flags are seen anywhere on the line, with one dash or two; the last one of a name counts. `--` ends them. */
 export const parseArguments = (args: ReadonlyArray<string>): Parsed => {
-  const flags: Flags = {
-    config: undefined,
-    validateConfig: false,
-    version: false,
-    profile: false,
-    printDefaultConfig: false,
-    help: false,
-    json: false
-  }
+  const end = args.indexOf("--")
+  const before = end === -1 ? args : args.slice(0, end)
+  const doubled = [...before.map((arg) => arg.replace(/^-(?=[^-=])/, "--")), ...(end === -1 ? [] : args.slice(end))]
+  const options = Object.fromEntries(
+    Object.entries(flags).flatMap(([name, flag]: [string, Flag]) => {
+      const option = { type: flag.value === undefined ? ("boolean" as const) : ("string" as const), multiple: true }
+      return flag.short === undefined
+        ? [[name, option]]
+        : [
+            [name, option],
+            [flag.short, option]
+          ]
+    })
+  )
+  const { tokens } = parseArgs({ args: doubled, options, strict: false, allowPositionals: true, tokens: true })
+  const on = new Set<FlagName>()
   const words: Array<string> = []
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i] as string
-    if (!arg.startsWith("-") || arg === "-") {
-      words.push(arg)
+  let configFile: string | undefined
+  for (const token of tokens) {
+    if (token.kind === "positional") words.push(token.value)
+    if (token.kind !== "option") continue
+    const name = flagOf(token.name)
+    if (name === undefined)
+      return wrong(`flag provided but not defined: -${token.name}${didYouMean(token.name, Object.keys(flags), (near) => `--${near}`)}`)
+    if (name === "config") {
+      if (token.value === undefined) return wrong(`flag needs an argument: -${token.name}`)
+      configFile = token.value
       continue
     }
-    const [name = "", value] = splitOnce(arg.replace(/^--?/, ""))
-    if (name === "c" || name === "config") {
-      const path = value ?? args[++i]
-      if (path === undefined) return { _tag: "wrong", message: `flag needs an argument: -${name}` }
-      flags.config = path
-      continue
-    }
-    const flag = booleans[name]
-    if (flag === undefined) return { _tag: "wrong", message: `flag provided but not defined: -${name}` }
-    const on = value === undefined ? true : booleanWords[value]
-    if (on === undefined) return { _tag: "wrong", message: `invalid boolean value "${value}" for -${name}` }
-    ;(flags[flag] as boolean) = on
+    const isOn = token.value === undefined ? true : booleans[token.value]
+    if (isOn === undefined) return wrong(`invalid boolean value "${token.value}" for -${token.name}: write true or false`)
+    // Who asks for help gets it, whatever else stands on the line.
+    if (name === "help" && isOn) return { _tag: "ok", line: { command: "serve", words: [], configFile: undefined, on: new Set(["help"]) } }
+    if (isOn) on.add(name)
+    else on.delete(name)
   }
-  return { _tag: "ok", words, flags }
+  return judge({ command: words[0] ?? "serve", words: words.slice(1), configFile: configFile || undefined, on })
 }
 
-const splitOnce = (text: string): [string, string | undefined] => {
-  const at = text.indexOf("=")
-  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
+/** Unknown and superfluous words, and flags that a command does not have. */
+const judge = (line: CommandLine): Parsed => {
+  const { command, words, on } = line
+  if (!Object.hasOwn(commands, command)) {
+    const names = Object.keys(commands)
+    const closest = nearest(command, names) ?? [...names].sort((a, b) => distance(command, a) - distance(command, b))[0]
+    return wrong(`unknown command "${command}"; the nearest one is "${closest}"`)
+  }
+  for (const [name, flag] of Object.entries(flags) as ReadonlyArray<[FlagName, Flag]>)
+    if (on.has(name) && flag.commands?.includes(command) === false)
+      return wrong(`--${name} belongs to ${flag.commands.map((each) => `"${each}"`).join(" and ")}, not to "${command}"`)
+  const most = command === "validate" || command === "config" ? 1 : 0
+  const extra = words[most]
+  if (extra !== undefined) return wrong(`"${command}" does not take "${extra}"`)
+  if (command === "config" && words[0] !== "show")
+    return wrong(
+      `"config" needs a word: ${words[0] === undefined ? "" : `unknown "${words[0]}", `}the one there is is "show" (config show)`
+    )
+  return { _tag: "ok", line }
 }
 
-const usage = (): string => `Usage: olla [command] [flags]
+const distance = (a: string, b: string): number => editDistance(a, b, Number.POSITIVE_INFINITY)
+
+export const usage = (): string => {
+  const left = (name: string, flag: Flag) =>
+    `${flag.short === undefined ? "    " : `-${flag.short}, `}--${name}${flag.value === undefined ? "" : ` ${flag.value}`}`
+  return `Usage: olla [command] [flags]
 
 Commands:
 ${Object.entries(commands)
-  .map(([name, text]) => `  ${name.padEnd(12)} ${text}`)
+  .map(([name, { words, help }]) => `  ${`${name}${words === undefined ? "" : ` ${words}`}`.padEnd(17)} ${help}`)
   .join("\n")}
 
-Flags:
-  -c, --config PATH         use exactly this configuration file
-  --validate-config         check configuration, models.yaml and profiles; exit 0 or 1
-  --print-default-config    print the shipped configuration
-  --version                 print what this build is
-  --profile                 start the profiling server on localhost:19841
-  -h, --help                this text
-`
+Flags, anywhere on the line:
+${Object.entries(flags)
+  .map(([name, flag]) => `  ${left(name, flag).padEnd(27)} ${flag.help}`)
+  .join("\n")}
 
-const banner = (): string => {
-  const centre = (text: string) =>
-    `| ${" ".repeat(Math.floor((66 - text.length) / 2))}${text}${" ".repeat(Math.ceil((66 - text.length) / 2))} |`
-  const line = `+${"-".repeat(68)}+`
-  return [line, centre(`${build.name} ${build.version}`), centre("github.com/thushan/olla"), line, ""].join("\n")
+Configuration: --config, or OLLA_CONFIG_FILE, or the first of config/config.local.yaml, config/config.yaml, config.yaml,
+default.yaml; without any, built-in defaults. Variables OLLA_* override it; docs/configuration.md names every key.
+`
 }
 
-const versionDetails = (): string =>
-  [
-    `Commit: ${build.commit}`,
-    `Built: ${build.date}`,
-    `Using: ${build.tool}`,
-    `With: node ${process.version}`,
-    `For: ${process.platform}`,
-    `On: ${process.arch}`,
-    `By: ${build.user}`,
-    ""
-  ].join("\n")
+export interface Streams {
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  /** Colours on the banner. */
+  readonly isTerminal: boolean
+}
 
 /** Resolves with the exit code. */
-export const main = async (args: ReadonlyArray<string>, env: Readonly<Record<string, string | undefined>>): Promise<number> => {
+export const main = async (
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string | undefined>>,
+  { out, err, isTerminal }: Streams
+): Promise<number> => {
   const parsed = parseArguments(args)
   if (parsed._tag === "wrong") {
-    process.stderr.write(`${parsed.message}\n${usage()}`)
+    err(`${parsed.message}\n\n${usage()}`)
     return 2
   }
-  const { flags, words } = parsed
-  const command = words[0] ?? "serve"
-  if (flags.help) {
-    process.stderr.write(usage())
+  const { command, words, configFile, on } = parsed.line
+  if (on.has("help")) {
+    err(usage())
     return 0
   }
-  if (commands[command] === undefined) {
-    const near = nearest(command, Object.keys(commands))
-    process.stderr.write(`unknown command "${command}"${near === undefined ? "" : `; did you mean "${near}"?`}\n${usage()}`)
-    return 2
-  }
-  if (flags.version || env["OLLA_SHOW_VERSION"] === "true" || command === "version") {
-    process.stderr.write(banner() + versionDetails())
+  const head = banner(env, isTerminal)
+  if (on.has("version") || env["OLLA_SHOW_VERSION"] === "true" || command === "version") {
+    err(head + versionDetails())
     return 0
   }
-  if (flags.printDefaultConfig) {
-    process.stdout.write(readFileSync(join(import.meta.dirname, "..", "config", "config.yaml"), "utf8"))
+  if (on.has("print-default-config")) {
+    out(readFileSync(join(import.meta.dirname, "..", "config", "config.yaml"), "utf8"))
     return 0
   }
-  if (flags.validateConfig || command === "validate" || command === "config") {
-    const { validateCommand, validateReport, showCommand } = await import("./configCommands.ts")
-    const options = { configFile: command === "validate" ? (words[1] ?? flags.config) : flags.config, env, cwd: process.cwd() }
-    if (command === "config") {
-      if (words[1] !== "show") {
-        process.stderr.write(`config wants a word: config show\n${usage()}`)
-        return 2
-      }
-      return showCommand(options, (text) => process.stdout.write(text))
+  const options = { configFile, env, cwd: process.cwd() }
+  if (on.has("validate-config") || command === "validate" || command === "config" || command === "healthcheck") {
+    const { healthcheck, showCommand, validateCommand, validateReport } = await import("./configCommands.ts")
+    if (on.has("validate-config")) {
+      err(head)
+      return validateReport(options, out)
     }
-    if (flags.validateConfig) {
-      process.stderr.write(banner())
-      return validateReport(options, (text) => process.stdout.write(text))
-    }
-    return validateCommand(options, flags.json, (text) => process.stdout.write(text))
+    if (command === "healthcheck") return healthcheck(options, err)
+    if (command === "config") return showCommand(options, on.has("json"), out)
+    return validateCommand({ ...options, configFile: words[0] ?? configFile }, on.has("json"), out)
   }
-  if (command === "healthcheck") {
-    const { healthcheck } = await import("./configCommands.ts")
-    return healthcheck({ configFile: flags.config, env, cwd: process.cwd() })
-  }
-  process.stderr.write(banner())
+  err(head)
   const daemon = await import("./daemon.ts")
-  const options = { configFile: flags.config, env, profile: flags.profile || env["OLLA_ENABLE_PROFILER"] === "true" }
-  return command === "demo" ? daemon.demo(options) : daemon.serve(options)
+  const serving = { configFile, env, profile: on.has("profile") || env["OLLA_ENABLE_PROFILER"] === "true" }
+  return command === "demo" ? daemon.demo(serving) : daemon.serve(serving)
 }

@@ -1,126 +1,170 @@
-/** What `validate`, `config show` and `healthcheck` have to say (configuration.md 10). */
+/** What `validate`, `--validate-config`, `config show` and `healthcheck` have to say (configuration.md 1, 10). */
 import { readFileSync } from "node:fs"
 import { request } from "node:http"
-import { checkModelsFile } from "./catalogue/ModelsFile.ts"
+import { checkModelsFile, type ModelsFileReport } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
-import type { Diagnostic } from "./config/Diagnostic.ts"
-import { allKeys } from "./config/SchemaTree.ts"
+import { printConfig, shownValues } from "./config/ConfigPrinting.ts"
+import { type Diagnostic, placeOf, render, textOf } from "./config/Diagnostic.ts"
 import { checkEndpoints } from "./endpoint/EndpointLoading.ts"
+import { redactText } from "./guard/Redaction.ts"
 import { loadProfiles } from "./profile/ProfileLoading.ts"
 
-const place = ({ file, line, column }: Diagnostic): string =>
-  file === undefined || line === undefined ? "" : `${file}:${line}:${column ?? 1}: `
+type Out = (text: string) => void
 
-/** Every check that needs no network, of every room; what `serve` would say at its start. */
-const allFindings = (
-  loaded: LoadedConfig,
-  options: LoadOptions
-): { readonly config: ReadonlyArray<Diagnostic>; readonly profiles: ReadonlyArray<Diagnostic>; readonly count: number } => {
-  const judged = loaded.diagnostics.filter((diagnostic) => diagnostic.severity !== "info")
-  if (loaded.config === undefined) return { config: judged, profiles: [], count: 0 }
-  const profiles = loadProfiles({
-    cwd: options.cwd,
-    env: options.env,
-    configFolder: loaded.folder,
-    filter: loaded.config.proxy.profile_filter
-  })
-  const endpoints = checkEndpoints(loaded.config, profiles, options.env, (path) => readFileSync(path, "utf8")).map(loaded.locate)
-  const shown = endpoints.filter((diagnostic) => diagnostic.severity !== "info")
-  const count = profiles.all.filter((profile) => profile.name !== "openai-compatible").length
-  return { config: [...judged, ...shown], profiles: profiles.diagnostics, count }
+interface Findings {
+  readonly loaded: LoadedConfig
+  readonly config: ReadonlyArray<Diagnostic>
+  readonly models: ModelsFileReport
+  readonly profiles: ReadonlyArray<Diagnostic>
+  /** Profiles other than the catch-all. */
+  readonly profileCount: number
 }
 
-/** The report of `--validate-config`, line for line (configuration.md 10). */
-export const validateReport = (options: LoadOptions, out: (text: string) => void): number => {
+/** Every check that needs no network, of every room: what a start would refuse or warn about. */
+const examine = (options: LoadOptions): Findings => {
   const loaded = loadConfig(options)
-  const { config, profiles, count } = allFindings(loaded, options)
-  const models = checkModelsFile({ cwd: options.cwd, env: options.env, configFolder: loaded.folder })
-  const issues = (list: ReadonlyArray<Diagnostic>) =>
-    list
-      .flatMap((diagnostic) => `${place(diagnostic)}${diagnostic.message}`.split("\n"))
-      .map((text) => `         - ${text}\n`)
-      .join("")
-  const line = (mark: string, name: string, detail: string) => `${mark.padEnd(6)} ${name.padEnd(12)} ${detail}\n`
-  const mark = (list: ReadonlyArray<Diagnostic>) =>
-    list.some((one) => one.severity === "error") ? "[FAIL]" : list.length > 0 ? "[WARN]" : "[OK]"
-  const counted = (detail: string, list: ReadonlyArray<Diagnostic>) => (list.length === 0 ? detail : `${detail} (${list.length} issue(s))`)
-  const source = loaded.path === "" ? "(none found, using built-in defaults)" : `loaded from ${loaded.path}`
+  const sources = { cwd: options.cwd, env: options.env, configFolder: loaded.folder }
+  const filter = loaded.config?.proxy.profile_filter ?? { include: [], exclude: [] }
+  const profiles = loadProfiles({ ...sources, filter })
+  const endpoints =
+    loaded.config === undefined
+      ? []
+      : loaded.adopt(checkEndpoints(loaded.config, profiles, options.env, (path) => readFileSync(path, "utf8")))
+  return {
+    loaded,
+    config: inFileOrder([...loaded.diagnostics, ...endpoints].filter((diagnostic) => diagnostic.severity !== "info")),
+    models: checkModelsFile(sources),
+    profiles: profiles.diagnostics.filter((diagnostic) => diagnostic.severity !== "info"),
+    profileCount: profiles.all.filter((profile) => profile.name !== "openai-compatible").length
+  }
+}
+
+/** Findings without a line come first. */
+const inFileOrder = (findings: ReadonlyArray<Diagnostic>): ReadonlyArray<Diagnostic> =>
+  [...findings].sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
+
+/** The report of `--validate-config`, line for line (configuration.md 10); 0: clean. */
+export const validateReport = (options: LoadOptions, out: Out): number => {
+  const { loaded, config, models, profiles, profileCount } = examine(options)
+  const line = (name: string, detail: string, isFatal: boolean, issues: ReadonlyArray<string>) => {
+    const mark = isFatal ? "[FAIL]" : issues.length > 0 ? "[WARN]" : "[OK]"
+    const count = issues.length === 0 ? "" : ` (${issues.length} issue(s))`
+    out(`${mark.padEnd(6)} ${name.padEnd(12)} ${detail}${count}\n`)
+    for (const issue of issues) out(`         - ${issue.replace(/\n/g, "\n           ")}\n`)
+    return issues.length === 0
+  }
+  const isFatal = config.some((finding) => finding.severity === "error")
+  const source =
+    loaded.path === "" ? "(none found, using built-in defaults)" : isFatal ? `cannot use ${loaded.path}` : `loaded from ${loaded.path}`
   out("Olla Configuration Validation\n==============================\n")
-  out(line(mark(config), "config.yaml", counted(source, config)) + issues(config))
-  const { issues: modelIssues } = models
-  out(
-    line(
-      modelIssues.length === 0 ? "[OK]" : "[WARN]",
-      "models.yaml",
-      modelIssues.length === 0 ? models.source : `${models.source} (${modelIssues.length} issue(s))`
-    ) + modelIssues.map((text) => `         - ${text}\n`).join("")
-  )
-  out(line(mark(profiles), "profiles", counted(`${count} profile(s) loaded`, profiles)) + issues(profiles))
-  const clean = config.length === 0 && profiles.length === 0 && models.issues.length === 0
+  const clean = [
+    line("config.yaml", source, isFatal, config.map(render)),
+    line("models.yaml", models.source, false, models.issues),
+    line("profiles", `${profileCount} profile(s) loaded`, false, profiles.map(render))
+  ].every((one) => one)
   out(
     `\nResult: ${clean ? "PASS - all configuration files are valid" : "FAIL - one or more configuration files could not be fully parsed"}\n`
   )
   return clean ? 0 : 1
 }
 
-/** 0: nothing wrong, 1: findings. */
-export const validateCommand = (options: LoadOptions, asJson: boolean, out: (text: string) => void): number => {
-  const loaded = loadConfig(options)
-  const all = allFindings(loaded, options)
-  const models = checkModelsFile({ cwd: options.cwd, env: options.env, configFolder: loaded.folder })
-  const findings = [
-    ...all.config,
-    ...models.issues.map((message): Diagnostic => ({ severity: "warning", message: `models.yaml: ${message}` })),
-    ...all.profiles
-  ]
-  if (asJson) {
-    out(`${JSON.stringify({ file: loaded.path, ok: findings.length === 0, findings })}\n`)
-    return findings.length === 0 ? 0 : 1
-  }
-  for (const finding of findings) out(`${finding.severity}: ${place(finding)}${finding.message}\n`)
-  out(
-    findings.length === 0 ? `${loaded.path === "" ? "built-in defaults" : loaded.path}: nothing wrong\n` : `${findings.length} finding(s)\n`
-  )
-  return findings.length === 0 ? 0 : 1
+/** What `validate --json` writes, one document. */
+export interface ValidateDocument {
+  /** Empty: built-in defaults. */
+  readonly file: string
+  readonly ok: boolean
+  readonly errors: number
+  readonly warnings: number
+  readonly findings: ReadonlyArray<{
+    readonly severity: "error" | "warning"
+    readonly message: string
+    readonly file?: string
+    readonly line?: number
+    readonly column?: number
+    readonly key?: string
+    readonly suggestion?: string
+    readonly example?: string
+  }>
 }
 
-/** Every value in force with its origin; secrets are masked. */
-export const showCommand = (options: LoadOptions, out: (text: string) => void): number => {
-  const loaded = loadConfig(options)
-  if (loaded.config === undefined) return validateCommand(options, false, out)
-  const infos = new Map(allKeys().map(({ path, info }) => [path, info]))
-  const walk = (value: unknown, path: string): void => {
-    const info = infos.get(path.replace(/\[\d+\]/g, "[]"))
-    if (info === undefined && typeof value === "object" && value !== null) {
-      for (const [key, child] of Object.entries(value))
-        walk(child, Array.isArray(value) ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`)
-      return
+/** 0: nothing wrong, 1: findings. */
+export const validateCommand = (options: LoadOptions, asJson: boolean, out: Out): number => {
+  const { loaded, config, models, profiles } = examine(options)
+  const findings = [
+    ...config,
+    ...models.issues.map((message): Diagnostic => ({ severity: "warning", message: `models.yaml: ${message}` })),
+    ...profiles
+  ]
+  const errors = findings.filter((finding) => finding.severity === "error").length
+  const warnings = findings.length - errors
+  const code = findings.length === 0 ? 0 : 1
+  if (asJson) {
+    const document: ValidateDocument = {
+      file: loaded.path,
+      ok: code === 0,
+      errors,
+      warnings,
+      findings: findings.map(({ severity, message, path, file, line, column, suggestion, example }) => ({
+        severity: severity === "error" ? "error" : "warning",
+        message,
+        ...(file === undefined ? {} : { file }),
+        ...(line === undefined ? {} : { line, column: column ?? 1 }),
+        ...(path === undefined ? {} : { key: path }),
+        ...(suggestion === undefined ? {} : { suggestion }),
+        ...(example === undefined ? {} : { example })
+      }))
     }
-    if (value === undefined) return
-    out(
-      `${path} = ${info?.secret === true && JSON.stringify(value) !== "{}" ? "********" : JSON.stringify(value)}  # ${loaded.originOf(path)}\n`
-    )
+    out(`${JSON.stringify(document)}\n`)
+    return code
   }
-  walk(loaded.config, "")
+  const name = loaded.path === "" ? "built-in defaults" : loaded.path
+  for (const finding of findings) out(`${placeOf(finding)}${finding.severity}: ${textOf(finding)}\n`)
+  out(code === 0 ? `${name}: nothing wrong\n` : `${name}: ${counted(errors, "error")}, ${counted(warnings, "warning")}\n`)
+  return code
+}
+
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
+
+/** Every value in force with its origin; a configuration that no daemon would start with is told instead. */
+export const showCommand = (options: LoadOptions, asJson: boolean, out: Out): number => {
+  const loaded = loadConfig(options)
+  if (loaded.config === undefined || loaded.diagnostics.some((diagnostic) => diagnostic.severity === "error"))
+    return validateCommand(options, asJson, out)
+  if (asJson) out(`${JSON.stringify({ file: loaded.path, values: shownValues(loaded, redactText) })}\n`)
+  else out(`# ${loaded.path === "" ? "no file: built-in defaults" : loaded.path}\n${printConfig(loaded, redactText)}`)
   return 0
 }
 
-/** Asks the daemon that this configuration describes; 0: alive. */
-export const healthcheck = (options: LoadOptions): Promise<number> => {
+/** Milliseconds that the daemon has for its answer. */
+const patience = 5_000
+
+/** Asks the daemon that this configuration describes; 0: alive. Anything else says on `err` what was found. */
+export const healthcheck = (options: LoadOptions, err: Out): Promise<number> => {
   const server = loadConfig(options).config?.server
-  const host =
-    server === undefined || server.host === "" || server.host === "localhost" || server.host === "0.0.0.0"
-      ? "127.0.0.1"
-      : server.host === "::"
-        ? "::1"
-        : server.host.replace(/^\[|\]$/g, "")
+  const host = localHost(server?.host ?? "localhost")
+  const port = server?.port ?? 40114
   return new Promise((resolve) => {
-    const asking = request({ host, port: server?.port ?? 40114, path: "/internal/health", timeout: 3_000 }, (answer) => {
+    const fail = (why: string) => {
+      err(`no healthy Olla at ${host.includes(":") ? `[${host}]` : host}:${port}: ${why}\n`)
+      resolve(1)
+    }
+    const asking = request({ host, port, path: "/internal/health", timeout: patience, agent: false }, (answer) => {
       answer.resume()
-      resolve(answer.statusCode === 200 ? 0 : 1)
+      const { statusCode = 0 } = answer
+      // Refused by its own limits or policy, a daemon is alive all the same.
+      const refused = (statusCode === 403 || statusCode === 429) && answer.headers["x-olla-request-id"] !== undefined
+      if (statusCode === 200 || refused) resolve(0)
+      else fail(`/internal/health answered ${statusCode}`)
     })
-    asking.on("timeout", () => asking.destroy())
-    asking.on("error", () => resolve(1))
+    asking.on("timeout", () => asking.destroy(new Error(`no answer within ${patience / 1000}s`)))
+    asking.on("error", (error) => fail(error.message || "connection refused"))
     asking.end()
   })
+}
+
+/** Where a daemon that listens on `host` is reached from its own machine. */
+const localHost = (host: string): string => {
+  const plain = host.replace(/^\[|\]$/g, "")
+  if (plain === "" || plain === "localhost" || plain === "0.0.0.0") return "127.0.0.1"
+  return plain === "::" ? "::1" : plain
 }

@@ -1,6 +1,7 @@
 /** Composes the rooms into one running daemon: configuration, port, fleet, answers; and takes it down again. */
 import { existsSync, readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
+import { join } from "node:path"
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -12,16 +13,17 @@ import * as BalancerLive from "./balancing/BalancerLive.ts"
 import { Catalogue } from "./catalogue/Catalogue.ts"
 import * as CatalogueLive from "./catalogue/CatalogueLive.ts"
 import { decodeConfig, type LoadedConfig, loadConfig } from "./config/ConfigLoading.ts"
-import type { Diagnostic } from "./config/Diagnostic.ts"
+import { type Diagnostic, render } from "./config/Diagnostic.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
 import { Settings } from "./config/Settings.ts"
-import { checkEndpoints } from "./endpoint/EndpointLoading.ts"
+import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { all } from "./exchange/Observer.ts"
 import { Guard } from "./guard/Guard.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
 import { anthropicRoutes } from "./http/AnthropicRoutes.ts"
+import { dashboardLine } from "./http/DashboardAddress.ts"
 import { type HttpServer, makeHttpServer } from "./http/HttpServer.ts"
 import type { SystemServices } from "./http/SystemRoutes.ts"
 import * as ProfileLoading from "./profile/ProfileLoading.ts"
@@ -56,20 +58,20 @@ export interface ServeOptions {
 }
 
 const report = (sink: LogSink, diagnostics: ReadonlyArray<Diagnostic>): void => {
-  for (const diagnostic of diagnostics) {
-    if (diagnostic.severity === "error") continue
-    const { severity, message, path, line, suggestion, ...rest } = diagnostic as Diagnostic & Record<string, unknown>
-    const fields = { key: path, line, suggestion, variable: rest["variable"], value: rest["value"], variables: rest["variables"] }
-    sink.write(severity === "warning" ? "warn" : "info", message, fields)
-  }
+  for (const { severity, message, path, line, suggestion, fields } of diagnostics)
+    if (severity !== "error") sink.write(severity === "warning" ? "warn" : "info", message, { key: path, line, suggestion, ...fields })
 }
 
-const place = ({ file, line, column }: Diagnostic): string =>
-  file === undefined || file === "" || line === undefined ? "" : `${file}:${line}:${column ?? 1}: `
-
-/** Every fatal problem in one record, each text on its own line. */
-const fatal = (sink: LogSink, message: string, problems: ReadonlyArray<Diagnostic>): number => {
-  sink.write("error", message, { error: problems.map((problem) => `${place(problem)}${problem.message}`).join("\n") })
+/** Every fatal problem in one record, each text on its own line; the message names the step that ends (configuration.md 1.2). */
+const fatal = (sink: LogSink, problems: ReadonlyArray<Diagnostic>): number => {
+  const all = (prefix: string) => problems.every((problem) => problem.path?.startsWith(prefix) === true && problem.parsing === undefined)
+  const text = problems.map(render).join("\n")
+  if (all("model_aliases")) sink.write("error", "Invalid model alias configuration", { error: text })
+  else if (all("discovery.static.endpoints"))
+    sink.write("error", "Failed to create and start service manager", {
+      error: `failed to start services: failed to start service discovery: failed to load endpoints from config: ${text}`
+    })
+  else sink.write("error", "Failed to load configuration", { error: text })
   sink.flush()
   return 1
 }
@@ -98,25 +100,29 @@ const run = async (loaded: LoadedConfig, options: ServeOptions, whenReady?: () =
   log.write("info", "Initialising", { version: build.version, pid: process.pid })
   const machine = { isContainerised: isContainerised(env), numCPU: availableParallelism(), goVersion: `node${process.version}` }
   log.write("info", "System Configuration", machine)
-  const errors = loaded.diagnostics.filter((diagnostic) => diagnostic.severity === "error")
-  if (errors.length > 0 || loaded.config === undefined) {
+  const { config } = loaded
+  const profiles = loadProfiles(loaded, env)
+  const endpoints = config === undefined ? [] : loaded.adopt(loadEndpoints(config, profiles, env, readText).diagnostics)
+  const errors = [...loaded.diagnostics, ...endpoints].filter((diagnostic) => diagnostic.severity === "error")
+  if (errors.length > 0 || config === undefined) {
     log.release()
-    return fatal(log, "Failed to load configuration", [...errors, ...endpointErrors(loaded, env)])
+    return fatal(log, errors)
   }
-  log.configure(decideLogging(loaded.config.logging, (key) => loaded.originOf(key) !== "default", env, isTerminal))
-  report(log, loaded.diagnostics)
+  log.configure(decideLogging(config.logging, (key) => loaded.originOf(key) !== "default", env, isTerminal))
   log.write("info", "Loaded configuration", { config: loaded.path })
+  report(log, [...loaded.diagnostics, ...profiles.diagnostics, ...endpoints])
   const unwatch = watchProcess()
   const profiling = options.profile === true ? await startProfiling(log) : undefined
   const signals = watchSignals(log)
   const exit = await Effect.runPromiseExit(
-    Effect.scoped(daemon(loaded, loaded.config, env, log, signals, startedAt, whenReady)).pipe(Effect.provide(EffectLogger.layer(log)))
+    Effect.scoped(daemon(loaded, config, profiles, env, log, signals, startedAt, whenReady)).pipe(Effect.provide(EffectLogger.layer(log)))
   )
   signals.stop()
   await profiling?.close()
   const code = Exit.isSuccess(exit) ? 0 : fatalExit(log, exit.cause)
   if (code === 0) {
-    if (loaded.config.engineering.show_nerdstats) writeNerdStats(log, processFigures())
+    if (config.engineering.show_nerdstats) writeNerdStats(log, processFigures())
+    log.write("info", "Cleaned up", { duration: new LogDuration(performance.now() - signals.stoppedAt) })
     log.write("info", "Olla has shutdown", { uptime: new LogDuration(performance.now() - startedAt) })
   }
   unwatch()
@@ -124,18 +130,15 @@ const run = async (loaded: LoadedConfig, options: ServeOptions, whenReady?: () =
   return code
 }
 
-/** With the file's own mistakes, so that one start tells them all. */
-const endpointErrors = (loaded: LoadedConfig, env: ServeOptions["env"]): ReadonlyArray<Diagnostic> => {
-  if (loaded.config === undefined) return []
-  const profiles = ProfileLoading.loadProfiles({
+const readText = (path: string): string => readFileSync(path, "utf8")
+
+const loadProfiles = (loaded: LoadedConfig, env: ServeOptions["env"]): ProfileSet =>
+  ProfileLoading.loadProfiles({
     cwd: process.cwd(),
     env,
     configFolder: loaded.folder,
-    filter: loaded.config.proxy.profile_filter
+    filter: loaded.config?.proxy.profile_filter ?? { include: [], exclude: [] }
   })
-  const found = checkEndpoints(loaded.config, profiles, env, (path) => readFileSync(path, "utf8"))
-  return found.filter((diagnostic) => diagnostic.severity === "error").map(loaded.locate)
-}
 
 const fatalExit = (log: LogSink, cause: Cause.Cause<unknown>): number => {
   const reason = cause.reasons[0]
@@ -172,10 +175,14 @@ interface Signals {
   readonly requested: Effect.Effect<string>
   /** From now on the first signal is a graceful stop. */
   started: boolean
+  /** When it came, in milliseconds of the process's clock. */
+  stoppedAt: number
   readonly stop: () => void
 }
 
 const watchSignals = (sink: LogSink): Signals => {
+  // The entry's handlers end the process at once; from here on the daemon decides.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.removeAllListeners(signal)
   const requested = Deferred.makeUnsafe<string>()
   let count = 0
   const on = (signal: "SIGINT" | "SIGTERM") => () => {
@@ -184,6 +191,7 @@ const watchSignals = (sink: LogSink): Signals => {
       sink.flush()
       process.exit(count > 1 ? (signal === "SIGINT" ? 130 : 143) : 0)
     }
+    signals.stoppedAt = performance.now()
     sink.write("info", "Shutdown signal received", { signal })
     Deferred.doneUnsafe(requested, Effect.succeed(signal))
   }
@@ -196,6 +204,7 @@ const watchSignals = (sink: LogSink): Signals => {
   const signals: Signals = {
     requested: Deferred.await(requested),
     started: false,
+    stoppedAt: 0,
     stop: () => {
       for (const [signal, handler] of Object.entries(handlers)) process.off(signal as NodeJS.Signals, handler)
     }
@@ -207,14 +216,14 @@ const watchSignals = (sink: LogSink): Signals => {
 const rooms = (
   loaded: LoadedConfig,
   config: OllaConfig,
+  profiles: ProfileSet,
   env: ServeOptions["env"],
   log: LogSink,
   observerLayer: Layer.Layer<never, never, Statistics>,
   usage: ReadUsage
 ) => {
   const settings = Settings.layerOf(config, loaded.folder)
-  const profiles = ProfileLoading.layer(process.cwd(), env)
-  const ground = Layer.provideMerge(profiles, settings)
+  const ground = Layer.merge(Layer.succeed(Profiles, profiles), settings)
   const fleet = Layer.provideMerge(FleetLive.layer, ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)
   const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
@@ -242,9 +251,13 @@ const engines = (env: ServeOptions["env"]): Layer.Layer<CarrierLive.Engines> =>
     })
   )
 
+/** The console's files, next to the compiled program. */
+const hasDashboard = (): boolean => existsSync(join(import.meta.dirname, "dashboard", "index.html"))
+
 const daemon = Effect.fnUntraced(function* (
   loaded: LoadedConfig,
   config: OllaConfig,
+  profiles: ProfileSet,
   env: ServeOptions["env"],
   sink: Log,
   signals: Signals,
@@ -257,9 +270,8 @@ const daemon = Effect.fnUntraced(function* (
     (error) => new Error(`failed to start services: failed to start service http: ${error.message}`)
   )
   yield* Effect.addFinalizer(() => Effect.promise(() => http.stop(0)))
-  // Read once for all who ask; the profiles are there before the first request.
-  let profiles: ProfileSet | undefined
-  const usage = usageReader((exchange, attempt) => (profiles === undefined ? undefined : readUsage(profiles)(exchange, attempt)))
+  // Read once for all who ask.
+  const usage = usageReader(readUsage(profiles))
   const log = makeRequestLog(
     sink,
     () => !config.server.request_logging,
@@ -270,14 +282,8 @@ const daemon = Effect.fnUntraced(function* (
     CarrierLive.Observer,
     Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer]))
   )
-  const context = yield* Layer.build(rooms(loaded, config, env, sink, observing, usage))
+  const context = yield* Layer.build(rooms(loaded, config, profiles, env, sink, observing, usage))
   const fleet = Context.get(context, Fleet)
-  profiles = Context.get(context, Profiles)
-  // What the endpoints' loading only warns about, the start tells.
-  report(sink, [
-    ...Context.get(context, Profiles).diagnostics,
-    ...checkEndpoints(config, Context.get(context, Profiles), env, (path) => readFileSync(path, "utf8")).map(loaded.locate)
-  ])
   Context.get(context, Statistics).configured?.(new Set(fleet.endpoints.map((endpoint) => endpoint.url)))
   yield* fleet.ready
   yield* Context.get(context, Catalogue).settled
@@ -312,6 +318,15 @@ const daemon = Effect.fnUntraced(function* (
     idleTimeout: new LogDuration(config.server.idle_timeout)
   })
   sink.write("info", "Olla started, waiting for requests...", { bind, start_ms: Math.round(performance.now() - startedAt) })
+  if (config.translators.anthropic.inspector.enabled)
+    sink.write("warn", "Anthropic Inspector is ENABLED. DO NOT USE IN PROD.", {
+      more_info: "whole conversations are written to translators.anthropic.inspector.output_dir",
+      output_dir: config.translators.anthropic.inspector.output_dir
+    })
+  const dashboard = config.dashboard.enabled
+    ? dashboardLine(config.server.host, address?.port ?? config.server.port, hasDashboard())
+    : undefined
+  if (dashboard !== undefined) sink.write("info", dashboard)
   sink.flush()
   whenReady?.()
   yield* signals.requested

@@ -4,7 +4,7 @@
  * that came along as a dependency, hands signals and exit code through, and neither outlives the other.
  */
 import { spawn } from "node:child_process"
-import { existsSync } from "node:fs"
+import { existsSync, writeSync } from "node:fs"
 import module, { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -69,13 +69,40 @@ const watchParent = async (): Promise<void> => {
   pipe.unref()
 }
 
+/** Until the daemon has its own handlers: a stop is a quiet end, a hangup is survived. */
+const quietBeforeStart = (): void => {
+  process.once("SIGINT", endQuietly)
+  process.once("SIGTERM", endQuietly)
+  process.on("SIGHUP", () => {})
+}
+
+const endQuietly = (): void => process.exit(0)
+
+/** Synchronously, so that a report is whole when the process ends; a reader that is gone is no reason to complain. */
+const writeWhole = (descriptor: 1 | 2, text: string): void => {
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(descriptor, bytes, at)
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) return
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
+  }
+}
+
 const start = async (): Promise<void> => {
   module.enableCompileCache?.()
   // Young generation, MB: below 16 the scavenger costs more than it saves; see bench/.
   v8.setFlagsFromString("--max-semi-space-size=16")
   await watchParent()
+  quietBeforeStart()
   const { main } = await import("./cli.ts")
-  process.exitCode = await main(process.argv.slice(2), process.env)
+  process.exitCode = await main(process.argv.slice(2), process.env, {
+    out: (text) => writeWhole(1, text),
+    err: (text) => writeWhole(2, text),
+    isTerminal: process.stdout.isTTY === true
+  })
   // Kept connections of engines and probes are no reason to linger.
   process.exit()
 }

@@ -1,5 +1,5 @@
 /** Known names near one that nobody has, for the text of a refusal. Work is bounded: clients choose what they ask for. */
-import { editDistance } from "../config/KeySuggestion.ts"
+import { editDistance } from "../config/NearestWord.ts"
 import type { Snapshot } from "./Snapshot.ts"
 
 /** Names that are compared at most. */

@@ -6,5 +6,6 @@ const powers = ["", "k", "m", "g", "t", "p"]
 export const parseByteSize = (text: string): number | undefined => {
   const match = /^(\d+(?:\.\d+)?) ?(?:([kmgtp]?)(?:b|(?<=[kmgtp])ib)?)$/i.exec(text.trim())
   if (match === null) return undefined
-  return Math.trunc(Number(match[1]) * 1024 ** powers.indexOf((match[2] ?? "").toLowerCase()))
+  const bytes = Math.trunc(Number(match[1]) * 1024 ** powers.indexOf((match[2] ?? "").toLowerCase()))
+  return Number.isSafeInteger(bytes) ? bytes : undefined
 }

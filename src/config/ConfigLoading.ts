@@ -4,25 +4,27 @@
  */
 import { readFileSync } from "node:fs"
 import { dirname, resolve } from "node:path"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Coercion } from "./Coercion.ts"
-import { configSchema, finish } from "./ConfigSchema.ts"
+import { configSchema, type KeyInfo } from "./ConfigSchema.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { type Environment, readEnvironment } from "./Environment.ts"
-import type { OllaConfig } from "./OllaConfig.ts"
+import { finish, type OllaConfig } from "./OllaConfig.ts"
+import { exampleFor } from "./ScalarReading.ts"
 import { allKeys, type KeyTree, keyTree } from "./SchemaTree.ts"
 import { validate } from "./Validation.ts"
 import { nodeAt, readYaml, type YamlNode } from "./YamlTree.ts"
 
 export interface LoadOptions {
-  /** `-c`/`--config`. */
+  /** `-c`/`--config`; empty counts as not given. */
   readonly configFile?: string | undefined
   readonly env: Environment
   readonly cwd: string
 }
 
 export interface LoadedConfig {
-  /** `undefined` when there are errors that leave nothing to run with. */
+  /** What could be read, wrong values replaced by their defaults; `undefined`: the file could not be read at all. */
   readonly config: OllaConfig | undefined
   /** As named on the command line or found; empty: built-in defaults. */
   readonly path: string
@@ -30,29 +32,35 @@ export interface LoadedConfig {
   readonly diagnostics: ReadonlyArray<Diagnostic>
   /** `default`, `<file>:<line>` or the variable that set a key, by full path. */
   readonly originOf: (path: string) => string
-  /** Adds file, line and column to diagnostics that name a path. */
-  readonly locate: (diagnostic: Diagnostic) => Diagnostic
+  /**
+   * For findings of other rooms: adds file, line, column and example, and leaves out what only follows from a value that
+   * could not be read.
+   */
+  readonly adopt: (findings: ReadonlyArray<Diagnostic>) => ReadonlyArray<Diagnostic>
 }
 
 const searchPath = ["config/config.local.yaml", "config/config.yaml", "config.yaml", "default.yaml"]
 
-type Found = { readonly path: string; readonly text: string } | { readonly problem: string } | undefined
+type Found = { readonly path: string; readonly text: string } | { readonly problem: string; readonly path: string } | undefined
 
 const find = (options: LoadOptions): Found => {
   const read = (path: string) => readFileSync(resolve(options.cwd, path), "utf8")
-  const named = options.configFile ?? (options.env["OLLA_CONFIG_FILE"] || undefined)
+  const named = options.configFile || options.env["OLLA_CONFIG_FILE"] || undefined
   if (named !== undefined) {
     try {
       return { path: named, text: read(named) }
     } catch (cause) {
-      return { problem: `specified config file not found: ${named} (${codeOf(cause)})` }
+      const by = options.configFile ? "--config" : "OLLA_CONFIG_FILE"
+      return { path: named, problem: `specified config file not found: ${named} (${by}: ${reasonOf(cause)})` }
     }
   }
   for (const path of searchPath) {
     try {
       return { path, text: read(path) }
     } catch (cause) {
-      if (codeOf(cause) !== "ENOENT" && codeOf(cause) !== "ENOTDIR") return { problem: `cannot read ${path}: ${codeOf(cause)}` }
+      const code = codeOf(cause)
+      if (code !== "ENOENT" && code !== "ENOTDIR")
+        return { path, problem: `cannot read ${path}: ${reasonOf(cause)}; make it readable, or remove it to use the next one` }
     }
   }
   return undefined
@@ -60,67 +68,95 @@ const find = (options: LoadOptions): Found => {
 
 const codeOf = (cause: unknown): string => (cause instanceof Error && "code" in cause ? String(cause.code) : String(cause))
 
-export const loadConfig = (options: LoadOptions): LoadedConfig => {
-  const found = find(options)
-  const none = { config: undefined, path: "", folder: undefined, originOf: () => "default", locate: (d: Diagnostic) => d }
-  if (found !== undefined && "problem" in found) return { ...none, diagnostics: [{ severity: "error", message: found.problem }] }
-  return decodeConfig(
-    found?.text ?? "",
-    found?.path ?? "",
-    options.env,
-    found === undefined ? undefined : dirname(resolve(options.cwd, found.path))
-  )
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  ENOTDIR: "no such file",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EISDIR: "is a directory",
+  ELOOP: "too many symbolic links"
 }
 
+const reasonOf = (cause: unknown): string => reasons[codeOf(cause)] ?? codeOf(cause)
+
+export const loadConfig = (options: LoadOptions): LoadedConfig => {
+  const found = find(options)
+  if (found !== undefined && "problem" in found)
+    return {
+      config: undefined,
+      path: found.path,
+      folder: undefined,
+      originOf: () => "default",
+      adopt: (findings) => findings,
+      diagnostics: [{ severity: "error", message: found.problem }]
+    }
+  const folder = found === undefined ? undefined : dirname(resolve(options.cwd, found.path))
+  return decodeConfig(found?.text ?? "", found?.path ?? "", options.env, folder, options.cwd)
+}
+
+const infos: ReadonlyMap<string, KeyInfo> = new Map(allKeys().map(({ path, info }) => [path, info]))
+
+/** A right value for the key of a finding. */
+const exampleAt = (path: string): string | undefined => {
+  const info = infos.get(path.replace(/\[\d+\]$/, "").replace(/\[\d+\]/g, "[]"))
+  if (info !== undefined) return exampleFor(info, path)
+  return path.endsWith(".auth") ? 'auth: {type: bearer, token: "${GPU_TOKEN}"}' : undefined
+}
+
+/** Rules over two keys say nothing when the other one could not be read. */
+const partners: Readonly<Record<string, string>> = { allow_credentials: "allowed_origins", check_timeout: "check_interval" }
+
+const followsFrom = (path: string, unread: string): boolean =>
+  unread === path ||
+  unread.startsWith(`${path}.`) ||
+  unread.startsWith(`${path}[`) ||
+  unread === path.replace(/[^.]+$/, (last) => partners[last] ?? last)
+
 /** The same from text that is already there: what `validate` and tests use. */
-export const decodeConfig = (text: string, path: string, env: Environment, folder?: string): LoadedConfig => {
+export const decodeConfig = (text: string, path: string, env: Environment, folder?: string, cwd: string = process.cwd()): LoadedConfig => {
   const reading = readYaml(text)
-  const diagnostics: Array<Diagnostic> = reading.problems.map((problem) => ({
-    severity: "error" as const,
-    message: `failed to parse ${path}: yaml: line ${problem.line}: ${problem.message}`,
-    file: path,
-    line: problem.line,
-    column: problem.column
-  }))
-  const locate = (diagnostic: Diagnostic): Diagnostic => {
-    if (diagnostic.path === undefined || diagnostic.line !== undefined || path === "") return diagnostic
-    const at = nodeAt(reading.root, diagnostic.path)
-    return at === undefined ? diagnostic : { ...diagnostic, file: path, line: at.at.line, column: at.at.column }
-  }
   const coercion = new Coercion(path)
   const raw = coercion.root(reading.root)
-  diagnostics.push(
-    ...coercion.diagnostics.map((diagnostic) =>
-      diagnostic.severity === "error" && diagnostic.message.startsWith("line ")
-        ? { ...diagnostic, message: `failed to parse ${path}: yaml: unmarshal errors: ${diagnostic.message}` }
-        : diagnostic
-    )
-  )
   const overlay = readEnvironment(env)
-  diagnostics.push(...overlay.diagnostics, ...pendingKeys(reading.root))
   for (const [key, value] of overlay.values) set(raw, key, value)
-  diagnostics.push(...wordsFromEnvironment(overlay.values, overlay.origins))
+
+  const locate = (diagnostic: Diagnostic): Diagnostic => {
+    const { path: key, severity, line, example } = diagnostic
+    if (key === undefined) return diagnostic
+    const fitting = severity === "error" && example === undefined ? exampleAt(key) : undefined
+    const own = fitting === undefined ? {} : { example: fitting }
+    const place = line !== undefined || path === "" || overlay.origins.has(key) ? undefined : nodeAt(reading.root, key)
+    return { ...diagnostic, ...own, ...(place === undefined ? {} : { file: path, line: place.at.line, column: place.at.column }) }
+  }
+  const read: ReadonlyArray<Diagnostic> = [
+    ...reading.problems.map(
+      ({ line, column, message }) => ({ severity: "error", message, file: path, line, column, parsing: true }) as const
+    ),
+    ...coercion.diagnostics,
+    ...overlay.diagnostics,
+    ...pendingKeys(reading.root)
+  ]
+  const unread = read.flatMap((diagnostic) => (diagnostic.severity === "error" && diagnostic.path !== undefined ? [diagnostic.path] : []))
+  const adopt = (findings: ReadonlyArray<Diagnostic>): ReadonlyArray<Diagnostic> =>
+    findings.filter(({ path: key }) => key === undefined || !unread.some((other) => followsFrom(key, other))).map(locate)
+
   const originOf = (key: string): string => {
     const variable = overlay.origins.get(key)
     if (variable !== undefined) return variable
-    const at = nodeAt(reading.root, key)
-    return at?.whole === true ? `${path}:${at.at.line}` : "default"
+    const place = nodeAt(reading.root, key)
+    const isWritten = place?.whole === true && !(place.node.kind === "scalar" && place.node.value === null && !place.node.quoted)
+    return isWritten ? `${path}:${place.at.line}` : "default"
   }
-  const loaded = { path, folder, originOf, locate }
-  if (diagnostics.some((diagnostic) => diagnostic.severity === "error"))
-    return { ...loaded, config: rescue(raw), diagnostics: diagnostics.map(locate) }
-  const config = finish(Schema.decodeUnknownSync(configSchema)(raw))
-  diagnostics.push(...validate(config))
-  return { ...loaded, config, diagnostics: diagnostics.map(locate) }
-}
-
-/** With errors present: what can still be judged, so that further rules report in the same run. */
-const rescue = (raw: Record<string, unknown>): OllaConfig | undefined => {
-  try {
-    return finish(Schema.decodeUnknownSync(configSchema)(raw))
-  } catch {
-    return undefined
+  const loaded = { path, folder, originOf, adopt }
+  // A file that is no YAML says nothing about its values.
+  if (reading.problems.length > 0) return { ...loaded, config: undefined, diagnostics: read.map(locate) }
+  const decoded = Schema.decodeUnknownResult(configSchema)(raw)
+  if (Result.isFailure(decoded)) {
+    const message = `the configuration cannot be used: ${String(decoded.failure)}`
+    return { ...loaded, config: undefined, diagnostics: [...read.map(locate), { severity: "error", message, file: path }] }
   }
+  const config = finish(decoded.success)
+  return { ...loaded, config, diagnostics: [...read.map(locate), ...adopt(validate(config, cwd))] }
 }
 
 const set = (target: Record<string, unknown>, path: string, value: unknown): void => {
@@ -135,31 +171,12 @@ const set = (target: Record<string, unknown>, path: string, value: unknown): voi
   at[steps.at(-1) ?? ""] = value
 }
 
-/** A variable with a wrong word counts like the same word in the file. */
-const wordsFromEnvironment = (values: ReadonlyMap<string, unknown>, origins: ReadonlyMap<string, string>): ReadonlyArray<Diagnostic> =>
-  [...values].flatMap(([path, value]) => {
-    const info = allKeys(keyTree).find((key) => key.path === path)?.info
-    if (info?.words === undefined || info.words.includes(String(value))) return []
-    const coercion = new Coercion("")
-    const steps = path.split(".")
-    const leaf: YamlNode = { kind: "scalar", text: String(value), value: String(value), quoted: true, at: { line: 1, column: 1 } }
-    const tree = steps.reduceRight<YamlNode>(
-      (node, step) => ({ kind: "map", entries: new Map([[step, { at: node.at, node }]]), at: node.at }),
-      leaf
-    )
-    coercion.root(tree)
-    return coercion.diagnostics.map(({ severity, message }) => ({
-      severity,
-      path,
-      message: `${origins.get(path)}: ${message.replace(/^line 1: cannot use \S+ `[^`]*`: /, "")}`
-    }))
-  })
-
+/** Keys whose feature is still to come say so (README ruling 13). */
 const pendingKeys = (root: YamlNode | undefined): ReadonlyArray<Diagnostic> => {
   const out: Array<Diagnostic> = []
   const walk = (tree: KeyTree, node: YamlNode, path: string): void => {
     if (tree.kind === "key") {
-      if (tree.info.pending === true) out.push({ severity: "info", path, message: `${path} has no effect yet` })
+      if (tree.info.pending === true) out.push({ severity: "warning", path, message: `${path} has no effect yet` })
     } else if (tree.kind === "section" && node.kind === "map") {
       for (const [name, entry] of node.entries) {
         const child = tree.keys.get(name)

@@ -7,9 +7,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { OllaConfig } from "./OllaConfig.ts"
+import { formatDuration } from "./Duration.ts"
 
-export type Kind = "string" | "int" | "bool" | "duration" | "size" | "strings" | "word" | "map" | "strings-map" | "words" | "any"
+export type Kind = "string" | "int" | "bool" | "duration" | "size" | "strings" | "word" | "map" | "strings-map" | "words"
 
 export interface KeyInfo {
   readonly kind: Kind
@@ -17,10 +17,12 @@ export interface KeyInfo {
   readonly words?: ReadonlyArray<string>
   /** An unknown word only warns, and this one is used (README ruling 8). */
   readonly fallback?: string
+  /** What an empty text stands for. */
+  readonly whenEmpty?: string
   /** Smallest value allowed. */
   readonly min?: number
   readonly max?: number
-  /** Value as it stands in a file, for examples. */
+  /** A right value as it stands in a file. */
   readonly example?: string
   /** Its feature is not there yet: it warns that it has no effect. */
   readonly pending?: boolean
@@ -35,27 +37,42 @@ const withDefault = <S extends Schema.Top>(schema: S, value: S["Encoded"]) =>
 
 type Extra = Omit<KeyInfo, "kind" | "doc">
 
-const text = (value: string, doc: string, extra: Extra = {}) => withDefault(key(Schema.String, { kind: "string", doc, ...extra }), value)
-const int = (value: number, doc: string, extra: Extra = {}) => withDefault(key(Schema.Int, { kind: "int", doc, ...extra }), value)
-const bool = (value: boolean, doc: string, extra: Extra = {}) => withDefault(key(Schema.Boolean, { kind: "bool", doc, ...extra }), value)
+const text = (value: string, doc: string, extra: Extra = {}) =>
+  withDefault(key(Schema.String, { kind: "string", doc, ...(value === "" ? {} : { example: JSON.stringify(value) }), ...extra }), value)
+const int = (value: number, doc: string, extra: Extra = {}) =>
+  withDefault(key(Schema.Int, { kind: "int", doc, example: String(value), ...extra }), value)
+const bool = (value: boolean, doc: string, extra: Extra = {}) =>
+  withDefault(key(Schema.Boolean, { kind: "bool", doc, example: String(value), ...extra }), value)
 /** Milliseconds. Negative values are refused unless a key gives them a meaning. */
 const duration = (value: number, doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Finite, { kind: "duration", doc, min: 0, ...extra }), value)
-const size = (value: number, doc: string, extra: Extra = {}) => withDefault(key(Schema.Int, { kind: "size", doc, ...extra }), value)
+  withDefault(key(Schema.Finite, { kind: "duration", doc, min: 0, example: value === 0 ? "30s" : shortest(value), ...extra }), value)
+const size = (value: number, doc: string, extra: Extra = {}) =>
+  withDefault(key(Schema.Int, { kind: "size", doc, example: "50MB", ...extra }), value)
 const strings = (value: ReadonlyArray<string>, doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Array(Schema.String), { kind: "strings", doc, ...extra }), value)
+  withDefault(
+    key(Schema.Array(Schema.String), { kind: "strings", doc, ...(value.length === 0 ? {} : { example: JSON.stringify(value) }), ...extra }),
+    value
+  )
 const word = <const W extends ReadonlyArray<string>>(words: W, value: W[number], doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Literals(words), { kind: "word", doc, words, ...extra }), value as never)
+  withDefault(key(Schema.Literals(words), { kind: "word", doc, words, example: value, ...extra }), value as never)
+/** A mapping of names to texts. */
+const texts = (doc: string, extra: Extra = {}) =>
+  withDefault(key(Schema.Record(Schema.String, Schema.String), { kind: "map", doc, ...extra }), {})
 
 const optionalText = (doc: string, extra: Extra = {}) => Schema.optionalKey(key(Schema.String, { kind: "string", doc, ...extra }))
 const optionalDuration = (doc: string, extra: Extra = {}) => Schema.optionalKey(key(Schema.Finite, { kind: "duration", doc, ...extra }))
+
+/** `5m` rather than `5m0s`. */
+const shortest = (millis: number): string => formatDuration(millis).replace(/(?<=[hm])0[ms](?:0s)?$/, "")
 
 const section = <const F extends Schema.Struct.Fields>(fields: F) => withDefault(Schema.Struct(fields), {} as never)
 
 const filter = (what: string) =>
   section({
-    include: strings([], `${what} to keep; empty or with "*": all.`),
-    exclude: strings([], `${what} to leave out; wins over include.`)
+    include: strings([], `${what} to keep, by name; abc*, *abc and *abc* are patterns. Empty or with "*": all.`, {
+      example: '["qwen*", "*coder*"]'
+    }),
+    exclude: strings([], `${what} to leave out; wins over include.`, { example: '["*-draft"]' })
   })
 
 const seconds = 1000
@@ -95,12 +112,12 @@ export const server = section({
     allowed_origins: strings(["*"], "Origins that may call; one * in each is allowed."),
     allowed_methods: strings(["GET", "POST", "OPTIONS"], "Methods that they may use."),
     allowed_headers: strings(["*"], "Request headers that they may send."),
-    exposed_headers: strings([], "Response headers that they may read. Empty: all X-Olla-* headers."),
+    exposed_headers: strings([], "Response headers that they may read. Empty: all X-Olla-* headers.", { example: '["X-Olla-Endpoint"]' }),
     allow_credentials: bool(false, 'Allow cookies and credentials; not with an origin of "*".'),
     max_age: int(300, "Seconds a preflight answer may be cached. 0: header not sent.")
   }),
   cross_site_protection: bool(false, "Refuse requests that a foreign web page makes, or for a Host that is not allowed."),
-  allowed_hosts: strings([], "Further Host headers that cross_site_protection answers."),
+  allowed_hosts: strings([], "Further Host headers that cross_site_protection answers.", { example: '["olla.example.com"]' }),
   watch_config: bool(false, "Reload when the configuration file changes.", { pending: true })
 })
 
@@ -132,7 +149,8 @@ export const proxy = section({
       key(Schema.Array(Schema.Literals(["session_header", "prefix_hash", "auth_header", "ip"])), {
         kind: "words",
         doc: "What a session is recognised by, in this order. []: no affinity.",
-        words: ["session_header", "prefix_hash", "auth_header", "ip"]
+        words: ["session_header", "prefix_hash", "auth_header", "ip"],
+        example: "[session_header, prefix_hash, auth_header]"
       }),
       ["session_header", "prefix_hash", "auth_header"]
     ),
@@ -143,47 +161,41 @@ export const proxy = section({
 /** Fields of one endpoint; rules over several of them are the endpoint room's. */
 export const endpoint = Schema.Struct({
   url: text("", "Base URL: http or https, host, port, optional path. ${VAR} is expanded. Identity of the endpoint.", {
-    example: "http://localhost:11434"
+    example: '"http://localhost:11434"'
   }),
-  name: text("", "Shown in headers, status and logs. Empty: host:port."),
+  name: text("", "Shown in headers, status and logs. Empty: host:port.", { example: "gpu-1" }),
   type: text("", "Kind of backend: a profile's name or prefix, or auto. Empty: auto.", { example: "ollama" }),
   priority: int(100, "Higher is preferred by the priority balancer. 0 is valid.", { min: Number.NEGATIVE_INFINITY }),
-  health_check_url: optionalText("Path or URL that is probed. Default: the kind's."),
-  model_url: optionalText("Path or URL of the model listing. Default: the kind's."),
-  check_interval: optionalDuration("Time between probes, at least 1s. Default 5s.", { min: Number.NEGATIVE_INFINITY }),
+  health_check_url: optionalText("Path or URL that is probed. Default: the kind's.", { example: "/health" }),
+  model_url: optionalText("Path or URL of the model listing. Default: the kind's.", { example: "/v1/models" }),
+  check_interval: optionalDuration("Time between probes, at least 1s. Default 5s.", { min: Number.NEGATIVE_INFINITY, example: "5s" }),
   check_timeout: optionalDuration("Time for one probe, less than check_interval, at most 30s. Default: 2s or half the interval.", {
-    min: Number.NEGATIVE_INFINITY
+    min: Number.NEGATIVE_INFINITY,
+    example: "2s"
   }),
   preserve_path: bool(false, "Keep the base URL's path before the request's."),
   model_filter: filter("Models"),
   auth: Schema.optionalKey(
     Schema.Struct({
-      type: text("", "bearer, api_key or basic."),
-      token: optionalText("Bearer token. ${VAR} is expanded.", { secret: true }),
-      token_file: optionalText("File that holds the token."),
-      key: optionalText("API key. ${VAR} is expanded.", { secret: true }),
-      key_file: optionalText("File that holds the key."),
-      header: optionalText("Header for api_key; default X-Api-Key."),
-      username: optionalText("User of basic auth.", { secret: true }),
-      username_file: optionalText("File that holds the user."),
-      password: optionalText("Password of basic auth.", { secret: true }),
-      password_file: optionalText("File that holds the password.")
+      type: text("", "bearer, api_key or basic.", { example: "bearer" }),
+      token: optionalText("Bearer token. ${VAR} is expanded.", { secret: true, example: '"${GPU_TOKEN}"' }),
+      token_file: optionalText("File that holds the token.", { example: "/run/secrets/gpu_token" }),
+      key: optionalText("API key. ${VAR} is expanded.", { secret: true, example: '"${GPU_KEY}"' }),
+      key_file: optionalText("File that holds the key.", { example: "/run/secrets/gpu_key" }),
+      header: optionalText("Header for api_key; default X-Api-Key.", { example: "X-Api-Key" }),
+      username: optionalText("User of basic auth. ${VAR} is expanded.", { secret: true, example: '"${GPU_USER}"' }),
+      username_file: optionalText("File that holds the user.", { example: "/run/secrets/gpu_user" }),
+      password: optionalText("Password of basic auth. ${VAR} is expanded.", { secret: true, example: '"${GPU_PASSWORD}"' }),
+      password_file: optionalText("File that holds the password.", { example: "/run/secrets/gpu_password" })
     })
   ),
-  headers: withDefault(
-    key(Schema.Record(Schema.String, Schema.String), {
-      kind: "map",
-      doc: "Headers set on every request to this endpoint. ${VAR} is expanded.",
-      secret: true
-    }),
-    {}
-  ),
+  headers: texts("Headers set on every request to this endpoint. ${VAR} is expanded.", { secret: true, example: "{X-Team: research}" }),
   tls: Schema.optionalKey(
     Schema.Struct({
-      ca_file: optionalText("PEM file of authorities to trust instead of the system's."),
-      cert_file: optionalText("PEM client certificate."),
-      key_file: optionalText("PEM key of the client certificate."),
-      server_name: optionalText("Name to expect in the server's certificate."),
+      ca_file: optionalText("PEM file of authorities to trust besides the system's.", { example: "/etc/olla/ca.pem" }),
+      cert_file: optionalText("PEM client certificate.", { example: "/etc/olla/client.pem" }),
+      key_file: optionalText("PEM key of the client certificate.", { example: "/etc/olla/client.key" }),
+      server_name: optionalText("Name to expect in the server's certificate.", { example: "gpu.example.com" }),
       insecure_skip_verify: bool(false, "Do not verify the server's certificate.")
     })
   )
@@ -223,7 +235,7 @@ export const configSchema = Schema.Struct({
   }),
   model_registry: section({
     type: withDefault(
-      key(Schema.Literals(["memory", ""]), { kind: "word", doc: "Where models are kept.", words: ["memory", ""] }),
+      key(Schema.Literals(["memory", ""]), { kind: "word", doc: "Where models are kept.", words: ["memory", ""], example: "memory" }),
       "memory"
     ),
     enable_unifier: bool(true, "Merge models of all endpoints into one catalogue."),
@@ -235,7 +247,8 @@ export const configSchema = Schema.Struct({
         fallback_behavior: word(
           ["compatible_only", "none", "all"],
           "compatible_only",
-          "Who may serve a model that nobody has: all is every compatible endpoint."
+          "Who may serve a model that nobody has: all is every compatible endpoint.",
+          { whenEmpty: "compatible_only" }
         ),
         discovery_timeout: duration(2 * seconds, "Time for a refresh on a miss (strategy discovery). 0 or less: 2s.", {
           min: Number.NEGATIVE_INFINITY
@@ -253,7 +266,8 @@ export const configSchema = Schema.Struct({
   model_aliases: withDefault(
     key(Schema.Record(Schema.String, Schema.Array(Schema.String)), {
       kind: "strings-map",
-      doc: "Further names for models: alias to the models that may serve it, best first."
+      doc: "Further names for models: alias to the models that may serve it, best first.",
+      example: '{coder: ["qwen2.5-coder:14b"]}'
     }),
     {}
   ),
@@ -274,56 +288,30 @@ export const configSchema = Schema.Struct({
     access_policy: section({
       allowed_cidrs: strings(["127.0.0.0/8", "::1/128"], "Networks that may see it, by TCP peer."),
       allowed_hosts: strings(["localhost"], "Host headers that may be used; IP addresses always may."),
-      token: optionalText("Bearer token that opens it from elsewhere.", { pending: true, secret: true }),
-      token_file: optionalText("File that holds the token.", { pending: true })
+      token: optionalText("Bearer token that is asked for after address and host. ${VAR} is expanded.", {
+        pending: true,
+        secret: true,
+        example: '"${OLLA_DASHBOARD_TOKEN}"'
+      }),
+      token_file: optionalText("File that holds the token.", { pending: true, example: "/run/secrets/dashboard_token" })
     }),
     gate_internal_api: bool(false, "Apply the same policy to /internal/*.", {})
   }),
   logging: section({
-    level: word(["debug", "info", "warn", "error"], "info", "Least level that is written.", { fallback: "info" }),
-    format: word(["json", "text"], "json", "Form of records when stdout is no terminal.", { fallback: "json" }),
-    output: word(["stdout", "file"], "stdout", "file: write a rotating file as well.", { fallback: "stdout" }),
+    level: word(["debug", "info", "warn", "error"], "info", "Least level that is written.", { fallback: "info", whenEmpty: "info" }),
+    format: word(["json", "text"], "json", "Form of records when stdout is no terminal.", { fallback: "json", whenEmpty: "json" }),
+    output: word(["stdout", "file"], "stdout", "file: write a rotating file as well.", { fallback: "stdout", whenEmpty: "stdout" }),
     slow_request_threshold: duration(0, "Warn about requests that take longer. 0: off.")
   }),
   engineering: section({ show_nerdstats: bool(false, "Log process statistics at the end.") }),
   telemetry: section({
-    otlp: withDefault(key(Schema.Record(Schema.String, Schema.Unknown), { kind: "any", doc: "OpenTelemetry export.", pending: true }), {})
+    otlp: section({
+      endpoint: text("", "Where traces are sent: base URL of an OpenTelemetry collector. Empty: nowhere.", {
+        pending: true,
+        example: '"http://localhost:4318"'
+      }),
+      headers: texts("Headers sent to the collector.", { pending: true, secret: true, example: "{X-Team: research}" }),
+      interval: duration(5 * seconds, "Longest wait before spans are sent.", { pending: true })
+    })
   })
-})
-
-/** Before the defaults that depend on other keys are filled in. */
-export type DecodedConfig = typeof configSchema.Type
-export type DecodedEndpoint = typeof endpoint.Type
-
-/** Endpoint defaults that depend on one another (configuration.md Better 22), and absent keys as `undefined`. */
-export const finish = (decoded: DecodedConfig): OllaConfig => ({
-  ...decoded,
-  proxy: { ...decoded.proxy, response_header_timeout: decoded.proxy.response_header_timeout },
-  discovery: {
-    ...decoded.discovery,
-    static: {
-      endpoints: decoded.discovery.static.endpoints.map((entry) => {
-        const check_interval = entry.check_interval === undefined || entry.check_interval === 0 ? 5 * seconds : entry.check_interval
-        const check_timeout =
-          entry.check_timeout === undefined || entry.check_timeout === 0 ? Math.min(2 * seconds, check_interval / 2) : entry.check_timeout
-        return {
-          ...entry,
-          health_check_url: entry.health_check_url,
-          model_url: entry.model_url,
-          auth: entry.auth,
-          tls: entry.tls,
-          check_interval,
-          check_timeout
-        }
-      })
-    }
-  },
-  dashboard: {
-    ...decoded.dashboard,
-    access_policy: {
-      ...decoded.dashboard.access_policy,
-      token: decoded.dashboard.access_policy.token,
-      token_file: decoded.dashboard.access_policy.token_file
-    }
-  }
 })

@@ -15,4 +15,27 @@ export interface Diagnostic {
   readonly column?: number
   /** Full path of the nearest known key. */
   readonly suggestion?: string
+  /** How it would be right, as it stands in a file: `read_timeout: 30s`. */
+  readonly example?: string
+  /** Found while the file was read, before any rule looked at it. */
+  readonly parsing?: true
+  /** What its log record carries besides `key`, `line` and `suggestion`. */
+  readonly fields?: Readonly<Record<string, unknown>>
+}
+
+/** `file:line:column: `, as far as it is known. */
+export const placeOf = ({ file, line, column }: Diagnostic): string =>
+  file === undefined || file === "" ? "" : line === undefined ? `${file}: ` : `${file}:${line}:${column ?? 1}: `
+
+const exampleOf = ({ example }: Diagnostic): string =>
+  example === undefined ? "" : example.includes("\n") ? `, for example:\n${example}` : `, for example \`${example}\``
+
+/** What is wrong and how it would be right, without the place. */
+export const textOf = (diagnostic: Diagnostic): string => `${diagnostic.message}${exampleOf(diagnostic)}`
+
+/** The whole of it in one text: place, what is wrong, how it would be right. */
+export const render = (diagnostic: Diagnostic): string => {
+  const { parsing, file, line } = diagnostic
+  const reading = parsing === undefined ? "" : `failed to parse ${file}: yaml: ${line === undefined ? "" : `line ${line}: `}`
+  return `${placeOf(diagnostic)}${reading}${textOf(diagnostic)}`
 }

@@ -3,6 +3,9 @@
 const units: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1e3, m: 6e4, h: 3.6e6 }
 const whole = /^(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*$/
 
+/** The longest there is: 2^63 nanoseconds, some 292 years. */
+const longest = 2 ** 63 / 1e6
+
 /** Milliseconds, fractions kept; `undefined` for anything else than a duration. */
 export const parseDuration = (text: string): number | undefined => {
   const negative = text.startsWith("-")
@@ -11,6 +14,7 @@ export const parseDuration = (text: string): number | undefined => {
   if (!whole.test(body)) return undefined
   let millis = 0
   for (const [, amount = "", unit = ""] of body.matchAll(/([\d.]+)(ns|us|µs|μs|ms|s|m|h)/g)) millis += Number(amount) * (units[unit] ?? 0)
+  if (millis >= longest) return undefined
   return negative ? -millis : millis
 }
 

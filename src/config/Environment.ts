@@ -1,9 +1,15 @@
-/** `OLLA_*` variables: a closed table of overrides (configuration.md 5.2). A bad one warns and is skipped. */
+/**
+ * `OLLA_*` variables: a closed table of overrides (configuration.md 5.2). One that does not parse warns and is skipped;
+ * one that parses is judged like the same value in the file.
+ */
 import { parseByteSize } from "./ByteSize.ts"
-import { rangeProblem } from "./Coercion.ts"
+import { checkCidr } from "./Cidr.ts"
+import type { KeyInfo } from "./ConfigSchema.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { parseDuration } from "./Duration.ts"
-import { type KeyTree, keyTree } from "./SchemaTree.ts"
+import { nearest } from "./NearestWord.ts"
+import { rangeProblem, readWord } from "./ScalarReading.ts"
+import { allKeys } from "./SchemaTree.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -57,84 +63,92 @@ export interface Overlay {
   readonly values: ReadonlyMap<string, unknown>
   /** Path to the variable that set it. */
   readonly origins: ReadonlyMap<string, string>
-  readonly diagnostics: ReadonlyArray<
-    Diagnostic & { readonly variable?: string; readonly value?: string; readonly variables?: ReadonlyArray<string> }
-  >
+  readonly diagnostics: ReadonlyArray<Diagnostic>
 }
 
 export const readEnvironment = (env: Environment): Overlay => {
   const values = new Map<string, unknown>()
   const origins = new Map<string, string>()
-  const diagnostics: Array<Overlay["diagnostics"][number]> = []
+  const diagnostics: Array<Diagnostic> = []
+  const infos = new Map(allKeys().map(({ path, info }) => [path, info]))
   for (const [variable, path] of Object.entries(overrides)) {
     const text = env[variable]
-    if (text === undefined || text === "") continue
-    const read = readVariable(path, text)
-    if (read._tag === "bad") {
-      diagnostics.push({ severity: "warning", message: `${variable} is ignored: ${read.why}`, path, variable, value: text })
+    const info = infos.get(path)
+    if (text === undefined || text === "" || info === undefined) continue
+    const read = readVariable(info, path, text)
+    if (read._tag === "unread") {
+      const message = `${variable} is ignored: expected ${read.expected}, got "${text}"`
+      diagnostics.push({ severity: "warning", message, path, fields: { variable, value: text } })
       continue
     }
-    values.set(path, read.value)
     origins.set(path, variable)
+    if (read._tag === "wrong") diagnostics.push({ severity: "error", message: `${variable}: ${read.message}`, path })
+    else values.set(path, read.value)
+    if (read._tag === "warn")
+      diagnostics.push({ severity: "warning", message: read.message, path, fields: { ...read.fields, variable, value: text } })
   }
-  const unknown = Object.keys(env)
+  const variables = Object.keys(env)
     .filter((name) => families.test(name) && overrides[name] === undefined && (env[name] ?? "") !== "")
     .sort()
-  if (unknown.length > 0)
-    diagnostics.push({ severity: "warning", message: "environment variables that Olla does not know", variables: unknown })
+  if (variables.length > 0) diagnostics.push({ severity: "warning", message: unknownText(variables), fields: { variables } })
   return { values, origins, diagnostics }
 }
 
-const find = (path: string): KeyTree | undefined => {
-  let tree: KeyTree | undefined = keyTree
-  for (const step of path.split(".")) tree = tree?.kind === "section" ? tree.keys.get(step) : undefined
-  return tree
+const unknownText = (names: ReadonlyArray<string>): string =>
+  `environment variables that Olla does not know: ${names
+    .map((name) => {
+      const near = nearest(name, Object.keys(overrides))
+      return near === undefined ? name : `${name} (did you mean ${near}?)`
+    })
+    .join(", ")}`
+
+type Reading =
+  | { readonly _tag: "ok"; readonly value: unknown }
+  | { readonly _tag: "warn"; readonly value: unknown; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
+  /** Does not parse: as if it were not set. */
+  | { readonly _tag: "unread"; readonly expected: string }
+  /** Parses, and may not be. */
+  | { readonly _tag: "wrong"; readonly message: string }
+
+const readVariable = (info: KeyInfo, path: string, text: string): Reading => {
+  if (info.kind === "word") return readWord(info, text, path)
+  const read = readValue(info, path, text)
+  if (read._tag !== "ok") return read
+  const problem = rangeProblem(info, read.value, path)
+  return problem === undefined ? read : { _tag: "wrong", message: problem }
 }
 
-type Reading = { readonly _tag: "ok"; readonly value: unknown } | { readonly _tag: "bad"; readonly why: string }
-
-const readVariable = (path: string, text: string): Reading => {
-  const tree = find(path)
-  if (tree?.kind !== "key") return { _tag: "bad", why: "no such key" }
-  const info = tree.info
-  const bad = (syntax: string): Reading => ({ _tag: "bad", why: `expected ${syntax}` })
-  let value: unknown
+/** Each kind has a stricter syntax here than in YAML (4.3). */
+const readValue = (info: KeyInfo, path: string, text: string): Extract<Reading, { readonly _tag: "ok" | "unread" }> => {
+  const unread = (expected: string) => ({ _tag: "unread", expected }) as const
+  const ok = (value: unknown) => ({ _tag: "ok", value }) as const
   switch (info.kind) {
-    case "int":
-      if (!/^[+-]?\d+$/.test(text)) return bad("a whole number")
-      value = Number(text)
-      break
-    case "size":
-      value =
-        /^-?\d+$/.test(text) && path !== "server.request_limits.max_body_size" && path !== "server.request_limits.max_header_size"
-          ? Number(text)
-          : parseByteSize(text)
-      if (value === undefined) return bad("a size such as 50MB")
-      break
+    case "int": {
+      const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN
+      return Number.isSafeInteger(value) ? ok(value) : unread("a whole number")
+    }
+    case "size": {
+      // A plain number of bytes may be negative here as in the file: the rule for it says what that means.
+      const isPlain = path === "translators.anthropic.max_message_size" && /^[+-]?\d+$/.test(text) && Number.isSafeInteger(Number(text))
+      const value = isPlain ? Number(text) : parseByteSize(text)
+      return value === undefined ? unread("a size such as 50MB") : ok(value)
+    }
     case "bool":
-      if (/^(?:1|t|T|true|True|TRUE)$/.test(text)) value = true
-      else if (/^(?:0|f|F|false|False|FALSE)$/.test(text)) value = false
-      else return bad("true or false")
-      break
-    case "duration":
-      value = parseDuration(text)
-      if (value === undefined) return bad("a duration such as 30s")
-      break
-    case "strings":
-      value = text
+      if (/^(?:1|t|T|true|True|TRUE)$/.test(text)) return ok(true)
+      return /^(?:0|f|F|false|False|FALSE)$/.test(text) ? ok(false) : unread("true or false")
+    case "duration": {
+      const value = parseDuration(text)
+      return value === undefined ? unread("a duration such as 30s") : ok(value)
+    }
+    case "strings": {
+      const value = text
         .split(",")
         .map((part) => part.trim())
         .filter((part) => part !== "")
-      break
-    case "word": {
-      const word = info.words?.includes("debug") === true ? text.toLowerCase().replace(/^warning$/, "warn") : text
-      // A wrong word in a variable is as wrong as in the file: the loader judges it there, with the variable's name.
-      value = word
-      break
+      const bad = path === "server.rate_limits.trusted_proxy_cidrs" ? value.find((part) => checkCidr(part) !== undefined) : undefined
+      return bad === undefined ? ok(value) : unread(`networks such as 10.0.0.0/8 (${bad}: ${checkCidr(bad)})`)
     }
     default:
-      value = text
+      return ok(text)
   }
-  const range = rangeProblem(info, value, path)
-  return range === undefined || path === "server.port" ? { _tag: "ok", value } : { _tag: "bad", why: range }
 }

@@ -1,41 +1,17 @@
 /** The key that was probably meant: the same last part somewhere else, or a small typo in it (configuration.md Better 1). */
+import { nearest } from "./NearestWord.ts"
 import { allKeys } from "./SchemaTree.ts"
 
-/** Edits between two words, given up above `limit`. */
-export const editDistance = (a: string, b: string, limit: number): number => {
-  if (Math.abs(a.length - b.length) > limit) return limit + 1
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1
-      next[j] = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + same)
-    }
-    row = next
-  }
-  return row[b.length] ?? limit + 1
-}
-
-/** The nearest of some words, if one is near. */
-export const nearest = (word: string, words: Iterable<string>): string | undefined => {
-  const limit = word.length <= 4 ? 1 : 2
-  let best: string | undefined
-  let bestDistance = limit + 1
-  for (const candidate of words) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase(), limit)
-    if (distance < bestDistance) {
-      best = candidate
-      bestDistance = distance
-    }
-  }
-  return best
-}
-
+/** Every key and section; a list of endpoints with and without its `[]`. */
 const known = (): ReadonlyArray<string> => {
   const paths = new Set<string>()
   for (const { path } of allKeys()) {
     const steps = path.split(".")
-    for (let i = 1; i <= steps.length; i++) paths.add(steps.slice(0, i).join("."))
+    for (let i = 1; i <= steps.length; i++) {
+      const section = steps.slice(0, i).join(".")
+      if (section.endsWith("[]")) paths.add(section.slice(0, -2))
+      else paths.add(section)
+    }
   }
   return [...paths]
 }

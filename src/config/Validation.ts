@@ -1,24 +1,21 @@
-/** Rules over the decoded configuration (configuration.md 6.1, 6.2 and Better 3 to 8). Pure; every rule is judged, not only the first that fails. */
-import { isIP } from "node:net"
+/**
+ * Rules over the decoded configuration (configuration.md 6.1, 6.2 and Better 3 to 8); every rule is judged, not only the
+ * first that fails. What a key may be by itself is judged where it is read.
+ */
+import { checkCidr } from "./Cidr.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { checkFilter } from "./FilterPattern.ts"
+import { checkInspectorFolder } from "./InspectorFolder.ts"
 import type { OllaConfig } from "./OllaConfig.ts"
 
 const error = (path: string, message: string): Diagnostic => ({ severity: "error", path, message })
 const warning = (path: string, message: string): Diagnostic => ({ severity: "warning", path, message })
 
-/** `address/prefix`; host bits may be set, a bare address is no network. */
-export const checkCidr = (text: string): string | undefined => {
-  const [address = "", prefix, ...rest] = text.trim().split("/")
-  const family = isIP(address)
-  if (family === 0 || prefix === undefined || rest.length > 0) return "not an address/prefix"
-  return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128) ? undefined : "prefix out of range"
-}
-
-export const validate = (config: OllaConfig): ReadonlyArray<Diagnostic> => [
+/** `cwd`: what relative folders are relative to; the inspector's is looked up there. */
+export const validate = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnostic> => [
   ...discoveryRules(config),
   ...serverRules(config),
-  ...anthropicRules(config),
+  ...anthropicRules(config, cwd),
   ...dashboardRules(config),
   ...filterRules(config),
   ...aliasRules(config),
@@ -59,32 +56,7 @@ const serverRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   return out
 }
 
-/** Folders that a debug facility must not write into (configuration.md 7.9). */
-const guarded = [
-  "/etc",
-  "/var",
-  "/usr",
-  "/bin",
-  "/sbin",
-  "/boot",
-  "/sys",
-  "/proc",
-  "/dev",
-  "/root",
-  "c:/windows",
-  "c:/program files",
-  "c:/program files (x86)"
-]
-
-export const isDangerousFolder = (path: string): boolean => {
-  const low = path.toLowerCase().replace(/\\/g, "/").replace(/\/+$/, "")
-  if (low === "" || low === "c:") return true
-  // macOS keeps its temporary folders below /var.
-  if (/^\/(?:private\/)?var\/(?:folders|tmp)\//.test(low)) return false
-  return guarded.some((folder) => low === folder || low.startsWith(`${folder}/`))
-}
-
-const anthropicRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
+const anthropicRules = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnostic> => {
   const { max_message_size: size, inspector } = config.translators.anthropic
   const at = "translators.anthropic"
   const wrap = "translators config invalid: anthropic translator config invalid: "
@@ -93,15 +65,9 @@ const anthropicRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   if (size > 104_857_600) out.push(error(`${at}.max_message_size`, `${wrap}max_message_size exceeds 100 MiB safety limit, got ${size}`))
   if (size === 0) out.push(warning(`${at}.max_message_size`, "Invalid or missing max_message_size, using default (10 MiB)"))
   if (!inspector.enabled) return out
-  if (isDangerousFolder(inspector.output_dir) && inspector.output_dir !== "")
-    out.push(
-      error(
-        `${at}.inspector.output_dir`,
-        `${wrap}inspector config invalid: output_dir cannot be set to dangerous system path: ${inspector.output_dir}`
-      )
-    )
-  const header = inspector.session_header.trim()
-  if (inspector.session_header !== "" && !/^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/.test(header))
+  const folder = checkInspectorFolder(inspector.output_dir, cwd)
+  if (folder !== undefined) out.push(error(`${at}.inspector.output_dir`, `${wrap}inspector config invalid: ${folder}`))
+  if (!/^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/.test(inspector.session_header))
     out.push(
       error(
         `${at}.inspector.session_header`,
@@ -148,21 +114,30 @@ const aliasRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   return out
 }
 
+/** Keys that do nothing say so when they look as if they were meant to (Better 15). */
+const inert = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
+  const { proxy, discovery } = config
+  const usual = { "proxy.max_retries": 3, "proxy.retry_backoff": 500, "discovery.refresh_interval": 30_000 }
+  const actual = {
+    "proxy.max_retries": proxy.max_retries,
+    "proxy.retry_backoff": proxy.retry_backoff,
+    "discovery.refresh_interval": discovery.refresh_interval
+  }
+  return (Object.keys(usual) as ReadonlyArray<keyof typeof usual>)
+    .filter((path) => actual[path] !== usual[path])
+    .map((path) => ({ severity: "info", path, message: `${path} has no effect` }))
+}
+
 const remarks = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
-  const out: Array<Diagnostic> = []
-  if (config.proxy.sticky_sessions.enabled && config.proxy.sticky_sessions.idle_ttl_seconds <= 0)
+  const out: Array<Diagnostic> = [...inert(config)]
+  const { sticky_sessions: sticky } = config.proxy
+  if (sticky.enabled && sticky.idle_ttl_seconds <= 0)
     out.push(
       warning("proxy.sticky_sessions.idle_ttl_seconds", "proxy.sticky_sessions.idle_ttl_seconds is 0 or less: sessions never expire")
     )
-  if (config.discovery.refresh_interval !== 30_000)
-    out.push({ severity: "info", path: "discovery.refresh_interval", message: "discovery.refresh_interval has no effect" })
+  const refresh = "model_registry.routing_strategy.options.discovery_timeout"
   if (config.model_registry.routing_strategy.options.discovery_timeout <= 0)
-    out.push(
-      warning(
-        "model_registry.routing_strategy.options.discovery_timeout",
-        "model_registry.routing_strategy.options.discovery_timeout is 0 or less: 2s is used"
-      )
-    )
+    out.push(warning(refresh, `${refresh} is 0 or less: 2s is used`))
   if (!config.discovery.model_discovery.enabled)
     out.push({
       severity: "info",

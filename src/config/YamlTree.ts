@@ -2,7 +2,7 @@
  * A YAML document as a tree that remembers where everything stands and how it was written: what diagnostics need and a
  * plain parse forgets. Anchors, aliases and `<<` merges are resolved; of several documents only the first is read.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, type Scalar, type YAMLMap } from "yaml"
+import { type ErrorCode, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, type Scalar, type YAMLMap } from "yaml"
 
 /** 1-based. */
 export interface Position {
@@ -38,6 +38,15 @@ export interface YamlReading {
   readonly problems: ReadonlyArray<YamlProblem>
 }
 
+/** What the parser means, and the way out; its own words for everything else. */
+const explained: Readonly<Partial<Record<ErrorCode, string>>> = {
+  TAB_AS_INDENT: "a tab is used for indentation: indent with spaces",
+  BLOCK_AS_IMPLICIT_KEY: 'two "key: value" on one line: put each on its own line, or a text that contains ": " in quotes',
+  MULTILINE_IMPLICIT_KEY: 'no "key: value": a key needs a colon and a space after it, on the same line',
+  BAD_INDENT: "the indentation does not fit the lines before it: keys of one section begin in the same column",
+  BAD_SCALAR_START: "a text cannot begin with this character: put it in quotes"
+}
+
 /** Nodes after aliases are expanded: an alias bomb ends here. */
 const maxNodes = 200_000
 const maxDepth = 100
@@ -53,7 +62,8 @@ export const readYaml = (source: string): YamlReading => {
   const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, merge: false })
   const document = Array.isArray(documents) ? documents[0] : undefined
   if (document === undefined) return { root: undefined, problems }
-  for (const error of document.errors) problems.push({ ...position(error.pos[0]), message: error.message.split("\n")[0] ?? error.message })
+  for (const error of document.errors)
+    problems.push({ ...position(error.pos[0]), message: explained[error.code] ?? error.message.split("\n")[0] ?? error.message })
   if (problems.length > 0 || document.contents === null) return { root: undefined, problems }
 
   let count = 0
@@ -126,20 +136,43 @@ export const plainOf = (node: YamlNode): unknown => {
   return Object.fromEntries([...node.entries].map(([key, entry]) => [key, plainOf(entry.node)]))
 }
 
-/** The node at a path such as `discovery.static.endpoints[0].url`, or the deepest one on the way to it. */
-export const nodeAt = (root: YamlNode | undefined, path: string): { readonly at: Position; readonly whole: boolean } | undefined => {
-  let node = root
-  let at = root?.at
-  for (const step of path.match(/[^.[\]]+/g) ?? []) {
-    const next: { at: Position; node: YamlNode } | undefined =
-      node?.kind === "map"
-        ? node.entries.get(step)
-        : node?.kind === "list" && node.items[Number(step)] !== undefined
-          ? { at: node.items[Number(step)]!.at, node: node.items[Number(step)]! }
-          : undefined
-    if (next === undefined) return at === undefined ? undefined : { at, whole: false }
-    node = next.node
-    at = next.at
+/**
+ * The node at a path such as `discovery.static.endpoints[0].url`, or the deepest one on the way to it. Names may hold dots
+ * themselves (`model_aliases.gpt-4.1`): where several names fit, the longest is meant.
+ */
+export const nodeAt = (root: YamlNode | undefined, path: string): YamlPlace | undefined => {
+  if (root === undefined) return undefined
+  let place: YamlPlace = { at: root.at, node: root, whole: path === "" }
+  let rest = path
+  while (rest !== "") {
+    const next = step(place.node, rest)
+    if (next === undefined) return { ...place, whole: false }
+    rest = next.rest
+    place = { at: next.at, node: next.node, whole: rest === "" }
   }
-  return at === undefined ? undefined : { at, whole: true }
+  return place
+}
+
+export interface YamlPlace {
+  /** Of the key; of the item itself in a list. */
+  readonly at: Position
+  readonly node: YamlNode
+  /** Nothing of the path was left over. */
+  readonly whole: boolean
+}
+
+const step = (node: YamlNode, path: string): { readonly at: Position; readonly node: YamlNode; readonly rest: string } | undefined => {
+  if (node.kind === "list") {
+    const [all = "", index] = /^\[(\d+)\]\.?/.exec(path) ?? []
+    const item = index === undefined ? undefined : node.items[Number(index)]
+    return item === undefined ? undefined : { at: item.at, node: item, rest: path.slice(all.length) }
+  }
+  if (node.kind !== "map") return undefined
+  let found: string | undefined
+  for (const name of node.entries.keys())
+    if (path.startsWith(name) && name.length > (found?.length ?? -1) && /^(?:[.[]|$)/.test(path.slice(name.length))) found = name
+  const entry = found === undefined ? undefined : node.entries.get(found)
+  return found === undefined || entry === undefined
+    ? undefined
+    : { at: entry.at, node: entry.node, rest: path.slice(found.length).replace(/^\./, "") }
 }

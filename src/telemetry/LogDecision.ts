@@ -3,9 +3,9 @@
  * the file says and whether standard output is a terminal.
  */
 
-import { parseInteger } from "../config/Coercion.ts"
 import type { Environment } from "../config/Environment.ts"
 import type { LoggingConfig } from "../config/OllaConfig.ts"
+import { parseInteger } from "../config/ScalarReading.ts"
 import type { Level, LogForm } from "./LogRecord.ts"
 import { type Theme, themeOf } from "./LogTheme.ts"
 

@@ -39,17 +39,13 @@ const accepted = (info: KeyInfo): string => {
       return "{X-A: b}"
     case "strings-map":
       return "{a: [b]}"
-    case "any":
-      return "{}"
     default:
       return "text"
   }
 }
 
 const wrong = (info: KeyInfo): string =>
-  info.kind === "map" || info.kind === "strings-map" || info.kind === "strings" || info.kind === "words" || info.kind === "any"
-    ? "scalar"
-    : "[1, 2]"
+  info.kind === "map" || info.kind === "strings-map" || info.kind === "strings" || info.kind === "words" ? "scalar" : "[1, 2]"
 
 const keys = allKeys()
 const concrete = (path: string) => path.replace("[]", "[0]")
@@ -123,13 +119,13 @@ describe("each variable", () => {
     )
   )("%s is ignored with a warning when it does not parse", (variable, path) => {
     const loaded = decodeConfig("", "c.yaml", { [variable]: "80a" })
-    expect(loaded.diagnostics).toMatchObject([{ severity: "warning", variable, value: "80a" }])
+    expect(loaded.diagnostics).toMatchObject([{ severity: "warning", fields: { variable, value: "80a" } }])
     expect(loaded.originOf(path)).toBe("default")
   })
 
   it("that Olla does not know is named, sorted, once", () => {
     expect(decodeConfig("", "", { OLLA_SERVER_PROT: "1", OLLA_PROXY_X: "2", OLLA_SERVER_EMPTY: "", OTHER: "3" }).diagnostics).toMatchObject(
-      [{ severity: "warning", variables: ["OLLA_PROXY_X", "OLLA_SERVER_PROT"] }]
+      [{ severity: "warning", fields: { variables: ["OLLA_PROXY_X", "OLLA_SERVER_PROT"] } }]
     )
   })
 

@@ -1,0 +1,146 @@
+/** One value of a file by its key's kind (configuration.md 3), and the rules that a key has by itself (6.1, 6.6). */
+import { parseByteSize } from "./ByteSize.ts"
+import type { KeyInfo } from "./ConfigSchema.ts"
+import { formatDuration, parseDuration } from "./Duration.ts"
+import { nearest } from "./NearestWord.ts"
+import type { YamlNode } from "./YamlTree.ts"
+
+export type Scalar = Extract<YamlNode, { readonly kind: "scalar" }>
+
+export type Reading =
+  | { readonly _tag: "ok"; readonly value: unknown }
+  /** A word that only warns: the key's fallback is used (README ruling 8). */
+  | { readonly _tag: "warn"; readonly value: unknown; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
+  | { readonly _tag: "wrong"; readonly message: string; readonly example: string | undefined }
+
+const ok = (value: unknown): Reading => ({ _tag: "ok", value })
+const yes = /^(?:true|True|TRUE|y|Y|yes|Yes|YES|on|On|ON)$/
+const no = /^(?:false|False|FALSE|n|N|no|No|NO|off|Off|OFF)$/
+
+/** What a key of a kind wants, in words. */
+export const wanted: Readonly<Record<KeyInfo["kind"], string>> = {
+  string: "a text",
+  int: "a whole number",
+  bool: "true or false",
+  duration: "a duration such as 30s or 1m30s",
+  size: "a size in bytes or with a unit",
+  strings: "a list",
+  words: "a list",
+  word: "a word",
+  map: "a mapping",
+  "strings-map": "a mapping of lists"
+}
+
+export const lastOf = (path: string): string => path.slice(path.lastIndexOf(".") + 1)
+
+export const exampleFor = (info: KeyInfo, path: string): string | undefined =>
+  info.example === undefined ? undefined : `${lastOf(path).replace(/\[\d+\]$/, "")}: ${info.example}`
+
+/** What stands there, short and without what may be a secret. */
+export const shown = (node: YamlNode, secret: boolean): string => {
+  if (node.kind !== "scalar") return node.kind === "list" ? "a list" : "a mapping"
+  if (secret) return "a value that is not shown"
+  const text = node.text.length > 80 ? `${node.text.slice(0, 80)}...` : node.text
+  return node.quoted ? JSON.stringify(text) : `\`${text}\``
+}
+
+export const readScalar = (info: KeyInfo, node: Scalar, path: string): Reading => {
+  const { text } = node
+  const wrong = (hint?: string, said = `${path} needs ${wanted[info.kind]}, got ${shown(node, info.secret === true)}`): Reading => ({
+    _tag: "wrong",
+    message: said,
+    example: hint === undefined ? exampleFor(info, path) : `${lastOf(path)}: ${hint}`
+  })
+  switch (info.kind) {
+    case "bool":
+      if (node.quoted) return text === "true" ? ok(true) : text === "false" ? ok(false) : wrong()
+      return yes.test(text) ? ok(true) : no.test(text) ? ok(false) : wrong()
+    case "int": {
+      const value = node.quoted ? undefined : parseInteger(text)
+      if (value !== undefined) return ok(value)
+      const bare = node.quoted ? parseInteger(text) : undefined
+      return bare === undefined ? wrong() : wrong(text, `${path} needs a whole number without quotes, got ${shown(node, false)}`)
+    }
+    case "size": {
+      const value = (node.quoted ? undefined : parseInteger(text)) ?? parseByteSize(text)
+      return value === undefined ? wrong("50MB") : ok(value)
+    }
+    case "duration": {
+      const value = parseDuration(text)
+      if (value !== undefined) return ok(value)
+      return /^[-+]?\d+(?:\.\d+)?$/.test(text) ? wrong(`${text}s`, `${path} needs a unit, got ${shown(node, false)}`) : wrong()
+    }
+    case "word":
+      return readWord(info, text, path)
+    default:
+      return ok(text)
+  }
+}
+
+/** A word of a closed list, from the file or a variable. */
+export const readWord = (info: KeyInfo, text: string, path: string): Reading => {
+  const words = info.words ?? []
+  const word = path === "logging.level" ? text.toLowerCase().replace(/^warning$/, "warn") : text
+  if (words.includes(word)) return ok(word)
+  if (text === "" && info.whenEmpty !== undefined) return ok(info.whenEmpty)
+  if (info.fallback !== undefined)
+    return {
+      _tag: "warn",
+      value: info.fallback,
+      message: `${path.startsWith("logging.") ? `Invalid ${path} in config, falling back to default` : "Unknown routing strategy type, defaulting to strict"}${oneOf(words, text)}`,
+      fields: { configured: text, default: info.fallback }
+    }
+  return { _tag: "wrong", message: wordProblem(path, text, words), example: exampleFor(info, path) }
+}
+
+/** The words that may stand there, and the one that was probably meant. */
+export const oneOf = (words: ReadonlyArray<string>, text: string): string => {
+  const named = words.filter((word) => word !== "")
+  const near = nearest(text, named)
+  return ` (one of: ${named.join(", ")})${near === undefined ? "" : `; did you mean "${near}"?`}`
+}
+
+/** The bound texts of configuration.md 6.1 and 6.6 for words that name a part of Olla. */
+const wordProblem = (path: string, text: string, words: ReadonlyArray<string>): string => {
+  const allowed = oneOf(words, text)
+  const empty: Readonly<Record<string, string>> = {
+    "discovery.type": '"static"',
+    "proxy.engine": '"sherpa" or "olla"',
+    "proxy.load_balancer": '"priority"'
+  }
+  if (text === "" && empty[path] !== undefined) return `${path} must not be empty (e.g. ${empty[path]})`
+  switch (path) {
+    case "discovery.type":
+      return `unsupported discovery type: ${text}${allowed}`
+    case "model_registry.type":
+      return `failed to create model registry: unsupported registry type: ${text}${allowed}`
+    case "proxy.load_balancer":
+      return `failed to create load balancer: unknown load balancer strategy: ${text}${allowed}`
+    case "proxy.engine":
+      return `failed to create proxy service: unknown proxy implementation: ${text}${allowed}`
+    default:
+      return `${path}: unknown word "${text}"${allowed}`
+  }
+}
+
+/** Decimal, 0x, 0o or leading zero, 0b, `_` between digits, and floats without a fraction. */
+export const parseInteger = (text: string): number | undefined => {
+  if (!/^[+-]?\d/.test(text)) return undefined
+  const bare = text.replace(/_/g, "")
+  const match = /^([+-]?)(0x[0-9a-f]+|0o?[0-7]+|0b[01]+|\d+(?:\.0*)?|\d+(?:\.\d+)?e\+?\d+)$/i.exec(bare)
+  if (match === null) return undefined
+  const digits = /^0[0-7]+$/.test(match[2] ?? "") ? `0o${(match[2] ?? "").slice(1)}` : (match[2] ?? "")
+  const value = Number(digits) * (match[1] === "-" ? -1 : 1)
+  return Number.isSafeInteger(value) ? value : undefined
+}
+
+/** Bounds that a single key has by itself; texts of configuration.md 6.1. */
+export const rangeProblem = (info: KeyInfo, value: unknown, path: string): string | undefined => {
+  if (typeof value !== "number") return undefined
+  if (path === "server.port" && (value < 1 || value > 65535)) return `server.port must be between 1 and 65535, got ${value}`
+  const say = info.kind === "duration" ? formatDuration : String
+  if (info.min !== undefined && value < info.min)
+    return `${path} must not be ${info.min === 0 ? "negative" : `below ${say(info.min)}`}, got ${say(value)}`
+  if (info.max !== undefined && value > info.max) return `${path} must not be above ${say(info.max)}, got ${say(value)}`
+  return undefined
+}
