@@ -1,0 +1,59 @@
+/** Lists and snapshots without probes and clocks. */
+import { type AttributeRules, defaultRules } from "../../src/catalogue/AttributeRules.ts"
+import type { InventoryEntry, Snapshot, UnifiedModel } from "../../src/catalogue/Snapshot.ts"
+import { type BuildInput, buildSnapshot } from "../../src/catalogue/SnapshotBuilding.ts"
+import { unify } from "../../src/catalogue/Unification.ts"
+import type { ListedModel, ListedModelDetails } from "../../src/profile/ListedModel.ts"
+import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
+import { type FakeEndpoint, type FakeFields, FakeFleet } from "../balancing/fakes.ts"
+
+export const profiles = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
+
+export const listed = (name: string, more: Partial<ListedModel> = {}, details?: ListedModelDetails): ListedModel => ({
+  name,
+  lastSeen: 1_000_000,
+  ...more,
+  ...(details === undefined ? {} : { details })
+})
+
+export type ListedEndpoint = FakeEndpoint & { profile: FakeEndpoint["profile"]; isAuto: boolean; models: ReadonlyArray<ListedModel> }
+
+/** Endpoints with their kinds and lists; a model may be given by its name alone. */
+export class ListedFleet extends FakeFleet {
+  with(name: string, type: string, models: ReadonlyArray<string | ListedModel>, fields: FakeFields = {}): ListedEndpoint {
+    const endpoint = this.add(name, { type, ...fields }) as ListedEndpoint
+    return Object.assign(endpoint, {
+      profile: profiles.resolveType(type),
+      isAuto: type === "" || type === "auto",
+      models: models.map((model) => (typeof model === "string" ? listed(model) : model))
+    })
+  }
+
+  get listings(): ReadonlyArray<InventoryEntry> {
+    return this.endpoints
+      .filter((endpoint) => endpoint.models.length > 0)
+      .map((endpoint) => ({ endpoint, platform: endpoint.profile?.name ?? "openai-compatible", models: endpoint.models }))
+  }
+
+  snapshot(options: Partial<BuildInput> = {}): Snapshot {
+    return finish(buildSnapshot({ ...inputOf(this.listings), aliases: {}, unify: true, version: 1, ...options }))
+  }
+
+  unified(rules: AttributeRules = defaultRules): ReadonlyArray<UnifiedModel> {
+    return finish(unify({ ...inputOf(this.listings), rules }))
+  }
+}
+
+const inputOf = (listings: ReadonlyArray<InventoryEntry>) => ({
+  listings,
+  rules: defaultRules,
+  firstSeen: new Map<string, number>(),
+  freshFor: 60_000
+})
+
+export const finish = <A>(steps: Generator<void, A>): A => {
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
