@@ -30,10 +30,16 @@ export interface FailureRule {
   /** Does the engine's breaker count it? */
   readonly trips: boolean
   /** What the client is told when this is the last word and nothing was committed. */
-  readonly status: 502 | 504
+  readonly status: 500 | 502 | 504
 }
 
-const rule = (fault: FailureRule["fault"], failover: boolean, demote: boolean, trips: boolean, status: 502 | 504 = 502): FailureRule => ({
+const rule = (
+  fault: FailureRule["fault"],
+  failover: boolean,
+  demote: boolean,
+  trips: boolean,
+  status: FailureRule["status"] = 502
+): FailureRule => ({
   fault,
   failover,
   demote,
@@ -58,7 +64,7 @@ export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   idle_timeout: rule("upstream", false, false, false, 504),
   client_gone: rule("client", false, false, false),
   client_write: rule("client", false, false, false),
-  internal: rule("olla", false, false, false)
+  internal: rule("olla", false, false, false, 500)
 }
 
 /** A plain value, not an Error: it is routine per request, and a stack trace costs more than the request. */

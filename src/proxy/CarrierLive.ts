@@ -57,18 +57,16 @@ const isWholeAnswer = ({ inspection, bodySize, rawHeaders }: CarryRequest): bool
   return /^application\/(?:[\w.-]+\+)?json\b/i.test(headerValue(rawHeaders, "content-type"))
 }
 
-/** proxying.md 6 and B7. `waited`: milliseconds since the first dispatch. */
-export const timeoutsOf = (proxy: OllaConfig["proxy"], request: CarryRequest, waited: number): PhaseTimeouts => {
+/** proxying.md 6 and B7. `firstSent`: `performance.now()` of the first dispatch. */
+export const timeoutsOf = (proxy: OllaConfig["proxy"], request: CarryRequest, firstSent: number): PhaseTimeouts => {
   const set = proxy.response_header_timeout
-  const header = set === undefined ? (isWholeAnswer(request) ? proxy.response_timeout : 30_000) : set < 0 ? 0 : orDefault(set, 30_000)
-  const left = proxy.response_timeout > 0 ? Math.max(1, proxy.response_timeout - waited) : 0
-  const byResponse = left > 0 && (header === 0 || left <= header)
   return {
     connect: orDefault(proxy.connection_timeout, 60_000),
     tls: orDefault(proxy.tls_handshake_timeout, 10_000),
     keepAlive: orDefault(proxy.connection_keep_alive, 30_000),
-    headers: byResponse ? left : header,
-    headersKind: byResponse ? "response_timeout" : "header_timeout",
+    // Where nobody set it, an answer that comes whole has all the time that there is.
+    headers: set === undefined ? (isWholeAnswer(request) ? 0 : 30_000) : set < 0 ? 0 : orDefault(set, 30_000),
+    response: proxy.response_timeout > 0 ? firstSent + proxy.response_timeout : 0,
     idle: proxy.read_timeout
   }
 }
@@ -132,8 +130,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
       const rename = nativeName !== "" && nativeName !== request.inspection.spelling
       const body = spoken !== undefined ? spoken.body : rename ? rewriteModel(request.body, request.inspection, nativeName) : request.body
       const size = body === request.body ? request.bodySize : body.reduce((sum, chunk) => sum + chunk.length, 0)
-      const now = performance.now()
-      if (trip.firstSent === 0) trip.firstSent = now
+      if (trip.firstSent === 0) trip.firstSent = performance.now()
       const sending: Sending = {
         exchange: request.exchange,
         attempt,
@@ -143,7 +140,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
         headers: outboundHeaders(request, endpoint, size, spoken),
         body,
         bodySize: size,
-        timeouts: timeoutsOf(config.proxy, request, now - trip.firstSent),
+        timeouts: timeoutsOf(config.proxy, request, trip.firstSent),
         reply: (_status, raw) => {
           breakers?.succeed(endpoint.url, token)
           return replyHeaders(request.exchange, endpoint, raw, request.replyHeaders, config.server.cors.enabled)
@@ -260,7 +257,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
 
 const internal = failure("internal", "no attempt was made")
 
-/** What is left of `response_timeout` fired, and the whole of it is what an operator has set. */
+/** The deadline over all attempts fired: the limit is what an operator has set. */
 const namingItsKey = (failed: Failure, proxy: OllaConfig["proxy"]): Failure =>
   failed.kind === "response_timeout" ? { ...failed, limitMs: proxy.response_timeout } : failed
 

@@ -13,10 +13,10 @@ import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 export interface PhaseTimeouts {
   readonly connect: number
   readonly tls: number
-  /** From the request's last byte to the answer's header block: the smaller of `response_header_timeout` and what is left of `response_timeout`. */
+  /** From the request's last byte to the answer's header block. */
   readonly headers: number
-  /** Which of the two `headers` is. */
-  readonly headersKind: "header_timeout" | "response_timeout"
+  /** `performance.now()` by which some attempt's header block must be in, whatever this one is doing until then. */
+  readonly response: number
   /** Silence between bytes of the answer, while waiting for the backend. */
   readonly idle: number
   /** TCP keep-alive interval. */

@@ -56,7 +56,7 @@ const attempt = (client: HttpClient.HttpClient, ticket: Ticket): Effect.Effect<S
 
 const ask = (client: HttpClient.HttpClient, ticket: Ticket): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure | Stale> => {
   const { sending } = ticket
-  const { headers: limit, headersKind } = sending.timeouts
+  const { headers: limit, response: deadline } = sending.timeouts
   sending.exchange.timings.sent = performance.now()
   const answer = client.execute(requestOf(sending)).pipe(
     // Headers, path and what becomes of the answer are in the ticket.
@@ -68,12 +68,21 @@ const ask = (client: HttpClient.HttpClient, ticket: Ticket): Effect.Effect<HttpC
     Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
     Effect.mapError((cause) => whyNoAnswer(ticket, cause))
   )
-  if (limit <= 0) return answer
-  const tooLate = Deferred.await(ticket.sent).pipe(
-    Effect.andThen(Effect.sleep(limit)),
-    Effect.andThen(Effect.fail(failure(headersKind, "no response headers in time", limit)))
-  )
-  return Effect.raceFirst(answer, tooLate)
+  const inTime =
+    limit <= 0
+      ? answer
+      : Effect.raceFirst(
+          answer,
+          Deferred.await(ticket.sent).pipe(
+            Effect.andThen(Effect.sleep(limit)),
+            Effect.andThen(Effect.fail(failure("header_timeout", "no response headers in time", limit)))
+          )
+        )
+  if (deadline <= 0) return inTime
+  return Effect.timeoutOrElse(inTime, {
+    duration: Math.max(0, deadline - performance.now()),
+    orElse: () => Effect.fail(failure("response_timeout", "no response headers in time"))
+  })
 }
 
 const requestOf = (sending: Sending): HttpClientRequest.HttpClientRequest => {

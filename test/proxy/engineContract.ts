@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { failure } from "../../src/exchange/Failure.ts"
 import type { AnswerTranslator } from "../../src/proxy/Dialect.ts"
 import type { Engine, PhaseTimeouts } from "../../src/proxy/Engine.ts"
-import { ask, chunk, Front, failureOf, type Heard, plain, type RawBackend, rawBackend, sse, withEngine } from "./rig.ts"
+import { ask, chunk, Front, failureOf, type Heard, plain, type RawBackend, rawBackend, sse, unaccepting, withEngine } from "./rig.ts"
 
 const pause = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
 
@@ -18,7 +18,7 @@ const limits = (some: Partial<PhaseTimeouts>): PhaseTimeouts => ({
   connect: 2_000,
   tls: 2_000,
   headers: 5_000,
-  headersKind: "header_timeout",
+  response: 0,
   idle: 5_000,
   keepAlive: 30_000,
   ...some
@@ -348,8 +348,25 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
 
       it("is named after the response limit where that is the shorter", async () => {
         await serve(() => {})
-        front.target = { ...front.target, timeouts: limits({ headers: 250, headersKind: "response_timeout" }) }
+        front.target = { ...front.target, timeouts: limits({ response: performance.now() + 250 }) }
         expect(await kindFrom()).toBe("response_timeout")
+      })
+
+      it.each([
+        ["the connect limit", { connect: 300 }, "connect_timeout"],
+        ["the response limit, which does not wait for a connection,", { response: 300 }, "response_timeout"]
+      ])("is %s where no connection comes about", async (_, own, kind) => {
+        const silent = await unaccepting()
+        try {
+          const response = "response" in own ? performance.now() + own.response : 0
+          front.target = { url: `http://127.0.0.1:${silent.port}`, timeouts: limits({ ...own, response }) }
+          const started = performance.now()
+          expect(await kindFrom()).toBe(kind)
+          expect(performance.now() - started).toBeGreaterThanOrEqual(299)
+          expect(performance.now() - started).toBeLessThan(1_500)
+        } finally {
+          await silent.stop()
+        }
       })
 
       it("does not happen while the head is late but in time", async () => {

@@ -120,7 +120,7 @@ export class OllaFront {
       headers: ["Host", `127.0.0.1:${this.backendPort}`, "Content-Length", String(bodySize)],
       body,
       bodySize,
-      timeouts: { connect: 5_000, tls: 5_000, headers: 5_000, headersKind: "header_timeout", idle: 5_000, keepAlive: 30_000 },
+      timeouts: { connect: 5_000, tls: 5_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
       reply: (_status, raw) => raw.flatMap((name, i) => (i % 2 === 0 && !hop.has(name.toLowerCase()) ? [name, raw[i + 1] as string] : [])),
       flushes: () => true,
       translator: undefined,

@@ -2,6 +2,7 @@
 import { EventEmitter, once } from "node:events"
 import { createServer as createHttpServer, type Server } from "node:http"
 import net from "node:net"
+import { Worker } from "node:worker_threads"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -128,7 +129,7 @@ export class Front {
           headers: ["Host", endpoint.origin.authority, ...(size > 0 || req.method === "POST" ? ["Content-Length", String(size)] : [])],
           body,
           bodySize: size,
-          timeouts: { connect: 2_000, tls: 2_000, headers: 5_000, headersKind: "header_timeout", idle: 5_000, keepAlive: 30_000 },
+          timeouts: { connect: 2_000, tls: 2_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
           reply: (_status, raw) => replyHeaders(exchange, endpoint, raw, [], false),
           flushes: () => true,
           translator: undefined,
@@ -282,3 +283,34 @@ export const chunk = (text: string): string => `${Buffer.byteLength(text).toStri
 export const sse = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 export const plain = (body: string, more = ""): string =>
   `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${more}\r\n${body}`
+
+/** A port whose handshakes are not completed: its queue is full, and nobody accepts. */
+export const unaccepting = async (): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
+  const worker = new Worker(
+    `const net = require("node:net"); const { parentPort } = require("node:worker_threads")
+     const server = net.createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+       parentPort.postMessage(server.address().port)
+       setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))
+     })`,
+    { eval: true }
+  )
+  const [port] = (await once(worker, "message")) as [number]
+  const fillers: Array<net.Socket> = []
+  // The queue is full when one more connection does not come about.
+  for (let filled = false; !filled; ) {
+    const socket = net.connect(port, "127.0.0.1")
+    socket.on("error", () => {})
+    fillers.push(socket)
+    filled = await Promise.race([
+      once(socket, "connect").then(() => false),
+      new Promise<boolean>((resolve) => setTimeout(() => resolve(true), 150))
+    ])
+  }
+  return {
+    port,
+    stop: async () => {
+      for (const socket of fillers) socket.destroy()
+      await worker.terminate()
+    }
+  }
+}

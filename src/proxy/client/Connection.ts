@@ -30,7 +30,8 @@ export interface Relay {
 export interface Deadlines {
   readonly connect: number
   readonly headers: number
-  readonly headersKind: "header_timeout" | "response_timeout"
+  /** By `performance.now()`: when the wait for a head ends in any case. */
+  readonly response: number
   readonly idle: number
 }
 
@@ -41,7 +42,7 @@ export class Connection {
   readonly #pool: ConnectionPool
   readonly socket: UpstreamSocket
   #relay: Relay | undefined
-  #deadlines: Deadlines = { connect: 0, headers: 0, headersKind: "header_timeout", idle: 0 }
+  #deadlines: Deadlines = { connect: 0, headers: 0, response: 0, idle: 0 }
   #method = ""
   #head: ResponseHead | undefined
   /** A head that is not whole yet, and from where its end is to be looked for. */
@@ -63,6 +64,8 @@ export class Connection {
   /** Begin of the wait that is going on, by the pool's coarse clock: for a connection, for the head, for the next bytes. */
   #since = 0
   #unsent = 0
+  /** A limit had passed at the last look: what came meanwhile may only wait to be read. */
+  #late = false
   /** When an idle connection is dropped. */
   idleUntil = 0
 
@@ -104,6 +107,7 @@ export class Connection {
     this.#received = 0
     this.#interim = 0
     this.#unsent = 0
+    this.#late = false
     this.#answered = false
     this.#uses++
     this.#since = performance.now()
@@ -139,11 +143,12 @@ export class Connection {
     this.socket.destroy()
   }
 
-  /** Looks at the deadlines; `now` is `performance.now()`. */
+  /** Looks at the deadlines; `now` is `performance.now()`. A limit must have passed at two looks, since the loop itself may have been late. */
   sweep(now: number): void {
     if (this.#relay === undefined || this.#paused) return
-    const { connect, headers, headersKind, idle } = this.#deadlines
-    if (this.#connected && this.#head === undefined) {
+    const { connect, headers, response, idle } = this.#deadlines
+    const waiting = this.#head === undefined
+    if (this.#connected && waiting) {
       // A long prompt that is still going out is progress, not silence.
       const unsent = unsentOf(this.socket)
       if (unsent !== this.#unsent) {
@@ -151,12 +156,17 @@ export class Connection {
         this.#since = now
       }
     }
-    const waited = now - this.#since
-    if (!this.#connected) {
-      if (connect > 0 && waited >= connect) this.#fail("connect_timeout", "no connection in time", connect)
-    } else if (this.#head === undefined) {
-      if (headers > 0 && waited >= headers) this.#fail(headersKind, "no response headers in time", headers)
-    } else if (idle > 0 && waited >= idle) this.#fail("idle_timeout", "the backend fell silent", idle)
+    const limit = waiting ? (this.#connected ? headers : connect) : idle
+    const expired = limit > 0 && now - this.#since >= limit
+    const tooLong = waiting && response > 0 && now >= response
+    if (!(expired || tooLong) || !this.#late) {
+      this.#late = expired || tooLong
+      return
+    }
+    if (tooLong) this.#fail("response_timeout", "no response headers in time")
+    else if (!waiting) this.#fail("idle_timeout", "the backend fell silent", idle)
+    else if (this.#connected) this.#fail("header_timeout", "no response headers in time", headers)
+    else this.#fail("connect_timeout", "no connection in time", connect)
   }
 
   /** No request is under way any more. */

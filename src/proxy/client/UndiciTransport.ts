@@ -134,6 +134,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   #frames = false
   #paused = false
   #unsent = 0
+  #late = false
   /** Begin of the wait that is going on. */
   #since = 0
   payload = 0
@@ -178,19 +179,26 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     if (this.#end()) this.#pool.drop(this.#link)
   }
 
+  /** As the own client's: a limit must have passed at two looks. The connector has its own limits. */
   sweep(now: number): void {
-    if (!this.#sent || this.#paused || this.#over) return
-    const { headers, headersKind, idle } = this.#outgoing.deadlines
+    if (this.#paused || this.#over) return
+    const { headers, response, idle } = this.#outgoing.deadlines
     const { socket } = this.#link
     const unsent = this.#answered || socket === undefined ? 0 : unsentOf(socket)
     if (unsent !== this.#unsent) {
       this.#unsent = unsent
       this.#since = now
     }
-    const waited = now - this.#since
-    if (this.#answered) {
-      if (idle > 0 && waited >= idle) this.#fail(failure("idle_timeout", "the backend fell silent", idle), false)
-    } else if (headers > 0 && waited >= headers) this.#fail(failure(headersKind, "no response headers in time", headers), false)
+    const limit = this.#answered ? idle : this.#sent ? headers : 0
+    const expired = limit > 0 && now - this.#since >= limit
+    const tooLong = !this.#answered && response > 0 && now >= response
+    if (!(expired || tooLong) || !this.#late) {
+      this.#late = expired || tooLong
+      return
+    }
+    if (tooLong) this.#fail(failure("response_timeout", "no response headers in time"), false)
+    else if (this.#answered) this.#fail(failure("idle_timeout", "the backend fell silent", idle), false)
+    else this.#fail(failure("header_timeout", "no response headers in time", headers), false)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

@@ -132,7 +132,7 @@ export const patient: Deadlines & { readonly tls: number; readonly keepAlive: nu
   connect: 5_000,
   tls: 5_000,
   headers: 5_000,
-  headersKind: "header_timeout",
+  response: 0,
   idle: 5_000,
   keepAlive: 30_000
 }
