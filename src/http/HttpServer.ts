@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net"
 import * as Effect from "effect/Effect"
 import type { OllaConfig } from "../config/OllaConfig.ts"
+import { failure } from "../exchange/Failure.ts"
 import { effectiveHeaderLimit } from "../guard/SizeLimits.ts"
 import { newExchange, RequestContext } from "./RequestContext.ts"
 import { requestId } from "./RequestId.ts"
@@ -72,6 +73,7 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
     const exchange = newExchange(req, "", path, query, client.peer, client.ip, accepted)
     const context = new RequestContext(req, res, exchange, client.trustedPeer)
     context.onRefused = onRefused
+    context.onFault = (error) => fault(services, context, error)
     exchange.id = requestId(context.header("x-request-id"))
     res.on("error", ignore)
     try {
@@ -90,16 +92,23 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
       }
       routes.handle(context, path)
     } catch (error) {
-      services.fork(
-        Effect.logError("A request ended in a fault", {
-          request_id: exchange.id,
-          error: error instanceof Error ? (error.stack ?? error.message) : String(error)
-        })
-      )
-      context.error("internal", { id: exchange.id })
-      if (res.headersSent && !res.writableEnded) res.destroy()
+      fault(services, context, error)
     }
   }
+}
+
+/** A fault ends its own request only: 500, or a cut where an answer had begun (proxying.md 16). */
+const fault = (services: SystemServices, context: RequestContext, error: unknown): void => {
+  const { exchange, res } = context
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  services.fork(Effect.logError("A request ended in a fault", { request_id: exchange.id, error: detail }))
+  const committed = res.headersSent
+  if (context.admitted && exchange.outcome === undefined) {
+    exchange.outcome = { _tag: "failed", status: 500, failure: failure("internal", detail), committed }
+    services.observer.ended(exchange)
+  }
+  context.error("internal", { id: exchange.id })
+  if (committed && !res.writableEnded) res.destroy()
 }
 
 /** The first line of a request, and the last ones when its connection says how it ended. */

@@ -2,7 +2,9 @@
  * The life of a proxied request: admit, read, inspect, decide, carry, answer. Each phase is a function; translator routes
  * use the same ones with a dialect of their own.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Balancer } from "../balancing/Balancer.ts"
 import { stickyKeyOf } from "../balancing/StickyKey.ts"
@@ -54,6 +56,7 @@ export interface ProxyTarget {
 /** False: the request has been refused. Limits come before anything is read: rate first, then size (security.md 2). */
 export const admit = (services: ProxyServices, context: RequestContext): boolean => {
   const { exchange } = context
+  context.admitted = true
   const admission = services.guard.admit(exchange)
   for (const part of admission.headers) context.extra.push(part)
   if (!admission.allowed) {
@@ -120,7 +123,21 @@ export const decide = (
     use(decided)
     return
   }
-  const fiber = services.fork(Effect.flatMap(decided, (decision) => Effect.sync(() => use(decision))))
+  const fiber = services.fork(
+    Effect.onExit(
+      Effect.flatMap(decided, (decision) => Effect.sync(() => use(decision))),
+      (exit) =>
+        Effect.sync(() => {
+          if (Exit.isSuccess(exit)) return
+          if (!Exit.hasInterrupts(exit)) {
+            context.onFault(Cause.squash(exit.cause))
+            return
+          }
+          exchange.outcome = { _tag: "cancelled", status: 499, committed: false }
+          services.observer.ended(exchange)
+        })
+    )
+  )
   context.res.once("close", () => fiber.interruptUnsafe())
 }
 
@@ -172,9 +189,11 @@ export const carry = (
       }
     )
   )
-  res.once("close", () => {
+  const left = () => {
     if (!res.writableFinished) fiber.interruptUnsafe()
-  })
+  }
+  if (res.closed) left()
+  else res.once("close", left)
 }
 
 /** An exchange that ends before an endpoint was chosen. */
@@ -227,6 +246,10 @@ const describe = (services: ProxyServices, reason: string, model: string): strin
 
 /** The answer when every attempt failed before its first byte. */
 export const refusal = (context: RequestContext, refused: Refused): void => {
+  if (refused.failure.kind === "internal") {
+    context.error("internal", { id: context.exchange.id }, context.decisionHeaders())
+    return
+  }
   const { status } = ruleOf(refused.failure)
   const plain = context.renderError(status, fill("proxy", { detail: refused.message }), null)
   context.answer(status, plain.contentType, plain.body, ["X-Content-Type-Options", "nosniff", ...context.decisionHeaders()])

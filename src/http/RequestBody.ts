@@ -97,7 +97,7 @@ export const readBody = (
     if (size > limit) {
       over = true
       chunks.length = 0
-      failed("tooLarge")
+      context.guarded(() => failed("tooLarge"))
       return
     }
     chunks.push(chunk)
@@ -106,11 +106,11 @@ export const readBody = (
   req.on("end", () => {
     if (over) return
     over = true
-    done({ chunks, size })
+    context.guarded(() => done({ chunks, size }))
   })
   req.on("error", () => {
     if (over) return
     over = true
-    failed("unreadable")
+    context.guarded(() => failed("unreadable"))
   })
 }

@@ -20,6 +20,10 @@ export class RequestContext {
   invited = false
   /** Told of every error that Olla answers itself. */
   onRefused: ((context: RequestContext, status: number) => void) | undefined
+  /** It is an exchange for a backend: its end is told to the observers. */
+  admitted = false
+  /** Told of a fault inside Olla that this request met. */
+  onFault: (error: unknown) => void = () => {}
   /** Body bytes of an answer of Olla's own. */
   answered = 0
   /** How errors are put on this surface; the translators replace it. */
@@ -87,6 +91,15 @@ export class RequestContext {
     req.on("data", count)
     req.once("close", stop)
     res.once("close", stop)
+  }
+
+  /** Runs a step that nobody else guards: one that is called from a socket's events or from a fiber. */
+  guarded(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.onFault(error)
+    }
   }
 
   json(document: unknown, headers: ReadonlyArray<string> = []): void {

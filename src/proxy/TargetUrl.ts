@@ -12,29 +12,28 @@ export const outboundPath = (target: string, basePath: string, preservePath: boo
   return (hasDots(path) ? clean(path) : path) + query
 }
 
-/** A segment that is, or decodes to, `.` or `..`; also when it does not decode. */
+/** A segment that is, or decodes to, `.` or `..`; also where an escape is none. */
 const hasDots = (path: string): boolean => {
   if (!path.includes("/.") && !path.includes("%")) return false
+  if (badEscape.test(path)) return true
   for (const segment of path.split("/")) {
     if (segment === "." || segment === "..") return true
-    if (!segment.includes("%")) continue
-    try {
-      const decoded = decodeURIComponent(segment)
-      if (decoded === "." || decoded === ".." || decoded.split("/").some((part) => part === "..")) return true
-    } catch {
+    if (
+      segment.includes("%") &&
+      decoded(segment)
+        .split("/")
+        .some((part, _, parts) => part === ".." || (part === "." && parts.length === 1))
+    )
       return true
-    }
   }
   return false
 }
 
-const decoded = (segment: string): string => {
-  try {
-    return decodeURIComponent(segment)
-  } catch {
-    return segment
-  }
-}
+const badEscape = /%(?![0-9a-f]{2})/i
+
+/** Byte by byte: what is escaped need not be UTF-8. */
+const decoded = (segment: string): string =>
+  segment.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 
 /** Against root: slashes collapse, dots resolve, a trailing slash goes. */
 export const clean = (path: string): string => {

@@ -1,0 +1,144 @@
+/** A carrier over a fake fleet and an engine that does what a test says, on the test clock. */
+import { EventEmitter } from "node:events"
+import type { ServerResponse } from "node:http"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import type { StickyKey } from "../../src/balancing/Balancer.ts"
+import { layer as balancerLayer } from "../../src/balancing/BalancerLive.ts"
+import { Settings } from "../../src/config/Settings.ts"
+import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import { Fleet } from "../../src/endpoint/Fleet.ts"
+import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
+import { type Failure, type FailureKind, failure } from "../../src/exchange/Failure.ts"
+import type { Carrier, CarryRequest, Refused } from "../../src/proxy/Carrier.ts"
+import { layer as carrierLayer, Engines, Observer } from "../../src/proxy/CarrierLive.ts"
+import type { Engine, Sending } from "../../src/proxy/Engine.ts"
+import type { Inspection } from "../../src/routing/Router.ts"
+import { candidatesOf, configOf, type FakeFields, FakeFleet } from "../balancing/fakes.ts"
+
+/** What one attempt comes to. */
+export type Fate =
+  | { readonly _tag: "answers"; readonly status: number }
+  | { readonly _tag: "fails"; readonly failure: Failure; readonly committed: boolean }
+  | { readonly _tag: "hangs" }
+  | { readonly _tag: "dies" }
+
+export const answers = (status = 200): Fate => ({ _tag: "answers", status })
+export const fails = (kind: FailureKind, committed = false): Fate => ({ _tag: "fails", failure: failure(kind, kind), committed })
+export const hangs: Fate = { _tag: "hangs" }
+export const dies: Fate = { _tag: "dies" }
+
+export class FakeResponse extends EventEmitter {
+  headersSent = false
+  destroyed = false
+  socket = null
+
+  destroy(): void {
+    this.destroyed = true
+  }
+}
+
+export class Scene {
+  readonly fleet = new FakeFleet()
+  /** By endpoint name; the usual fate is a good answer. */
+  readonly fates = new Map<string, Fate | ((nth: number) => Fate)>()
+  readonly sent: Array<Sending> = []
+  readonly dispatched: Array<string> = []
+  readonly ended: Array<Attempt> = []
+  readonly #config: ReturnType<typeof configOf>
+
+  constructor(proxy = "") {
+    this.#config = configOf(proxy)
+  }
+
+  add(name: string, fields?: FakeFields) {
+    return this.fleet.add(name, fields)
+  }
+
+  /** Attempts so far, as endpoint names. */
+  get tried(): ReadonlyArray<string> {
+    return this.sent.map(({ endpoint }) => endpoint.name)
+  }
+
+  readonly #engine = (name: "olla" | "sherpa"): Engine => ({
+    name,
+    send: (sending) =>
+      Effect.suspend(() => {
+        this.sent.push(sending)
+        const given = this.fates.get(sending.endpoint.name) ?? answers()
+        const fate = typeof given === "function" ? given(this.tried.filter((each) => each === sending.endpoint.name).length) : given
+        const response = sending.response as unknown as FakeResponse
+        switch (fate._tag) {
+          case "answers":
+            sending.attempt.status = fate.status
+            sending.reply(fate.status, [])
+            response.headersSent = true
+            return Effect.succeed(undefined)
+          case "fails":
+            if (fate.committed) {
+              sending.attempt.status = 200
+              sending.reply(200, [])
+              response.headersSent = true
+            }
+            return Effect.fail(fate.failure)
+          case "hangs":
+            return Effect.never
+          case "dies":
+            return Effect.die(new Error("a bug"))
+        }
+      })
+  })
+
+  get layer(): Layer.Layer<Carrier> {
+    const settings = Settings.layerOf(this.#config)
+    const fleet = Layer.succeed(Fleet, this.fleet.service)
+    const engines = Layer.succeed(Engines, { byName: (name) => this.#engine(name === "sherpa" ? "sherpa" : "olla") })
+    const observer = Layer.succeed(Observer, {
+      dispatched: (_exchange, attempt) => this.dispatched.push(attempt.endpointName),
+      attemptEnded: (_exchange, attempt) => this.ended.push(attempt),
+      ended: () => {}
+    })
+    return carrierLayer.pipe(Layer.provide(balancerLayer), Layer.provide(Layer.mergeAll(settings, fleet, engines, observer)))
+  }
+
+  request(
+    some: Partial<Pick<CarryRequest, "candidates" | "dialect" | "rawHeaders" | "bodySize">> & {
+      readonly sticky?: StickyKey
+      readonly method?: string
+      readonly inspection?: Partial<Inspection>
+      readonly among?: ReadonlyArray<Endpoint>
+    } = {}
+  ): CarryRequest & { readonly response: ServerResponse } {
+    const exchange = new Exchange({
+      id: "an-id",
+      method: some.method ?? "POST",
+      path: "/olla/proxy/x",
+      query: "",
+      peer: "127.0.0.1",
+      clientIp: "127.0.0.1",
+      startedAt: 0,
+      accepted: performance.now()
+    })
+    return {
+      exchange,
+      target: "/x",
+      rawHeaders: some.rawHeaders ?? ["Host", "front"],
+      trustedPeer: false,
+      body: [],
+      bodySize: some.bodySize ?? 0,
+      inspection: { model: "", spelling: "", field: "none", stream: undefined, capabilities: [], ...some.inspection },
+      candidates: some.candidates ?? candidatesOf(some.among ?? this.fleet.endpoints),
+      sticky: some.sticky,
+      dialect: some.dialect,
+      replyHeaders: [],
+      response: new FakeResponse() as unknown as ServerResponse
+    }
+  }
+}
+
+export const refusedOf = (exit: Exit.Exit<void, Refused>): Refused | undefined => {
+  if (Exit.isSuccess(exit)) return undefined
+  for (const reason of exit.cause.reasons) if (reason._tag === "Fail") return reason.error
+  return undefined
+}
