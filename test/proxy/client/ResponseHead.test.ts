@@ -152,7 +152,8 @@ describe("reading a response's head", () => {
       // A status, headers and framing that node refuses must not be known to us either, two lengths aside.
       if (byNode.status === undefined && ours.chunked && /content-length/i.test(text)) continue
       expect([text, byNode.status, byNode.rawHeaders]).toEqual([text, ours.status, ours.raw])
-      if (ours.length > 0) expect([text, byNode.body.length]).toEqual([text, ours.length])
+      // Five bytes of a body are there.
+      if (ours.length > 0) expect([text, byNode.body.length]).toEqual([text, Math.min(ours.length, 5)])
     }
   })
 })
