@@ -6,7 +6,16 @@
  */
 import { availableParallelism } from "node:os"
 import type { Job, Result } from "./load.ts"
-import { cpuMicros, type OllaOptions, residentMb, startBackend, startLoader, startOlla, startRaw, type Target } from "./processes.ts"
+import {
+  cpuMicros,
+  type OllaOptions,
+  residentMb,
+  startBackend,
+  startLoader,
+  startOlla,
+  startScriptTarget,
+  type Target
+} from "./processes.ts"
 
 const argument = (name: string, fallback: string): string => {
   const at = process.argv.indexOf(`--${name}`)
@@ -61,7 +70,11 @@ const main = async (): Promise<void> => {
   const targets: Array<Target> = []
   for (const name of wanted) {
     const variant = variants[name]
-    targets.push(variant === undefined ? await startRaw(ports[0] ?? 0) : await startOlla(ports, variant))
+    targets.push(
+      variant === undefined
+        ? await startScriptTarget(name, name === "raw" ? "raw.ts" : name, ports[0] ?? 0)
+        : await startOlla(ports, variant)
+    )
   }
   for (const target of targets) console.log(`${target.name}: ${Math.round(target.startMillis)} ms to the first 200`)
   try {

@@ -1,8 +1,8 @@
 /** Starts what is measured, each in a process of its own, and reads its CPU time and memory from the kernel's accounting. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { createInterface } from "node:readline"
 import type { Job, Result } from "./load.ts"
 
@@ -40,7 +40,7 @@ const startScript = async (
   script: string,
   args: ReadonlyArray<string> = []
 ): Promise<{ readonly child: ChildProcess; readonly port: number }> => {
-  const child = spawn(process.execPath, [join(here, script), ...args], { stdio: ["pipe", "pipe", "inherit"] })
+  const child = spawn(process.execPath, [resolve(here, script), ...args], { stdio: ["pipe", "pipe", "inherit"] })
   return { child, port: Number(await firstLine(child, (line) => /^\d+$/.test(line))) }
 }
 
@@ -49,11 +49,12 @@ export const startBackend = async (): Promise<{ readonly port: number; readonly 
   return { port, stop: stopper(child) }
 }
 
-export const startRaw = async (backendPort: number): Promise<Target> => {
+/** A proxy that is one script: the baseline, or something of your own to compare with. Gets the backend's URL, prints its port. */
+export const startScriptTarget = async (name: string, script: string, backendPort: number): Promise<Target> => {
   const began = performance.now()
-  const { child, port } = await startScript("raw.ts", [`http://127.0.0.1:${backendPort}`])
+  const { child, port } = await startScript(script, [`http://127.0.0.1:${backendPort}`])
   return {
-    name: "raw",
+    name,
     port,
     path: "/v1/chat/completions",
     pid: child.pid ?? 0,
@@ -108,10 +109,15 @@ ${options.yaml ?? ""}`
   }
 }
 
-/** User and system time of a process so far, in microseconds. */
+/**
+ * Time that a process has run so far, in microseconds: the scheduler's own sum over its threads, exact to the nanosecond. What
+ * `/proc/<pid>/stat` says comes in steps of 10 ms, which is as much as a round of small requests differs by.
+ */
 export const cpuMicros = (pid: number): number => {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? []
-  return (Number(fields[11]) + Number(fields[12])) * 10_000
+  let nanos = 0
+  for (const task of readdirSync(`/proc/${pid}/task`))
+    nanos += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0])
+  return nanos / 1000
 }
 
 /** Resident set in MB. */

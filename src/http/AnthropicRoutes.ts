@@ -24,7 +24,7 @@ import { estimateTokens } from "../translation/anthropic/TokenEstimate.ts"
 import { isRecord, type JsonRecord, parseJson } from "../translation/JsonValue.ts"
 import { admit, carry, decide, reject, retryAfter } from "./ProxyRoutes.ts"
 import { type Body, discardBody, readBody } from "./RequestBody.ts"
-import type { RequestContext } from "./RequestContext.ts"
+import type { ErrorRenderer, RequestContext } from "./RequestContext.ts"
 import type { RouteModule } from "./Routes.ts"
 import type { SystemServices } from "./SystemRoutes.ts"
 
@@ -48,6 +48,11 @@ const parse = (body: Body): JsonRecord | string => {
   if (typeof model !== "string") return `model field must be a string, got ${kindOf(model)}`
   return model.trim() === "" ? "model field must not be empty" : value
 }
+
+const anthropicErrors: ErrorRenderer = (context, status, message) => ({
+  contentType: "application/json",
+  body: errorBody(status, message, context.exchange.id)
+})
 
 export const anthropicRoutes = (services: SystemServices): RouteModule => {
   const native = new NativeSupport()
@@ -348,7 +353,7 @@ export const anthropicRoutes = (services: SystemServices): RouteModule => {
         absent.test(rest)
       if (!known) return false
       context.extra.push("request-id", exchange.id)
-      context.renderError = (status, message) => ({ contentType: "application/json", body: errorBody(status, message, exchange.id) })
+      context.errors = anthropicErrors
       if (rest === "/v1/messages") {
         if (allowed(context, ["POST"])) messages(context)
       } else if (rest === "/v1/messages/count_tokens") {

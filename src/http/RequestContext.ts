@@ -9,6 +9,19 @@ export const tolerated = 64 * 1024
 /** Of a longer one this much is still read, for this many milliseconds: a reset would take the answer from the client. */
 const lingering = { bytes: 1024 * 1024, time: 1_000 }
 
+export interface RenderedError {
+  readonly contentType: string
+  readonly body: string
+}
+
+/**
+ * One function for all requests of a surface, not one made for each: V8 puts a function that is assigned to a property into
+ * the old generation, where it would hold on to its whole request until the next full collection.
+ */
+export type ErrorRenderer = (context: RequestContext, status: number, message: string, code: string | null) => RenderedError
+
+const plainErrors: ErrorRenderer = (context, status, message, code) => renderError(status, message, code, context.header("accept"))
+
 export class RequestContext {
   readonly req: IncomingMessage
   readonly res: ServerResponse
@@ -27,14 +40,17 @@ export class RequestContext {
   /** Body bytes of an answer of Olla's own. */
   answered = 0
   /** How errors are put on this surface; the translators replace it. */
-  renderError: (status: number, message: string, code: string | null) => { readonly contentType: string; readonly body: string }
+  errors: ErrorRenderer = plainErrors
 
   constructor(req: IncomingMessage, res: ServerResponse, exchange: Exchange, trustedPeer: boolean) {
     this.req = req
     this.res = res
     this.exchange = exchange
     this.trustedPeer = trustedPeer
-    this.renderError = (status, message, code) => renderError(status, message, code, this.header("accept"))
+  }
+
+  renderError(status: number, message: string, code: string | null): RenderedError {
+    return this.errors(this, status, message, code)
   }
 
   /** First value of a request header by lower-cased name; empty when absent. */
