@@ -4,7 +4,7 @@ import { request } from "node:http"
 import { checkModelsFile, type ModelsFileReport } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import { printConfig, shownValues } from "./config/ConfigPrinting.ts"
-import { type Diagnostic, placeOf, render, textOf } from "./config/Diagnostic.ts"
+import { type Diagnostic, placeOf, render, sentenceOf, textOf } from "./config/Diagnostic.ts"
 import { checkEndpoints } from "./endpoint/EndpointLoading.ts"
 import { redactText } from "./guard/Redaction.ts"
 import { loadProfiles } from "./profile/ProfileLoading.ts"
@@ -68,6 +68,19 @@ export const validateReport = (options: LoadOptions, out: Out): number => {
   return clean ? 0 : 1
 }
 
+const documented = (finding: Diagnostic): ValidateDocument["findings"][number] => {
+  const { severity, path, file, line, column, suggestion, example } = finding
+  return {
+    severity: severity === "error" ? "error" : "warning",
+    message: sentenceOf(finding),
+    ...(file === undefined ? {} : { file }),
+    ...(line === undefined ? {} : { line, column: column ?? 1 }),
+    ...(path === undefined ? {} : { key: path }),
+    ...(suggestion === undefined ? {} : { suggestion }),
+    ...(example === undefined ? {} : { example })
+  }
+}
+
 /** What `validate --json` writes, one document. */
 export interface ValidateDocument {
   /** Empty: built-in defaults. */
@@ -104,15 +117,7 @@ export const validateCommand = (options: LoadOptions, asJson: boolean, out: Out)
       ok: code === 0,
       errors,
       warnings,
-      findings: findings.map(({ severity, message, path, file, line, column, suggestion, example }) => ({
-        severity: severity === "error" ? "error" : "warning",
-        message,
-        ...(file === undefined ? {} : { file }),
-        ...(line === undefined ? {} : { line, column: column ?? 1 }),
-        ...(path === undefined ? {} : { key: path }),
-        ...(suggestion === undefined ? {} : { suggestion }),
-        ...(example === undefined ? {} : { example })
-      }))
+      findings: findings.map(documented)
     }
     out(`${JSON.stringify(document)}\n`)
     return code

@@ -31,7 +31,7 @@ export class Coercion {
   root(node: YamlNode | undefined): Record<string, unknown> {
     if (node === undefined) return {}
     if (node.kind !== "map") {
-      this.#error("", node.at, `the configuration must be a mapping of sections, got ${shown(node, false)}`, "server:\n  port: 40114")
+      this.#error("", node.at, `the configuration must be a mapping of sections, got ${shown(node, false)}`, "server: {port: 40114}")
       return {}
     }
     return this.#section(keyTree, node, "") ?? {}
@@ -46,7 +46,12 @@ export class Coercion {
         first?.[1].kind === "key" && first[1].info.example !== undefined ? `${first[0]}: ${first[1].info.example}` : `${first?.[0]}: ...`
       // Whole sections are never echoed: one that should hold a secret may hold it directly.
       const hides = keys.some(([, child]) => child.kind === "key" && child.info.secret === true)
-      this.#error(path, node.at, `${path} needs a section, got ${shown(node, hides)}`, `${lastOf(path)}:\n  ${example}`)
+      this.#error(
+        path,
+        node.at,
+        `${path} needs a section, got ${shown(node, hides)}`,
+        path.endsWith("]") ? `- ${example}` : `${lastOf(path)}: {${example}}`
+      )
       return undefined
     }
     const out: Record<string, unknown> = {}
@@ -68,7 +73,7 @@ export class Coercion {
     if (tree.kind === "key") return this.#key(tree.info, node, path)
     if (isNull(node)) return []
     if (node.kind !== "list") {
-      const example = "endpoints:\n  - url: http://localhost:11434\n    type: ollama"
+      const example = 'endpoints: [{url: "http://localhost:11434", type: ollama}]'
       this.#error(path, node.at, `${path} needs a list of endpoints, got ${shown(node, false)}`, example)
       return undefined
     }
@@ -133,8 +138,17 @@ export class Coercion {
       return undefined
     }
     if (read._tag === "warn") {
-      const { message, fields } = read
-      this.diagnostics.push({ severity: "warning", message, path, file: this.#file, line: node.at.line, column: node.at.column, fields })
+      const { message, detail, fields } = read
+      this.diagnostics.push({
+        severity: "warning",
+        message,
+        detail,
+        path,
+        file: this.#file,
+        line: node.at.line,
+        column: node.at.column,
+        fields
+      })
       return read.value
     }
     const problem = rangeProblem(info, read.value, path)
@@ -148,7 +162,8 @@ export class Coercion {
     const suggestion = suggestKey(path)
     this.diagnostics.push({
       severity: "warning",
-      message: `unknown key ${path}${suggestion === undefined ? " has no effect" : `; did you mean ${suggestion}?`}`,
+      message: "Unknown key in the configuration, it has no effect",
+      detail: suggestion === undefined ? path : `${path}; did you mean ${suggestion}?`,
       path,
       file: this.#file,
       line: at.line,

@@ -2,6 +2,7 @@
  * Finds the file, reads it, lays the environment over it, decodes and judges the whole (configuration.md 2). Every
  * mistake is in the result; whoever starts the daemon decides that errors end the start.
  */
+import { isUtf8 } from "node:buffer"
 import { readFileSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import * as Result from "effect/Result"
@@ -10,6 +11,7 @@ import { Coercion } from "./Coercion.ts"
 import { configSchema, type KeyInfo } from "./ConfigSchema.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { type Environment, readEnvironment } from "./Environment.ts"
+import { codeOf, reasonOf } from "./FileReason.ts"
 import { finish, type OllaConfig } from "./OllaConfig.ts"
 import { exampleFor } from "./ScalarReading.ts"
 import { allKeys, type KeyTree, keyTree } from "./SchemaTree.ts"
@@ -41,14 +43,14 @@ export interface LoadedConfig {
 
 const searchPath = ["config/config.local.yaml", "config/config.yaml", "config.yaml", "default.yaml"]
 
-type Found = { readonly path: string; readonly text: string } | { readonly problem: string; readonly path: string } | undefined
+type Found = { readonly path: string; readonly bytes: Buffer } | { readonly problem: string; readonly path: string } | undefined
 
 const find = (options: LoadOptions): Found => {
-  const read = (path: string) => readFileSync(resolve(options.cwd, path), "utf8")
+  const read = (path: string) => readFileSync(resolve(options.cwd, path))
   const named = options.configFile || options.env["OLLA_CONFIG_FILE"] || undefined
   if (named !== undefined) {
     try {
-      return { path: named, text: read(named) }
+      return { path: named, bytes: read(named) }
     } catch (cause) {
       const by = options.configFile ? "--config" : "OLLA_CONFIG_FILE"
       return { path: named, problem: `specified config file not found: ${named} (${by}: ${reasonOf(cause)})` }
@@ -56,7 +58,7 @@ const find = (options: LoadOptions): Found => {
   }
   for (const path of searchPath) {
     try {
-      return { path, text: read(path) }
+      return { path, bytes: read(path) }
     } catch (cause) {
       const code = codeOf(cause)
       if (code !== "ENOENT" && code !== "ENOTDIR")
@@ -66,41 +68,49 @@ const find = (options: LoadOptions): Found => {
   return undefined
 }
 
-const codeOf = (cause: unknown): string => (cause instanceof Error && "code" in cause ? String(cause.code) : String(cause))
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  ENOTDIR: "no such file",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EISDIR: "is a directory",
-  ELOOP: "too many symbolic links"
-}
-
-const reasonOf = (cause: unknown): string => reasons[codeOf(cause)] ?? codeOf(cause)
-
 export const loadConfig = (options: LoadOptions): LoadedConfig => {
   const found = find(options)
-  if (found !== undefined && "problem" in found)
-    return {
-      config: undefined,
-      path: found.path,
-      folder: undefined,
-      originOf: () => "default",
-      adopt: (findings) => findings,
-      diagnostics: [{ severity: "error", message: found.problem }]
-    }
+  if (found !== undefined && "problem" in found) return unusable(found.path, { severity: "error", message: found.problem })
+  if (found !== undefined && !isUtf8(found.bytes)) {
+    const line = lineOfBadByte(found.bytes)
+    const message = "the text is not UTF-8: save the file in that encoding"
+    return unusable(found.path, { severity: "error", message, file: found.path, line, column: 1, parsing: true })
+  }
   const folder = found === undefined ? undefined : dirname(resolve(options.cwd, found.path))
-  return decodeConfig(found?.text ?? "", found?.path ?? "", options.env, folder, options.cwd)
+  return decodeConfig(found?.bytes.toString("utf8") ?? "", found?.path ?? "", options.env, folder, options.cwd)
+}
+
+const unusable = (path: string, diagnostic: Diagnostic): LoadedConfig => ({
+  config: undefined,
+  path,
+  folder: undefined,
+  originOf: () => "default",
+  adopt: (findings) => findings,
+  diagnostics: [diagnostic]
+})
+
+/** 1-based. A newline byte stands in no longer character of UTF-8. */
+const lineOfBadByte = (bytes: Buffer): number => {
+  let line = 1
+  for (let from = 0; ; line++) {
+    const end = bytes.indexOf(0x0a, from)
+    if (end === -1 || !isUtf8(bytes.subarray(from, end))) return line
+    from = end + 1
+  }
 }
 
 const infos: ReadonlyMap<string, KeyInfo> = new Map(allKeys().map(({ path, info }) => [path, info]))
 
-/** A right value for the key of a finding. */
+/** A right value for the key of a finding; entries of a mapping or list have their key's. */
 const exampleAt = (path: string): string | undefined => {
-  const info = infos.get(path.replace(/\[\d+\]$/, "").replace(/\[\d+\]/g, "[]"))
-  if (info !== undefined) return exampleFor(info, path)
-  return path.endsWith(".auth") ? 'auth: {type: bearer, token: "${GPU_TOKEN}"}' : undefined
+  if (path.endsWith(".auth")) return 'auth: {type: bearer, token: "${GPU_TOKEN}"}'
+  const generic = path.replace(/\[\d+\](?=\.)/g, "[]")
+  const known =
+    infos.get(generic) === undefined
+      ? [...infos.keys()].find((key) => /^[.[]/.test(generic.slice(key.length)) && generic.startsWith(key))
+      : generic
+  const info = known === undefined ? undefined : infos.get(known)
+  return known === undefined || info === undefined ? undefined : exampleFor(info, known)
 }
 
 /** Rules over two keys say nothing when the other one could not be read. */
@@ -108,6 +118,7 @@ const partners: Readonly<Record<string, string>> = { allow_credentials: "allowed
 
 const followsFrom = (path: string, unread: string): boolean =>
   unread === path ||
+  path.startsWith(`${unread}.`) ||
   unread.startsWith(`${path}.`) ||
   unread.startsWith(`${path}[`) ||
   unread === path.replace(/[^.]+$/, (last) => partners[last] ?? last)
@@ -121,9 +132,10 @@ export const decodeConfig = (text: string, path: string, env: Environment, folde
   for (const [key, value] of overlay.values) set(raw, key, value)
 
   const locate = (diagnostic: Diagnostic): Diagnostic => {
-    const { path: key, severity, line, example } = diagnostic
+    const { path: key, severity, line, example, message } = diagnostic
     if (key === undefined) return diagnostic
-    const fitting = severity === "error" && example === undefined ? exampleAt(key) : undefined
+    // A message of several lines brings its own.
+    const fitting = severity === "error" && example === undefined && !message.includes("\n") ? exampleAt(key) : undefined
     const own = fitting === undefined ? {} : { example: fitting }
     const place = line !== undefined || path === "" || overlay.origins.has(key) ? undefined : nodeAt(reading.root, key)
     return { ...diagnostic, ...own, ...(place === undefined ? {} : { file: path, line: place.at.line, column: place.at.column }) }

@@ -104,7 +104,8 @@ export const server = section({
     trust_proxy_headers: bool(false, "Take the client's address from X-Forwarded-For or X-Real-IP when the peer is a trusted proxy."),
     trusted_proxy_cidrs: strings(
       ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
-      "Networks of trusted proxies. [] trusts nobody."
+      "Networks of trusted proxies. [] trusts nobody.",
+      { example: '["10.0.0.0/8"]' }
     )
   }),
   cors: section({
@@ -171,7 +172,7 @@ export const endpoint = Schema.Struct({
   check_interval: optionalDuration("Time between probes, at least 1s. Default 5s.", { min: Number.NEGATIVE_INFINITY, example: "5s" }),
   check_timeout: optionalDuration("Time for one probe, less than check_interval, at most 30s. Default: 2s or half the interval.", {
     min: Number.NEGATIVE_INFINITY,
-    example: "2s"
+    example: "500ms"
   }),
   preserve_path: bool(false, "Keep the base URL's path before the request's."),
   model_filter: filter("Models"),

@@ -5,8 +5,10 @@
 export interface Diagnostic {
   /** `error` ends the start; `warning` is logged. */
   readonly severity: "error" | "warning" | "info"
-  /** One or more lines. Never holds a secret. */
+  /** One or more lines. Never holds a secret. A warning's is the same for all of its kind, so that logs can be filtered by it. */
   readonly message: string
+  /** What the log has in its fields: belongs to the message wherever that stands alone. */
+  readonly detail?: string
   /** Full path from the root, list items by index: `discovery.static.endpoints[0].url`. */
   readonly path?: string
   readonly file?: string
@@ -27,11 +29,12 @@ export interface Diagnostic {
 export const placeOf = ({ file, line, column }: Diagnostic): string =>
   file === undefined || file === "" ? "" : line === undefined ? `${file}: ` : `${file}:${line}:${column ?? 1}: `
 
-const exampleOf = ({ example }: Diagnostic): string =>
-  example === undefined ? "" : example.includes("\n") ? `, for example:\n${example}` : `, for example \`${example}\``
+/** What is wrong, by itself. */
+export const sentenceOf = ({ message, detail }: Diagnostic): string => (detail === undefined ? message : `${message}: ${detail}`)
 
 /** What is wrong and how it would be right, without the place. */
-export const textOf = (diagnostic: Diagnostic): string => `${diagnostic.message}${exampleOf(diagnostic)}`
+export const textOf = (diagnostic: Diagnostic): string =>
+  diagnostic.example === undefined ? sentenceOf(diagnostic) : `${sentenceOf(diagnostic)} (for example \`${diagnostic.example}\`)`
 
 /** The whole of it in one text: place, what is wrong, how it would be right. */
 export const render = (diagnostic: Diagnostic): string => {

@@ -77,34 +77,55 @@ export const readEnvironment = (env: Environment): Overlay => {
     if (text === undefined || text === "" || info === undefined) continue
     const read = readVariable(info, path, text)
     if (read._tag === "unread") {
-      const message = `${variable} is ignored: expected ${read.expected}, got "${text}"`
-      diagnostics.push({ severity: "warning", message, path, fields: { variable, value: text } })
+      const { expected } = read
+      diagnostics.push({
+        severity: "warning",
+        message: "Environment variable ignored, its value cannot be used",
+        detail: `${variable}="${text}", expected ${expected}`,
+        path,
+        fields: { variable, value: text, expected }
+      })
       continue
     }
     origins.set(path, variable)
     if (read._tag === "wrong") diagnostics.push({ severity: "error", message: `${variable}: ${read.message}`, path })
     else values.set(path, read.value)
     if (read._tag === "warn")
-      diagnostics.push({ severity: "warning", message: read.message, path, fields: { ...read.fields, variable, value: text } })
+      diagnostics.push({
+        severity: "warning",
+        message: read.message,
+        detail: `${variable}=${read.detail}`,
+        path,
+        fields: { ...read.fields, variable, value: text }
+      })
   }
   const variables = Object.keys(env)
     .filter((name) => families.test(name) && overrides[name] === undefined && (env[name] ?? "") !== "")
     .sort()
-  if (variables.length > 0) diagnostics.push({ severity: "warning", message: unknownText(variables), fields: { variables } })
+  if (variables.length > 0)
+    diagnostics.push({
+      severity: "warning",
+      message: "Environment variables that Olla does not know, they have no effect",
+      detail: variables.map(withNearest).join(", "),
+      fields: { variables }
+    })
   return { values, origins, diagnostics }
 }
 
-const unknownText = (names: ReadonlyArray<string>): string =>
-  `environment variables that Olla does not know: ${names
-    .map((name) => {
-      const near = nearest(name, Object.keys(overrides))
-      return near === undefined ? name : `${name} (did you mean ${near}?)`
-    })
-    .join(", ")}`
+const withNearest = (name: string): string => {
+  const near = nearest(name, Object.keys(overrides))
+  return near === undefined ? name : `${name} (did you mean ${near}?)`
+}
 
 type Reading =
   | { readonly _tag: "ok"; readonly value: unknown }
-  | { readonly _tag: "warn"; readonly value: unknown; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
+  | {
+      readonly _tag: "warn"
+      readonly value: unknown
+      readonly message: string
+      readonly detail: string
+      readonly fields: Readonly<Record<string, unknown>>
+    }
   /** Does not parse: as if it were not set. */
   | { readonly _tag: "unread"; readonly expected: string }
   /** Parses, and may not be. */

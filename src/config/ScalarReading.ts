@@ -10,7 +10,13 @@ export type Scalar = Extract<YamlNode, { readonly kind: "scalar" }>
 export type Reading =
   | { readonly _tag: "ok"; readonly value: unknown }
   /** A word that only warns: the key's fallback is used (README ruling 8). */
-  | { readonly _tag: "warn"; readonly value: unknown; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
+  | {
+      readonly _tag: "warn"
+      readonly value: unknown
+      readonly message: string
+      readonly detail: string
+      readonly fields: Readonly<Record<string, unknown>>
+    }
   | { readonly _tag: "wrong"; readonly message: string; readonly example: string | undefined }
 
 const ok = (value: unknown): Reading => ({ _tag: "ok", value })
@@ -39,9 +45,10 @@ export const exampleFor = (info: KeyInfo, path: string): string | undefined =>
 /** What stands there, short and without what may be a secret. */
 export const shown = (node: YamlNode, secret: boolean): string => {
   if (node.kind !== "scalar") return node.kind === "list" ? "a list" : "a mapping"
-  if (secret) return "a value that is not shown"
+  if (secret) return "a text"
   const text = node.text.length > 80 ? `${node.text.slice(0, 80)}...` : node.text
-  return node.quoted ? JSON.stringify(text) : `\`${text}\``
+  // Nothing that a terminal would act on.
+  return node.quoted || /[\p{Cc}\p{Cf}]/u.test(text) ? JSON.stringify(text) : `\`${text}\``
 }
 
 export const readScalar = (info: KeyInfo, node: Scalar, path: string): Reading => {
@@ -87,7 +94,10 @@ export const readWord = (info: KeyInfo, text: string, path: string): Reading => 
     return {
       _tag: "warn",
       value: info.fallback,
-      message: `${path.startsWith("logging.") ? `Invalid ${path} in config, falling back to default` : "Unknown routing strategy type, defaulting to strict"}${oneOf(words, text)}`,
+      message: path.startsWith("logging.")
+        ? `Invalid ${path} in config, falling back to default`
+        : "Unknown routing strategy type, defaulting to strict",
+      detail: `"${text}"${oneOf(words, text)}`,
       fields: { configured: text, default: info.fallback }
     }
   return { _tag: "wrong", message: wordProblem(path, text, words), example: exampleFor(info, path) }

@@ -41,7 +41,7 @@ const serverRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
       out.push(
         error(
           `server.rate_limits.trusted_proxy_cidrs[${index}]`,
-          `server.rate_limits.trusted_proxy_cidrs: invalid entry "${cidr}": ${problem} (for example 10.0.0.0/8)`
+          `server.rate_limits.trusted_proxy_cidrs: invalid entry "${cidr}": ${problem}`
         )
       )
   }

@@ -2,6 +2,7 @@
  * `auth:` and `headers:` of one endpoint: shape, resolution of variables and files, and what HTTP allows
  * (endpoints-and-health.md 5, configuration.md 6.5). Values appear in no message.
  */
+import { reasonOf } from "../config/FileReason.ts"
 import type { AuthConfig, EndpointConfig } from "../config/OllaConfig.ts"
 import type { Credentials } from "./Endpoint.ts"
 import { expandVariables, missingVariables } from "./VariableExpansion.ts"
@@ -87,8 +88,6 @@ const transportNames = new Set([
   "expect"
 ])
 
-const fileError = (cause: unknown): string => (cause instanceof Error && "code" in cause ? String(cause.code) : "cannot be read")
-
 /** `name` is what messages call the endpoint. */
 export const resolveCredentials = (config: EndpointConfig, name: string, sources: SecretSources): ResolvedCredentials => {
   const complaints: Array<Complaint> = []
@@ -164,7 +163,7 @@ const resolveSecret = (auth: AuthConfig, { inline, file }: Pair, sources: Secret
     try {
       return { _tag: "Value", key: file, value: sources.readFile(path).trim() }
     } catch (cause) {
-      return { _tag: "Missing", key: file, why: `reading secret file "${path}": ${fileError(cause)}` }
+      return { _tag: "Missing", key: file, why: `reading secret file "${path}": ${reasonOf(cause)}` }
     }
   }
   const expanded = expandVariables(auth[inline] ?? "", sources.env)

@@ -5,6 +5,7 @@
 import type { Diagnostic } from "../config/Diagnostic.ts"
 import { formatDuration } from "../config/Duration.ts"
 import { checkFilter } from "../config/FilterPattern.ts"
+import { nearest } from "../config/NearestWord.ts"
 import type { EndpointConfig, OllaConfig } from "../config/OllaConfig.ts"
 import type { ProfileSet } from "../profile/Profiles.ts"
 import { type Complaint, resolveCredentials, type SecretSources } from "./EndpointCredentials.ts"
@@ -136,7 +137,11 @@ const loadOne = (
 
   const isAuto = entry.type === "" || entry.type === "auto"
   const profile = isAuto ? undefined : profiles.resolveType(entry.type)
-  if (!isAuto && profile === undefined) fail("type", `unsupported endpoint type: ${entry.type}, supported types: [${typeList(profiles)}]`)
+  if (!isAuto && profile === undefined) {
+    const near = nearest(entry.type, profiles.typeNames)
+    const hint = near === undefined ? "" : `; did you mean "${near}"?`
+    fail("type", `unsupported endpoint type: ${entry.type}, supported types: [${typeList(profiles)}]${hint}`)
+  }
 
   for (const { at, message } of checkFilter(entry.model_filter)) fail(`model_filter.${at}`, `model_filter: ${message}`)
 

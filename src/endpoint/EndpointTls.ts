@@ -1,5 +1,6 @@
 /** `tls:` of one endpoint (security.md 11), and the certificates that are trusted by default. */
 import { createSecureContext, getCACertificates, setDefaultCACertificates } from "node:tls"
+import { reasonOf } from "../config/FileReason.ts"
 import type { TlsConfig } from "../config/OllaConfig.ts"
 import type { TlsOptions } from "./Endpoint.ts"
 import type { Complaint, SecretSources } from "./EndpointCredentials.ts"
@@ -34,8 +35,7 @@ export const resolveTls = (
     try {
       return sources.readFile(path)
     } catch (cause) {
-      const code = cause instanceof Error && "code" in cause ? String(cause.code) : "cannot be read"
-      say("error", `tls.${key}`, `tls.${key}: reading "${path}": ${code}`, true)
+      say("error", `tls.${key}`, `tls.${key}: reading "${path}": ${reasonOf(cause)}`, true)
       return undefined
     }
   }

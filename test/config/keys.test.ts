@@ -59,7 +59,7 @@ describe("each key", () => {
           diagnostic.severity === "error" && diagnostic.path === concrete(path) && /needs|unknown word/.test(diagnostic.message)
       )
     ).toEqual([])
-    expect(diagnostics.filter((diagnostic) => diagnostic.message.startsWith("unknown key"))).toEqual([])
+    expect(diagnostics.filter((diagnostic) => diagnostic.message.startsWith("Unknown key"))).toEqual([])
   })
 
   it.each(keys.map(({ path, info }) => [path, info] as const))("%s refuses a value of another kind, with line and column", (path, info) => {
@@ -92,7 +92,7 @@ describe("each key", () => {
       if (last.length < 5) return
       const typo = `${path.slice(0, path.length - last.length)}${last.slice(0, 2)}z${last.slice(2)}`
       const { diagnostics, config } = decodeConfig(setting(typo, "1"), "c.yaml", {})
-      const warning = diagnostics.find((diagnostic) => diagnostic.message.startsWith("unknown key"))
+      const warning = diagnostics.find((diagnostic) => diagnostic.message.startsWith("Unknown key"))
       expect(warning).toMatchObject({ severity: "warning", path: concrete(typo), suggestion: concrete(path) })
       expect(warning?.line).toBeGreaterThan(0)
       expect(config).toBeDefined()

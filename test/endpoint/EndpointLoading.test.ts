@@ -165,7 +165,7 @@ describe("credentials", () => {
     ["{ type: bearer, token: '${EMPTY}' }", `${shape}bearer token resolved to empty string`],
     ["{ type: api_key, key_file: /run/empty }", `${shape}api_key resolved to empty string`],
     ["{ type: basic, username: '${EMPTY}', password: p }", `${shape}basic username resolved to empty string`],
-    ["{ type: bearer, token_file: /run/none }", `${shape}bearer token: reading secret file "/run/none": ENOENT`],
+    ["{ type: bearer, token_file: /run/none }", `${shape}bearer token: reading secret file "/run/none": no such file or directory`],
     ["{ type: bearer, token_file: /run/bad }", `${shape}bearer token: has characters that HTTP does not allow in a header`],
     ["{ type: api_key, key: k, header: 'a b' }", `${shape}auth.header is not a valid HTTP header name`]
   ])("auth: %s is refused", (auth, message) => {
@@ -234,7 +234,7 @@ describe("variables in URLs", () => {
 
 describe("tls", () => {
   it.each([
-    ["{ ca_file: /run/none }", 'endpoint "gpu": tls.ca_file: reading "/run/none": ENOENT'],
+    ["{ ca_file: /run/none }", 'endpoint "gpu": tls.ca_file: reading "/run/none": no such file or directory'],
     ["{ ca_file: /run/token }", 'endpoint "gpu": tls files cannot be used: '],
     ["{ cert_file: /run/token }", 'endpoint "gpu": tls.cert_file and tls.key_file are only valid together']
   ])("%s is refused", (tls, text) => {
