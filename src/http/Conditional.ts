@@ -27,7 +27,7 @@ export const entityTag = (document: unknown): string => {
     high = (Math.imul(high, 0x1b3) + Math.floor(product / 0x1_0000_0000) + (low << 8)) >>> 0
     low = product >>> 0
   }
-  return `W/"${high.toString(36)}${low.toString(36)}"`
+  return `W/"${((BigInt(high) << 32n) | BigInt(low)).toString(36)}"`
 }
 
 const opaque = (tag: string): string => tag.trim().replace(/^W\//, "")

@@ -18,13 +18,13 @@ export const answerConditional = <S extends DocumentSchema>(context: RequestCont
   const document = encodeDocument(schema, value)
   const tag = entityTag(document)
   const headers = ["ETag", tag, "Cache-Control", "private, no-cache"]
-  if (matchesTag(context.header("if-none-match"), tag)) context.answer(304, json, "", [...headers, "Vary", "Accept-Encoding"])
+  if (matchesTag(context.headers("if-none-match"), tag)) context.answer(304, json, "", [...headers, "Vary", "Accept-Encoding"])
   else compressed(context, JSON.stringify(document), headers)
 }
 
 const compressed = (context: RequestContext, body: string, headers: ReadonlyArray<string>): void => {
   const all = [...headers, "Vary", "Accept-Encoding"]
-  if (Buffer.byteLength(body) >= minGzip && acceptsGzip(context.header("accept-encoding")))
+  if (Buffer.byteLength(body) >= minGzip && acceptsGzip(context.headers("accept-encoding")))
     context.answer(200, json, gzip(body), [...all, "Content-Encoding", "gzip"])
   else context.answer(200, json, body, all)
 }

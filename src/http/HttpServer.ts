@@ -10,7 +10,7 @@ import { failure } from "../exchange/Failure.ts"
 import { effectiveHeaderLimit } from "../guard/SizeLimits.ts"
 import { newExchange, RequestContext } from "./RequestContext.ts"
 import { requestId } from "./RequestId.ts"
-import { type RouteModule, Routes } from "./Routes.ts"
+import { cleanPath, decodePath, type RouteModule, Routes } from "./Routes.ts"
 import type { SystemServices } from "./SystemRoutes.ts"
 
 /** How often node looks for requests that are too slow, in milliseconds: a 408 comes at most this late. */
@@ -76,21 +76,24 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
     context.onFault = (error) => fault(services, context, error)
     exchange.id = requestId(context.header("x-request-id"))
     res.on("error", ignore)
+    const clean = cleanPath(path)
+    // What is served is what is judged: an encoded or doubled slash hides no internal route.
+    const decoded = decodePath(clean)
     try {
       if (guard.corsEnabled()) {
-        const preflight = guard.preflight(exchange.method, path, req.rawHeaders)
+        const preflight = guard.preflight(exchange.method, decoded, req.rawHeaders)
         if (preflight !== undefined) {
           context.answer(204, "", "", preflight)
           return
         }
-        for (const part of guard.corsHeaders(exchange.method, path, context.header("origin") || undefined)) context.extra.push(part)
+        for (const part of guard.corsHeaders(exchange.method, decoded, context.header("origin") || undefined)) context.extra.push(part)
       }
       if (services.logsRequests()) logEnds(services, context)
-      if (guard.crossSite(path, context.header("host") || undefined, context.header("origin") || undefined) !== undefined) {
+      if (guard.crossSite(decoded, context.header("host") || undefined, context.header("origin") || undefined) !== undefined) {
         context.error("crossSite")
         return
       }
-      routes.handle(context, path)
+      routes.handle(context, clean, decoded)
     } catch (error) {
       fault(services, context, error)
     }

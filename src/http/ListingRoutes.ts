@@ -73,23 +73,17 @@ export const modelsRoute = (services: ListingServices, context: RequestContext):
   sendListing(context, format, models)
 }
 
-/** `id`: the rest of the path, percent-encoding as received. */
+/** `id`: the rest of the path, decoded; may contain slashes. */
 export const modelRoute = (services: ListingServices, context: RequestContext, id: string): void => {
   if (!services.settings.current().model_registry.enable_unifier) {
     context.error("noUnifier")
     return
   }
-  let name = id
-  try {
-    name = decodeURIComponent(id)
-  } catch {
-    // Looked up as it stands.
-  }
-  if (name === "") {
+  if (id === "") {
     context.error("noModelId")
     return
   }
-  const model = services.catalogue.snapshot().find(name)
+  const model = services.catalogue.snapshot().find(id)
   if (model === undefined) context.error("unknownModel")
   else answerDocument(context, ModelDocument, modelDocument(model, Date.now()))
 }

@@ -20,7 +20,7 @@ export interface RenderedError {
  */
 export type ErrorRenderer = (context: RequestContext, status: number, message: string, code: string | null) => RenderedError
 
-const plainErrors: ErrorRenderer = (context, status, message, code) => renderError(status, message, code, context.header("accept"))
+const plainErrors: ErrorRenderer = (context, status, message, code) => renderError(status, message, code, context.headers("accept"))
 
 export class RequestContext {
   readonly req: IncomingMessage
@@ -61,6 +61,17 @@ export class RequestContext {
       if (key.length === name.length && key.toLowerCase() === name) return raw[i + 1] as string
     }
     return ""
+  }
+
+  /** All values of a list header, as one. */
+  headers(name: string): string {
+    const raw = this.req.rawHeaders
+    let all = ""
+    for (let i = 0; i + 1 < raw.length; i += 2) {
+      const key = raw[i] as string
+      if (key.length === name.length && key.toLowerCase() === name) all = all === "" ? (raw[i + 1] as string) : `${all}, ${raw[i + 1]}`
+    }
+    return all
   }
 
   /** An answer of Olla's own. */

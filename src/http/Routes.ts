@@ -1,4 +1,4 @@
-/** Which handler a path has (http-api.md 3). Paths are matched decoded and cleaned; what is forwarded keeps its encoding. */
+/** Which handler a path has (http-api.md 3). Paths are matched cleaned and decoded; what is forwarded keeps its encoding. */
 import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"
 import { interceptsOf, listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
@@ -21,14 +21,12 @@ const ollamaManagement: ReadonlyMap<string, string> = new Map([
   )
 ])
 
+/** What a document knows; OPTIONS is answered like GET, as it always was. */
 const readOnly = (context: RequestContext): boolean => {
   const { method } = context.exchange
-  if (method === "GET" || method === "HEAD") return true
-  if (method === "POST" || method === "PUT" || method === "PATCH" || method === "DELETE") {
-    context.error("method", { allow: "GET or HEAD" }, ["Allow", "GET, HEAD"])
-    return false
-  }
-  return true
+  if (method === "GET" || method === "HEAD" || method === "OPTIONS") return true
+  context.error("method", { allow: "GET or HEAD" }, ["Allow", "GET, HEAD"])
+  return false
 }
 
 /** Empty and dot segments resolved; a trailing slash stays. Encoded dots are the outbound path's business. */
@@ -43,6 +41,23 @@ export const cleanPath = (path: string): string => {
   }
   const slash = out.length > 0 && (path.endsWith("/") || path.endsWith("/.") || path.endsWith("/..")) ? "/" : ""
   return `/${out.join("/")}${slash}`
+}
+
+/** Without percent-encoding; one that cannot be decoded stands for itself. */
+export const decodePath = (path: string): string => {
+  if (!path.includes("%")) return path
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path
+  }
+}
+
+/** What follows `/olla/<segment>`, encoded as received; a slash counts in either spelling. Never empty. */
+const restOf = (path: string): string => {
+  const slashes = /\/|%2f/gi
+  for (let i = 0; i < 3; i++) if (!slashes.test(path)) return "/"
+  return `/${path.slice(slashes.lastIndex)}`
 }
 
 interface Provider {
@@ -67,14 +82,13 @@ export class Routes {
     this.#modules = modules
   }
 
-  /** `path`: as received, without query. */
-  handle(context: RequestContext, path: string): void {
+  /** `clean`: the path as `cleanPath` makes it; `decoded`: that as `decodePath` makes it. */
+  handle(context: RequestContext, clean: string, decoded: string): void {
     const services = this.#services
-    const clean = cleanPath(path)
-    if (clean.startsWith("/olla/")) {
-      if (this.#olla(context, clean)) return
-    } else if (clean === "/olla" || !clean.startsWith("/olla")) {
-      const route = systemRoutes.get(clean)
+    if (decoded.startsWith("/olla/")) {
+      if (this.#olla(context, decoded, clean)) return
+    } else {
+      const route = systemRoutes.get(decoded)
       if (route !== undefined) {
         discardBody(services.guard, context, () => {
           if (route.anyMethod || readOnly(context)) route.handle(services, context)
@@ -82,11 +96,12 @@ export class Routes {
         return
       }
     }
-    for (const module of this.#modules) if (module.handle(services, context, clean)) return
+    for (const module of this.#modules) if (module.handle(services, context, decoded)) return
     context.error("unrouted")
   }
 
-  #olla(context: RequestContext, path: string): boolean {
+  /** `path` decoded, `raw` as it is forwarded. */
+  #olla(context: RequestContext, path: string, raw: string): boolean {
     const services = this.#services
     const slash = path.indexOf("/", 6)
     const segment = slash < 0 ? path.slice(6) : path.slice(6, slash)
@@ -100,10 +115,11 @@ export class Routes {
       return true
     }
     const query = context.exchange.query === "" ? "" : `?${context.exchange.query}`
+    const target = (raw === path ? rest : restOf(raw)) + query
     if (segment === "proxy") {
       if (rest === "/v1/models" && (context.exchange.method === "GET" || context.exchange.method === "HEAD"))
         discardBody(services.guard, context, () => listing(services, context, undefined, "openai"))
-      else proxy(services, context, { scope: undefined, target: rest + query, path: rest })
+      else proxy(services, context, { scope: undefined, target, path: rest })
       return true
     }
     if (segment === "anthropic" || segment === "") return false
@@ -127,7 +143,7 @@ export class Routes {
       return true
     }
     context.exchange.dialect = provider.scope.inclusive ? "openai" : "proxy"
-    proxy(services, context, { scope: provider.scope, target: rest + query, path: rest })
+    proxy(services, context, { scope: provider.scope, target, path: rest })
     return true
   }
 

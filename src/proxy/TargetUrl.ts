@@ -35,21 +35,23 @@ const badEscape = /%(?![0-9a-f]{2})/i
 const decoded = (segment: string): string =>
   segment.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 
+/** Parts at encoded slashes, where one of them climbs; else the segment is one name. Every part stays encoded. */
+const partsOf = (segment: string): ReadonlyArray<string> => {
+  if (!segment.includes("%")) return [segment]
+  const parts = segment.split(/%2f/i)
+  return parts.some((part) => decoded(part) === "..") ? parts : [segment]
+}
+
 /** Against root: slashes collapse, dots resolve, a trailing slash goes. */
 export const clean = (path: string): string => {
   const out: Array<string> = []
-  for (const segment of path.split("/")) {
-    const plain = decoded(segment)
-    if (plain === "" || plain === ".") continue
-    if (plain === "..") out.pop()
-    else if (plain.split("/").includes(".."))
-      out.push(
-        ...clean(plain)
-          .split("/")
-          .filter((part) => part !== "")
-      )
-    else out.push(segment)
-  }
+  for (const segment of path.split("/"))
+    for (const part of partsOf(segment)) {
+      const plain = decoded(part)
+      if (plain === "" || plain === ".") continue
+      if (plain === "..") out.pop()
+      else out.push(part)
+    }
   return `/${out.join("/")}`
 }
 
