@@ -65,9 +65,12 @@ const forwardedFor = (header: string): ReadonlyArray<string> =>
     return value === undefined ? [] : [value]
   })
 
+/** Nobody stands behind more proxies of ours; a client may write as many into the header as fit. */
+const mostHops = 32
+
 /** From the right, because each proxy appends: the first address that is not one of our own proxies. */
 const nearestForeign = (elements: ReadonlyArray<string>, isTrusted: (address: string) => boolean): string | undefined => {
-  for (let index = elements.length - 1; index >= 0; index--) {
+  for (let index = elements.length - 1; index >= Math.max(0, elements.length - mostHops); index--) {
     const address = forwardedAddress(elements[index] ?? "")
     if (address !== undefined && !isTrusted(address)) return address
   }

@@ -68,6 +68,13 @@ const escaped = (json: string): string => json.replace(beyond, (char) => `\\u${c
 
 const cleaned = (text: string): string => redactText(text.indexOf("\u001b") === -1 ? text : text.replace(ansi, ""))
 
+/** Characters of one value. Clients may send a megabyte of headers, and several records tell of each request. */
+export const longestValue = 8192
+
+/** After redaction, so that no secret is cut where it would not be known as one. */
+const bounded = (text: string): string =>
+  text.length <= longestValue ? text : `${text.slice(0, longestValue)}… (${text.length - longestValue} more characters)`
+
 /** Careful strings come again and again (targets, user agents), so what was made of short ones is kept for a while. */
 const prepared = new Map<string, string>()
 const maxPrepared = 256
@@ -76,7 +83,7 @@ const longestPrepared = 256
 const prepare = (text: string): string => {
   const known = prepared.get(text)
   if (known !== undefined) return known
-  const made = escaped(JSON.stringify(cleaned(text)))
+  const made = escaped(JSON.stringify(bounded(cleaned(text))))
   if (text.length <= longestPrepared) {
     if (prepared.size >= maxPrepared) prepared.clear()
     prepared.set(text, made)
@@ -84,7 +91,7 @@ const prepare = (text: string): string => {
   return made
 }
 
-const jsonString = (text: string): string => (careful.test(text) ? prepare(text) : JSON.stringify(text))
+const jsonString = (text: string): string => (careful.test(text) ? prepare(text) : JSON.stringify(bounded(text)))
 
 const describe = (error: Error): string => {
   const cause = error.cause instanceof Error ? `: ${error.cause.message}` : ""
@@ -96,7 +103,7 @@ const millisOf = (value: object): number | undefined =>
 
 /** Objects inside a record: the same rules for their strings. */
 const nested = (_key: string, value: unknown): unknown => {
-  if (typeof value === "string") return careful.test(value) ? cleaned(value) : value
+  if (typeof value === "string") return bounded(careful.test(value) ? cleaned(value) : value)
   if (typeof value === "bigint") return value.toString()
   if (value instanceof Error) return describe(value)
   if (Redacted.isRedacted(value)) return "[REDACTED]"
@@ -155,11 +162,11 @@ export const jsonLine = (level: Level, message: string, fields: Fields, at: numb
 }
 
 const plainText = (value: unknown): string => {
-  if (typeof value === "string") return careful.test(value) ? cleaned(value) : value
+  if (typeof value === "string") return bounded(careful.test(value) ? cleaned(value) : value)
   if (typeof value !== "object" || value === null) return String(value)
   const millis = millisOf(value)
   if (millis !== undefined) return formatDuration(Math.round(millis * 1e6) / 1e6)
-  if (value instanceof Error) return cleaned(describe(value))
+  if (value instanceof Error) return bounded(cleaned(describe(value)))
   if (value instanceof Date) return zonedTime(value.getTime())
   try {
     return JSON.stringify(value, nested) ?? ""

@@ -74,4 +74,14 @@ describe("the client", () => {
   ])("behind a trusted proxy is %s", (_name, headers, ip) => {
     expect(trusting().of("127.0.0.1", headers)).toEqual({ peer: "127.0.0.1", ip, trustedPeer: true })
   })
+
+  it("is the peer behind more hops than anybody has, found at once", () => {
+    const hops = Array.from({ length: 60_000 }, (_, n) => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`)
+    const began = performance.now()
+    expect(trusting().of("127.0.0.1", ["X-Forwarded-For", `6.6.6.6,${hops.join(",")}`]).ip).toBe("127.0.0.1")
+    expect(trusting().of("127.0.0.1", ["Forwarded", hops.map((hop) => `for=${hop}`).join(",")]).ip).toBe("127.0.0.1")
+    expect(trusting().of("127.0.0.1", ["Forwarded", '"'.repeat(500_000)]).ip).toBe("127.0.0.1")
+    expect(performance.now() - began).toBeLessThan(1_000)
+    expect(trusting().of("127.0.0.1", ["X-Forwarded-For", `6.6.6.6,203.0.113.1,${hops.slice(0, 20).join(",")}`]).ip).toBe("203.0.113.1")
+  })
 })

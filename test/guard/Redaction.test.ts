@@ -45,6 +45,35 @@ describe("redaction elsewhere", () => {
     expect(redactText("is this basic question? yes")).toBe("is this basic question? yes")
   })
 
+  it("finds a secret behind a harmless parameter's URL, and takes all of its value", () => {
+    expect(redactText("GET /x?next=/y?token=abc&n=1 failed")).toBe("GET /x?next=/y?token=[REDACTED]&n=1 failed")
+    expect(redactText("/x?token=a?b=c d")).toBe("/x?token=[REDACTED] d")
+    expect(redactText("a://u:p@h and b://v@h?sig=1")).toBe("a://h and b://h?sig=[REDACTED]")
+  })
+
+  it("lets no secret through, whatever stands around it", () => {
+    const around = fc.string().filter((text) => !text.includes("SECRET"))
+    fc.assert(
+      fc.property(around, around, fc.constantFrom("token", "API_KEY", "x-api-key", "code"), (before, after, name) => {
+        expect(redactText(`${before}?${name}=SECRET ${after}`)).not.toContain("SECRET")
+        expect(redactText(`${before} http://user:SECRET@host/${after}`)).not.toContain("SECRET")
+      })
+    )
+  })
+
+  // Quadratic patterns would take minutes for these: whoever sends them would stop the daemon for everybody else.
+  it.each(["a", "?", "?a", "&a=", "://", "a://", "bearer ", "%", "@", ":", " ", "?%", "bearer a", "=", "\u001b["])(
+    "passes over half a megabyte of %j in no time",
+    (part) => {
+      const text = `?${part.repeat(500_000 / part.length)}`
+      const began = performance.now()
+      redactText(text)
+      redactUrl(text)
+      redactQuery(text)
+      expect(performance.now() - began).toBeLessThan(1_000)
+    }
+  )
+
   it("hides values of headers that carry credentials", () => {
     expect(redactHeader("Authorization", "Bearer x")).toBe("[REDACTED]")
     expect(redactHeader("COOKIE", "a=b")).toBe("[REDACTED]")

@@ -2,7 +2,7 @@ import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { jsonLine, LogDuration, prettyLine, textLine, zonedTime } from "../../src/telemetry/LogRecord.ts"
+import { jsonLine, LogDuration, longestValue, prettyLine, textLine, zonedTime } from "../../src/telemetry/LogRecord.ts"
 import { themeOf } from "../../src/telemetry/LogTheme.ts"
 
 /** In the zone that the tests run in. */
@@ -92,6 +92,22 @@ describe("text", () => {
         expect(textLine("info", value, { value: `${ansi}\u202e${value}\n` }, at)).not.toMatch(/[\p{Cc}\p{Cf}]/u)
       })
     )
+  })
+})
+
+describe("long values", () => {
+  it("are cut after redaction in every form, and say so", () => {
+    const value = `${"a".repeat(longestValue - 12)}?token=SECRET-AND-LONG ${"b".repeat(500_000)}`
+    for (const line of [
+      jsonLine("info", "x", { value }, at),
+      jsonLine("info", "x", { nested: { value } }, at),
+      textLine("info", "x", { value }, at),
+      prettyLine("info", "x", { value }, at, themeOf("dark"))
+    ]) {
+      expect(line.length).toBeLessThan(longestValue + 300)
+      expect(line).toContain("more characters")
+      expect(line).not.toContain("SECRET")
+    }
   })
 })
 
