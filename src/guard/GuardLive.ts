@@ -13,7 +13,7 @@ import { crossSiteProblem } from "./CrossSite.ts"
 import { type Admission, Guard, GuardEvents, type GuardedRequest } from "./Guard.ts"
 import { RateLimits, type Verdict } from "./RateLimits.ts"
 import { headerOf } from "./RawHeaders.ts"
-import { declaredLength, effectiveBodyLimit, effectiveHeaderLimit, headerSize } from "./SizeLimits.ts"
+import { declaredLength, effectiveBodyLimit, effectiveHeaderLimit, headerSize, mostHeaders } from "./SizeLimits.ts"
 
 /** Longest time between two looks at what was refused quietly, and shortest `cleanup_interval` that makes a difference. */
 const summaryEvery = 60_000
@@ -90,7 +90,7 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
         }
         const headerLimit = effectiveHeaderLimit(max_header_size)
         const size = headerSize(request.method, request.path, rawHeaders, headerLimit)
-        if (size <= headerLimit) return undefined
+        if (size <= headerLimit && rawHeaders.length < 2 * mostHeaders) return undefined
         events.sizeLimited(request, "headers", size, headerLimit)
         return "headers"
       },

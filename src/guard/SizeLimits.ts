@@ -18,6 +18,9 @@ export const declaredLength = (rawHeaders: ReadonlyArray<string>): number | unde
   return Number(written)
 }
 
+/** Header lines of a request. Thousands of tiny ones fit into any size and cost far more than their bytes. */
+export const mostHeaders = 10_000
+
 const perValue = 4
 const requestLine = "HTTP/1.1".length + 4
 

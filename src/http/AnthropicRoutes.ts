@@ -22,6 +22,7 @@ import { checkMessagesRequest, featuresOf } from "../translation/anthropic/Messa
 import { NativeSupport } from "../translation/anthropic/NativeSupport.ts"
 import { estimateTokens } from "../translation/anthropic/TokenEstimate.ts"
 import { isRecord, type JsonRecord, parseJson } from "../translation/JsonValue.ts"
+import { errorTable } from "./ErrorTable.ts"
 import { admit, carry, decide, reject, retryAfter } from "./ProxyRoutes.ts"
 import { type Body, discardBody, readBody } from "./RequestBody.ts"
 import type { ErrorRenderer, RequestContext } from "./RequestContext.ts"
@@ -88,15 +89,11 @@ export const anthropicRoutes = (services: SystemServices): RouteModule => {
         then(body, seen)
       },
       (problem) => {
-        const status = problem === "tooLarge" ? 413 : 400
+        const { status } = errorTable[problem]
         if (problem === "tooLarge" && most === services.guard.maxBodySize()) services.guard.bodyOverflow(context.exchange, most + 1)
         if (counted) reject(services, context, status, problem)
-        context.fail(
-          status,
-          problem === "tooLarge" ? `request body exceeds maximum size (${most} bytes)` : "the request body could not be read",
-          null,
-          ["Connection", "close"]
-        )
+        if (problem === "tooLarge") context.fail(status, `request body exceeds maximum size (${most} bytes)`, null, ["Connection", "close"])
+        else context.refuseUpload(problem)
       }
     )
   }

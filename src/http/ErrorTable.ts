@@ -21,6 +21,18 @@ export const errorTable = {
     when: "the client broke off its upload",
     remedy: "send it again"
   },
+  badVersion: {
+    status: 400,
+    text: "HTTP version is not supported, use HTTP/1.1",
+    when: "the request line names no version, or another major one",
+    remedy: "speak HTTP/1.1"
+  },
+  badHost: {
+    status: 400,
+    text: "Host header is malformed or there is more than one",
+    when: "`Host` comes twice, or has characters that no host has",
+    remedy: "send one `Host` with the name or address that was asked for"
+  },
   badQuery: {
     status: 400,
     text: "{what}",
@@ -81,6 +93,12 @@ export const errorTable = {
     when: "the body is larger than `server.request_limits.max_body_size`",
     remedy: "send less, or raise the limit"
   },
+  badExpectation: {
+    status: 417,
+    text: "only the expectation 100-continue is known",
+    when: "`Expect` asks for something else",
+    remedy: "leave the header out"
+  },
   rateLimited: {
     status: 429,
     text: "Too Many Requests",
@@ -98,6 +116,12 @@ export const errorTable = {
     text: "internal error, see the log for request {id}",
     when: "a fault in Olla",
     remedy: "report it with the log lines of that request id"
+  },
+  unknownCoding: {
+    status: 501,
+    text: "only the transfer coding chunked is known",
+    when: "`Transfer-Encoding` names another one",
+    remedy: "send the body with `Content-Length`, or chunked"
   },
   notSupported: {
     status: 501,

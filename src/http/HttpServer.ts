@@ -4,11 +4,14 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
+import type { Duplex } from "node:stream"
 import * as Effect from "effect/Effect"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { failure } from "../exchange/Failure.ts"
-import { effectiveHeaderLimit } from "../guard/SizeLimits.ts"
+import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
+import { type AwaitedRequest, broken } from "./RequestBody.ts"
 import { newExchange, RequestContext } from "./RequestContext.ts"
+import { headProblem } from "./RequestHead.ts"
 import { requestId } from "./RequestId.ts"
 import { cleanPath, decodePath, type RouteModule, Routes } from "./Routes.ts"
 import type { SystemServices } from "./SystemRoutes.ts"
@@ -93,6 +96,11 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
         context.error("crossSite")
         return
       }
+      const wrong = headProblem(req)
+      if (wrong !== undefined) {
+        context.error(wrong, {}, ["Connection", "close"])
+        return
+      }
       routes.handle(context, clean, decoded)
     } catch (error) {
       fault(services, context, error)
@@ -140,17 +148,32 @@ const refusals: Readonly<Record<string, string>> = {
   HPE_INVALID_TRANSFER_ENCODING: "501 Not Implemented"
 }
 
-/** What node's parser refuses is answered in a line and the connection closed. */
-const onClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
-  if (error.code === "ECONNRESET" || !socket.writable) {
+/** The last word on a connection: a status and its name, in a line. */
+const refuse = (socket: Duplex, status: string, headers = ""): void => {
+  const body = `${status.slice(4)}\n`
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${body.length}\r\n${headers}Connection: close\r\nX-Olla-Request-ID: ${requestId("")}\r\n\r\n${body}`
+  )
+}
+
+/** What node's parser refuses is answered by the request that it belongs to, where there is one, and the connection closed. */
+const onClientError = (open: ReadonlySet<ServerResponse>, error: NodeJS.ErrnoException, socket: Socket): void => {
+  const isSlow = error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+  // Nobody said anything: it was a connection in reserve.
+  if (error.code === "ECONNRESET" || !socket.writable || (isSlow && socket.bytesRead === 0)) {
     socket.destroy()
     return
   }
-  const status = refusals[error.code ?? ""] ?? "400 Bad Request"
-  const body = `${status.slice(4)}\n`
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\nX-Olla-Request-ID: ${requestId("")}\r\n\r\n${body}`
-  )
+  for (const res of open) {
+    if (res.socket !== socket) continue
+    const tell = (res.req as AwaitedRequest)[broken]
+    // Behind an answer that has begun nothing can be said.
+    if (res.headersSent) socket.destroySoon()
+    else if (tell !== undefined) tell(isSlow ? "tooSlow" : "unreadable")
+    else refuse(socket, refusals[error.code ?? ""] ?? "400 Bad Request")
+    return
+  }
+  refuse(socket, refusals[error.code ?? ""] ?? "400 Bad Request")
 }
 
 export const makeHttpServer = (config: OllaConfig["server"]): Effect.Effect<HttpServer, BindError> =>
@@ -185,18 +208,20 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   const addresses: Array<AddressInfo> = []
   let port = config.port
   for (const { host, optional } of hostsOf(config.host)) {
-    const server = createServer(options, (req, res) => {
+    const accept = (req: IncomingMessage, res: ServerResponse) => {
       open.add(res)
       res.once("close", () => open.delete(res))
       onRequest(req, res)
-    })
-    server.on("checkContinue", (req: IncomingMessage, res: ServerResponse) => {
-      open.add(res)
-      res.once("close", () => open.delete(res))
-      onRequest(req, res)
-    })
-    server.on("clientError", onClientError)
-    server.maxHeadersCount = 0
+    }
+    const server = createServer(options, accept)
+    server.on("checkContinue", accept)
+    server.on("checkExpectation", accept)
+    server.on("connect", (_req, socket) =>
+      refuse(socket, "405 Method Not Allowed", "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
+    )
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) => onClientError(open, error, socket as Socket))
+    // node would drop what is beyond it without a word; the guard refuses a request that reaches it.
+    server.maxHeadersCount = mostHeaders
     if (config.write_timeout > 0) server.setTimeout(config.write_timeout)
     try {
       const address = await listen(server, port, host)

@@ -91,7 +91,7 @@ export const receive = (
     },
     (problem) => {
       if (problem === "tooLarge") services.guard.bodyOverflow(context.exchange, limit)
-      reject(services, context, problem === "tooLarge" ? 413 : 400, problem)
+      reject(services, context, errorTable[problem].status, problem)
       context.refuseUpload(problem)
     }
   )

@@ -10,7 +10,14 @@ export interface Body {
 
 const none: Body = { chunks: [], size: 0 }
 
-export type BodyProblem = "tooLarge" | "unreadable"
+export type BodyProblem = "tooLarge" | "unreadable" | "tooSlow"
+
+/** Under this key a request whose body is awaited takes the listener's word that nothing good will come any more. */
+export const broken = Symbol("olla/http/broken")
+
+export interface AwaitedRequest {
+  [broken]?: (problem: "unreadable" | "tooSlow") => void
+}
 
 /** Declared by the client; -1 when it is not. */
 export const declaredLength = (context: RequestContext): number => {
@@ -31,8 +38,9 @@ const invite = (context: RequestContext): void => {
 }
 
 /**
- * For routes that are answered here and want no body: a declared one must keep the limits, and one without a length is
- * read away as far as it is short. Of a longer one the rest is not waited for: the connection ends with the answer.
+ * For routes that are answered here and want no body: it must keep the limits, and a short one is read away before the
+ * answer, so that nothing of it is taken for the next request. A longer one is not waited for: the connection ends with
+ * the answer.
  */
 export const discardBody = (guard: Guard["Service"], context: RequestContext, answer: () => void): void => {
   const { req, exchange } = context
@@ -41,7 +49,7 @@ export const discardBody = (guard: Guard["Service"], context: RequestContext, an
     context.refuseUpload(over === "body" ? "tooLarge" : "headersTooLarge")
     return
   }
-  if (context.header("transfer-encoding") === "") {
+  if (!hasBody(context) || declaredLength(context) > tolerated) {
     answer()
     return
   }
@@ -54,20 +62,24 @@ export const discardBody = (guard: Guard["Service"], context: RequestContext, an
     size += chunk.length
     if (answered || size <= most) return
     answered = true
-    if (size <= limit) answer()
+    if (size <= limit) context.guarded(answer)
     else {
       guard.bodyOverflow(exchange, size)
       context.refuseUpload("tooLarge")
     }
   })
   req.on("end", () => {
-    if (!answered) answer()
+    if (answered) return
     answered = true
+    context.guarded(answer)
   })
-  // A client that broke off is gone.
-  req.on("error", () => {
+  const fail = (problem: "unreadable" | "tooSlow") => {
+    if (answered) return
     answered = true
-  })
+    context.refuseUpload(problem)
+  }
+  ;(req as AwaitedRequest)[broken] = fail
+  req.on("error", () => fail("unreadable"))
 }
 
 /** `done` or `failed` is called exactly once, unless the client is gone: then neither. */
@@ -108,9 +120,12 @@ export const readBody = (
     over = true
     context.guarded(() => done({ chunks, size }))
   })
-  req.on("error", () => {
+  const fail = (problem: "unreadable" | "tooSlow") => {
     if (over) return
     over = true
-    context.guarded(() => failed("unreadable"))
-  })
+    chunks.length = 0
+    context.guarded(() => failed(problem))
+  }
+  ;(req as AwaitedRequest)[broken] = fail
+  req.on("error", () => fail("unreadable"))
 }

@@ -41,14 +41,20 @@ export const endpointsYaml = (
 /** `yaml`: without the server section's host and port. */
 export const startDaemon = async (
   yaml: string,
-  options: { readonly env?: Record<string, string>; readonly server?: string; readonly waits?: boolean } = {}
+  options: {
+    readonly env?: Record<string, string>
+    readonly server?: string
+    /** Of `server.rate_limits`; all off without it. */
+    readonly rateLimits?: string
+    readonly waits?: boolean
+  } = {}
 ): Promise<Daemon> => {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), "olla-"))
   const file = join(folder, "olla.yaml")
   writeFileSync(
     file,
-    `server:\n  host: 127.0.0.1\n  port: ${port}\n  rate_limits: {global_requests_per_minute: 0, per_ip_requests_per_minute: 0}\n${options.server ?? ""}${yaml}`
+    `server:\n  host: 127.0.0.1\n  port: ${port}\n  rate_limits: ${options.rateLimits ?? "{global_requests_per_minute: 0, per_ip_requests_per_minute: 0}"}\n${options.server ?? ""}${yaml}`
   )
   const child = spawn(process.execPath, [join(root, "dist", "main.js"), "--config", file], {
     cwd: folder,
