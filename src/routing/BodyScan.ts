@@ -124,6 +124,7 @@ export class BodyScan {
         this.#keep(b, from, i)
         if (i >= L) break
         this.#value(this.#text(), "")
+        if (!this.ok) return
         this.#mode = 0
       } else {
         // inside a string: look at a few bytes by hand, then let memchr run
@@ -179,6 +180,8 @@ export class BodyScan {
             this.#isKey = false
             this.#colon = false
           } else this.#value(raw, '"')
+          // Nothing after a fault counts, so that it does not matter where the chunks were cut.
+          if (!this.ok) return
         }
         this.#mode = 0
       }

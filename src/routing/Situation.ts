@@ -20,8 +20,16 @@ export const unconstrained: Constraints = { scope: undefined, profiles: new Set(
 const inScope = (endpoint: Endpoint, scope: ProviderScope): boolean =>
   endpoint.isAuto || (scope.inclusive ? endpoint.profile?.openaiCompatible === true : endpoint.profile === scope.profile)
 
-const knowsPath = (endpoint: Endpoint, profiles: ReadonlySet<Profile>): boolean =>
-  endpoint.isAuto || (endpoint.profile !== undefined && profiles.has(endpoint.profile))
+const knowsPath = ({ isAuto, profile }: Endpoint, profiles: ReadonlySet<Profile>): boolean =>
+  isAuto || (profile !== undefined && (profiles.has(profile) || (speaksOpenAi(profile) && hasOpenAi(profiles))))
+
+/** A path that only the generic kind declares is theirs too (models-and-routing.md 7.1). */
+const speaksOpenAi = ({ name }: Profile): boolean => name === "ollama" || name === "lm-studio"
+
+const hasOpenAi = (profiles: ReadonlySet<Profile>): boolean => {
+  for (const { name } of profiles) if (name === "openai-compatible") return true
+  return false
+}
 
 export class Situation {
   readonly snapshot: Snapshot

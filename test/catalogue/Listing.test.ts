@@ -1,0 +1,106 @@
+import { describe, expect, it } from "vitest"
+import {
+  availabilityOf,
+  filtered,
+  type ListingFilter,
+  listedFor,
+  modelsOfInventory,
+  typeOfCapability
+} from "../../src/catalogue/Listing.ts"
+import type { Profile } from "../../src/profile/Profile.ts"
+import { ListedFleet, listed, profiles } from "./fakes.ts"
+
+const profile = (name: string): Profile => {
+  const found = profiles.byName(name)
+  if (found === undefined) throw new Error(name)
+  return found
+}
+
+const sample = () => {
+  const fleet = new ListedFleet()
+  fleet.with("ollama-1", "ollama", [listed("shared", { size: 5 }, { family: "qwen" }), "ollama-only"])
+  fleet.with("vllm-1", "vllm", ["shared", "vllm-only"], { status: "busy" })
+  fleet.with("lms-1", "lm-studio", [
+    listed("seeing", { type: "model" }, { type: "vlm", state: "loaded" }),
+    listed("resting", {}, { type: "llm", state: "not-loaded" })
+  ])
+  fleet.with("down", "ollama", [listed("lost", { size: 5 }), "shared"], { status: "offline" })
+  fleet.with("auto-1", "auto", ["anywhere"])
+  return fleet
+}
+
+const ids = (models: ReadonlyArray<{ readonly id: string }>) => models.map((model) => model.id)
+
+describe("a provider's list", () => {
+  const of = (name: string, inclusive = false) =>
+    ids(listedFor(sample().snapshot().unified, { profile: profile(name), inclusive }, { servableOnly: true }))
+
+  it("has what its endpoints have and somebody can serve, and what auto endpoints have", () => {
+    expect(of("ollama")).toEqual(["anywhere", "ollama-only", "shared"])
+    expect(of("vllm")).toEqual(["anywhere", "shared", "vllm-only"])
+    expect(of("sglang")).toEqual(["anywhere"])
+  })
+
+  it("has every compatible kind's under openai", () => {
+    expect(of("openai-compatible", true)).toEqual(["anywhere", "ollama-only", "resting", "seeing", "shared", "vllm-only"])
+  })
+})
+
+describe("the list of all", () => {
+  it("leaves out what nobody can serve, unless asked", () => {
+    const { unified } = sample().snapshot()
+    expect(ids(listedFor(unified, undefined, { servableOnly: true }))).not.toContain("lost")
+    expect(ids(listedFor(unified, undefined, { servableOnly: false }))).toContain("lost")
+  })
+
+  it.each<[ListingFilter, ReadonlyArray<string>]>([
+    [{}, ["anywhere", "lost", "ollama-only", "resting", "seeing", "shared", "vllm-only"]],
+    [{ endpoint: "vllm-1" }, ["shared", "vllm-only"]],
+    [{ endpoint: "http://vllm-1/" }, ["shared", "vllm-only"]],
+    [{ endpoint: "nobody" }, []],
+    [{ family: "qwen" }, ["shared"]],
+    [{ type: "vlm" }, ["seeing"]],
+    [{ type: "llm" }, ["resting"]],
+    [{ ready: true }, ["seeing", "shared"]],
+    [{ ready: false }, ["anywhere", "lost", "ollama-only", "resting", "vllm-only"]],
+    [{ ready: true, endpoint: "ollama-1" }, ["shared"]],
+    [{ endpoint: "", family: "", type: "" }, ["anywhere", "lost", "ollama-only", "resting", "seeing", "shared", "vllm-only"]]
+  ])("filtered by %j", (filter, expected) => {
+    expect(ids(filtered(sample().snapshot().unified, filter))).toEqual(expected)
+  })
+
+  it.each([
+    ["Vision", "vlm"],
+    ["vector_search", "embeddings"],
+    ["completion", "llm"],
+    ["dancing", undefined]
+  ])("reads the old capability=%s as a type", (capability, type) => {
+    expect(typeOfCapability(capability)).toBe(type)
+  })
+
+  it("says where a model is, each endpoint once, and offline where it cannot be had", () => {
+    const fleet = new ListedFleet()
+    fleet.with("a", "ollama", [listed("m", { size: 1 }, { digest: "d" }), listed("n", {}, { digest: "d", state: "loaded" })])
+    fleet.with("b", "ollama", [listed("m", { size: 1 }, { digest: "d" })], { status: "unhealthy" })
+    const [model] = fleet.unified()
+    expect(model === undefined ? [] : availabilityOf(model)).toEqual([
+      { endpoint: "a", state: "loaded" },
+      { endpoint: "b", state: "offline" }
+    ])
+  })
+})
+
+describe("without the unifier", () => {
+  it("each name of the plain lists is a model, sorted, with what its backends say", () => {
+    const fleet = sample()
+    const models = modelsOfInventory(fleet.snapshot({ unify: false }).inventory)
+    expect(ids(models)).toEqual(["anywhere", "lost", "ollama-only", "resting", "seeing", "shared", "vllm-only"])
+    const shared = models.find((model) => model.id === "shared")
+    expect(shared?.aliases).toEqual([
+      { name: "shared", source: "ollama" },
+      { name: "shared", source: "vllm" }
+    ])
+    expect(shared?.sources.map((source) => source.endpoint.name)).toEqual(["ollama-1", "vllm-1", "down"])
+    expect(shared).toMatchObject({ diskSize: 5, family: "qwen" })
+  })
+})

@@ -1,0 +1,95 @@
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { BodyScan, type Field } from "../../src/routing/BodyScan.ts"
+import { anyJson, cut, cuts, object } from "./bodies.ts"
+
+const scanOf = (chunks: ReadonlyArray<Buffer>): BodyScan => {
+  const scan = new BodyScan()
+  for (const chunk of chunks) scan.push(chunk)
+  return scan
+}
+
+const scanText = (text: string): BodyScan => scanOf([Buffer.from(text)])
+
+const fieldOf = (key: string): Field | undefined =>
+  key === "stream" || key === "messages" ? key : key.toLowerCase() === "model" && key.length === 5 ? "model" : undefined
+
+describe("the scan of a body", () => {
+  it("finds what JSON.parse finds, wherever the chunks are cut", () => {
+    fc.assert(
+      fc.property(object, cuts, ({ members, text }, at) => {
+        const bytes = Buffer.from(text)
+        const scan = scanOf(cut(bytes, at))
+        expect(JSON.parse(text)).toBeTypeOf("object")
+        expect(scan.end()).toBe(true)
+        const wanted = new Map<Field, unknown>()
+        const models: Array<string> = []
+        for (const { key, value } of members) {
+          const field = fieldOf(key)
+          if (field === undefined) continue
+          const parsed = JSON.parse(value) as unknown
+          wanted.set(field, typeof parsed === "object" && parsed !== null ? BodyScan.nested : parsed)
+          if (field === "model" && typeof parsed === "string") models.push(parsed)
+        }
+        expect(scan.found).toEqual(wanted)
+        expect(scan.spans.map(([start, end]) => JSON.parse(bytes.subarray(start, end).toString()) as unknown)).toEqual(models)
+        expect(scan.firstModel).toBe(models.map((model) => model.trim()).find((model) => model !== "") ?? "")
+        const last = members.findLast((member) => member.key === "messages" && member.value.startsWith("["))
+        if (last === undefined) expect(scan.messagesAt).toBe(-1)
+        else expect(bytes.subarray(scan.messagesAt, scan.messagesAt + Buffer.byteLength(last.value)).toString()).toBe(last.value)
+      }),
+      { numRuns: 2_000 }
+    )
+  })
+
+  it("says the same of every cut, also of bytes that are no JSON", () => {
+    const broken = fc.oneof(
+      fc.tuple(object, fc.nat(), fc.string({ maxLength: 4 })).map(([{ text }, at, noise]) => {
+        const n = at % (text.length + 1)
+        return Buffer.from(text.slice(0, n) + noise + text.slice(n))
+      }),
+      fc.tuple(object, fc.nat()).map(([{ text }, at]) => Buffer.from(text).subarray(0, at % (text.length + 1))),
+      fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes))
+    )
+    const seen = (scan: BodyScan) => [scan.end(), scan.ok, scan.done, scan.firstModel, [...scan.found], scan.spans, scan.messagesAt]
+    fc.assert(
+      fc.property(broken, cuts, (bytes, at) => {
+        expect(seen(scanOf(cut(bytes, at)))).toEqual(seen(scanOf(bytes.length === 0 ? [] : [bytes])))
+      }),
+      { numRuns: 2_000 }
+    )
+  })
+
+  it("takes nothing else for an object", () => {
+    fc.assert(
+      fc.property(anyJson, (text) => {
+        const parsed = JSON.parse(text) as unknown
+        const isObject = typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)
+        expect(scanText(text).end()).toBe(isObject)
+      })
+    )
+  })
+
+  it.each([
+    ['{"model":"a", <broken>', "a"],
+    ['{"model":"a"', "a"],
+    ['{"model":"a"} trailing', "a"],
+    ['{"x":{"model":"inner"},"model":"outer"', "outer"],
+    ['{"model":"","Model":"b"', "b"],
+    ['{"model":"unfinished', ""],
+    ['[{"model":"a"}]', ""],
+    ['"model":"a"', ""],
+    ["", ""]
+  ])("still finds the first model of %j: %j", (text, model) => {
+    const scan = scanText(text)
+    expect(scan.firstModel).toBe(model)
+    expect(scan.end()).toBe(false)
+  })
+
+  it("keeps no more than the beginning of a value that is no name", () => {
+    const scan = scanText(`{"model":"${"x".repeat(1_000_000)}","stream":true}`)
+    expect(scan.end()).toBe(true)
+    expect(scan.firstModel).toHaveLength(4096)
+    expect(scan.found.get("stream")).toBe(true)
+  })
+})

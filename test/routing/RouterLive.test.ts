@@ -1,0 +1,239 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import { TestClock } from "effect/testing"
+import { expect } from "vitest"
+import { Catalogue } from "../../src/catalogue/Catalogue.ts"
+import { decodeConfig } from "../../src/config/ConfigLoading.ts"
+import { Settings } from "../../src/config/Settings.ts"
+import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import { Fleet } from "../../src/endpoint/Fleet.ts"
+import { Profiles } from "../../src/profile/Profiles.ts"
+import { type Decision, type RouteRequest, Router } from "../../src/routing/Router.ts"
+import { layer } from "../../src/routing/RouterLive.ts"
+import { type ListedEndpoint, ListedFleet, listed, profiles } from "../catalogue/fakes.ts"
+
+/** A fleet whose backends answer a refresh with these lists, after so many seconds; `undefined`: with a fault. */
+class AskedFleet extends ListedFleet {
+  readonly asked: Array<string> = []
+  readonly answers = new Map<Endpoint, ReadonlyArray<string> | undefined>()
+  seconds = 0
+  aliases: Readonly<Record<string, ReadonlyArray<string>>> = {}
+
+  readonly refresh = (endpoints: ReadonlyArray<Endpoint>): Effect.Effect<boolean> =>
+    Effect.gen({ self: this }, function* () {
+      for (const endpoint of endpoints) this.asked.push(endpoint.name)
+      yield* Effect.sleep(this.seconds * 1000)
+      let read = true
+      for (const endpoint of endpoints as ReadonlyArray<ListedEndpoint>) {
+        if (!this.answers.has(endpoint)) continue
+        const names = this.answers.get(endpoint)
+        if (names === undefined) read = false
+        else endpoint.models = names.map((name) => listed(name))
+      }
+      return read
+    })
+}
+
+const world = (fleet: AskedFleet, yaml: string, lines: Array<string> = []) => {
+  const { config, diagnostics } = decodeConfig(yaml, "test.yaml", {})
+  if (config === undefined) throw new Error(JSON.stringify(diagnostics))
+  fleet.aliases = config.model_aliases
+  const catalogue: Catalogue["Service"] = {
+    snapshot: () => fleet.snapshot({ aliases: config.model_aliases }),
+    settled: Effect.void,
+    rebuild: Effect.void
+  }
+  const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+    const [text, fields] = Array.isArray(message) ? message : [message]
+    lines.push(`${logLevel} ${text} ${JSON.stringify(fields ?? {})}`)
+  })
+  return layer.pipe(
+    Layer.provide(
+      Layer.mergeAll(
+        Settings.layerOf(config),
+        Layer.succeed(Fleet, { ...fleet.service, refreshModels: fleet.refresh }),
+        Layer.succeed(Catalogue, catalogue),
+        Layer.succeed(Profiles, profiles)
+      )
+    ),
+    Layer.provideMerge(Logger.layer([logger]))
+  )
+}
+
+const asking = (model: string, more: Partial<RouteRequest> = {}): RouteRequest => ({
+  scope: undefined,
+  path: "/v1/chat/completions",
+  inspection: { model, spelling: model, field: model === "" ? "none" : "model", stream: undefined, capabilities: [] },
+  ...more
+})
+
+const decide = Effect.fnUntraced(function* (request: RouteRequest) {
+  const decided = (yield* Router).decide(request)
+  return Effect.isEffect(decided) ? yield* decided : decided
+})
+
+const brief = ({ candidates, verdict }: Decision) =>
+  `${verdict === undefined ? "-" : `${verdict.strategy} ${verdict.action} ${verdict.reason} ${verdict.status}`} [${candidates.map(({ endpoint, nativeName }) => `${endpoint.name}=${nativeName}`).join(" ")}]`
+
+const discovery = (options = "") =>
+  `model_registry: { routing_strategy: { type: discovery, options: { discovery_refresh_on_miss: true${options} } } }`
+
+const scopeOf = (name: string, inclusive = false) => {
+  const profile = profiles.byName(name)
+  if (profile === undefined) throw new Error(name)
+  return { label: name, inclusive, profile }
+}
+
+describe("the router", () => {
+  const fleet = () => {
+    const made = new AskedFleet()
+    made.with("a", "ollama", ["m"])
+    made.with("b", "vllm", ["n"], { status: "offline" })
+    return made
+  }
+
+  it.effect.each([
+    ["strict", "m", "strict routed model_found 200 [a=m]"],
+    ["optimistic", "m", "optimistic routed model_found 200 [a=m]"],
+    ["discovery", "m", "discovery routed model_found_no_refresh 200 [a=m]"],
+    ["no-such-strategy", "m", "strict routed model_found 200 [a=m]"],
+    ["strict", "n", "strict rejected model_unavailable 503 []"],
+    ["strict", "x", "strict rejected model_not_found 404 []"],
+    ["optimistic", "n", "optimistic rejected model_unavailable_compatible_only 503 []"],
+    ["discovery", "x", "discovery rejected model_unavailable_no_refresh 503 []"],
+    ["strict", "", "- [a=]"]
+  ] as const)("with strategy %s answers %j: %s", ([type, model, expected]) =>
+    Effect.gen(function* () {
+      assert.strictEqual(brief(yield* decide(asking(model))), expected)
+    }).pipe(Effect.provide(world(fleet(), `model_registry: { routing_strategy: { type: ${type} } }`)))
+  )
+
+  it.effect("lets the provider's own refusal win where its scope has nobody, for any model, alias and strategy", () =>
+    Effect.gen(function* () {
+      for (const model of ["m", "n", "x", "", "big"])
+        assert.strictEqual(brief(yield* decide(asking(model, { scope: scopeOf("vllm") }))), "- []")
+    }).pipe(Effect.provide(world(fleet(), `${discovery(", fallback_behavior: all")}\nmodel_aliases: { big: [m] }`)))
+  )
+
+  it.effect("says fallback over nobody when nobody is healthy at all", () => {
+    const made = fleet()
+    for (const endpoint of made.endpoints) endpoint.become("offline")
+    return Effect.gen(function* () {
+      assert.strictEqual(brief(yield* decide(asking("m"))), "optimistic fallback all_healthy_fallback 200 []")
+    }).pipe(Effect.provide(world(made, "model_registry: { routing_strategy: { type: optimistic, options: { fallback_behavior: all } } }")))
+  })
+
+  it.effect("judges an alias whose targets are down by its own name, and logs the true cause (B25)", () => {
+    const lines: Array<string> = []
+    return Effect.gen(function* () {
+      assert.strictEqual(brief(yield* decide(asking("big"))), "strict rejected model_not_found 404 []")
+      yield* Effect.yieldNow
+      expect(lines.join("\n")).toContain('Warn No endpoint that has a target of the alias can serve now {"alias":"big","targets":["n"]}')
+    }).pipe(Effect.provide(world(fleet(), "model_aliases: { big: [n, nothing] }", lines)))
+  })
+
+  it.effect("does not route by model while model discovery is off, but for aliases, and says so at the start (B15)", () => {
+    const lines: Array<string> = []
+    return Effect.gen(function* () {
+      assert.strictEqual(brief(yield* decide(asking("anything"))), "- [a=]")
+      assert.strictEqual(brief(yield* decide(asking("big"))), 'alias routed alias "big" resolved to 1 endpoint(s) 200 [a=first]')
+      assert.strictEqual(brief(yield* decide(asking("big", { scope: scopeOf("vllm") }))), "- []")
+      expect(lines.filter((line) => line.startsWith("Warn Model discovery is off"))).toHaveLength(1)
+    }).pipe(
+      Effect.provide(world(fleet(), "discovery: { model_discovery: { enabled: false } }\nmodel_aliases: { big: [first, second] }", lines))
+    )
+  })
+
+  it.effect("warns, once a minute, that nobody is of a kind that knows the path", () => {
+    const lines: Array<string> = []
+    const warned = () => lines.filter((line) => line.startsWith("Warn No healthy endpoint is of a kind")).length
+    return Effect.gen(function* () {
+      const request = asking("", { path: "/get_tokenizer_info" })
+      for (let n = 0; n < 5; n++) assert.strictEqual(brief(yield* decide(request)), "- [a=]")
+      yield* Effect.yieldNow
+      assert.strictEqual(warned(), 1)
+      yield* TestClock.adjust("61 seconds")
+      yield* decide(request)
+      yield* Effect.yieldNow
+      assert.strictEqual(warned(), 2)
+    }).pipe(Effect.provide(world(fleet(), "", lines)))
+  })
+})
+
+describe("a refresh on a miss", () => {
+  it.effect("finds the model that a backend has got since", () => {
+    const fleet = new AskedFleet()
+    const a = fleet.with("a", "ollama", ["m"])
+    fleet.with("b", "ollama", ["m"], { status: "unhealthy" })
+    fleet.answers.set(a, ["m", "new"])
+    return Effect.gen(function* () {
+      assert.strictEqual(brief(yield* decide(asking("new"))), "discovery routed model_found 200 [a=new]")
+      // Only those were asked who could serve it.
+      assert.deepStrictEqual(fleet.asked, ["a"])
+    }).pipe(Effect.provide(world(fleet, discovery())))
+  })
+
+  it.effect("is not repeated for the same name for five seconds, and is at once for another", () => {
+    const fleet = new AskedFleet()
+    const a = fleet.with("a", "ollama", ["m"])
+    return Effect.gen(function* () {
+      const missing = "discovery rejected model_not_found 404 []"
+      assert.strictEqual(brief(yield* decide(asking("x"))), missing)
+      yield* TestClock.adjust("4900 millis")
+      assert.strictEqual(brief(yield* decide(asking("x"))), missing)
+      assert.strictEqual(fleet.asked.length, 1)
+      assert.strictEqual(brief(yield* decide(asking("y"))), missing)
+      assert.strictEqual(fleet.asked.length, 2)
+      // The catalogue answers at once when the model has come by itself.
+      a.models = [listed("m"), listed("x")]
+      assert.strictEqual(brief(yield* decide(asking("x"))), "discovery routed model_found_no_refresh 200 [a=x]")
+      a.models = [listed("m")]
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual(brief(yield* decide(asking("x"))), missing)
+      assert.strictEqual(fleet.asked.length, 3)
+    }).pipe(Effect.provide(world(fleet, discovery())))
+  })
+
+  it.effect.each([
+    ["none", "discovery rejected discovery_failed_no_fallback 503 []"],
+    ["compatible_only", "discovery rejected discovery_failed_compatible_only 503 []"],
+    ["all", "discovery fallback discovery_failed_all_fallback 200 [a=]"]
+  ] as const)("that fails, or takes too long, ends by fallback %s, and says the same again until the next", ([behavior, expected]) => {
+    const fleet = new AskedFleet()
+    const a = fleet.with("a", "ollama", ["m"])
+    fleet.answers.set(a, undefined)
+    return Effect.gen(function* () {
+      assert.strictEqual(brief(yield* decide(asking("failing"))), expected)
+      assert.strictEqual(brief(yield* decide(asking("failing"))), expected)
+      assert.strictEqual(fleet.asked.length, 1)
+      fleet.answers.set(a, ["m"])
+      fleet.seconds = 60
+      const slow = yield* Effect.forkChild(decide(asking("slow")))
+      yield* TestClock.adjust("2900 millis")
+      assert.isUndefined(slow.pollUnsafe())
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual(brief(yield* Fiber.join(slow)), expected)
+    }).pipe(Effect.provide(world(fleet, discovery(`, discovery_timeout: 3s, fallback_behavior: ${behavior}`))))
+  })
+
+  it.effect("says that nobody was healthy after it", () => {
+    const fleet = new AskedFleet()
+    fleet.with("a", "ollama", ["m"], { status: "offline" })
+    return Effect.gen(function* () {
+      assert.strictEqual(brief(yield* decide(asking("m"))), "discovery rejected no_healthy_after_discovery 503 []")
+    }).pipe(Effect.provide(world(fleet, discovery())))
+  })
+
+  it.effect("tells a model that is nowhere from one that is away", () => {
+    const fleet = new AskedFleet()
+    fleet.with("a", "ollama", ["m"])
+    fleet.with("b", "ollama", ["away"], { status: "offline" })
+    return Effect.gen(function* () {
+      assert.strictEqual(brief(yield* decide(asking("away"))), "discovery rejected model_unavailable_after_discovery 503 []")
+      assert.strictEqual(brief(yield* decide(asking("nowhere"))), "discovery rejected model_not_found 404 []")
+    }).pipe(Effect.provide(world(fleet, discovery())))
+  })
+})

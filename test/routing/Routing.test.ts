@@ -1,0 +1,330 @@
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
+import type { Decision, Inspection, ProviderScope } from "../../src/routing/Router.ts"
+import {
+  decideAlias,
+  decideAliasBlindly,
+  decideWithoutModel,
+  discoveryAfter,
+  discoveryFirst,
+  downTargets,
+  type FallbackBehavior,
+  optimistic,
+  strict
+} from "../../src/routing/Routing.ts"
+import { Situation } from "../../src/routing/Situation.ts"
+import { ListedFleet, listed, profiles } from "../catalogue/fakes.ts"
+
+const asking = (spelling: string, more: Partial<Inspection> = {}): Inspection => ({
+  model: spelling.trim().toLowerCase(),
+  spelling,
+  field: spelling === "" ? "none" : "model",
+  stream: undefined,
+  capabilities: [],
+  ...more
+})
+
+const scopeOf = (name: string, inclusive = false): ProviderScope => {
+  const profile = profiles.byName(name)
+  if (profile === undefined) throw new Error(name)
+  return { label: name, inclusive, profile }
+}
+
+interface Asked {
+  readonly scope?: ProviderScope
+  readonly path?: string
+  readonly aliases?: Readonly<Record<string, ReadonlyArray<string>>>
+}
+
+const situationOf = (fleet: ListedFleet, inspection: Inspection, { scope, path, aliases = {} }: Asked = {}): Situation =>
+  new Situation(
+    fleet.snapshot({ aliases }),
+    fleet.endpoints,
+    { scope, profiles: path === undefined ? new Set() : profiles.forPath(path) },
+    inspection
+  )
+
+const brief = ({ candidates, verdict }: Decision) => ({
+  to: candidates.map(({ endpoint, nativeName }) => `${endpoint.name}=${nativeName}`),
+  said: verdict === undefined ? undefined : `${verdict.strategy} ${verdict.action} ${verdict.reason} ${verdict.status}`
+})
+
+/** `here` is on a healthy endpoint, `down` only on one that is offline; `far` is on a healthy one of another kind. */
+const fleet = (): ListedFleet => {
+  const made = new ListedFleet()
+  made.with("up", "ollama", ["here", "Shared"])
+  made.with("off", "ollama", ["down", "shared"], { status: "offline" })
+  made.with("warm", "ollama", ["shared"], { status: "warming" })
+  made.with("other", "vllm", ["far"])
+  return made
+}
+
+const all = ["up=", "warm=", "other="]
+
+describe("strict", () => {
+  it.each([
+    ["here", ["up=here"], "strict routed model_found 200"],
+    ["SHARED", ["up=Shared", "warm=shared"], "strict routed model_found 200"],
+    ["down", [], "strict rejected model_unavailable 503"],
+    ["nowhere", [], "strict rejected model_not_found 404"]
+  ])("%s", (model, to, said) => {
+    expect(brief(strict(situationOf(fleet(), asking(model))))).toEqual({ to, said })
+  })
+})
+
+describe("optimistic", () => {
+  it.each<[string, FallbackBehavior, ReadonlyArray<string>, string]>([
+    ["here", "none", ["up=here"], "optimistic routed model_found 200"],
+    ["here", "all", ["up=here"], "optimistic routed model_found 200"],
+    ["nowhere", "none", [], "optimistic rejected model_not_found 404"],
+    ["nowhere", "compatible_only", [], "optimistic rejected model_not_found 404"],
+    ["nowhere", "all", all, "optimistic fallback model_not_found_fallback 200"],
+    ["down", "none", [], "optimistic rejected model_unavailable_no_fallback 503"],
+    ["down", "compatible_only", [], "optimistic rejected model_unavailable_compatible_only 503"],
+    ["down", "all", all, "optimistic fallback all_healthy_fallback 200"]
+  ])("%s with fallback %s", (model, behavior, to, said) => {
+    expect(brief(optimistic(situationOf(fleet(), asking(model)), behavior))).toEqual({ to, said })
+  })
+
+  it("falls back inside the provider's scope only", () => {
+    const situation = situationOf(fleet(), asking("nowhere"), { scope: scopeOf("ollama") })
+    expect(brief(optimistic(situation, "all")).to).toEqual(["up=", "warm="])
+  })
+
+  it("falls back to nobody when nobody is there", () => {
+    const made = new ListedFleet()
+    made.with("a", "ollama", ["m"], { status: "offline" })
+    expect(brief(optimistic(situationOf(made, asking("m")), "all"))).toEqual({
+      to: [],
+      said: "optimistic fallback all_healthy_fallback 200"
+    })
+  })
+})
+
+describe("discovery", () => {
+  it.each([
+    ["here", false, ["up=here"], "discovery routed model_found_no_refresh 200"],
+    ["here", true, ["up=here"], "discovery routed model_found_no_refresh 200"],
+    ["down", false, [], "discovery rejected model_unavailable_no_refresh 503"],
+    ["nowhere", false, [], "discovery rejected model_unavailable_no_refresh 503"]
+  ])("%s, refreshing on a miss: %s", (model, refreshes, to, said) => {
+    const decision = discoveryFirst(situationOf(fleet(), asking(model)), refreshes)
+    expect(decision && brief(decision)).toEqual({ to, said })
+  })
+
+  it("asks for a refresh where it may", () => {
+    expect(discoveryFirst(situationOf(fleet(), asking("nowhere")), true)).toBeUndefined()
+  })
+
+  it.each<[string, boolean, FallbackBehavior, ReadonlyArray<string>, string]>([
+    ["here", true, "none", ["up=here"], "discovery routed model_found 200"],
+    ["here", false, "none", ["up=here"], "discovery routed model_found 200"],
+    ["nowhere", false, "none", [], "discovery rejected discovery_failed_no_fallback 503"],
+    ["nowhere", false, "compatible_only", [], "discovery rejected discovery_failed_compatible_only 503"],
+    ["nowhere", false, "all", all, "discovery fallback discovery_failed_all_fallback 200"],
+    ["nowhere", true, "none", [], "discovery rejected model_not_found 404"],
+    ["nowhere", true, "compatible_only", [], "discovery rejected model_not_found 404"],
+    ["nowhere", true, "all", all, "discovery fallback all_healthy_after_discovery 200"],
+    ["down", true, "none", [], "discovery rejected model_unavailable_after_discovery 503"],
+    ["down", true, "compatible_only", [], "discovery rejected model_unavailable_after_discovery 503"],
+    ["down", true, "all", all, "discovery fallback all_healthy_after_discovery 200"]
+  ])("after a refresh: %s, all read: %s, fallback %s", (model, refreshed, behavior, to, said) => {
+    expect(brief(discoveryAfter(situationOf(fleet(), asking(model)), refreshed, behavior))).toEqual({ to, said })
+  })
+
+  it("says so when nobody is left after it", () => {
+    const made = fleet()
+    for (const endpoint of made.endpoints) endpoint.become("offline")
+    for (const behavior of ["none", "compatible_only", "all"] as const)
+      expect(brief(discoveryAfter(situationOf(made, asking("here")), true, behavior)).said).toBe(
+        "discovery rejected no_healthy_after_discovery 503"
+      )
+  })
+})
+
+describe("an alias", () => {
+  const aliases = { Big: ["far", "HERE", "shared"], gone: ["down"], unknown: ["nothing"], here: ["far"], self: ["self"] }
+
+  it.each([
+    ["big", ["up=here", "warm=shared", "other=far"], 'alias routed alias "Big" resolved to 3 endpoint(s) 200'],
+    ["BIG", ["up=here", "warm=shared", "other=far"], 'alias routed alias "Big" resolved to 3 endpoint(s) 200'],
+    // It takes precedence over a model of its name.
+    ["here", ["other=far"], 'alias routed alias "here" resolved to 1 endpoint(s) 200']
+  ])("%s", (name, to, said) => {
+    const decision = decideAlias(situationOf(fleet(), asking(name), { aliases }))
+    expect(decision && brief(decision)).toEqual({ to, said })
+  })
+
+  it.each(["gone", "unknown", "self", "far"])("%s is judged as a plain name", (name) => {
+    expect(decideAlias(situationOf(fleet(), asking(name), { aliases }))).toBeUndefined()
+  })
+
+  it("knows why nobody serves it", () => {
+    expect(downTargets(situationOf(fleet(), asking("gone"), { aliases }))).toEqual(["down"])
+    expect(downTargets(situationOf(fleet(), asking("unknown"), { aliases }))).toEqual([])
+  })
+
+  it("is its first target everywhere while nobody lists anything (B15)", () => {
+    const made = new ListedFleet()
+    made.with("a", "ollama", [])
+    made.with("b", "ollama", [], { status: "offline" })
+    made.with("c", "vllm", [])
+    const decision = decideAliasBlindly(situationOf(made, asking("BIG"), { aliases }))
+    expect(decision && brief(decision)).toEqual({ to: ["a=far", "c=far"], said: 'alias routed alias "Big" resolved to 2 endpoint(s) 200' })
+    expect(decideAliasBlindly(situationOf(made, asking("plain"), { aliases }))).toBeUndefined()
+  })
+})
+
+describe("without a model", () => {
+  it("whoever fits is a candidate, without a verdict", () => {
+    expect(brief(decideWithoutModel(situationOf(fleet(), asking(""))))).toEqual({ to: all, said: undefined })
+  })
+
+  it("those who can do it are preferred, and nobody is lost when they cannot be had", () => {
+    const made = new ListedFleet()
+    made.with("plain", "vllm", ["m"])
+    const seeing = made.with("seeing", "vllm", ["llava"])
+    const wanting = asking("", { capabilities: [["vision"]] })
+    expect(brief(decideWithoutModel(situationOf(made, wanting))).to).toEqual(["seeing="])
+    seeing.become("offline")
+    expect(brief(decideWithoutModel(situationOf(made, wanting))).to).toEqual(["plain="])
+  })
+})
+
+describe("scope and path", () => {
+  const mixed = (): ListedFleet => {
+    const made = new ListedFleet()
+    made.with("o", "ollama", ["m"])
+    made.with("v", "vllm", ["m"])
+    made.with("l", "lemonade", ["m"])
+    made.with("a", "auto", ["m"])
+    return made
+  }
+  const to = (asked: Asked, made = mixed()) => brief(strict(situationOf(made, asking("m"), asked))).to
+
+  it.each<[string, Asked, ReadonlyArray<string>]>([
+    ["nothing restricts", {}, ["o=m", "v=m", "l=m", "a=m"]],
+    ["a provider takes its own and auto", { scope: scopeOf("ollama") }, ["o=m", "a=m"]],
+    ["openai takes every compatible kind", { scope: scopeOf("openai-compatible", true) }, ["o=m", "v=m", "l=m", "a=m"]],
+    ["a path prefers the kinds that know it", { path: "/v1/chat/completions" }, ["o=m", "v=m", "a=m"]],
+    ["a native path too", { path: "/api/chat" }, ["o=m", "a=m"]],
+    ["an unknown path restricts nothing", { path: "/no/such/path" }, ["o=m", "v=m", "l=m", "a=m"]],
+    ["both restrict together", { scope: scopeOf("openai-compatible", true), path: "/get_tokenizer_info" }, ["v=m", "a=m"]]
+  ])("%s", (_, asked, expected) => {
+    expect(to(asked)).toEqual(expected)
+  })
+
+  it("a path whose kinds the scope lacks restricts nothing", () => {
+    const made = new ListedFleet()
+    made.with("v", "vllm", ["m"])
+    expect(to({ scope: scopeOf("vllm"), path: "/api/chat" }, made)).toEqual(["v=m"])
+  })
+
+  it("a model that only another kind has is unavailable in a scope that has endpoints", () => {
+    const decision = strict(situationOf(fleet(), asking("far"), { scope: scopeOf("ollama") }))
+    expect(brief(decision).said).toBe("strict rejected model_unavailable 503")
+  })
+
+  it("an exclusive scope without anybody is deserted, an inclusive one never", () => {
+    expect(situationOf(fleet(), asking("here"), { scope: scopeOf("sglang") }).deserted).toBe(true)
+    expect(situationOf(fleet(), asking("here"), { scope: scopeOf("openai-compatible", true) }).deserted).toBe(false)
+  })
+})
+
+describe("names that differ in case only", () => {
+  it("go out as the client wrote them where the endpoint has that spelling", () => {
+    const made = new ListedFleet()
+    made.with("a", "vllm", ["Model", "MODEL"])
+    made.with("b", "vllm", ["model"])
+    expect(brief(strict(situationOf(made, asking(" MODEL ")))).to).toEqual(["a=MODEL", "b=model"])
+    expect(brief(strict(situationOf(made, asking("mOdEl")))).to).toEqual(["a=Model", "b=model"])
+  })
+})
+
+const kinds = ["ollama", "vllm", "lemonade", "sglang", "auto", "openai-compatible"] as const
+const statuses: ReadonlyArray<Status> = ["healthy", "busy", "warming", "offline", "unhealthy", "unknown", "rate_limited"]
+const names = ["m", "M", "m:latest", "n", "org/x"] as const
+
+const endpoints = fc.array(
+  fc.record({
+    type: fc.constantFrom(...kinds),
+    status: fc.constantFrom(...statuses),
+    models: fc.uniqueArray(fc.tuple(fc.constantFrom(...names), fc.constantFrom(undefined, "d1", "d2")), {
+      maxLength: 4,
+      selector: ([name]) => name
+    })
+  }),
+  { maxLength: 7 }
+)
+
+const populate = (
+  of: ReadonlyArray<{ type: string; status: Status; models: ReadonlyArray<readonly [string, string | undefined]> }>
+): ListedFleet => {
+  const made = new ListedFleet()
+  for (const [i, { type, status, models }] of of.entries())
+    made.with(
+      `e${i}`,
+      type,
+      models.map(([name, digest]) => listed(name, {}, digest === undefined ? {} : { digest })),
+      { status }
+    )
+  return made
+}
+
+const scopes = fc.constantFrom(undefined, scopeOf("ollama"), scopeOf("vllm"), scopeOf("openai-compatible", true))
+const paths = fc.constantFrom(undefined, "/v1/chat/completions", "/api/chat", "/api/v1/chat/completions", "/nobody/knows")
+
+describe("whatever the fleet", () => {
+  it("a model that a routable endpoint lists is never unroutable, under any case, by any strategy", () => {
+    fc.assert(
+      fc.property(endpoints, fc.boolean(), (of, upper) => {
+        const made = populate(of)
+        for (const endpoint of made.endpoints)
+          for (const { name } of endpoint.models) {
+            if (!isRoutable(endpoint.state.status)) continue
+            const situation = situationOf(made, asking(upper ? name.toUpperCase() : name))
+            for (const decision of [strict(situation), optimistic(situation, "none"), discoveryFirst(situation, false)]) {
+              expect(decision?.verdict?.action).toBe("routed")
+              expect(decision?.candidates.map((candidate) => candidate.endpoint)).toContain(endpoint)
+            }
+          }
+      })
+    )
+  })
+
+  it("each candidate is routable, lists the name that it is sent, and stands in configuration order", () => {
+    fc.assert(
+      fc.property(endpoints, fc.constantFrom(...names, "nobody"), scopes, paths, (of, model, scope, path) => {
+        const made = populate(of)
+        const { candidates } = strict(
+          situationOf(made, asking(model), { ...(scope === undefined ? {} : { scope }), ...(path === undefined ? {} : { path }) })
+        )
+        for (const { endpoint, nativeName } of candidates) {
+          expect(isRoutable(endpoint.state.status)).toBe(true)
+          expect(endpoint.models.map(({ name }) => name)).toContain(nativeName)
+          // A byte-equal name is never passed over for another.
+          if (endpoint.models.some(({ name }) => name === model)) expect(nativeName).toBe(model)
+        }
+        const places = candidates.map(({ endpoint }) => endpoint.index)
+        expect(places).toEqual([...places].sort((a, b) => a - b))
+      })
+    )
+  })
+
+  it("looking at the holders first finds exactly who is compatible and has the model", () => {
+    fc.assert(
+      fc.property(endpoints, fc.constantFrom(...names), scopes, paths, (of, model, scope, path) => {
+        const made = populate(of)
+        const situation = situationOf(made, asking(model), {
+          ...(scope === undefined ? {} : { scope }),
+          ...(path === undefined ? {} : { path })
+        })
+        const offer = situation.snapshot.offer(model)
+        const expected = situation.compatible.filter((endpoint) => offer?.endpoints.includes(endpoint) === true)
+        expect(strict(situation).candidates.map(({ endpoint }) => endpoint)).toEqual(expected)
+      }),
+      { numRuns: 500 }
+    )
+  })
+})
