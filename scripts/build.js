@@ -1,6 +1,6 @@
-// Compiles src/ to dist/. With --if-needed nothing is done while dist/ is newer than every source file.
+// Compiles src/ to dist/ and puts the shipped profiles beside. With --if-needed nothing is done while dist/ is newer than every source.
 import { spawnSync } from "node:child_process"
-import { readdirSync, rmSync, statSync } from "node:fs"
+import { cpSync, readdirSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 
 const root = join(import.meta.dirname, "..")
@@ -23,5 +23,7 @@ if (!(process.argv.includes("--if-needed") && isFresh())) {
   rmSync(join(root, "dist"), { recursive: true, force: true })
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
   const done = spawnSync(process.execPath, [tsc, "-p", join(root, "tsconfig.json")], { stdio: "inherit" })
+  // The program's own copy: what a user does to config/profiles afterwards overrides it, and cannot break it.
+  cpSync(join(root, "config", "profiles"), join(root, "dist", "profiles"), { recursive: true })
   process.exit(done.status ?? 1)
 }

@@ -45,6 +45,8 @@ export interface UnifiedModel {
   readonly parameterCount: number
   readonly quantization: string
   readonly format: string
+  /** As the backend that names any lists them; `undefined`: nobody does. */
+  readonly families: ReadonlyArray<string> | undefined
   readonly maxContextLength: number | undefined
   /** First-named first; `source` is the canonical profile name that reported it. */
   readonly aliases: ReadonlyArray<{ readonly name: string; readonly source: string }>

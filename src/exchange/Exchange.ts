@@ -96,9 +96,16 @@ export class Exchange {
   /** Somebody will read usage figures from the answer: only then are its head and tail kept. */
   wantsUsage = true
   /** Head and tail of the answer's body, kept for usage figures; read only after the end. */
-  readonly kept: { head: Uint8Array | undefined; tail: Array<Uint8Array>; contentType: string } = {
+  readonly kept: {
+    head: Uint8Array | undefined
+    tail: Array<Uint8Array>
+    /** Of the answer, names and values by turns. */
+    headers: ReadonlyArray<string>
+    contentType: string
+  } = {
     head: undefined,
     tail: [],
+    headers: [],
     contentType: ""
   }
 

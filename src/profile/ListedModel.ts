@@ -28,6 +28,11 @@ export interface ListedModelDetails {
   readonly parameter_count?: number
   readonly checkpoint?: string
   readonly recipe?: string
+  /** SGLang's flags. */
+  readonly supports_vision?: boolean
+  readonly radix_cache_size?: number
+  readonly speculative_decoding?: boolean
+  readonly frontend_enabled?: boolean
   readonly max_context_length?: number
   /** Epoch milliseconds. */
   readonly modified_at?: number

@@ -8,8 +8,11 @@ import type { ListingFormat } from "./Profile.ts"
 export type ListingReading =
   | {
       readonly _tag: "ok"
-      readonly models: ReadonlyArray<ListedModel> /** The answer had no list at all. */
-      readonly listMissing: boolean
+      readonly models: ReadonlyArray<ListedModel>
+      /** The list's key, where the answer had no list at all: it comes from another kind of server, or tells of an error. */
+      readonly missing: "models" | "data" | undefined
+      /** Entries without a usable name. */
+      readonly skipped: number
     }
   | { readonly _tag: "error"; readonly message: string }
 
@@ -45,7 +48,7 @@ const positive = (value: unknown): number | undefined =>
 
 /** `now`: epoch milliseconds of the answer. */
 export const readListing = (format: ListingFormat, body: string, now: number): ListingReading => {
-  if (body.trim() === "") return { _tag: "ok", models: [], listMissing: false }
+  if (body.trim() === "") return { _tag: "ok", models: [], missing: undefined, skipped: 0 }
   let value: unknown
   try {
     value = JSON.parse(body)
@@ -56,15 +59,15 @@ export const readListing = (format: ListingFormat, body: string, now: number): L
     }
   }
   if (!isEntry(value)) return { _tag: "error", message: `failed to parse ${labels[format]} response: not a JSON object` }
-  const list = value[format === "ollama" ? "models" : "data"]
-  if (!Array.isArray(list)) return { _tag: "ok", models: [], listMissing: true }
+  const key = format === "ollama" ? "models" : "data"
+  const list = value[key]
+  if (!Array.isArray(list)) return { _tag: "ok", models: [], missing: key, skipped: 0 }
   const models: Array<ListedModel> = []
   for (const item of list) {
-    if (!isEntry(item)) continue
-    const name = text(item[format === "ollama" ? "name" : "id"])
+    const name = isEntry(item) ? text(item[format === "ollama" ? "name" : "id"]) : undefined
     if (name !== undefined) models.push(read(format, name, item, now))
   }
-  return { _tag: "ok", models, listMissing: false }
+  return { _tag: "ok", models, missing: undefined, skipped: list.length - models.length }
 }
 
 const read = (format: ListingFormat, name: string, entry: Entry, now: number): ListedModel => {
@@ -76,8 +79,10 @@ const read = (format: ListingFormat, name: string, entry: Entry, now: number): L
     modified_at: created === undefined ? undefined : created * 1000,
     publisher: format === "lemonade" || owner === undefined || defaultOwners[format]?.includes(owner) === true ? undefined : owner,
     max_context_length: format === "openai" || format === "vllm" || format === "sglang" ? positive(entry["max_model_len"]) : undefined,
-    parent_model: format === "vllm" || format === "sglang" || format === "lmdeploy" ? text(entry["parent"]) : undefined,
-    format: format === "vllm-mlx" ? "mlx" : format === "llamacpp" || format === "docker-model-runner" ? "gguf" : undefined,
+    parent_model: format === "vllm" || format === "sglang" || format === "lmdeploy" ? (text(entry["parent"]) ?? rootOf(entry)) : undefined,
+    // Docker Model Runner serves GGUF and safetensors, and does not say which.
+    format: format === "vllm-mlx" ? "mlx" : format === "llamacpp" ? "gguf" : undefined,
+    ...(format === "sglang" ? sglang(entry) : {}),
     ...(format === "lemonade" ? lemonade(entry) : {}),
     ...(format === "llamacpp" ? llamacpp(entry) : {})
   })
@@ -91,6 +96,21 @@ const read = (format: ListingFormat, name: string, entry: Entry, now: number): L
     ...(details === undefined ? {} : { details })
   }
 }
+
+/** What a served name stands for, where it is another name and no path on the server's disk. */
+const rootOf = (entry: Entry): string | undefined => {
+  const root = text(entry["root"])
+  return root === entry["id"] || root === undefined || /^[./~]/.test(root) ? undefined : root
+}
+
+const flag = (value: unknown): boolean | undefined => (typeof value === "boolean" ? value : undefined)
+
+const sglang = (entry: Entry): Partial<Loose> => ({
+  supports_vision: flag(entry["supports_vision"]),
+  radix_cache_size: positive(entry["radix_cache_size"]),
+  speculative_decoding: flag(entry["spec_decoding"]),
+  frontend_enabled: flag(entry["frontend_enabled"])
+})
 
 const readOllama = (name: string, entry: Entry, now: number): ListedModel => {
   const inner = isEntry(entry["details"]) ? entry["details"] : {}
@@ -106,6 +126,7 @@ const readOllama = (name: string, entry: Entry, now: number): ListedModel => {
     family: text(inner["family"]),
     format: text(inner["format"]),
     parent_model: text(inner["parent_model"]),
+    max_context_length: positive(inner["context_length"]),
     families: families.length === 0 ? undefined : families
   })
   return {

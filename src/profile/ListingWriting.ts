@@ -12,6 +12,8 @@ export interface WritableModel {
   readonly variant: string
   readonly parameterSize: string
   readonly quantization: string
+  /** As discovered; `undefined`: none. */
+  readonly families: ReadonlyArray<string> | undefined
   readonly maxContextLength: number | undefined
   readonly aliases: ReadonlyArray<{ readonly name: string; readonly source: string }>
   readonly sources: ReadonlyArray<{
@@ -99,12 +101,15 @@ const organisations =
     " "
   )
 
+/** A known organisation, or its name with letters after it (`mistralai`); not what only contains one (`qwen2.5`). */
+const organisation = new RegExp(`^(?:${organisations.join("|")})[a-z]*$`, "i")
+
 export const ownerOf = (id: string, fallback: string): string => {
   const slash = id.indexOf("/")
-  if (slash > 0) return id.slice(0, slash)
+  if (slash >= 0) return slash === 0 ? fallback : id.slice(0, slash)
   const dash = id.indexOf("-")
   const start = dash < 0 ? "" : id.slice(0, dash)
-  return start.length >= 3 && start.length <= 20 && organisations.some((name) => start.toLowerCase().includes(name)) ? start : fallback
+  return start.length >= 3 && start.length <= 20 && organisation.test(start) ? start : fallback
 }
 
 const quantizationNames: Readonly<Record<string, string>> = {
@@ -183,7 +188,7 @@ const ollama = (model: WritableModel) =>
         details: compact({
           format: textOf(model.metadata["format"]),
           family: model.family,
-          families: model.metadata["families"],
+          families: model.families,
           parameter_size: model.parameterSize,
           quantization_level: shownQuantization(model.quantization)
         })
@@ -232,6 +237,9 @@ const provider = (format: string, model: WritableModel): Listed => {
           root: id,
           parent: textOf(model.metadata["parent_model"]),
           supports_vision: model.capabilities.includes("vision") || model.metadata["supports_vision"] === true ? true : undefined,
+          radix_cache_size: model.metadata["radix_cache_size"],
+          spec_decoding: model.metadata["speculative_decoding"],
+          frontend_enabled: model.metadata["frontend_enabled"],
           created
         })
       }

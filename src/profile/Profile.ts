@@ -22,6 +22,10 @@ export interface Profile {
   readonly version: string
   readonly displayName: string
   readonly description: string
+  /** What an operator of this kind should know; for the documentation. */
+  readonly notes: ReadonlyArray<string>
+  /** As written; for the documentation. */
+  readonly defaultPorts: ReadonlyArray<string>
   /** URL prefixes that answer under `/olla/<prefix>/`, as written; reserved and malformed ones are already left out. */
   readonly prefixes: ReadonlyArray<string>
   readonly openaiCompatible: boolean
@@ -46,6 +50,8 @@ export interface AnthropicSupport {
   readonly messagesPath: string
   readonly limitations: ReadonlyArray<string>
   readonly tokenCount: boolean
+  /** First backend version that has it; empty: not known. Nothing acts on it. */
+  readonly minVersion: string
 }
 
 /** backend-profiles.md 7.8. */
@@ -56,4 +62,6 @@ export interface MetricsExtraction {
   readonly paths: Readonly<Record<string, string>>
   /** Metric to expression. */
   readonly calculations: Readonly<Record<string, string>>
+  /** Field to response header. */
+  readonly headers: Readonly<Record<string, string>>
 }

@@ -1,6 +1,7 @@
 /** One profile file: YAML to `Profile`, with the findings that warn and never reject (backend-profiles.md 2, 13.7). */
 import { readYaml, type YamlNode } from "../config/YamlTree.ts"
 import type { ListingFormat, Profile } from "./Profile.ts"
+import { checkShape, readBool } from "./ProfileSchema.ts"
 
 export type RawProfile = { readonly [key: string]: unknown }
 
@@ -17,26 +18,32 @@ export const listingFormats: ReadonlyArray<ListingFormat> = [
   "docker-model-runner"
 ]
 
-const yes = /^(?:true|True|TRUE|y|Y|yes|Yes|YES|on|On|ON)$/
-const no = /^(?:false|False|FALSE|n|N|no|No|NO|off|Off|OFF)$/
-
-/** Values by their written text where it matters: `1.0` stays `1.0`, `yes` is a boolean only where one is read. */
+/** Values by their written text: `1.0` stays `1.0`, and `yes` is a boolean only where one is read. */
 const raw = (node: YamlNode): unknown => {
   if (node.kind === "list") return node.items.map(raw)
   if (node.kind === "map") return Object.fromEntries([...node.entries].map(([key, entry]) => [key, raw(entry.node)]))
-  return node.value === null ? null : node.text
+  return node.value === null && !node.quoted ? null : node.text
 }
 
-export type ProfileReading = { readonly _tag: "ok"; readonly raw: RawProfile } | { readonly _tag: "error"; readonly why: string }
+export type ProfileReading =
+  | { readonly _tag: "ok"; readonly raw: RawProfile; readonly findings: ReadonlyArray<string> }
+  | { readonly _tag: "error"; readonly why: string }
 
 export const readProfileFile = (text: string): ProfileReading => {
   const { root, problems } = readYaml(text)
-  if (problems[0] !== undefined)
-    return { _tag: "error", why: `failed to parse profile YAML: line ${problems[0].line}: ${problems[0].message}` }
-  const value = root === undefined ? {} : raw(root)
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    return { _tag: "error", why: "failed to parse profile YAML: not a mapping" }
-  return { _tag: "ok", raw: value as RawProfile }
+  const unreadable = (line: number, message: string): ProfileReading => ({
+    _tag: "error",
+    why: `failed to parse profile YAML: line ${line}: ${message}`
+  })
+  if (problems[0] !== undefined) return unreadable(problems[0].line, problems[0].message)
+  if (root === undefined) return { _tag: "ok", raw: {}, findings: [] }
+  const { wrong, slips } = checkShape(root)
+  if (wrong !== undefined) return unreadable(wrong.line, wrong.message)
+  return {
+    _tag: "ok",
+    raw: raw(root) as RawProfile,
+    findings: slips.map(({ line, message }) => `line ${line}: ${message}`)
+  }
 }
 
 /** `over` laid over `base`: mappings merge, lists and scalars replace (backend-profiles.md 2.5). */
@@ -51,94 +58,94 @@ export const layOver = (base: RawProfile, over: RawProfile): RawProfile => {
 
 const isMap = (value: unknown): value is RawProfile => typeof value === "object" && value !== null && !Array.isArray(value)
 
-class BadValue extends Error {}
-
 const at = (value: unknown, path: string): unknown =>
-  path.split(".").reduce<unknown>((node, step) => (isMap(node) ? node[step] : undefined), value)
+  path.split(".").reduce<unknown>((node, step) => (isMap(node) && Object.hasOwn(node, step) ? node[step] : undefined), value)
 
 export type ProfileBuild =
   | { readonly _tag: "ok"; readonly profile: Profile; readonly findings: ReadonlyArray<string> }
   | { readonly _tag: "error"; readonly why: string }
 
-/** `reserved` prefixes and malformed ones are left out with a finding. */
+/** `source`: of values that have their kind already (`readProfileFile`). Reserved and malformed prefixes are left out with a finding. */
 export const buildProfile = (source: RawProfile): ProfileBuild => {
-  const findings: Array<string> = []
   const text = (path: string): string => {
     const value = at(source, path)
-    if (value === undefined || value === null) return ""
-    if (typeof value !== "string") throw new BadValue(`${path} must be a text`)
-    return value
+    return typeof value === "string" ? value : ""
   }
-  const bool = (path: string): boolean => {
-    const value = text(path)
-    if (value === "" || no.test(value)) return false
-    if (!yes.test(value)) throw new BadValue(`${path} must be true or false`)
-    return true
-  }
+  const bool = (path: string): boolean => readBool(text(path)) === true
   const list = (path: string): ReadonlyArray<string> => {
     const value = at(source, path)
-    if (value === undefined || value === null) return []
-    if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) throw new BadValue(`${path} must be a list of texts`)
-    return value
+    return Array.isArray(value) ? value.filter((item) => typeof item === "string") : []
   }
   const map = (path: string): Readonly<Record<string, string>> => {
     const value = at(source, path)
-    if (value === undefined || value === null) return {}
-    if (!isMap(value)) throw new BadValue(`${path} must be a mapping`)
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, String(item ?? "")]))
+    return isMap(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, String(item ?? "")])) : {}
   }
-  try {
-    const name = text("name")
-    if (name === "") return { _tag: "error", why: "profile name is required" }
-    const format = text("request.response_format")
-    if (format !== "" && !listingFormats.includes(format as ListingFormat))
-      findings.push(`unknown request.response_format "${format}", the openai parser is used`)
-    const paths = list("api.paths")
-    if (paths.length === 0) findings.push("api.paths is empty: no path prefers this kind")
-    for (const path of paths) if (!path.startsWith("/")) findings.push(`api.paths: "${path}" does not start with /`)
-    if (name !== name.toLowerCase() || name.includes("_")) findings.push(`name "${name}" should be lower case with hyphens`)
-    const prefixes = list("routing.prefixes").filter((prefix) => {
-      const problem = prefixProblem(prefix)
-      if (problem !== undefined) findings.push(problem)
-      return problem === undefined
-    })
-    const anthropic = at(source, "api.anthropic_support")
-    const messagesPath = text("api.anthropic_support.messages_path")
-    if (bool("api.anthropic_support.enabled") && messagesPath === "")
-      findings.push("api.anthropic_support is enabled without messages_path, /v1/messages is used")
-    const profile: Profile = {
-      name,
-      version: text("version") || "1.0",
-      displayName: text("display_name") || name,
-      description: text("description"),
-      prefixes: [...new Set(prefixes)],
-      openaiCompatible: bool("api.openai_compatible"),
-      paths,
-      enforcePaths: bool("api.enforce_paths"),
-      healthCheckPath: text("api.health_check_path"),
-      modelDiscoveryPath: text("api.model_discovery_path"),
-      listingFormat: listingFormats.includes(format as ListingFormat) ? (format as ListingFormat) : "openai",
-      anthropic: isMap(anthropic)
-        ? {
-            enabled: bool("api.anthropic_support.enabled"),
-            messagesPath: messagesPath || "/v1/messages",
-            limitations: list("api.anthropic_support.limitations"),
-            tokenCount: bool("api.anthropic_support.token_count")
-          }
-        : undefined,
-      metrics: {
-        enabled: bool("metrics.extraction.enabled"),
-        source: text("metrics.extraction.source"),
-        paths: map("metrics.extraction.paths"),
-        calculations: map("metrics.extraction.calculations")
-      },
-      chatPath: paths.find((path) => path.endsWith("/v1/chat/completions")) ?? "/v1/chat/completions"
-    }
-    return { _tag: "ok", profile, findings }
-  } catch (cause) {
-    if (cause instanceof BadValue) return { _tag: "error", why: `failed to parse profile YAML: ${cause.message}` }
-    throw cause
+  const name = text("name")
+  if (name === "") return { _tag: "error", why: "profile name is required" }
+  const format = text("request.response_format")
+  const paths = list("api.paths")
+  const prefixes = list("routing.prefixes")
+  const messagesPath = text("api.anthropic_support.messages_path")
+  const chatPath = text("request.parsing_rules.chat_completions_path")
+  const profile: Profile = {
+    name,
+    version: text("version") || "1.0",
+    displayName: text("display_name") || name,
+    description: text("description"),
+    notes: list("notes"),
+    defaultPorts: list("detection.default_ports"),
+    prefixes: [...new Set(prefixes.filter((prefix) => prefixProblem(prefix) === undefined))],
+    openaiCompatible: bool("api.openai_compatible"),
+    paths,
+    enforcePaths: bool("api.enforce_paths"),
+    healthCheckPath: text("api.health_check_path"),
+    modelDiscoveryPath: text("api.model_discovery_path"),
+    listingFormat: listingFormats.find((known) => known === format) ?? "openai",
+    anthropic: isMap(at(source, "api.anthropic_support"))
+      ? {
+          enabled: bool("api.anthropic_support.enabled"),
+          messagesPath: messagesPath || "/v1/messages",
+          limitations: list("api.anthropic_support.limitations"),
+          tokenCount: bool("api.anthropic_support.token_count"),
+          minVersion: text("api.anthropic_support.min_version")
+        }
+      : undefined,
+    metrics: {
+      enabled: bool("metrics.extraction.enabled"),
+      source: text("metrics.extraction.source"),
+      paths: map("metrics.extraction.paths"),
+      calculations: map("metrics.extraction.calculations"),
+      headers: map("metrics.extraction.headers")
+    },
+    chatPath:
+      paths.find((path) => path.endsWith("/v1/chat/completions")) ??
+      (chatPath.startsWith("/") && chatPath.endsWith("/chat/completions") ? chatPath : "/v1/chat/completions")
   }
+  const findings = [
+    ...(format === "" || format === profile.listingFormat
+      ? []
+      : [`unknown request.response_format "${format}", the openai parser is used`]),
+    ...(paths.length === 0 ? ["api.paths is empty: no path prefers this kind"] : []),
+    ...paths.filter((path) => !path.startsWith("/")).map((path) => `api.paths: "${path}" does not start with /`),
+    ...(normaliseName(name) === name
+      ? []
+      : [`name "${name}" is not as routes write it: "${normaliseName(name)}" (lower case, hyphens) is found everywhere`]),
+    ...prefixes.flatMap(
+      (prefix, n) => prefixProblem(prefix) ?? (prefixes.indexOf(prefix) < n ? `routing prefix "${prefix}" stands twice` : [])
+    ),
+    ...(profile.anthropic?.enabled === true && messagesPath === ""
+      ? ["api.anthropic_support is enabled without messages_path, /v1/messages is used"]
+      : []),
+    ...indexFindings(at(source, "path_indices"), paths.length),
+    ...sizeFindings(at(source, "resources.model_sizes"))
+  ]
+  return { _tag: "ok", profile, findings }
+}
+
+/** A name as it stands in a URL. */
+export const normaliseName = (text: string): string => {
+  const low = text.toLowerCase().replace(/_/g, "-")
+  return low === "lmstudio" ? "lm-studio" : low
 }
 
 const reservedPrefixes = new Set(["models", "proxy", "anthropic"])
@@ -147,3 +154,21 @@ const prefixProblem = (prefix: string): string | undefined => {
   if (reservedPrefixes.has(prefix.toLowerCase())) return `routing prefix "${prefix}" belongs to Olla and is ignored`
   return /^[a-z0-9][a-z0-9_-]*$/i.test(prefix) ? undefined : `routing prefix "${prefix}" is malformed and is ignored`
 }
+
+const indexNames = new Set(["health", "models", "completions", "chat_completions", "embeddings"])
+
+const indexFindings = (indices: unknown, count: number): ReadonlyArray<string> =>
+  Object.entries(isMap(indices) ? indices : {}).flatMap(([name, value]) => {
+    const index = Math.trunc(Number(value))
+    return !indexNames.has(name) || value === null || (index >= -1 && index < count)
+      ? []
+      : [`path_indices.${name} is ${index}, but api.paths has ${count} entries (first is 0; -1: none)`]
+  })
+
+const sizeFindings = (sizes: unknown): ReadonlyArray<string> =>
+  (Array.isArray(sizes) ? sizes : []).flatMap((bucket) => {
+    const patterns: unknown = isMap(bucket) ? bucket["patterns"] : undefined
+    return (Array.isArray(patterns) ? patterns : [])
+      .filter((pattern) => typeof pattern === "string" && pattern.includes("*"))
+      .map((pattern) => `resources.model_sizes: "${String(pattern)}" is no glob: sizes are written bare, such as 7b`)
+  })

@@ -1,8 +1,8 @@
 /**
  * All profiles of this process: the twelve shipped ones, then the user's folders over them (backend-profiles.md 1, 5, 6).
  */
-import { readdirSync, readFileSync, statSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { type Dirent, existsSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { basename, join, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Diagnostic } from "../config/Diagnostic.ts"
@@ -10,12 +10,30 @@ import { filterAdmits } from "../config/FilterPattern.ts"
 import type { FilterConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
 import type { Profile } from "./Profile.ts"
-import { buildProfile, layOver, type RawProfile, readProfileFile } from "./ProfileFile.ts"
+import { buildProfile, layOver, normaliseName, type RawProfile, readProfileFile } from "./ProfileFile.ts"
 import { type ProfileSet, Profiles } from "./Profiles.ts"
 import { checkCalculations } from "./UsageExtraction.ts"
 
-/** The shipped files travel with the program, next to src/ and dist/. */
-const shippedFolder = join(import.meta.dirname, "..", "..", "config", "profiles")
+/** What ships with the program, by file name: a file of the user's under one of these names stands for the shipped one. */
+export const shippedFiles: ReadonlySet<string> = new Set([
+  "dmr.yaml",
+  "lemonade.yaml",
+  "litellm.yaml",
+  "llamacpp.yaml",
+  "lmdeploy.yaml",
+  "lmstudio.yaml",
+  "ollama.yaml",
+  "omlx.yaml",
+  "openai-compatible.yaml",
+  "sglang.yaml",
+  "vllm-mlx.yaml",
+  "vllm.yaml"
+])
+
+/** The build has a copy of its own, which edits in `config/profiles` do not reach; the sources have only the latter. */
+const shippedFolder = [join(import.meta.dirname, "..", "profiles"), join(import.meta.dirname, "..", "..", "config", "profiles")].find(
+  (folder) => existsSync(folder)
+)
 
 export interface ProfileSources {
   readonly cwd: string
@@ -28,84 +46,89 @@ export interface ProfileSources {
 interface Definition {
   readonly raw: RawProfile
   readonly path: string
+  /** Named like a shipped file: gives way to one that is not. */
   readonly shippedName: boolean
 }
 
-const walk = (folder: string): ReadonlyArray<string> => {
+const errorText = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+/** Profile files below a folder, folder by folder in byte order. A folder that is not there has none. */
+const walk = (folder: string, unreadable: (path: string, why: string) => void): ReadonlyArray<string> => {
+  let entries: ReadonlyArray<Dirent>
   try {
-    return readdirSync(folder, { withFileTypes: true })
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
-      .flatMap((entry) => {
-        const path = join(folder, entry.name)
-        if (entry.isDirectory()) return walk(path)
-        if (!entry.name.endsWith(".yaml")) return []
-        return entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? [] : [path]
-      })
-  } catch {
+    entries = readdirSync(folder, { withFileTypes: true })
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) unreadable(folder, errorText(cause))
     return []
   }
+  return [...entries]
+    .sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) return walk(path, unreadable)
+      if (!entry.name.endsWith(".yaml")) return []
+      return entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? [] : [path]
+    })
 }
 
-const baseName = (path: string): string => path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1)
+const loadShipped = (): ReadonlyMap<string, Definition> =>
+  new Map(
+    [...shippedFiles].map((file) => {
+      const path = join(shippedFolder ?? "", file)
+      const reading = readProfileFile(readFileSync(path, "utf8"))
+      if (reading._tag === "error") throw new Error(`shipped profile ${path}: ${reading.why}`)
+      return [String(reading.raw["name"]), { raw: reading.raw, path, shippedName: true }] as const
+    })
+  )
+
+/** Where profiles of the user's are looked for: what comes later wins. A folder that is named twice counts at its strongest place. */
+const foldersOf = ({ configFolder, cwd, env }: ProfileSources): ReadonlyArray<string> => {
+  const named = [
+    ...(configFolder === undefined ? [] : [join(configFolder, "profiles")]),
+    join(cwd, "config", "profiles"),
+    ...(env["OLLA_CONFIG_DIR"] ? [join(env["OLLA_CONFIG_DIR"], "profiles")] : [])
+  ].map((folder) => resolve(folder))
+  return [...new Set(named.reverse())].reverse()
+}
 
 export const loadProfiles = (sources: ProfileSources): ProfileSet => {
   const diagnostics: Array<Diagnostic> = []
-  const warn = (message: string, path: string) => diagnostics.push({ severity: "warning", message: `${path}: ${message}`, file: path })
-  const shippedFiles = walk(shippedFolder)
-  const shippedNames = new Set(shippedFiles.map(baseName))
-  const definitions = new Map<string, Definition>()
-  const embedded = new Map<string, RawProfile>()
-  for (const path of shippedFiles) {
-    const reading = readProfileFile(readFileSync(path, "utf8"))
-    if (reading._tag === "error") throw new Error(`shipped profile ${path}: ${reading.why}`)
-    const name = String(reading.raw["name"])
-    embedded.set(name, reading.raw)
-    definitions.set(name, { raw: reading.raw, path, shippedName: true })
+  const warn = (path: string, message: string): void => {
+    diagnostics.push({ severity: "warning", message: `${path}: ${message}`, file: path })
   }
-  const folders = [
-    ...(sources.configFolder === undefined ? [] : [join(sources.configFolder, "profiles")]),
-    resolve(sources.cwd, "config", "profiles"),
-    ...(sources.env["OLLA_CONFIG_DIR"] ? [join(sources.env["OLLA_CONFIG_DIR"], "profiles")] : [])
-  ]
-  // Folders later in this list win; a folder that is named twice is read once, at its strongest place.
-  const distinct = [...new Set(folders.map((folder) => resolve(folder)).reverse())]
-    .reverse()
-    .filter((folder) => folder !== resolve(shippedFolder))
-  for (const folder of distinct) {
+  const shipped = loadShipped()
+  const definitions = new Map(shipped)
+  for (const folder of foldersOf(sources)) {
     const here = new Map<string, Definition>()
-    for (const path of walk(folder)) {
+    const find = (name: string) => here.get(name)?.raw ?? definitions.get(name)?.raw ?? shipped.get(name)?.raw
+    const read = (path: string): void => {
+      const skip = (why: string) => warn(path, `${why}; this file is skipped`)
       let text: string
       try {
         text = readFileSync(path, "utf8")
       } catch (cause) {
-        warn(`profile failed to load, skipping: failed to read profile file: ${String(cause)}`, path)
-        continue
+        return skip(`failed to read profile file: ${errorText(cause)}`)
       }
       const reading = readProfileFile(text)
-      if (reading._tag === "error") {
-        warn(`profile failed to load, skipping: ${reading.why}`, path)
-        continue
-      }
-      const extended = extend(reading.raw, (name) => here.get(name)?.raw ?? definitions.get(name)?.raw ?? embedded.get(name))
-      if (typeof extended === "string") {
-        warn(`profile failed to load, skipping: ${extended}`, path)
-        continue
-      }
+      if (reading._tag === "error") return skip(reading.why)
+      const extended = extend(reading.raw, find)
+      if (typeof extended === "string") return skip(extended)
       const built = buildProfile(extended)
-      if (built._tag === "error") {
-        warn(`profile failed to load, skipping: ${built.why}`, path)
-        continue
-      }
-      for (const finding of [...built.findings, ...checkCalculations(built.profile)]) warn(finding, path)
-      const name = built.profile.name
-      const definition: Definition = { raw: extended, path, shippedName: shippedNames.has(baseName(path)) }
-      const other = here.get(name)
-      if (other !== undefined) warn(`profile "${name}" is defined here and in ${other.path}`, path)
-      if (embedded.has(name) && reading.raw["api"] === undefined && reading.raw["extends"] === undefined)
-        warn(`replaces the shipped profile "${name}" without an api block; say "extends: ${name}" to change single keys`, path)
+      if (built._tag === "error") return skip(built.why)
+      for (const finding of [...reading.findings, ...built.findings, ...checkCalculations(built.profile)]) warn(path, finding)
+      const { name } = built.profile
+      if (shipped.has(name) && reading.raw["api"] === undefined && reading.raw["extends"] === undefined)
+        warn(path, `replaces the shipped profile "${name}" without an api block; say "extends: ${name}" to change single keys`)
+      const definition: Definition = { raw: extended, path, shippedName: shippedFiles.has(basename(path)) }
+      const elsewhere = definitions.get(name)
+      const other = here.get(name) ?? (elsewhere === shipped.get(name) ? undefined : elsewhere)
       // A file of its own name wins over one that is named like a shipped file, whatever their order.
-      if (other === undefined || !(definition.shippedName && !other.shippedName)) here.set(name, definition)
+      const wins = !here.has(name) || !definition.shippedName || other?.shippedName === true
+      if (other !== undefined)
+        warn(path, `profile "${name}" is defined here and in ${other.path}; ${wins ? "this one" : "that one"} is used`)
+      if (wins) here.set(name, definition)
     }
+    for (const path of walk(folder, (at, why) => warn(at, `profiles folder cannot be read: ${why}`))) read(path)
     for (const [name, definition] of here) definitions.set(name, definition)
   }
   const profiles = [...definitions.values()].flatMap((definition) => {
@@ -119,7 +142,7 @@ const extend = (raw: RawProfile, find: (name: string) => RawProfile | undefined)
   const base = raw["extends"]
   if (base === undefined || base === null) return raw
   const found = typeof base === "string" ? find(base) : undefined
-  if (found === undefined) return `extends: unknown profile "${String(base)}"`
+  if (found === undefined) return `extends: no profile named "${String(base)}" has been read before this file`
   const { extends: _, ...own } = raw
   const merged = layOver(found, own)
   if (own["name"] === found["name"]) return merged
@@ -129,11 +152,6 @@ const extend = (raw: RawProfile, find: (name: string) => RawProfile | undefined)
     name: own["name"],
     routing: { ...(merged["routing"] as RawProfile | undefined), prefixes: routing["prefixes"] ?? [] }
   }
-}
-
-const normalise = (text: string): string => {
-  const low = text.toLowerCase().replace(/_/g, "-")
-  return low === "lmstudio" ? "lm-studio" : low
 }
 
 /** Lookups over a closed set of profiles. */
@@ -160,8 +178,8 @@ export const profileSet = (profiles: ReadonlyArray<Profile>, diagnostics: Readon
   })
   const byNormal = new Map<string, Profile>()
   for (const profile of [...all].reverse()) {
-    for (const prefix of profile.prefixes) byNormal.set(normalise(prefix), profile)
-    byNormal.set(normalise(profile.name), profile)
+    for (const prefix of profile.prefixes) byNormal.set(normaliseName(prefix), profile)
+    byNormal.set(normaliseName(profile.name), profile)
   }
   const byPath = new Map<string, Set<Profile>>()
   for (const profile of all) {
@@ -185,7 +203,7 @@ export const profileSet = (profiles: ReadonlyArray<Profile>, diagnostics: Readon
     diagnostics: said,
     byName: (name) => byName.get(name),
     resolveType: (type) => (type === "" || type === "auto" ? undefined : (byName.get(type) ?? byPrefix.get(type))),
-    resolveSegment: (segment) => byPrefix.get(segment) ?? prefixed(byName.get(segment)) ?? prefixed(byNormal.get(normalise(segment))),
+    resolveSegment: (segment) => byPrefix.get(segment) ?? prefixed(byName.get(segment)) ?? prefixed(byNormal.get(normaliseName(segment))),
     typeNames: [...all.map((profile) => profile.name).sort(), "auto"],
     forPath: (path) => {
       const known = remembered.get(path)

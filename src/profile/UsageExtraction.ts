@@ -45,6 +45,8 @@ const anthropic: ReadonlyArray<Readonly<Record<string, string>>> = [
 interface Compiled {
   readonly paths: ReadonlyArray<readonly [string, ReadonlyArray<string>]>
   readonly calculations: ReadonlyArray<readonly [string, Expression]>
+  /** Lower-case names. */
+  readonly headers: ReadonlyArray<readonly [field: string, header: string]>
 }
 
 const compiled = new WeakMap<Profile, Compiled>()
@@ -61,7 +63,8 @@ const compile = (profile: Profile): Compiled => {
         // Told as a finding when the file is read; here it is only left out.
         return []
       }
-    })
+    }),
+    headers: Object.entries(profile.metrics.headers).map(([field, header]) => [field, header.toLowerCase()] as const)
   }
   compiled.set(profile, made)
   return made
@@ -125,17 +128,26 @@ const donePath = pathsOf({ finish_reason: "$.done_reason" })
 
 const most = 2_147_483_647
 
+/** What is known of an answer after its end. */
+export interface AnswerSeen {
+  readonly contentType: string
+  /** Beginning and end of the body; asked for only where the body is read at all. */
+  readonly text: () => string
+  /** Names and values by turns. */
+  readonly headers: ReadonlyArray<string>
+  /** Milliseconds from the request's being sent to the last byte; 0: not known. `response_time_ms` in calculations. */
+  readonly responseMs: number
+}
+
 /** `undefined`: nothing was found. */
-export const extractUsage = (profile: Profile, contentType: string, text: string): UsageFigures | undefined => {
-  if (!profile.metrics.enabled || profile.metrics.source === "response_headers") return undefined
-  const documents = documentsOf(contentType, text)
-  if (documents.length === 0) return undefined
-  const { paths, calculations } = compile(profile)
+export const extractUsage = (profile: Profile, answer: AnswerSeen): UsageFigures | undefined => {
+  if (!profile.metrics.enabled) return undefined
+  const { paths, calculations, headers } = compile(profile)
   const values = new Map<string, Value>()
-  collect(documents, paths, values)
-  const hasTokens = () => values.has("input_tokens") || values.has("output_tokens")
-  for (const others of [openAiPaths, ...anthropicPaths]) if (!hasTokens() || others === anthropicPaths[1]) fill(documents, others, values)
-  if (!values.has("finish_reason")) collect(documents, donePath, values)
+  readHeaders(answer.headers, headers, values)
+  if (profile.metrics.source !== "response_headers") readBody(documentsOf(answer.contentType, answer.text()), paths, values)
+  if (values.size === 0) return undefined
+  if (answer.responseMs > 0) values.set("response_time_ms", answer.responseMs)
   const calculated = new Map<string, number>()
   for (const [name, { variables, evaluate }] of calculations) {
     if (variables.size > 0 && ![...variables].some((variable) => values.has(variable))) continue
@@ -144,6 +156,26 @@ export const extractUsage = (profile: Profile, contentType: string, text: string
     else if (typeof value === "number") calculated.set(name, Number.isFinite(value) ? value : 0)
   }
   return figuresOf(values, calculated)
+}
+
+/** Numbers by their look: a header is always text. */
+const readHeaders = (raw: ReadonlyArray<string>, wanted: Compiled["headers"], into: Map<string, Value>): void => {
+  for (const [name, header] of wanted)
+    for (let i = 0; i + 1 < raw.length; i += 2) {
+      if (raw[i]?.toLowerCase() !== header) continue
+      const text = raw[i + 1]?.trim() ?? ""
+      if (text !== "") into.set(name, /^-?\d+(?:\.\d+)?$/.test(text) ? Number(text) : text)
+      break
+    }
+}
+
+/** By the kind's own paths, then by OpenAI's, then by Anthropic's. */
+const readBody = (documents: ReadonlyArray<unknown>, paths: Compiled["paths"], values: Map<string, Value>): void => {
+  if (documents.length === 0) return
+  collect(documents, paths, values)
+  const hasTokens = () => values.has("input_tokens") || values.has("output_tokens")
+  for (const others of [openAiPaths, ...anthropicPaths]) if (!hasTokens() || others === anthropicPaths[1]) fill(documents, others, values)
+  if (!values.has("finish_reason")) collect(documents, donePath, values)
 }
 
 /** Only what is not known yet. */

@@ -1,5 +1,6 @@
 /** Keeps the beginning and the last 8 KiB of an answer for usage figures, by reference: nothing is copied (proxying.md B18). */
 import type { Exchange } from "../exchange/Exchange.ts"
+import { headerValue } from "./HeaderRules.ts"
 
 /** Bytes of the tail; a read is kept whole, so a little more may stay. */
 const tailBytes = 8192
@@ -8,11 +9,13 @@ export class KeptBody {
   readonly #kept: Exchange["kept"]
   #size = 0
 
-  constructor(kept: Exchange["kept"], contentType: string) {
+  /** `headers`: of the answer, names and values by turns. */
+  constructor(kept: Exchange["kept"], headers: ReadonlyArray<string>) {
     this.#kept = kept
     kept.head = undefined
     kept.tail = []
-    kept.contentType = contentType
+    kept.headers = headers
+    kept.contentType = headerValue(headers, "content-type")
   }
 
   push(bytes: Buffer): void {

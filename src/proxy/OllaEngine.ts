@@ -111,7 +111,7 @@ class OllaAttempt implements Relay {
       this.#translated.head({ status: head.status, headers })
       return false
     }
-    if (exchange.wantsUsage) this.#kept = new KeptBody(exchange.kept, contentType)
+    if (exchange.wantsUsage) this.#kept = new KeptBody(exchange.kept, head.raw)
     this.#status = head.status
     this.#headers = headers
     this.#hasLength = head.length >= 0

@@ -154,7 +154,7 @@ const ending = (ticket: Ticket): Failure | undefined => {
 const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, body: Body): Effect.Effect<undefined, Failure> => {
   const { exchange, attempt, response, flushes } = ticket.sending
   const contentType = headerValue(ticket.raw, "content-type")
-  const kept = exchange.wantsUsage ? new KeptBody(exchange.kept, contentType) : undefined
+  const kept = exchange.wantsUsage ? new KeptBody(exchange.kept, ticket.raw) : undefined
   const commit = (length: number | undefined) => {
     if (response.headersSent) return
     if (length !== undefined && headerValue(ticket.raw, "content-length") === "") headers.push("Content-Length", String(length))

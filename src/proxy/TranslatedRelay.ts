@@ -4,7 +4,6 @@ import { type Failure, failure } from "../exchange/Failure.ts"
 import { cutAfterFlush } from "./ClientSocket.ts"
 import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "./Dialect.ts"
 import type { Sending } from "./Engine.ts"
-import { headerValue } from "./HeaderRules.ts"
 import { KeptBody } from "./KeptBody.ts"
 
 /** How often a translator is told of silence, in milliseconds. */
@@ -42,7 +41,7 @@ export class TranslatedRelay {
   head(head: AnswerHead): void {
     const { exchange } = this.#sending
     // Usage is read from the backend's own words.
-    if (exchange.wantsUsage) this.#kept = new KeptBody(exchange.kept, headerValue(head.headers, "content-type"))
+    if (exchange.wantsUsage) this.#kept = new KeptBody(exchange.kept, head.headers)
     this.#ask(() => {
       const now = this.#translator.head(head)
       return now === undefined ? undefined : { head: now }

@@ -28,5 +28,8 @@ export const readUsage =
   (exchange, attempt) => {
     if (attempt.endpointType === "" && attempt.profileName === "") return undefined
     const profile = profiles.byName(attempt.profileName) ?? profiles.byName("openai-compatible")
-    return profile === undefined ? undefined : extractUsage(profile, exchange.kept.contentType, keptText(exchange.kept))
+    if (profile === undefined) return undefined
+    const { kept, timings } = exchange
+    const responseMs = timings.sent > 0 && timings.lastByte > timings.sent ? timings.lastByte - timings.sent : 0
+    return extractUsage(profile, { contentType: kept.contentType, text: () => keptText(kept), headers: kept.headers, responseMs })
   }

@@ -114,7 +114,7 @@ describe("profiles of the user's own", () => {
     ["name: x\nname: y", "already defined at line 1"],
     ["name: x\napi: {paths: /v1}", "api.paths must be a list"],
     ["name: x\napi: {openai_compatible: maybe}", "api.openai_compatible must be true or false"],
-    ["name: x\nextends: nobody", 'unknown profile "nobody"']
+    ["name: x\nextends: nobody", 'no profile named "nobody"']
   ])("are skipped with a reason: %j", (text, reason) => {
     const set = load({ "bad.yaml": text })
     expect(set.all).toHaveLength(12)

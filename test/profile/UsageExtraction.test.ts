@@ -1,14 +1,21 @@
 import { describe, expect, it } from "vitest"
 import { compileExpression } from "../../src/profile/MetricsExpression.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
-import { checkCalculations, extractUsage } from "../../src/profile/UsageExtraction.ts"
+import { type AnswerSeen, checkCalculations, extractUsage } from "../../src/profile/UsageExtraction.ts"
 
 const profiles = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
 const usage = (kind: string, contentType: string, body: unknown) => {
   const profile = profiles.byName(kind)
   if (profile === undefined) throw new Error(kind)
-  return extractUsage(profile, contentType, typeof body === "string" ? body : JSON.stringify(body))
+  return extractUsage(profile, seen(contentType, typeof body === "string" ? body : JSON.stringify(body)))
 }
+const seen = (contentType: string, text: string, more: Partial<AnswerSeen> = {}): AnswerSeen => ({
+  contentType,
+  text: () => text,
+  headers: [],
+  responseMs: 0,
+  ...more
+})
 const chat = { model: "m", choices: [{ finish_reason: "stop" }], usage: { prompt_tokens: 10, completion_tokens: 20, total_tokens: 30 } }
 
 describe("usage figures", () => {
