@@ -132,6 +132,7 @@ export const modelsOfInventory = (inventory: ReadonlyArray<InventoryEntry>): Rea
       parameterCount: first((model) => model.details?.parameter_count) ?? 0,
       quantization: first((model) => model.details?.quantization_level) ?? "",
       format: format ?? "",
+      families: first((model) => model.details?.families),
       maxContextLength: first((model) => model.details?.max_context_length),
       aliases: [...new Set(sources.map((source) => source.platform))].map((source) => ({ name, source })),
       sources,

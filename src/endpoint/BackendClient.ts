@@ -172,7 +172,7 @@ const readText = async (body: Body, encoding: string | undefined, maxBody: numbe
       chunks.push(chunk as Buffer)
     }
   } catch (cause) {
-    throw isFailure(cause) ? cause : { ...asFailure(cause), answered: true }
+    throw isFailure(cause) ? cause : cutOff(cause)
   } finally {
     body.destroy()
   }
@@ -193,6 +193,12 @@ const readText = async (body: Body, encoding: string | undefined, maxBody: numbe
       else reject(plain("network", "the compressed answer is damaged", error.message, true))
     })
   })
+}
+
+/** The headers had come: whatever broke, the answer is not whole. */
+const cutOff = (cause: unknown): BackendFailure => {
+  const failure = asFailure(cause)
+  return { ...failure, cause: failure.kind === "timeout" ? failure.cause : "the answer broke off", answered: true }
 }
 
 const plain = (kind: BackendFailure["kind"], cause: string, detail: string, answered: boolean): BackendFailure => ({

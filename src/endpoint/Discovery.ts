@@ -12,7 +12,7 @@ import type { Profile } from "../profile/Profile.ts"
 import type { ProfileSet } from "../profile/Profiles.ts"
 import { build } from "../version.ts"
 import type { BackendClient, BackendFailure } from "./BackendClient.ts"
-import { type DiscoveryFailure, type DiscoveryOperation, isRecoverable, statusCause } from "./DiscoveryFailure.ts"
+import { type DiscoveryFailure, type DiscoveryOperation, isRecoverable, isWarning, statusCause } from "./DiscoveryFailure.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import { modelUrlOf } from "./EndpointSpec.ts"
 import { displayUrl, joinUrl } from "./EndpointUrl.ts"
@@ -23,6 +23,8 @@ export interface Listing {
   readonly models: ReadonlyArray<ListedModel>
   /** As the backend listed them. */
   readonly originalCount: number
+  /** Entries that were left out for want of a name. */
+  readonly skipped: number
 }
 
 export interface DiscoveryLimits {
@@ -97,12 +99,13 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
         ...answer.failed("parse_response", 200, `failed to parse ${profile.name} response: more than ${maxModels} models`),
         profile: profile.name
       })
+    if (reading.missing !== undefined) return Effect.fail(answer.failed("no_list", 200, noList(reading.missing, answer.body, profile.name)))
     const { include, exclude } = spec.modelFilter
     const models =
       include.length === 0 && exclude.length === 0
         ? reading.models
         : reading.models.filter((model) => filterAdmits(spec.modelFilter, model.name))
-    return Effect.succeed<Listing>({ profile, models, originalCount: reading.models.length })
+    return Effect.succeed<Listing>({ profile, models, originalCount: reading.models.length, skipped: reading.skipped })
   }
 
   const typed = (spec: EndpointSpec, profile: Profile): Effect.Effect<Listing, DiscoveryFailure> =>
@@ -150,7 +153,7 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
         const outcome = yield* Effect.catch(once(spec, remembered), (failure: DiscoveryFailure) => Effect.succeed(failure))
         if (!("_tag" in outcome)) return outcome
         last = outcome
-        if (k >= limits.retryAttempts || !isRecoverable(outcome)) return yield* Effect.fail(outcome)
+        if (k >= limits.retryAttempts || !isRecoverable(outcome) || isWarning(outcome)) return yield* Effect.fail(outcome)
         yield* Effect.sleep(limits.retryBackoff * 2 ** k)
       }
     })
@@ -204,6 +207,17 @@ const parseJson = (body: string): unknown => {
   } catch {
     return undefined
   }
+}
+
+/** What an answer without its list says instead: an error, or another kind's list. */
+const noList = (key: string, body: string, profile: string): string => {
+  const value = parseJson(body)
+  const fields = typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
+  const error = fields["error"]
+  const said = typeof error === "object" && error !== null && "message" in error ? error.message : error
+  const instead =
+    typeof said === "string" ? `an error: ${said.slice(0, 200)}` : `${Object.keys(fields).slice(0, 8).join(", ") || "nothing"}`
+  return `the answer has no "${key}" list but ${instead}; is this server of the kind "${profile}"?`
 }
 
 /** Upper bound of the entries in a listing, without parsing it: `"id"` and `"name"` keys. */

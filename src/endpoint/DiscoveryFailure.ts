@@ -2,7 +2,15 @@
 import { STATUS_CODES } from "node:http"
 import { formatDuration } from "../config/Duration.ts"
 
-export type DiscoveryOperation = "get_profile" | "auto_detect" | "http_request" | "http_status" | "read_response" | "parse_response"
+export type DiscoveryOperation =
+  | "get_profile"
+  | "auto_detect"
+  | "http_request"
+  | "http_status"
+  | "read_response"
+  | "parse_response"
+  /** A 200 whose JSON has no list: a warning, which counts as no failure (backend-profiles.md 13.24). */
+  | "no_list"
 
 /** A plain value: failing backends are routine. */
 export interface DiscoveryFailure {
@@ -30,9 +38,18 @@ export const statusCause = (status: number): string => `HTTP ${status}: ${status
 /** A 4xx says that the question is wrong; asking again at once would get the same answer. */
 export const isRecoverable = (failure: DiscoveryFailure): boolean => failure.status < 400 || failure.status > 499
 
+export const isWarning = (failure: DiscoveryFailure): boolean => failure.innermost === "no_list"
+
+/** For the status document: what is wrong with the listing, without the address. */
+export const issueOf = (failure: DiscoveryFailure): string => {
+  const cause =
+    failure.innermost === "http_status" ? `HTTP ${failure.status}` : failure.cause.replace(`network error for ${failure.url}: `, "")
+  return `model listing: ${cause}`
+}
+
 /** What the operator is told in one phrase. */
 export const operatorMessage = (failure: DiscoveryFailure): string => {
-  if (failure.innermost === "parse_response") return "invalid response format"
+  if (failure.innermost === "parse_response" || failure.innermost === "no_list") return "invalid response format"
   if (failure.innermost === "http_status") {
     if (failure.status >= 400 && failure.status <= 499) return `endpoint configuration issue (HTTP ${failure.status})`
     return failure.status >= 500 ? `endpoint server error (HTTP ${failure.status})` : `HTTP error (${failure.status})`

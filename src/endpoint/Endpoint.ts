@@ -71,6 +71,10 @@ export interface Endpoint {
   readonly modelsSyncedAt: number
   /** Discovery is in timed back-off after failures. */
   readonly discoveryDisabled: boolean
+  /** What is wrong with the listing, without address; empty: the last one was read. */
+  readonly listingIssue?: string
+  /** How often its actor crashed and was started anew. */
+  readonly restarts?: number
   /** Profile name that was detected; only for `auto` and empty types. */
   readonly detectedType?: string | undefined
   /** Configured or defaulted health path before joining, as the start-up table shows it. */

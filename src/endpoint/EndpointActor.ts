@@ -11,22 +11,31 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import type * as Semaphore from "effect/Semaphore"
 import type { DiscoveryConfig } from "../config/OllaConfig.ts"
-import type { FailureKind } from "../exchange/Failure.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { BackendClient } from "./BackendClient.ts"
 import { probePolicy } from "./CircuitBreaker.ts"
 import type { Discoverer, Listing } from "./Discovery.ts"
-import { type DiscoveryFailure, isRecoverable } from "./DiscoveryFailure.ts"
+import { type DiscoveryFailure, isRecoverable, issueOf, isWarning } from "./DiscoveryFailure.ts"
 import { isDisabled } from "./DiscoveryState.ts"
 import type { Credentials, Endpoint, Origin } from "./Endpoint.ts"
-import { demotionLine, discoveryFailureLines, discoveryStartLines, type LogLine, listingLines, probeLines, write } from "./EndpointLog.ts"
+import {
+  demotionLine,
+  discoveryFailureLines,
+  discoveryStartLines,
+  type LogLine,
+  listingLines,
+  noListLines,
+  probeLines,
+  write
+} from "./EndpointLog.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import { healthPathOf, healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
-import { type AttemptFailure, type EndpointState, isRoutable } from "./EndpointState.ts"
+import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } from "./EndpointState.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 import { internalResult, probe } from "./Probe.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
+import { supervised } from "./Supervision.ts"
 import {
   type ActorState,
   type DiscoveryReason,
@@ -46,6 +55,8 @@ export interface FleetContext {
   /** [0, 1). */
   readonly random: () => number
   readonly probeSlots: Semaphore.Semaphore
+  /** A part of them: all that endpoints in trouble may take, so that many slow failures hold up no healthy endpoint's probe. */
+  readonly doubtfulProbeSlots: Semaphore.Semaphore
   /** For start-up and periodic discovery: the configured workers. */
   readonly discoveryWorkers: Semaphore.Semaphore
   /** For discovery on recovery and on request. */
@@ -64,18 +75,6 @@ type Message =
 
 /** Timers take 32 bits; longer sleeps are taken in parts. */
 const longestSleep = 3_600_000
-const restartDelays = { first: 100, longest: 30_000, steadyAfter: 60_000 }
-
-/** Failure kinds in words that may be shown: no address. */
-const causeOf: Readonly<Partial<Record<FailureKind, string>>> = {
-  refused: "connection refused",
-  unreachable: "host is unreachable",
-  dns: "no such host",
-  connect_timeout: "timeout while connecting",
-  tls_timeout: "timeout in the TLS handshake",
-  tls: "TLS handshake failed",
-  closed: "connection closed before an answer"
-}
 
 export class EndpointActor implements Endpoint {
   readonly url: string
@@ -107,6 +106,7 @@ export class EndpointActor implements Endpoint {
   #policy: EndpointPolicy
   #answeredProbe = false
   #restarts = 0
+  #listingIssue = ""
 
   constructor(spec: EndpointSpec, fleet: FleetContext) {
     this.url = spec.url
@@ -157,6 +157,9 @@ export class EndpointActor implements Endpoint {
   get hasAnsweredProbe(): boolean {
     return this.#answeredProbe
   }
+  get listingIssue(): string {
+    return this.#listingIssue
+  }
   get restarts(): number {
     return this.#restarts
   }
@@ -167,7 +170,7 @@ export class EndpointActor implements Endpoint {
       _tag: "AttemptFailed",
       startedAt: failed.startedAt,
       now: this.#now(),
-      cause: causeOf[failed.failure.kind] ?? "a proxied request failed"
+      cause: demotionCause(failed)
     })
     if (this.#state !== before) this.#post({ _tag: "Log", line: demotionLine(this.name, this.#state.condition) })
   }
@@ -186,7 +189,7 @@ export class EndpointActor implements Endpoint {
 
   /** The actor's life: runs until interrupted, and starts anew, ever more slowly, when it crashes. */
   get run(): Effect.Effect<never> {
-    return this.#supervised
+    return supervised(Effect.scoped(this.#loop), (cause) => this.#crashed(cause))
   }
 
   #now(): number {
@@ -275,7 +278,11 @@ export class EndpointActor implements Endpoint {
     }
   }
 
-  readonly #probe: Effect.Effect<void> = Effect.suspend(() => this.#fleet.probeSlots.withPermit(this.#probeNow))
+  readonly #probe: Effect.Effect<void> = Effect.suspend(() => {
+    const { status } = this.#state.condition
+    const probing = this.#fleet.probeSlots.withPermit(this.#probeNow)
+    return status === "unknown" || isRoutable(status) ? probing : this.#fleet.doubtfulProbeSlots.withPermit(probing)
+  })
 
   readonly #probeNow: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     const startedAt = this.#now()
@@ -337,8 +344,14 @@ export class EndpointActor implements Endpoint {
         .pipe(Effect.catch((failure: DiscoveryFailure) => Effect.succeed(failure)))
       if ("_tag" in outcome) {
         const before = this.#state
-        this.#step({ _tag: "ListingFailed", startedAt, recoverable: isRecoverable(outcome), reason })
-        for (const line of discoveryFailureLines(this.name, before, this.#state, outcome, reason)) yield* write(line)
+        this.#listingIssue = issueOf(outcome)
+        if (isWarning(outcome)) {
+          this.#step({ _tag: "ListingRead", now: before.discovery.syncedAt, reason })
+          for (const line of noListLines(this.name, outcome)) yield* write(line)
+        } else {
+          this.#step({ _tag: "ListingFailed", startedAt, recoverable: isRecoverable(outcome), reason })
+          for (const line of discoveryFailureLines(this.name, before, this.#state, outcome, reason)) yield* write(line)
+        }
       } else this.#accept(outcome, reason)
       this.#endDiscovery(ended, "_tag" in outcome ? outcome : "read")
     }).pipe(
@@ -362,35 +375,27 @@ export class EndpointActor implements Endpoint {
     if (this.isAuto) this.#detected = listing.profile
     const before = this.#state
     if (this.#fleet.discovery().enabled) {
+      this.#listingIssue = ""
       this.#models = listing.models
       this.#step({ _tag: "ListingRead", now: this.#now(), reason })
-      const counts = { count: listing.models.length, originalCount: listing.originalCount, detected }
+      const counts = { count: listing.models.length, originalCount: listing.originalCount, skipped: listing.skipped, detected }
       for (const line of listingLines(this.name, before, counts, reason)) this.#post({ _tag: "Log", line })
     }
     this.#publish({ _tag: "ModelsChanged", endpoint: this })
   }
 
-  readonly #supervised: Effect.Effect<never> = Effect.gen({ self: this }, function* () {
-    let delay = restartDelays.first
-    while (true) {
-      const startedAt = this.#now()
-      const exit = yield* Effect.exit(Effect.scoped(this.#loop))
-      if (Exit.isSuccess(exit)) continue
-      if (Cause.hasInterrupts(exit.cause)) return yield* Effect.interrupt
-      const now = this.#now()
+  /** Its children died with it: their places are freed. */
+  #crashed(cause: Cause.Cause<never>): Effect.Effect<void> {
+    return Effect.suspend(() => {
       this.#restarts++
-      yield* Effect.logError("endpoint actor crashed, restarting", {
-        endpoint: this.name,
-        restarts: this.#restarts,
-        error: Cause.pretty(exit.cause)
-      })
-      // Its children died with it: free their places.
       this.#mailbox = this.#mailbox.filter((message) => message._tag === "Log")
       this.#endDiscovery(this.#discovering, "skipped")
-      this.#step({ _tag: "Restarted", now, cause: "internal error while watching this endpoint; it was restarted" })
-      if (now - startedAt > restartDelays.steadyAfter) delay = restartDelays.first
-      yield* Effect.sleep(delay)
-      delay = Math.min(delay * 2, restartDelays.longest)
-    }
-  })
+      this.#step({ _tag: "Restarted", now: this.#now(), cause: "internal error while watching this endpoint; it was restarted" })
+      return Effect.logError("endpoint actor crashed, restarting", {
+        endpoint: this.name,
+        restarts: this.#restarts,
+        error: Cause.pretty(cause)
+      })
+    })
+  }
 }

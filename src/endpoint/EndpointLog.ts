@@ -117,13 +117,14 @@ export const discoveryStartLines = (name: string, url: string, reason: Discovery
 export const listingLines = (
   name: string,
   before: ActorState,
-  listing: { readonly count: number; readonly originalCount: number; readonly detected: string | undefined },
+  listing: { readonly count: number; readonly originalCount: number; readonly skipped: number; readonly detected: string | undefined },
   reason: DiscoveryReason | "detection"
 ): ReadonlyArray<LogLine> => [
   ...(listing.detected === undefined ? [] : [line("info", ` Setting up ${name}`, { profile: listing.detected })]),
   ...(listing.count === listing.originalCount
     ? []
     : [line("info", `Applied model filter ${name}`, { original_count: listing.originalCount, filtered_count: listing.count })]),
+  ...(listing.skipped === 0 ? [] : [line("warn", `Entries without a name in the model listing of ${name}`, { skipped: listing.skipped })]),
   line("info", `  ${name}`, { models: listing.count }),
   ...(isDisabled(before.discovery) ? [line("info", `Discovery enabled again for endpoint ${name}`)] : []),
   ...(reason === "recovery" || reason === "retry"
@@ -132,6 +133,10 @@ export const listingLines = (
         line("debug", "Recovery callback completed successfully", { endpoint: name })
       ]
     : [])
+]
+
+export const noListLines = (name: string, failure: DiscoveryFailure): ReadonlyArray<LogLine> => [
+  line("warn", `Model listing without a list ${name}`, { endpoint_name: name, detailed_error: describe(failure) })
 ]
 
 export const discoveryFailureLines = (
@@ -143,13 +148,19 @@ export const discoveryFailureLines = (
 ): ReadonlyArray<LogLine> => {
   const detailed_error = describe(failure)
   const disabledNow = !isDisabled(before.discovery) && isDisabled(after.discovery)
+  const next_attempt = new Date(after.discovery.retryAt).toISOString()
   return [
     line("error", `Model discovery failed (${operatorMessage(failure)}) ${name}`, { endpoint_name: name, detailed_error }),
     ...(!disabledNow
       ? []
       : isRecoverable(failure)
-        ? [line("warn", `Disabling discovery for endpoint after consequent failures ${name}`, { failures: after.discovery.failures })]
-        : [line("warn", `Disabling discovery for endpoint due to non-recoverable error ${name}`)]),
+        ? [
+            line("warn", `Disabling discovery for endpoint after consequent failures ${name}`, {
+              failures: after.discovery.failures,
+              next_attempt
+            })
+          ]
+        : [line("warn", `Disabling discovery for endpoint due to non-recoverable error ${name}`, { next_attempt })]),
     ...(reason === "recovery" || reason === "retry"
       ? [line("warn", "Failed to discover models for recovered endpoint", { endpoint: name, error: detailed_error })]
       : [])

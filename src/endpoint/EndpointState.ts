@@ -1,5 +1,5 @@
 /** One endpoint's condition right now. Stepped by `transition`, never assigned. */
-import type { Failure } from "../exchange/Failure.ts"
+import type { Failure, FailureKind } from "../exchange/Failure.ts"
 
 /** Wire strings of endpoints-and-health.md 6. `warming` is recognised and never produced. */
 export type Status = "unknown" | "healthy" | "busy" | "warming" | "offline" | "unhealthy" | "config_error" | "rate_limited"
@@ -30,3 +30,16 @@ export interface AttemptFailure {
   /** Epoch milliseconds: an older attempt cannot demote an endpoint that was probed healthy after it began. */
   readonly startedAt: number
 }
+
+/** Failure kinds in words that may be shown: no address. */
+const causeOf: Readonly<Partial<Record<FailureKind, string>>> = {
+  refused: "connection refused",
+  unreachable: "host is unreachable",
+  dns: "no such host",
+  connect_timeout: "timeout while connecting",
+  tls_timeout: "timeout in the TLS handshake",
+  tls: "TLS handshake failed",
+  closed: "connection closed before an answer"
+}
+
+export const demotionCause = ({ failure }: AttemptFailure): string => causeOf[failure.kind] ?? "a proxied request failed"

@@ -17,7 +17,7 @@ import { Settings } from "../config/Settings.ts"
 import { Profiles } from "../profile/Profiles.ts"
 import { BackendClient } from "./BackendClient.ts"
 import { makeDiscoverer } from "./Discovery.ts"
-import { type DiscoveryFailure, describe, operatorMessage } from "./DiscoveryFailure.ts"
+import { type DiscoveryFailure, describe, isWarning, operatorMessage } from "./DiscoveryFailure.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { type DiscoveryOutcome, EndpointActor, type FleetContext } from "./EndpointActor.ts"
 import type { SecretSources } from "./EndpointCredentials.ts"
@@ -60,6 +60,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
 
   const listeners = new Set<(event: FleetEvent) => void>()
   const probeSlots = yield* Semaphore.make(share(10, count))
+  const doubtfulProbeSlots = yield* Semaphore.make(Math.ceil(share(5, count) / 2))
   const context: FleetContext = {
     client,
     discoverer: makeDiscoverer(client, profiles),
@@ -67,6 +68,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
     clock,
     random: () => random.nextDoubleUnsafe(),
     probeSlots,
+    doubtfulProbeSlots,
     discoveryWorkers: yield* Semaphore.make(Math.max(1, discovery().concurrent_workers)),
     recoverySlots: yield* Semaphore.make(share(16, count)),
     publish: (event) => {
@@ -92,7 +94,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
     }
     yield* Effect.logInfo(`Starting model discovery on healthy endpoints (${candidates.length})`)
     const outcomes = yield* Effect.forEach(candidates, ask, { concurrency: "unbounded" })
-    const failures = outcomes.filter((outcome): outcome is DiscoveryFailure => typeof outcome === "object")
+    const failures = outcomes.filter((outcome): outcome is DiscoveryFailure => typeof outcome === "object" && !isWarning(outcome))
     if (failures.length === 0) yield* Effect.logInfo(`Finished model discovery on healthy endpoints (${candidates.length})`)
     return failures[0]
   })

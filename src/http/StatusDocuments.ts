@@ -106,6 +106,10 @@ const shared = (view: StatusView, endpoint: Endpoint, id: string, totals: Endpoi
   } as const
 }
 
+/** Of its health first, then of its listing; `undefined`: nothing is wrong. */
+const lastError = ({ state, listingIssue }: Endpoint): string | undefined =>
+  [state.lastError, listingIssue ?? ""].filter((text) => text !== "").join("; ") || undefined
+
 export const endpointsDocument = (view: StatusView): typeof EndpointsDocument.Type => {
   const { now } = view
   return {
@@ -126,7 +130,8 @@ export const endpointsDocument = (view: StatusView): typeof EndpointsDocument.Ty
         last_model_sync: synced > 0 ? ago(synced, now) : undefined,
         last_model_sync_at: at(synced),
         issues: gravest(endpoint, totals),
-        last_error: state.lastError === "" ? undefined : state.lastError,
+        last_error: lastError(endpoint),
+        actor_restarts: (endpoint.restarts ?? 0) > 0 ? endpoint.restarts : undefined,
         discovery_disabled: endpoint.discoveryDisabled ? true : undefined
       })
     }),

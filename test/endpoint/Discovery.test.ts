@@ -91,6 +91,8 @@ describe("a listing that fails", () => {
         expect(detailed(here)[0]).toContain(detail)
         expect(endpointAt(fleet, "a").models).toEqual([])
         expect(endpointAt(fleet, "a").state.status).toBe("healthy")
+        expect(endpointAt(fleet, "a").listingIssue).toMatch(/^model listing: (?!.*http:)/)
+        expect(endpointAt(fleet, "b").listingIssue).toBe("")
         expect(endpointAt(fleet, "b").models).toMatchObject([{ name: "fine" }])
       })
     )
@@ -137,6 +139,55 @@ describe("a listing that fails", () => {
         expect(askedAt(here, "a", "/api/tags")).toEqual([0])
         expect(askedAt(here, "b", "/api/tags")).toEqual([0, 1, 3])
         expect(detailed(here).some((text) => text.includes("HTTP 500"))).toBe(true)
+      })
+    )
+  })
+})
+
+describe("an answer without a list", () => {
+  it.effect.each([
+    [
+      { error: "Unexpected endpoint or method. (GET /api/tags)" },
+      "but an error: Unexpected endpoint or method. (GET /api/tags); is this server of the kind"
+    ],
+    [{ error: { message: "not here" } }, "but an error: not here;"],
+    [{ object: "list", data: [{ id: "m" }] }, 'has no "models" list but object, data; is this server of the kind "ollama"?'],
+    [{}, "but nothing;"]
+  ] as const)("%#: warns, counts as no failure and keeps what was known", ([body, said]) => {
+    let given = answer(200, { models: [{ name: "m" }] })
+    const here = world({ a: listing(() => given) })
+    return run(
+      here,
+      [{ host: "a" }],
+      "interval: 10s",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        given = answer(200, body)
+        yield* pass(75)
+        expect(askedAt(here, "a", "/api/tags")).toEqual([0, 10, 20, 30, 40, 50, 60, 70])
+        expect(endpointAt(fleet, "a")).toMatchObject({ discoveryDisabled: false, modelsSyncedAt: 0, models: [{ name: "m" }] })
+        expect(endpointAt(fleet, "a").listingIssue).toContain("model listing: the answer has no")
+        expect(endpointAt(fleet, "a").listingIssue).toContain(said)
+        expect(here.log.filter(({ level }) => level === "Warn")[0]?.message).toBe("Model listing without a list a")
+        expect(detailed(here)).toEqual([])
+        given = answer(200, { models: [] })
+        yield* pass(10)
+        expect(endpointAt(fleet, "a")).toMatchObject({ listingIssue: "", models: [] })
+      })
+    )
+  })
+  it.effect("holds the start up no longer than a good one", () => {
+    const here = world({ a: listing(() => answer(200, { error: "x" })) })
+    return run(
+      here,
+      [{ host: "a" }],
+      "",
+      Effect.gen(function* () {
+        const fleet = yield* Fleet
+        yield* settle
+        yield* fleet.ready
+        expect(askedAt(here, "a", "/api/tags")).toEqual([0])
+        expect(messages(here)).not.toContain("Initial model discovery failed")
       })
     )
   })
@@ -254,6 +305,24 @@ describe("refreshing on request", () => {
       })
     )
   })
+})
+
+it.effect("entries without a name are left out and told", () => {
+  const here = world({ a: listing(() => answer(200, { models: [{ name: "m" }, { name: 7 }, null] })) })
+  return run(
+    here,
+    [{ host: "a" }],
+    "",
+    Effect.gen(function* () {
+      const fleet = yield* started
+      expect(endpointAt(fleet, "a").models.map(({ name }) => name)).toEqual(["m"])
+      expect(here.log).toContainEqual({
+        level: "Warn",
+        message: "Entries without a name in the model listing of a",
+        fields: { skipped: 2 }
+      })
+    })
+  )
 })
 
 describe("the model filter", () => {

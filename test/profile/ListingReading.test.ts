@@ -27,6 +27,7 @@ describe("listings recorded from real servers", () => {
         lastSeen: now,
         details: {
           digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+          max_context_length: 4096,
           modified_at: 1795450644812,
           parameter_size: "130K",
           quantization_level: "unknown",
@@ -74,7 +75,7 @@ describe("a listing of each kind", () => {
     ["lmdeploy", { type: "lmdeploy", details: { modified_at: 1700000000000, publisher: "someone", parent_model: "base" } }],
     ["vllm-mlx", { type: "vllm-mlx", details: { modified_at: 1700000000000, publisher: "someone", format: "mlx" } }],
     ["llamacpp", { type: "llamacpp", details: { modified_at: 1700000000000, publisher: "someone", format: "gguf" } }],
-    ["docker-model-runner", { type: "docker-model-runner", details: { modified_at: 1700000000000, publisher: "someone", format: "gguf" } }]
+    ["docker-model-runner", { type: "docker-model-runner", details: { modified_at: 1700000000000, publisher: "someone" } }]
   ] as const)("%s is read by its own rules", (format, expected) => {
     expect(models(format, { data: [entry] })).toEqual([{ name: "org/m", created: 1700000000, lastSeen: now, ...expected }])
   })

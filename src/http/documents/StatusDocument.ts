@@ -118,7 +118,8 @@ export const ListedEndpoint = Schema.Struct({
   issues: Schema.optionalKey(
     Schema.Literals(["unavailable", "unstable", "low success rate", "authentication rejected", "rate limited"])
   ).annotate({ description: "The gravest one" }),
-  last_error: Schema.optionalKey(Schema.String).annotate({ description: "Why the last probe or attempt failed" }),
+  last_error: Schema.optionalKey(Schema.String).annotate({ description: "Why the last probe, attempt or model listing failed" }),
+  actor_restarts: Schema.optionalKey(Count).annotate({ description: "How often watching this endpoint crashed and began anew" }),
   discovery_disabled: Schema.optionalKey(Schema.Boolean)
 }).annotate({ identifier: "ListedEndpoint" })
 
