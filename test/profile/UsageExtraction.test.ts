@@ -83,6 +83,45 @@ describe("usage figures", () => {
     expect(usage("llamacpp", "text/event-stream", stream)).toMatchObject({ inputTokens: 9, outputTokens: 5 })
   })
 
+  it("use the measured time where the kind reports none", () => {
+    for (const kind of ["lemonade", "docker-model-runner"]) {
+      const profile = profiles.byName(kind)
+      if (profile === undefined) throw new Error(kind)
+      const answer = (responseMs: number) => seen("application/json", JSON.stringify(chat), { responseMs })
+      expect(extractUsage(profile, answer(500))).toMatchObject({ tokensPerSecond: 40 })
+      expect(extractUsage(profile, answer(0))?.tokensPerSecond).toBeUndefined()
+    }
+  })
+
+  it("come from response headers where the profile says so, and the body is then not read", () => {
+    const vllm = profiles.byName("vllm")
+    if (vllm === undefined) throw new Error("vllm")
+    const headers = ["X-Tokens-In", "7", "x-tokens-out", " 9 ", "X-Model", "m7", "X-Speed", "12.5"]
+    const metrics = {
+      ...vllm.metrics,
+      source: "response_headers",
+      headers: { input_tokens: "x-tokens-in", output_tokens: "X-Tokens-Out", model: "x-model", speed: "X-Speed", total_tokens: "absent" },
+      calculations: { tokens_per_second: "speed * 2" }
+    }
+    const text = () => {
+      throw new Error("the body was read")
+    }
+    expect(extractUsage({ ...vllm, metrics }, { ...seen("application/json", "", { headers }), text })).toEqual({
+      inputTokens: 7,
+      outputTokens: 9,
+      totalTokens: 16,
+      model: "m7",
+      tokensPerSecond: 25
+    })
+    expect(extractUsage({ ...vllm, metrics }, { ...seen("", ""), text })).toBeUndefined()
+    // A body beside: its fields win over the headers'.
+    const both = { ...metrics, source: "response_body" }
+    expect(extractUsage({ ...vllm, metrics: both }, seen("application/json", JSON.stringify(chat), { headers }))).toMatchObject({
+      inputTokens: 10,
+      model: "m"
+    })
+  })
+
   it("are nothing where nothing is said", () => {
     expect(usage("vllm", "text/html", "<html>")).toBeUndefined()
   })

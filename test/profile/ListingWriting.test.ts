@@ -1,0 +1,211 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { formatOf, ownerOf, supportedFormats, type WritableModel, writeListing } from "../../src/profile/ListingWriting.ts"
+
+const model = (more: Partial<WritableModel>): WritableModel =>
+  ({
+    id: "m",
+    family: "birch",
+    variant: "",
+    parameterSize: "9b",
+    quantization: "q4km",
+    families: undefined,
+    maxContextLength: 16_384,
+    aliases: [],
+    sources: [],
+    availability: [],
+    capabilities: [],
+    diskSize: 0,
+    lastSeen: Date.UTC(2026, 2, 4, 5, 6, 7, 890),
+    created: 1_772_500_000,
+    metadata: {},
+    ...more
+  }) as WritableModel
+
+const alias = (name: string, source: string) => ({ name, source })
+const source = (nativeName: string, platform: string, more: object = {}) =>
+  ({ nativeName, platform, state: "unknown", diskSize: 0, ...more }) as WritableModel["sources"][number]
+
+describe("a list in the form of", () => {
+  it("ollama has the alias, the size on its endpoint, and the details as discovered", () => {
+    const birch = model({
+      aliases: [alias("birch:9b", "ollama"), alias("birch-9b", "vllm")],
+      sources: [source("birch:9b", "ollama", { diskSize: 5_100_000_000 })],
+      families: ["birch", "clip"],
+      metadata: { digest: "ab12cd", format: "gguf" }
+    })
+    expect(writeListing("ollama", [birch, model({ aliases: [alias("other", "vllm")] })])).toEqual({
+      models: [
+        {
+          name: "birch:9b",
+          model: "birch:9b",
+          modified_at: "2026-03-04T05:06:07Z",
+          digest: "ab12cd",
+          size: 5_100_000_000,
+          details: {
+            format: "gguf",
+            family: "birch",
+            families: ["birch", "clip"],
+            parameter_size: "9b",
+            quantization_level: "Q4_K_M"
+          }
+        }
+      ]
+    })
+  })
+  it("lmstudio has type, publisher, state and context", () => {
+    const oak = model({
+      family: "oak_vl",
+      quantization: "4bit",
+      maxContextLength: 65_536,
+      aliases: [alias("acme/oak-vl", "lm-studio")],
+      sources: [source("acme/oak-vl", "lm-studio", { state: "loaded" })],
+      metadata: { type: "model", model_type: "vlm", publisher: "acme" }
+    })
+    expect(writeListing("lmstudio", [oak, model({ aliases: [alias("x", "ollama")] })])).toEqual({
+      object: "list",
+      data: [
+        {
+          id: "acme/oak-vl",
+          object: "model",
+          type: "vlm",
+          publisher: "acme",
+          arch: "oak_vl",
+          quantization: "4bit",
+          state: "loaded",
+          max_context_length: 65_536
+        }
+      ]
+    })
+  })
+  it.each([
+    [["vision"], "vlm"],
+    [["embeddings"], "embeddings"],
+    [["chat"], "llm"]
+  ])("lmstudio: without a type, %j means %s", (capabilities, type) => {
+    expect(writeListing("lmstudio", [model({ aliases: [alias("x", "lm-studio")], capabilities })])).toMatchObject({
+      data: [{ type, state: "not-loaded" }]
+    })
+  })
+
+  const elm = model({ aliases: [alias("acme/elm-13b", "vllm")], metadata: { parent_model: "acme/elm" } })
+  const plain = { id: "acme/elm-13b", object: "model", owned_by: "acme", created: 1_772_500_000 }
+  const permission = {
+    group: null,
+    id: "modelperm-olla-acme-elm-13b",
+    object: "model_permission",
+    organization: "*",
+    created: 1_772_500_000,
+    allow_create_engine: false,
+    allow_sampling: true,
+    allow_logprobs: true,
+    allow_search_indices: false,
+    allow_view: true,
+    allow_fine_tuning: false,
+    is_blocking: false
+  }
+  it.each([
+    ["vllm", { ...plain, max_model_len: 16_384, root: "acme/elm-13b", permission: [permission] }],
+    ["lmdeploy", { ...plain, permission: [permission] }],
+    ["sglang", { ...plain, max_model_len: 16_384, root: "acme/elm-13b", parent: "acme/elm" }],
+    ["lemonade", { ...plain, checkpoint: "", recipe: "", downloaded: false }],
+    ["vllm-mlx", plain],
+    ["docker-model-runner", plain],
+    ["openai", { ...plain, owned_by: "olla" }]
+  ])("%s", (format, entry) => {
+    expect(writeListing(format, [elm])).toEqual({ object: "list", data: [entry] })
+  })
+  it("llamacpp mirrors its data in models", () => {
+    expect(writeListing("llamacpp", [elm])).toEqual({ object: "list", data: [plain], models: [plain] })
+  })
+  it("sglang carries the flags that were discovered", () => {
+    const metadata = { radix_cache_size: 7, speculative_decoding: true, frontend_enabled: false, supports_vision: true }
+    expect(writeListing("sglang", [model({ metadata })])).toMatchObject({
+      data: [{ supports_vision: true, radix_cache_size: 7, spec_decoding: true, frontend_enabled: false }]
+    })
+  })
+  it.each([
+    ["available", true],
+    ["loaded", true],
+    ["unknown", false],
+    ["not-loaded", false]
+  ])("lemonade: a model that is %s has downloaded %s", (state, downloaded) => {
+    const yew = model({
+      aliases: [alias("Yew-1B-NPU", "lemonade")],
+      sources: [source("Yew-1B-NPU", "lemonade", { state })],
+      metadata: { checkpoint: "acme/Yew-1B-onnx", recipe: "oga-npu" }
+    })
+    expect(writeListing("lemonade", [yew])).toMatchObject({
+      data: [{ id: "Yew-1B-NPU", owned_by: "lemonade", checkpoint: "acme/Yew-1B-onnx", recipe: "oga-npu", downloaded }]
+    })
+  })
+  it("a provider names a model by its own alias, else by the first, else by the unified id", () => {
+    const both = model({ aliases: [alias("birch:9b", "ollama"), alias("birch-9b", "vllm-mlx")] })
+    const idOf = (format: string, one: WritableModel) => (writeListing(format, [one])["data"] as ReadonlyArray<{ id: string }>)[0]?.id
+    expect([idOf("vllm-mlx", both), idOf("vllm", both), idOf("vllm", model({}))]).toEqual(["birch-9b", "birch:9b", "m"])
+  })
+})
+
+describe("every list", () => {
+  it.each(supportedFormats)("%s is in byte order of its ids, whatever the order of the models", (name) => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.string({ minLength: 1 }), { maxLength: 8 }), (ids) => {
+        const models = ids.map((id) => model({ id, aliases: [alias(id, "ollama"), alias(id, "lm-studio")] }))
+        const format = formatOf(name) ?? ""
+        const list = (given: ReadonlyArray<WritableModel>) => {
+          const written = writeListing(format, given)
+          return ((written["data"] ?? written["models"]) as ReadonlyArray<{ id?: string; name?: string }>).map(
+            (entry) => entry.id ?? entry.name
+          )
+        }
+        const shown = list(models)
+        expect(shown).toEqual([...ids].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))))
+        expect(list([...models].reverse())).toEqual(shown)
+      }),
+      { numRuns: 30 }
+    )
+  })
+})
+
+describe("the owner", () => {
+  it.each([
+    ["acme/elm-13b", "acme"],
+    ["mistralai-x", "mistralai"],
+    ["meta-llama-3", "meta"],
+    ["Qwen-7b", "Qwen"],
+    ["qwen2.5-0.5b", "vllm"],
+    ["/models/elm", "vllm"],
+    ["/", "vllm"],
+    ["elm", "vllm"],
+    ["x-google-y", "vllm"],
+    ["ggoogle-y", "vllm"],
+    ["ai-x", "vllm"],
+    ["microsoftresearchandmore-x", "vllm"]
+  ])("of %s is %s", (id, owner) => {
+    expect(ownerOf(id, "vllm")).toBe(owner)
+  })
+  it("is never empty", () => {
+    fc.assert(fc.property(fc.string(), (id) => ownerOf(id, "vllm") !== ""))
+  })
+})
+
+it.each([
+  ["q4ks", "Q4_K_S"],
+  ["q3kl", "Q3_K_L"],
+  ["q3km", "Q3_K_M"],
+  ["q3ks", "Q3_K_S"],
+  ["q5km", "Q5_K_M"],
+  ["q5ks", "Q5_K_S"],
+  ["q6k", "Q6_K"],
+  ["q8", "Q8_0"],
+  ["q4", "Q4_0"],
+  ["q5", "Q5_0"],
+  ["f16", "F16"],
+  ["f32", "F32"],
+  ["unk", "unknown"],
+  ["4bit", "4bit"]
+])("the quantisation %s is shown as %s", (quantization, shown) => {
+  expect(writeListing("ollama", [model({ quantization, aliases: [alias("a", "ollama")] })])).toMatchObject({
+    models: [{ details: { quantization_level: shown } }]
+  })
+})
