@@ -3,7 +3,7 @@
  * wrong kind fails the file, whether or not anything acts on it. Unknown keys pass; those that look like a slip are told.
  */
 import { parseDuration } from "../config/Duration.ts"
-import { nearest } from "../config/KeySuggestion.ts"
+import { nearest } from "../config/NearestWord.ts"
 import type { YamlNode } from "../config/YamlTree.ts"
 
 type Kind = "text" | "bool" | "int" | "number" | "duration"
