@@ -9,6 +9,8 @@ export interface Job {
   readonly port: number
   readonly path: string
   readonly kind: "requests" | "streams"
+  /** What the client speaks: decides its body and how it knows a token. */
+  readonly speaks?: "chat" | "messages"
   /** Parallel connections. */
   readonly parallel: number
   /** Requests in all; for streams one each. */
@@ -32,7 +34,7 @@ export interface Result {
 }
 
 const bodyOf = (job: Job): Buffer => {
-  const head = '{"model":"test-model","messages":[{"role":"user","content":"'
+  const head = `{"model":"test-model",${job.speaks === "messages" ? '"max_tokens":1024,' : ""}"messages":[{"role":"user","content":"`
   const tail = `"}],"stream":${job.kind === "streams"}}`
   return Buffer.from(
     head + "lorem ipsum dolor sit amet ".repeat(Math.ceil(job.size / 27)).slice(0, Math.max(0, job.size - head.length - tail.length)) + tail
@@ -52,6 +54,7 @@ const requestOf = (job: Job): Buffer => {
 
 const run = async (job: Job): Promise<Result> => {
   const request = requestOf(job)
+  const token = job.speaks === "messages" ? '"text":" token"' : '"content":" token"'
   const samples: Array<number> = []
   let failed = 0
   let done = 0
@@ -89,7 +92,7 @@ const run = async (job: Job): Promise<Result> => {
         if (job.kind === "streams") {
           const now = performance.now()
           const part = chunk.toString("latin1")
-          const here = part.split('"content":" token"').length - 1
+          const here = part.split(token).length - 1
           if (here > 0) {
             tokens += here
             if (lastAt > 0) samples.push(now - lastAt)

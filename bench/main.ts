@@ -2,7 +2,7 @@
  * `npm run bench`: CPU time of the proxy process for each small request, streamed token and 400 KB prompt, beside the raw
  * baseline measured in the same run, in alternating rounds. Prints medians, spreads and ratios; asserts nothing.
  *
- *   npm run bench -- [--rounds 5] [--only requests,tokens,prompts] [--targets raw,olla,undici,logging]
+ *   npm run bench -- [--rounds 5] [--only requests,tokens,prompts] [--targets raw,olla,undici,logging,translated]
  */
 import { availableParallelism } from "node:os"
 import type { Job, Result } from "./load.ts"
@@ -24,13 +24,14 @@ const argument = (name: string, fallback: string): string => {
 
 const rounds = Number(argument("rounds", "5"))
 const only = argument("only", "requests,tokens,prompts").split(",")
-const wanted = argument("targets", "raw,olla,logging").split(",")
+const wanted = argument("targets", "raw,olla,logging,translated").split(",")
 
 const variants: Readonly<Record<string, OllaOptions>> = {
   olla: { name: "olla" },
   logging: { name: "olla, default logging", logging: true },
   undici: { name: "olla on undici", env: { OLLA_ENGINE_CLIENT: "undici" } },
   sticky: { name: "olla, sticky sessions", yaml: "proxy: {sticky_sessions: {enabled: true}}" },
+  translated: { name: "olla, translated", yaml: "translators: {anthropic: {passthrough_enabled: false}}", speaks: "messages" },
   sherpa: { name: "sherpa", yaml: "proxy: {engine: sherpa}" }
 }
 
@@ -61,6 +62,13 @@ const scenarios: Readonly<Record<string, Scenario>> = {
 const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
 const shown = (n: number): string => (n >= 100 ? n.toFixed(0) : n.toFixed(1))
+
+/** Round by round, as the machine's speed drifts between them. */
+const ratioTo = (name: string, values: ReadonlyArray<number>, base: ReadonlyArray<number> | undefined): string => {
+  if (base === undefined) return ""
+  const ratios = values.map((value, i) => value / (base[i] ?? value))
+  return `  ratio to ${name} ${median(ratios).toFixed(2)} [${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)}]`
+}
 
 const main = async (): Promise<void> => {
   console.log(`node ${process.version}, ${availableParallelism()} cores, ${rounds} rounds, targets in changing order`)
@@ -93,7 +101,8 @@ const main = async (): Promise<void> => {
             count,
             parallel: Math.min(count, scenario.job.parallel),
             port: target.port,
-            path: target.path
+            path: target.path,
+            speaks: target.speaks
           })
           const spent = cpuMicros(target.pid) - before
           failed += result.failed
@@ -105,12 +114,10 @@ const main = async (): Promise<void> => {
       }
       console.log(`\n${scenario.title}${failed === 0 ? "" : ` (${failed} FAILED)`}`)
       const base = cost.get("raw")
+      const relayed = cost.get("olla")
       for (const [target, values] of cost) {
-        const ratios = base === undefined ? [] : values.map((value, i) => value / (base[i] ?? value))
-        const ratio =
-          ratios.length === 0 || target === "raw"
-            ? ""
-            : `  ratio to raw ${median(ratios).toFixed(2)} [${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)}]`
+        let ratio = target === "raw" ? "" : ratioTo("raw", values, base)
+        if (target === variants["translated"]?.name) ratio += ratioTo("olla", values, relayed)
         console.log(
           `  ${target.padEnd(24)} ${shown(median(values)).padStart(7)} [${shown(Math.min(...values))}-${shown(Math.max(...values))}]  p50 ${median(latency.get(target) ?? []).toFixed(2)} ms${ratio}`
         )

@@ -12,6 +12,7 @@ export interface Target {
   readonly name: string
   readonly port: number
   readonly path: string
+  readonly speaks: "chat" | "messages"
   readonly pid: number
   readonly startMillis: number
   readonly stop: () => Promise<void>
@@ -57,6 +58,7 @@ export const startScriptTarget = async (name: string, script: string, backendPor
     name,
     port,
     path: "/v1/chat/completions",
+    speaks: "chat",
     pid: child.pid ?? 0,
     startMillis: performance.now() - began,
     stop: stopper(child)
@@ -69,7 +71,8 @@ export interface OllaOptions {
   readonly env?: Readonly<Record<string, string>>
   /** The default logging instead of `warn` without request records. */
   readonly logging?: boolean
-  readonly path?: string
+  /** `messages`: Anthropic's route, always translated. */
+  readonly speaks?: "chat" | "messages"
 }
 
 /** The built daemon; two endpoints, rate limits too high to trigger. */
@@ -102,7 +105,8 @@ ${options.yaml ?? ""}`
   return {
     name: options.name,
     port,
-    path: options.path ?? "/olla/openai/v1/chat/completions",
+    path: options.speaks === "messages" ? "/olla/anthropic/v1/messages" : "/olla/openai/v1/chat/completions",
+    speaks: options.speaks ?? "chat",
     pid: child.pid ?? 0,
     startMillis: performance.now() - began,
     stop: stopper(child)
