@@ -22,10 +22,10 @@ import * as FleetLive from "./endpoint/FleetLive.ts"
 import { all } from "./exchange/Observer.ts"
 import { Guard } from "./guard/Guard.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
-import { anthropicRoutes } from "./http/AnthropicRoutes.ts"
 import { dashboardLine } from "./http/DashboardAddress.ts"
 import { type HttpServer, makeHttpServer } from "./http/HttpServer.ts"
 import type { SystemServices } from "./http/SystemRoutes.ts"
+import { translatorRoutes } from "./http/TranslatorRoutes.ts"
 import * as ProfileLoading from "./profile/ProfileLoading.ts"
 import { type ProfileSet, Profiles } from "./profile/Profiles.ts"
 import { Carrier } from "./proxy/Carrier.ts"
@@ -47,6 +47,7 @@ import { Statistics } from "./telemetry/Statistics.ts"
 import * as StatisticsLive from "./telemetry/StatisticsLive.ts"
 import { type ReadUsage, usageReader } from "./telemetry/Usage.ts"
 import { readUsage } from "./telemetry/UsageReading.ts"
+import { makeAnthropicTranslator } from "./translation/anthropic/AnthropicTranslator.ts"
 import { build } from "./version.ts"
 
 export interface ServeOptions {
@@ -306,7 +307,17 @@ const daemon = Effect.fnUntraced(function* (
     wantsUsage: () => config.server.request_logging && sink.enabled("info"),
     isStopping: () => stopping
   }
-  http.open(services, [anthropicRoutes(services)])
+  // Every API that is offered in translation has its line here.
+  const translators = [makeAnthropicTranslator()]
+  for (const { name } of translators) {
+    const { enabled, max_message_size } = config.translators[name]
+    if (enabled) sink.write("info", "Registered Anthropic translator", { max_message_size })
+    else sink.write("info", "Anthropic translator disabled via configuration", {})
+  }
+  http.open(
+    services,
+    translators.map((translator) => translatorRoutes(services, translator))
+  )
   signals.started = true
   const address = http.addresses[0]
   const bind = `${config.server.host}:${address?.port ?? config.server.port}`

@@ -17,6 +17,7 @@ export type FailureKind =
   | "breaker_open"
   | "truncated"
   | "idle_timeout"
+  | "untranslatable"
   | "client_gone"
   | "client_write"
   | "internal"
@@ -61,6 +62,8 @@ export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   malformed: rule("upstream", false, false, true),
   breaker_open: rule("upstream", true, false, false),
   truncated: rule("upstream", false, false, false),
+  // What it said is an error, or nothing that the client's dialect can be made of.
+  untranslatable: rule("upstream", false, false, false),
   idle_timeout: rule("upstream", false, false, false, 504),
   client_gone: rule("client", false, false, false),
   client_write: rule("client", false, false, false),

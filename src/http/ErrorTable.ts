@@ -45,6 +45,18 @@ export const errorTable = {
     when: "`/olla/models/` without a name",
     remedy: "name a model of `/olla/models`"
   },
+  badPage: {
+    status: 400,
+    text: "limit must be a whole number from 1 to 1000",
+    when: "a page of `/olla/anthropic/v1/models` with another `limit`",
+    remedy: "leave `limit` out for the whole list"
+  },
+  badMessage: {
+    status: 400,
+    text: "{what}",
+    when: "a request of a translator's route breaks a rule of its API, or cannot be said in the backend's",
+    remedy: "the answer names the field and what it may be"
+  },
   crossSite: {
     status: 403,
     text: "this request comes from a web page or for a host that is not allowed",
@@ -75,6 +87,24 @@ export const errorTable = {
     when: "`/olla/models/{id}` knows no such unified id or alias",
     remedy: "names are in `/olla/models?include_unavailable=true`"
   },
+  noSuchModel: {
+    status: 404,
+    text: "model not found: {model}",
+    when: "`/olla/anthropic/v1/models/{id}` knows no model or alias of that name that can be served now",
+    remedy: "names are in `/olla/anthropic/v1/models`"
+  },
+  noModelEndpoint: {
+    status: 404,
+    text: "no healthy endpoints available for model: {model}",
+    when: "nobody is routable for the model of a message",
+    remedy: "look at `/internal/status/endpoints`"
+  },
+  notOffered: {
+    status: 404,
+    text: "Olla does not offer {path}: it is a service of the API's own maker, not of model servers",
+    when: "batches, files and other parts of Anthropic's API that a fleet does not have",
+    remedy: "use `/v1/messages`"
+  },
   method: {
     status: 405,
     text: "method not allowed, use {allow}",
@@ -98,6 +128,12 @@ export const errorTable = {
     text: "only the expectation 100-continue is known",
     when: "`Expect` asks for something else",
     remedy: "leave the header out"
+  },
+  messageTooLarge: {
+    status: 413,
+    text: "request body exceeds maximum size ({limit} bytes)",
+    when: "a message is larger than `translators.anthropic.max_message_size`",
+    remedy: "shorten the conversation, or raise the limit"
   },
   rateLimited: {
     status: 429,
@@ -140,6 +176,12 @@ export const errorTable = {
     text: "Proxy error: {detail}",
     when: "every attempt failed before an answer; 504 when the last one timed out. Details below",
     remedy: "the detail names the endpoint; addresses are in the log"
+  },
+  untranslated: {
+    status: 502,
+    text: "proxy error: {detail}",
+    when: "a message got no answer, or one that cannot be translated; 504 after a timeout",
+    remedy: "the detail names the endpoint and the cause; addresses are in the log"
   },
   noEndpoints: {
     status: 503,

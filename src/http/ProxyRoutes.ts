@@ -13,7 +13,8 @@ import { nearestNames, nearestText } from "../catalogue/NearestName.ts"
 import type { Settings } from "../config/Settings.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
-import { ruleOf } from "../exchange/Failure.ts"
+import type { Exchange } from "../exchange/Exchange.ts"
+import { failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import type { Guard } from "../guard/Guard.ts"
 import type { Carrier, Refused } from "../proxy/Carrier.ts"
@@ -158,7 +159,10 @@ export const carry = (
     readonly body: Body
     readonly inspection: Inspection
     readonly candidates: ReadonlyArray<Candidate>
+    readonly reserve?: () => ReadonlyArray<Candidate>
     readonly dialect: Dialect | undefined
+    /** Milliseconds after which the caller does without an answer. */
+    readonly within?: number
   },
   refused: (refusal: Refused) => Effect.Effect<void> | undefined
 ): void => {
@@ -173,6 +177,7 @@ export const carry = (
     bodySize: carried.body.size,
     inspection: carried.inspection,
     candidates: carried.candidates,
+    reserve: carried.reserve,
     sticky: stickyOf(services, context, carried.body, carried.inspection),
     dialect: carried.dialect,
     replyHeaders: context.extra,
@@ -180,7 +185,10 @@ export const carry = (
   })
   const fiber = services.fork(
     Effect.onExit(
-      Effect.catch(carrying, (refusal) => refused(refusal) ?? Effect.void),
+      Effect.catch(
+        carried.within === undefined ? carrying : givenUp(exchange, carrying, carried.within),
+        (refusal) => refused(refusal) ?? Effect.void
+      ),
       (exit) => {
         if (exit._tag === "Failure" && !res.headersSent && !res.destroyed && exchange.outcome?._tag !== "cancelled")
           context.error("internal", { id: exchange.id })
@@ -195,6 +203,16 @@ export const carry = (
   if (res.closed) left()
   else res.once("close", left)
 }
+
+const givenUp = (exchange: Exchange, carrying: Effect.Effect<void, Refused>, within: number): Effect.Effect<void, Refused> =>
+  Effect.timeoutOrElse(carrying, {
+    duration: within,
+    orElse: () => {
+      const why = failure("response_timeout", `not waited for longer than ${within} ms`, within)
+      exchange.outcome = { _tag: "failed", status: 504, failure: why, committed: false }
+      return Effect.fail({ _tag: "Refused", failure: why, message: why.detail })
+    }
+  })
 
 /** An exchange that ends before an endpoint was chosen. */
 export const reject = (services: ProxyServices, context: RequestContext, status: number, reason: string): void => {
@@ -237,7 +255,7 @@ const refuseDecision = (services: ProxyServices, context: RequestContext, target
 }
 
 /** The table's sentence, and what is near a name that nobody has. */
-const describe = (services: ProxyServices, reason: string, model: string): string => {
+export const describe = (services: ProxyServices, reason: string, model: string): string => {
   const snapshot = services.catalogue.snapshot()
   const known = snapshot.offer(model) !== undefined
   const near = known ? [] : nearestNames(snapshot, model, Object.keys(services.settings.current().model_aliases))

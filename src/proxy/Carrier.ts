@@ -19,6 +19,8 @@ export interface CarryRequest {
   readonly bodySize: number
   readonly inspection: Inspection
   readonly candidates: ReadonlyArray<Candidate>
+  /** Second choice, asked for once when no candidate could be reached: who may be tried then. */
+  readonly reserve?: (() => ReadonlyArray<Candidate>) | undefined
   readonly sticky: StickyKey | undefined
   /** Absent: relayed as it came. */
   readonly dialect: Dialect | undefined

@@ -46,6 +46,8 @@ interface Trip {
   firstSent: number
   last: { readonly failure: Failure; readonly name: string } | undefined
   allConnection: boolean
+  /** The second choice has been called up. */
+  reserved: boolean
 }
 
 const orDefault = (value: number, fallback: number): number => (value === 0 ? fallback : value)
@@ -198,7 +200,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
 
     const next = (trip: Trip): Effect.Effect<void, Refused> => {
       const held = lease(trip)
-      if (held === undefined) return Effect.fail(refuse(trip))
+      if (held === undefined) return callReserve(trip) ? next(trip) : Effect.fail(refuse(trip))
       return Effect.catch(attempt(trip, held), (failed: Failure) => {
         const { exchange, response } = trip.request
         const why = namingItsKey(failed, settings.current().proxy)
@@ -212,8 +214,16 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
           return Effect.fail(refuse(trip))
         }
         trip.remaining = trip.remaining.filter((candidate) => candidate !== held.candidate)
-        return trip.remaining.length === 0 ? Effect.fail(refuse(trip)) : next(trip)
+        return trip.remaining.length > 0 || callReserve(trip) ? next(trip) : Effect.fail(refuse(trip))
       })
+    }
+
+    /** False: there is no second choice, or it has been tried. */
+    const callReserve = (trip: Trip): boolean => {
+      if (trip.reserved || trip.request.reserve === undefined) return false
+      trip.reserved = true
+      trip.remaining = trip.request.reserve()
+      return trip.remaining.length > 0
     }
 
     const refuse = (trip: Trip): Refused => {
@@ -232,7 +242,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
     return Carrier.of({
       carry: (request) => {
         const { exchange } = request
-        const trip: Trip = { request, remaining: request.candidates, firstSent: 0, last: undefined, allConnection: true }
+        const trip: Trip = { request, remaining: request.candidates, firstSent: 0, last: undefined, allConnection: true, reserved: false }
         return Effect.onExit(next(trip), (exit) =>
           Effect.sync(() => {
             if (exchange.outcome !== undefined) return

@@ -47,6 +47,8 @@ export interface Translated {
   readonly bytes?: Buffer
   /** The client has all it gets: end its answer well now and drop what the backend still sends. */
   readonly done?: true
+  /** With `done`: what the client gets, whole and well ended, is an error about the backend's answer; recorded as this failure. */
+  readonly fault?: Failure
   /** The client has all it gets, and it is no good end: cut its connection after these bytes, and record this failure. */
   readonly failed?: Failure
   /** Nothing was committed: ask the same endpoint once more, in these words. */

@@ -39,6 +39,8 @@ export const failureText = (failure: Failure, endpoint: string, elapsed: number)
       return `request timeout ${after} - endpoint ${endpoint} stopped sending${limit === "" ? "" : `${limit} is proxy.read_timeout`}`
     case "truncated":
       return `connection closed ${after} - endpoint ${endpoint} broke off in the middle of its answer`
+    case "untranslatable":
+      return `request failed ${after}: the answer of endpoint ${endpoint} could not be translated`
     case "client_gone":
     case "client_write":
       return `request cancelled ${after} - the client left`

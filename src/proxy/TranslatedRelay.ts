@@ -9,6 +9,12 @@ import { KeptBody } from "./KeptBody.ts"
 /** How often a translator is told of silence, in milliseconds. */
 const silenceEvery = 1_000
 
+/**
+ * How long a backend may take to end an answer whose last word the client already has, in milliseconds. It mostly comes in the
+ * next read, and then the connection serves again.
+ */
+const endWithin = 1_000
+
 export class TranslatedRelay {
   readonly #sending: Sending
   readonly #translator: AnswerTranslator
@@ -18,6 +24,8 @@ export class TranslatedRelay {
   #kept: KeptBody | undefined
   #lastSent = performance.now()
   #over = false
+  /** The client has everything; only the backend's end is awaited. */
+  #awaitsEnd = false
 
   constructor(
     sending: Sending,
@@ -31,7 +39,9 @@ export class TranslatedRelay {
     this.#settle = settle
     sending.response.sendDate = false
     // Whatever ends the exchange closes the response: the timer cannot outlive it.
-    sending.response.once("close", () => this.#stop())
+    sending.response.once("close", () => {
+      if (!this.#awaitsEnd) this.#stop()
+    })
     if (translator.silent !== undefined) {
       this.#timer = setInterval(() => this.#ask(() => translator.silent?.(performance.now() - this.#lastSent)), silenceEvery)
       this.#timer.unref()
@@ -51,11 +61,12 @@ export class TranslatedRelay {
   /** False: the client takes no more for now. */
   push(bytes: Buffer): boolean {
     this.#kept?.push(bytes)
+    if (this.#awaitsEnd) return true
     return this.#ask(() => this.#translator.push(bytes))
   }
 
   end(): void {
-    this.#ask(() => this.#translator.end())
+    if (!this.#awaitsEnd) this.#ask(() => this.#translator.end())
     if (this.#over) return
     const { response } = this.#sending
     if (!response.writableEnded) response.end()
@@ -64,6 +75,10 @@ export class TranslatedRelay {
 
   fail(why: Failure): void {
     if (this.#over) return
+    if (this.#awaitsEnd) {
+      this.#finish(Effect.succeed(undefined))
+      return
+    }
     const { response } = this.#sending
     let last: Buffer | undefined
     try {
@@ -105,13 +120,14 @@ export class TranslatedRelay {
       if (flush || said.bytes === undefined) response.flushHeaders()
     }
     if (said.bytes !== undefined) on = this.#write(said.bytes)
-    this.#lastSent = performance.now()
+    if (said.bytes !== undefined || said.head !== undefined) this.#lastSent = performance.now()
     if (said.failed !== undefined) {
       cutAfterFlush(response)
       this.#finish(Effect.fail(said.failed))
     } else if (said.done === true) {
       response.end()
-      this.#finish(Effect.succeed(undefined))
+      if (said.fault !== undefined) this.#finish(Effect.fail(said.fault))
+      else this.#awaitEnd()
     }
     return on
   }
@@ -122,10 +138,17 @@ export class TranslatedRelay {
     return response.write(bytes)
   }
 
+  #awaitEnd(): void {
+    this.#awaitsEnd = true
+    this.#sending.exchange.timings.lastByte = performance.now()
+    clearInterval(this.#timer)
+    this.#timer = setTimeout(() => this.#finish(Effect.succeed(undefined)), endWithin).unref()
+  }
+
   #finish(result: Effect.Effect<Spoken | undefined, Failure>): void {
     if (this.#over) return
     this.#stop()
-    this.#sending.exchange.timings.lastByte = performance.now()
+    if (!this.#awaitsEnd) this.#sending.exchange.timings.lastByte = performance.now()
     this.#settle(result)
   }
 

@@ -1,6 +1,9 @@
 /** What a client sees of an answer translator: head, body, and how it ended. Shared by the translation tests. */
 import type { AnswerTranslator, Translated } from "../../src/proxy/Dialect.ts"
-import { TranslatedAnswer, type TranslationOptions } from "../../src/translation/anthropic/TranslatedAnswer.ts"
+import type { TurnOptions } from "../../src/translation/AnswerWriter.ts"
+import { anthropicAnswers } from "../../src/translation/anthropic/AnthropicAnswers.ts"
+import { chatAnswers } from "../../src/translation/openai/ChatReader.ts"
+import { TranslatedAnswer, type TranslationOptions } from "../../src/translation/TranslatedAnswer.ts"
 
 export interface Seen {
   status: number
@@ -9,14 +12,18 @@ export interface Seen {
   end: "open" | "good" | "cut" | "again"
 }
 
-export const options = (fields: Partial<TranslationOptions> = {}): TranslationOptions => ({
-  model: "asked-model",
+export type Options = Partial<Omit<TranslationOptions, "turn"> & TurnOptions>
+
+export const options = ({ model = "asked-model", estimate = 7, stops = [], ...fields }: Options = {}): TranslationOptions => ({
+  reader: chatAnswers,
+  writer: anthropicAnswers,
+  turn: { model, estimate, stops },
   streaming: true,
   requestId: "req-1",
-  estimate: 7,
-  stops: [],
-  withoutStreamOptions: undefined,
-  onMessage: undefined,
+  reworded: undefined,
+  onAnswer: undefined,
+  onOddities: () => {},
+  onBackendError: () => {},
   ...fields
 })
 
@@ -67,7 +74,7 @@ export const delta = (fields: Record<string, unknown>, finish: string | null = n
   choices: [{ index: 0, delta: fields, finish_reason: finish }]
 })
 
-export const translateStream = (chunks: ReadonlyArray<Buffer>, fields: Partial<TranslationOptions> = {}): Seen =>
+export const translateStream = (chunks: ReadonlyArray<Buffer>, fields: Options = {}): Seen =>
   feed(new TranslatedAnswer(options(fields)), 200, ["content-type", "text/event-stream"], chunks)
 
 /** The rules that every finished Anthropic stream keeps; returns each block's kind and whole content. */

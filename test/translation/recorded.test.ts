@@ -1,7 +1,7 @@
 /** Answers of real servers, translated, against what the same server says natively; ids and texts differ, the shape must not. */
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { TranslatedAnswer } from "../../src/translation/anthropic/TranslatedAnswer.ts"
+import { TranslatedAnswer } from "../../src/translation/TranslatedAnswer.ts"
 import { eventsOf, feed, options, type StreamEvent, wellFormed } from "./answers.ts"
 
 interface Recorded {

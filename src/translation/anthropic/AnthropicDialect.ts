@@ -5,113 +5,127 @@
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
 import type { Dialect, Spoken } from "../../proxy/Dialect.ts"
 import { rewriteModel } from "../../routing/ModelRewrite.ts"
-import type { Inspection } from "../../routing/Router.ts"
-import type { JsonRecord } from "../JsonValue.ts"
 import { listOf } from "../JsonValue.ts"
-import { Complaint } from "./ContentBlocks.ts"
+import { chatAnswers } from "../openai/ChatReader.ts"
+import { TranslatedAnswer } from "../TranslatedAnswer.ts"
+import { Complaint, type Conversation, type TranslatedExchange } from "../Translator.ts"
+import { anthropicAnswers } from "./AnthropicAnswers.ts"
+import { featuresOf } from "./MessagesRequest.ts"
 import { NativeAnswer } from "./NativeAnswer.ts"
+import type { NativeSupport } from "./NativeSupport.ts"
 import { type ChatConversion, toChatRequest } from "./ToChatRequest.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
-import { TranslatedAnswer } from "./TranslatedAnswer.ts"
-
-export interface AnthropicExchange {
-  readonly request: JsonRecord
-  readonly body: ReadonlyArray<Buffer>
-  readonly inspection: Inspection
-  /** With its `?`, or empty. */
-  readonly query: string
-  readonly requestId: string
-  /** Does this endpoint get the request as it came? */
-  readonly isNative: (endpoint: Endpoint) => boolean
-  readonly onUnsupported: (endpoint: Endpoint) => void
-  /** Said once, when the mode of an attempt is known. */
-  readonly onMode: (mode: "passthrough" | "translation") => void
-  readonly inspector: AnswerInspector | undefined
-}
-
-export interface AnswerInspector {
-  readonly message: (message: unknown) => void
-  readonly relayed: (bytes: Buffer) => void
-}
 
 /** Mean nothing to a server of another dialect (B12). */
 const anthropicOnly = (name: string): boolean => name.startsWith("anthropic-") || name.startsWith("x-stainless-")
 
-/** The conversion, or why the request cannot be translated: checked before anything is sent. */
-export const prepareTranslation = (request: JsonRecord): ChatConversion | Complaint => toChatRequest(request)
+const whole = ["content-type", "application/json", "accept", "application/json", "accept-encoding", "identity"]
+const streamed = ["content-type", "application/json", "accept", "text/event-stream", "accept-encoding", "identity"]
 
-export const anthropicDialect = (exchange: AnthropicExchange, conversion: () => ChatConversion | Complaint): Dialect => {
-  let prepared: { readonly plain: string; readonly extended: string; readonly streaming: boolean } | undefined
-  let estimate = -1
+/** How an endpoint wants its request: extensions, and usage figures in streams. */
+interface Wording {
+  readonly extended: boolean
+  readonly streamOptions: boolean
+}
 
-  const converted = () => {
-    if (prepared !== undefined) return prepared
-    const made = conversion()
-    // The route has refused untranslatable requests before it got here.
-    if (made instanceof Complaint) throw new Error(made.message)
-    // One serialisation for all attempts: the same conversation gives the same bytes, and the backend's prompt cache stays warm.
-    prepared = {
-      plain: JSON.stringify(made.fields).slice(1),
-      extended: JSON.stringify({ ...made.fields, ...made.extensions }).slice(1),
-      streaming: made.streaming
+export const converseInMessages = (native: NativeSupport, exchange: TranslatedExchange): Conversation => {
+  const { request, inspection } = exchange
+  const features = featuresOf(request)
+  let made: ChatConversion | Complaint | undefined
+  const conversion = (): ChatConversion | Complaint => {
+    made ??= toChatRequest(request)
+    return made
+  }
+  let turn: { readonly model: string; readonly estimate: number; readonly stops: ReadonlyArray<string> } | undefined
+  const turnOptions = () => {
+    turn ??= {
+      model: inspection.spelling,
+      estimate: estimateTokens(request),
+      stops: (listOf(request["stop_sequences"]) ?? []).filter((stop) => typeof stop === "string")
     }
-    return prepared
+    return turn
+  }
+  // One serialisation for all attempts in the same words: equal conversations give equal bytes, and a backend's prompt
+  // cache stays warm.
+  const texts = new Map<string, string>()
+  const textOf = ({ fields, extensions }: ChatConversion, { extended, streamOptions }: Wording): string => {
+    const key = `${extended}${streamOptions}`
+    let text = texts.get(key)
+    if (text === undefined) {
+      const { stream_options: _, ...without } = fields
+      text = JSON.stringify({ ...(streamOptions ? fields : without), ...(extended ? extensions : {}) }).slice(1)
+      texts.set(key, text)
+    }
+    return text
   }
 
   const translated = (endpoint: Endpoint, nativeName: string, streamOptions: boolean): Spoken => {
+    const converted = conversion()
+    // Only asked for where `complaint` had nothing to say.
+    if (converted instanceof Complaint) throw new Error(converted.message)
     exchange.onMode("translation")
-    const { plain, extended, streaming } = converted()
-    const rest = endpoint.profile === undefined || endpoint.profile.name === "openai-compatible" ? plain : extended
-    const model = nativeName === "" ? exchange.inspection.spelling : nativeName
-    let text = `{"model":${JSON.stringify(model)},${rest}`
-    if (!streamOptions) text = text.replace(',"stream_options":{"include_usage":true}', "")
-    if (estimate < 0) estimate = estimateTokens(exchange.request)
+    // Servers of unknown make may refuse fields that OpenAI does not know (B18).
+    const extended = endpoint.profile !== undefined && endpoint.profile.name !== "openai-compatible"
+    const model = nativeName === "" ? inspection.spelling : nativeName
+    const { streaming } = converted
     return {
       mode: "translation",
       target: (endpoint.profile?.chatPath ?? "/v1/chat/completions") + exchange.query,
-      body: [Buffer.from(text)],
-      headers: [
-        "content-type",
-        "application/json",
-        "accept",
-        streaming ? "text/event-stream" : "application/json",
-        "accept-encoding",
-        "identity"
-      ],
+      body: [Buffer.from(`{"model":${JSON.stringify(model)},${textOf(converted, { extended, streamOptions })}`)],
+      headers: streaming ? streamed : whole,
       without: anthropicOnly,
       answer: () =>
         new TranslatedAnswer({
-          model: exchange.inspection.spelling,
+          reader: chatAnswers,
+          writer: anthropicAnswers,
+          turn: turnOptions(),
           streaming,
           requestId: exchange.requestId,
-          estimate,
-          stops: (listOf(exchange.request["stop_sequences"]) ?? []).filter((stop) => typeof stop === "string"),
-          withoutStreamOptions: streaming && streamOptions ? () => translated(endpoint, nativeName, false) : undefined,
-          onMessage: exchange.inspector?.message
+          // Some servers refuse the field that asks for usage figures (B14).
+          reworded:
+            streaming && streamOptions
+              ? (status, body) => (status === 400 && body.includes("stream_options") ? translated(endpoint, nativeName, false) : undefined)
+              : undefined,
+          onAnswer: exchange.inspector?.answered,
+          onOddities: exchange.onOddities,
+          onBackendError: exchange.onBackendError
         })
     }
   }
 
-  const native = (endpoint: Endpoint, nativeName: string): Spoken => {
+  const spokenNatively = (endpoint: Endpoint, nativeName: string): Spoken => {
     exchange.onMode("passthrough")
-    const rename = nativeName !== "" && nativeName !== exchange.inspection.spelling
+    const rename = nativeName !== "" && nativeName !== inspection.spelling
     return {
       mode: "passthrough",
       target: (endpoint.profile?.anthropic?.messagesPath || "/v1/messages") + exchange.query,
-      body: rename ? rewriteModel(exchange.body, exchange.inspection, nativeName) : exchange.body,
+      body: rename ? rewriteModel(exchange.body, inspection, nativeName) : exchange.body,
       headers: [],
       answer: () =>
         new NativeAnswer({
-          model: exchange.inspection.spelling,
+          model: inspection.spelling,
           requestId: exchange.requestId,
           translated: () => (conversion() instanceof Complaint ? undefined : translated(endpoint, nativeName, true)),
-          onUnsupported: () => exchange.onUnsupported(endpoint),
+          onUnsupported: () => native.refused(endpoint),
           onBytes: exchange.inspector?.relayed
         })
     }
   }
 
+  const isNative = (endpoint: Endpoint): boolean => exchange.passthrough && native.canAnswer(endpoint, features)
+  const dialect: Dialect = {
+    speak: (endpoint, nativeName) => (isNative(endpoint) ? spokenNatively(endpoint, nativeName) : translated(endpoint, nativeName, true))
+  }
   return {
-    speak: (endpoint, nativeName) => (exchange.isNative(endpoint) ? native(endpoint, nativeName) : translated(endpoint, nativeName, true))
+    dialect,
+    isNative,
+    complaint: () => {
+      const converted = conversion()
+      return converted instanceof Complaint ? converted : undefined
+    },
+    droppedTools: () => {
+      const converted = conversion()
+      return converted instanceof Complaint ? [] : converted.droppedTools
+    }
   }
 }

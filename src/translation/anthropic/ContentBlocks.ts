@@ -3,19 +3,10 @@
  * kept is a `Complaint`: the request is refused with 400 instead of losing content silently.
  */
 import { isRecord, type JsonRecord, kindOf, listOf, recordOf, textOf } from "../JsonValue.ts"
+import type { ChatMessage, ContentPart } from "../openai/ChatSchema.ts"
+import { Complaint } from "../Translator.ts"
 
-export type ChatMessage = Record<string, unknown>
-
-export class Complaint {
-  readonly message: string
-  constructor(message: string) {
-    this.message = message
-  }
-}
-
-type Part = { readonly type: "text"; readonly text: string } | { readonly type: "image_url" | "file"; readonly [key: string]: unknown }
-
-const textPart = (text: string): Part => ({ type: "text", text })
+const textPart = (text: string): ContentPart => ({ type: "text", text })
 
 /** Zero or more chat messages for one Anthropic message. */
 export const convertMessage = (message: JsonRecord, index: number, out: Array<ChatMessage>): Complaint | undefined => {
@@ -49,21 +40,23 @@ const textsOf = (blocks: ReadonlyArray<JsonRecord>): ReadonlyArray<string> =>
 
 /** Tool results first, as OpenAI servers want them directly after the calls; then one user message. */
 const convertUser = (blocks: ReadonlyArray<JsonRecord>, out: Array<ChatMessage>): Complaint | undefined => {
-  const own: Array<Part> = []
-  const fromResults: Array<Part> = []
+  const own: Array<ContentPart> = []
+  const fromResults: Array<ContentPart> = []
   for (const block of blocks) {
     const complaint = block["type"] === "tool_result" ? convertToolResult(block, out, fromResults) : convertUserBlock(block, own)
     if (complaint !== undefined) return complaint
   }
   const parts = [...fromResults, ...own]
   if (parts.length === 0) return undefined
-  // Without images the message stays the plain string that every backend understands.
-  const plain = parts.every((part) => part.type === "text")
-  out.push({ role: "user", content: plain ? parts.map((part) => (part as { text: string }).text).join("") : parts })
+  // Without images the message stays the plain string that every backend understands. Texts are joined as they are
+  // (pinned), but the end of a document is no part of the sentence behind it.
+  const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []))
+  const separator = blocks.every((block) => block["type"] === "text" || block["type"] === "tool_result") ? "" : "\n\n"
+  out.push({ role: "user", content: texts.length === parts.length ? texts.join(separator) : parts })
   return undefined
 }
 
-const convertUserBlock = (block: JsonRecord, parts: Array<Part>): Complaint | undefined => {
+const convertUserBlock = (block: JsonRecord, parts: Array<ContentPart>): Complaint | undefined => {
   switch (block["type"]) {
     case "text": {
       const text = textOf(block["text"])
@@ -86,7 +79,7 @@ const convertUserBlock = (block: JsonRecord, parts: Array<Part>): Complaint | un
   }
 }
 
-const convertImage = (block: JsonRecord, parts: Array<Part>): Complaint | undefined => {
+const convertImage = (block: JsonRecord, parts: Array<ContentPart>): Complaint | undefined => {
   const source = recordOf(block["source"])
   const kind = source?.["type"]
   if (kind === "base64" && textOf(source?.["data"]) !== undefined) {
@@ -104,7 +97,7 @@ const convertImage = (block: JsonRecord, parts: Array<Part>): Complaint | undefi
   return new Complaint(`image source type '${String(kind)}' is not supported`)
 }
 
-const convertDocument = (block: JsonRecord, parts: Array<Part>): Complaint | undefined => {
+const convertDocument = (block: JsonRecord, parts: Array<ContentPart>): Complaint | undefined => {
   const source = recordOf(block["source"])
   const title = textOf(block["title"])
   const heading = [title, textOf(block["context"])].filter((line) => line !== undefined)
@@ -145,7 +138,7 @@ const searchResultText = (block: JsonRecord): string => {
   return [textOf(block["title"]), textOf(block["source"]), ...body].filter((line) => line !== undefined && line !== "").join("\n")
 }
 
-const convertToolResult = (block: JsonRecord, out: Array<ChatMessage>, parts: Array<Part>): Complaint | undefined => {
+const convertToolResult = (block: JsonRecord, out: Array<ChatMessage>, parts: Array<ContentPart>): Complaint | undefined => {
   const id = textOf(block["tool_use_id"]) ?? ""
   const content = block["content"]
   let text: string
@@ -154,7 +147,7 @@ const convertToolResult = (block: JsonRecord, out: Array<ChatMessage>, parts: Ar
   else if (!Array.isArray(content)) text = JSON.stringify(content)
   else {
     const texts: Array<string> = []
-    const media: Array<Part> = []
+    const media: Array<ContentPart> = []
     for (const inner of content) {
       if (!isRecord(inner)) {
         texts.push(typeof inner === "string" ? inner : JSON.stringify(inner))
@@ -166,7 +159,7 @@ const convertToolResult = (block: JsonRecord, out: Array<ChatMessage>, parts: Ar
         if (complaint !== undefined) return complaint
         // Only what a tool message cannot carry goes on to the user message.
         for (const part of media.splice(before)) {
-          if (part.type === "text") texts.push((part as { text: string }).text)
+          if (part.type === "text") texts.push(part.text)
           else media.push(part)
         }
       } else texts.push(JSON.stringify(inner))
@@ -185,7 +178,7 @@ const convertAssistant = (blocks: ReadonlyArray<JsonRecord>, out: Array<ChatMess
     const id = textOf(block["id"])
     const name = textOf(block["name"])
     if (block["type"] !== "tool_use" || id === undefined || name === undefined) return []
-    return [{ id, type: "function", function: { name, arguments: JSON.stringify(recordOf(block["input"]) ?? {}) } }]
+    return [{ id, type: "function" as const, function: { name, arguments: JSON.stringify(recordOf(block["input"]) ?? {}) } }]
   })
   if (calls.length > 0) out.push({ role: "assistant", content: text === "" ? null : text, tool_calls: calls })
   else if (text !== "") out.push({ role: "assistant", content: text })

@@ -2,8 +2,8 @@
 import type { AnswerHead, AnswerTranslator, Dialect, Translated } from "../../proxy/Dialect.ts"
 import { rewriteModel } from "../../routing/ModelRewrite.ts"
 import type { Inspection } from "../../routing/Router.ts"
+import { answerHeaders } from "../AnswerHeaders.ts"
 import { numberOf, parseJson, recordOf } from "../JsonValue.ts"
-import { answerHeaders } from "./AnswerHeaders.ts"
 
 /** Bytes of an answer that are read. */
 const maxAnswer = 64 * 1024

@@ -1,8 +1,9 @@
-/** Anthropic's error answers: the type for each status, the envelope, and what a backend's own error body says. */
-import { listOf, parseJson, recordOf, textOf } from "../JsonValue.ts"
+/** Anthropic's error answers: the type for each status, the envelope, and the event that ends a stream badly. */
+import { parseJson, recordOf } from "../JsonValue.ts"
+import type { ErrorEnvelope, ErrorType } from "./MessagesSchema.ts"
 
 /** anthropic.md 10.1 and B26. */
-export const errorTypeOf = (status: number): string => {
+export const errorTypeOf = (status: number): ErrorType => {
   switch (status) {
     case 401:
       return "authentication_error"
@@ -26,42 +27,17 @@ export const errorTypeOf = (status: number): string => {
   }
 }
 
-export const errorBody = (status: number, message: string, requestId: string): string =>
-  JSON.stringify({
+export const errorBody = (status: number, message: string, requestId: string): string => {
+  const envelope: ErrorEnvelope = {
     type: "error",
     error: { type: errorTypeOf(status), message },
     ...(requestId === "" ? {} : { request_id: requestId })
-  })
-
-export const errorEvent = (type: string, message: string): string =>
-  `event: error\ndata: ${JSON.stringify({ type: "error", error: { type, message } })}\n\n`
-
-/** The sentence in a backend's error body, whatever dialect it is in (B26). */
-export const backendMessageOf = (body: string): string => {
-  const value = parseJson(body)
-  if (value === undefined) {
-    const plain = body.trim()
-    return plain !== "" && plain.length <= 512 && !plain.startsWith("<") ? plain : "Backend error"
   }
-  const record = recordOf(value)
-  const error = record?.["error"]
-  const detail = record?.["detail"]
-  return (
-    textOf(recordOf(error)?.["message"]) ??
-    textOf(error) ??
-    textOf(record?.["message"]) ??
-    textOf(detail) ??
-    detailsOf(detail) ??
-    textOf(value) ??
-    "Backend error"
-  )
+  return JSON.stringify(envelope)
 }
 
-/** FastAPI's list of complaints. */
-const detailsOf = (detail: unknown): string | undefined => {
-  const texts = (listOf(detail) ?? []).flatMap((item) => textOf(item) ?? textOf(recordOf(item)?.["msg"]) ?? [])
-  return texts.length === 0 ? undefined : texts.join("; ")
-}
+export const errorEvent = (type: ErrorType, message: string): string =>
+  `event: error\ndata: ${JSON.stringify({ type: "error", error: { type, message } })}\n\n`
 
 /** An error body that is already in Anthropic's form. */
 export const isAnthropicError = (body: string): boolean => {

@@ -3,11 +3,14 @@
  * `message_start` (B32), a stream that breaks off says so (B3), and a server that turns out not to know the route is
  * asked again in translation (B23).
  */
-import type { Failure } from "../../exchange/Failure.ts"
+import { type Failure, ruleOf } from "../../exchange/Failure.ts"
 import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "../../proxy/Dialect.ts"
+import { headerOf } from "../AnswerHeaders.ts"
+import { parseJson, recordOf, textOf } from "../JsonValue.ts"
 import { randomId } from "../RandomId.ts"
-import { headerOf } from "./AnswerHeaders.ts"
-import { errorEvent, isAnthropicError } from "./ErrorEnvelope.ts"
+import { isPlain, unpacked } from "../Unpacking.ts"
+import { errorEvent, errorTypeOf, isAnthropicError } from "./ErrorEnvelope.ts"
+import { frame } from "./EventWriter.ts"
 
 /** Bytes of a refusal that are looked at before it is relayed. */
 const maxRefusal = 64 * 1024
@@ -44,9 +47,9 @@ export class NativeAnswer implements AnswerTranslator {
       this.#mode = "refusal"
       return undefined
     }
-    const plain = headerOf(head.headers, "content-encoding")
     this.#isStream =
-      headerOf(head.headers, "content-type").toLowerCase().includes("text/event-stream") && (plain === "" || plain === "identity")
+      headerOf(head.headers, "content-type").toLowerCase().includes("text/event-stream") &&
+      isPlain(headerOf(head.headers, "content-encoding"))
     if (this.#isStream && head.status === 200 && headerOf(head.headers, "content-length") === "") this.#mode = "first"
     return this.#head
   }
@@ -66,8 +69,8 @@ export class NativeAnswer implements AnswerTranslator {
   end(): Translated | undefined {
     if (this.#mode === "relay") return undefined
     if (this.#mode === "first") return this.#release(false)
-    const body = Buffer.concat(this.#held).toString("utf8")
-    if (!isAnthropicError(body)) {
+    const body = unpacked(Buffer.concat(this.#held), headerOf(this.#head.headers, "content-encoding"), maxRefusal)
+    if (body === undefined || !isAnthropicError(body.toString("utf8"))) {
       this.#options.onUnsupported()
       const again = this.#options.translated()
       if (again !== undefined) return { again }
@@ -78,8 +81,10 @@ export class NativeAnswer implements AnswerTranslator {
   fail(why: Failure): Buffer | undefined {
     if (!this.#isStream) return undefined
     const held = Buffer.concat(this.#held)
-    const type = why.kind === "idle_timeout" ? "timeout_error" : "api_error"
-    return Buffer.concat([held, Buffer.from(`\n\n${errorEvent(type, "upstream connection lost before the response was complete")}`)])
+    return Buffer.concat([
+      held,
+      Buffer.from(`\n\n${errorEvent(errorTypeOf(ruleOf(why).status), "upstream connection lost before the response was complete")}`)
+    ])
   }
 
   #relay(bytes: Buffer): Translated {
@@ -98,17 +103,17 @@ export class NativeAnswer implements AnswerTranslator {
 
 /** Type of the first event; `undefined` while it cannot be told. Comments and other fields before it are passed over. */
 const firstEventType = (text: string): string | undefined => {
-  const whole = /\r\n\r\n|\n\n|\r\r/.test(text)
   const named = /(?:^|[\r\n])event: ?([^\r\n]+)[\r\n]/.exec(text)
   if (named?.[1] !== undefined) return named[1].trim()
-  const typed = /(?:^|[\r\n])data: ?\{.*?"type"\s*:\s*"([^"]+)"/.exec(text)
-  if (typed?.[1] !== undefined) return typed[1]
-  return whole && /(?:^|[\r\n])(?:event|data):/.test(text) ? "" : undefined
+  // Without a name its data say what it is, once they are all there.
+  const data = /(?:^|[\r\n])data: ?([^\r\n]+)(?:\r\n\r\n|\n\n|\r\r)/.exec(text)
+  if (data?.[1] !== undefined) return textOf(recordOf(parseJson(data[1]))?.["type"]) ?? ""
+  return undefined
 }
 
 const messageStart = (model: string): Buffer =>
   Buffer.from(
-    `event: message_start\ndata: ${JSON.stringify({
+    frame({
       type: "message_start",
       message: {
         id: randomId("msg_01"),
@@ -120,5 +125,5 @@ const messageStart = (model: string): Buffer =>
         stop_sequence: null,
         usage: { input_tokens: 0, output_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
       }
-    })}\n\n`
+    })
   )

@@ -1,13 +1,17 @@
 /** An Anthropic Messages request as an OpenAI chat completion (anthropic.md 5). What is dropped, is dropped by name here. */
-import { isRecord, type JsonRecord, listOf, recordOf, textOf } from "../JsonValue.ts"
-import { type ChatMessage, Complaint, convertMessage } from "./ContentBlocks.ts"
+import { isRecord, type JsonRecord, listOf, numberOf, recordOf, textOf } from "../JsonValue.ts"
+import type { ChatMessage, ChatRequest } from "../openai/ChatSchema.ts"
+import { Complaint } from "../Translator.ts"
+import { convertMessage } from "./ContentBlocks.ts"
 import { convertTools } from "./Tools.ts"
+
+type Extensions = Pick<ChatRequest, "top_k" | "reasoning_effort">
 
 export interface ChatConversion {
   /** Without `model`-dependent or endpoint-dependent fields: those are added per attempt. */
-  readonly fields: Record<string, unknown>
+  readonly fields: Omit<ChatRequest, "model" | keyof Extensions>
   /** Only for kinds that take unknown fields (B18). */
-  readonly extensions: Record<string, unknown>
+  readonly extensions: Extensions
   readonly streaming: boolean
   readonly droppedTools: ReadonlyArray<string>
 }
@@ -29,28 +33,38 @@ export const toChatRequest = (request: JsonRecord): ChatConversion | Complaint =
   const tools = convertTools(request)
   if (tools instanceof Complaint) return tools
   const streaming = request["stream"] === true
-  const fields: Record<string, unknown> = { max_tokens: request["max_tokens"], stream: streaming, messages }
-  if (streaming) fields["stream_options"] = { include_usage: true }
-  for (const key of ["temperature", "top_p"]) if (typeof request[key] === "number") fields[key] = request[key]
-  const stops = listOf(request["stop_sequences"]) ?? []
-  if (stops.length > 0) fields["stop"] = stops
-  if (tools.tools.length > 0) {
-    fields["tools"] = tools.tools
-    if (tools.choice !== undefined) fields["tool_choice"] = tools.choice
-    if (tools.parallel !== undefined) fields["parallel_tool_calls"] = tools.parallel
-  }
+  const temperature = numberOf(request["temperature"])
+  const topP = numberOf(request["top_p"])
+  const stops = (listOf(request["stop_sequences"]) ?? []).filter((stop) => typeof stop === "string")
   const user = textOf(recordOf(request["metadata"])?.["user_id"])
-  if (user !== undefined) fields["user"] = user
   const output = recordOf(request["output_config"])
   const format = recordOf(output?.["format"]) ?? recordOf(request["output_format"])
-  if (format?.["type"] === "json_schema") {
-    fields["response_format"] = { type: "json_schema", json_schema: { name: "response", schema: format["schema"], strict: true } }
-  }
-  const extensions: Record<string, unknown> = {}
-  if (typeof request["top_k"] === "number") extensions["top_k"] = request["top_k"]
+  const topK = numberOf(request["top_k"])
   const effort = textOf(output?.["effort"])
-  if (effort !== undefined) extensions["reasoning_effort"] = effort === "xhigh" || effort === "max" ? "high" : effort
-  return { fields, extensions, streaming, droppedTools: tools.dropped }
+  return {
+    fields: {
+      max_tokens: numberOf(request["max_tokens"]) ?? 0,
+      stream: streaming,
+      messages,
+      ...(streaming ? { stream_options: { include_usage: true } } : {}),
+      ...(temperature === undefined ? {} : { temperature }),
+      ...(topP === undefined ? {} : { top_p: topP }),
+      ...(stops.length === 0 ? {} : { stop: stops }),
+      ...(tools.tools.length === 0 ? {} : { tools: tools.tools }),
+      ...(tools.choice === undefined ? {} : { tool_choice: tools.choice }),
+      ...(tools.parallel === undefined ? {} : { parallel_tool_calls: tools.parallel }),
+      ...(user === undefined ? {} : { user }),
+      ...(format?.["type"] === "json_schema"
+        ? { response_format: { type: "json_schema", json_schema: { name: "response", schema: format["schema"], strict: true } } }
+        : {})
+    },
+    extensions: {
+      ...(topK === undefined ? {} : { top_k: topK }),
+      ...(effort === undefined ? {} : { reasoning_effort: effort === "xhigh" || effort === "max" ? "high" : effort })
+    },
+    streaming,
+    droppedTools: tools.dropped
+  }
 }
 
 /** Texts are joined without a separator (pinned). */

@@ -1,6 +1,7 @@
 /** Anthropic tool definitions and `tool_choice` in OpenAI's form (anthropic.md 5.6, 5.7, B19). */
 import { isRecord, type JsonRecord, listOf, recordOf, textOf } from "../JsonValue.ts"
-import { Complaint } from "./ContentBlocks.ts"
+import type { ChatTool, ToolChoice } from "../openai/ChatSchema.ts"
+import { Complaint } from "../Translator.ts"
 
 /** Run by Anthropic's own servers; no backend can. */
 const serverTool = /^(web_search|web_fetch|code_execution|tool_search|advisor)_|^mcp_toolset$/
@@ -75,15 +76,15 @@ const clientTools: ReadonlyArray<{ readonly type: RegExp; readonly description: 
 ]
 
 export interface ConvertedTools {
-  readonly tools: ReadonlyArray<unknown>
-  readonly choice: unknown
+  readonly tools: ReadonlyArray<ChatTool>
+  readonly choice: ToolChoice | undefined
   readonly parallel: boolean | undefined
   /** Names of tools that were left out because only Anthropic's servers can run them. */
   readonly dropped: ReadonlyArray<string>
 }
 
 export const convertTools = (request: JsonRecord): ConvertedTools | Complaint => {
-  const tools: Array<unknown> = []
+  const tools: Array<ChatTool> = []
   const dropped: Array<string> = []
   for (const [index, value] of (listOf(request["tools"]) ?? []).entries()) {
     if (!isRecord(value)) continue
@@ -111,7 +112,7 @@ export const convertTools = (request: JsonRecord): ConvertedTools | Complaint =>
   return { tools, choice, parallel, dropped }
 }
 
-const convertChoice = (choice: unknown, dropped: ReadonlyArray<string>): unknown => {
+const convertChoice = (choice: unknown, dropped: ReadonlyArray<string>): ToolChoice | Complaint | undefined => {
   if (choice === undefined || choice === null) return undefined
   const kind = typeof choice === "string" ? choice : recordOf(choice)?.["type"]
   if (kind === "any") return "required"

@@ -1,9 +1,11 @@
 /** What both writers, whole and streamed, keep about one assistant turn: usage, how it ended, what was said. */
-import type { ChatEvent, Usage } from "../ChatEvent.ts"
+import type { TurnOptions } from "../AnswerWriter.ts"
+import type { ChatEvent, Usage as Counts } from "../ChatEvent.ts"
+import type { StopReason, Usage } from "./MessagesSchema.ts"
 
 export class Turn {
   model = ""
-  #usage: Usage | undefined
+  #usage: Counts | undefined
   #reason = ""
   #matchedStop: string | undefined
   #refused = false
@@ -13,10 +15,9 @@ export class Turn {
   readonly #estimate: number
   readonly #stops: ReadonlyArray<string>
 
-  /** `estimate`: input tokens as estimated from the request; `stops`: its stop sequences. */
-  constructor(estimate: number, stops: ReadonlyArray<string>) {
-    this.#estimate = estimate
-    this.#stops = stops
+  constructor(options: TurnOptions) {
+    this.#estimate = options.estimate
+    this.#stops = options.stops
   }
 
   note(event: ChatEvent): void {
@@ -46,7 +47,7 @@ export class Turn {
   }
 
   /** anthropic.md 6 and B20. */
-  get stopReason(): string {
+  get stopReason(): StopReason {
     if (this.#reason === "length") return "max_tokens"
     if (this.#refused || this.#reason === "content_filter") return "refusal"
     if (this.toolBlocks > 0) return "tool_use"
@@ -58,7 +59,7 @@ export class Turn {
   }
 
   /** All four fields, always. `started`: for `message_start`, where no output counts yet. */
-  usage(started: boolean): Record<string, number> {
+  usage(started: boolean): Usage {
     const known = this.#usage
     const cached = known?.cached ?? 0
     const estimated = this.#bytes === 0 ? 0 : Math.max(1, Math.floor(this.#bytes / 4))

@@ -2,19 +2,22 @@
  * Reads what OpenAI-compatible servers answer, whole or streamed, as chat events. Odd field types are tolerated: a field
  * of a wrong type counts as absent, and the rest of the chunk is used (anthropic.md 7.2, B4, B20).
  */
+import type { AnswerReader, Oddity, Reading, StreamReader } from "../AnswerReader.ts"
 import type { ChatEvent, Usage } from "../ChatEvent.ts"
 import { isRecord, type JsonRecord, listOf, numberOf, parseJson, recordOf, textOf } from "../JsonValue.ts"
+import { backendMessageOf } from "./BackendError.ts"
 import { ToolCalls } from "./ToolCalls.ts"
 
 /** One chat stream: `data:` payloads in, events out. */
-export class ChatStreamReader {
+export class ChatStreamReader implements StreamReader {
   readonly #tools = new ToolCalls()
   #model = false
   /** `[DONE]` or a finish reason came: an end after this is a good end. */
   finished = false
   done = false
-  /** Payloads that were no JSON; skipped. */
-  unreadable = 0
+  /** Payloads that were no JSON objects; skipped. */
+  #unreadable = 0
+  #firstUnreadable = ""
 
   push(event: string, data: string, out: Array<ChatEvent>): void {
     if (this.done) return
@@ -27,7 +30,7 @@ export class ChatStreamReader {
     const chunk = recordOf(parseJson(data))
     if (chunk === undefined) {
       if (event === "error") this.#fail({ message: data }, out)
-      else this.unreadable++
+      else if (this.#unreadable++ === 0) this.#firstUnreadable = data
       return
     }
     if (event === "error" || (chunk["error"] !== undefined && chunk["error"] !== null)) {
@@ -56,8 +59,13 @@ export class ChatStreamReader {
     if (legacy !== undefined) this.#tools.push({ index: 0, function: legacy }, out)
   }
 
-  get namelessTools(): number {
-    return this.#tools.nameless
+  oddities(): ReadonlyArray<Oddity> {
+    const out: Array<Oddity> = []
+    const first = this.#firstUnreadable
+    if (this.#unreadable > 0)
+      out.push({ what: "chunks that are not JSON were skipped", count: this.#unreadable, sample: first.slice(0, 20), length: first.length })
+    if (this.#tools.nameless > 0) out.push({ what: "tool calls that never got a name were dropped", count: this.#tools.nameless })
+    return out
   }
 
   #fail(chunk: JsonRecord, out: Array<ChatEvent>): void {
@@ -66,15 +74,11 @@ export class ChatStreamReader {
   }
 }
 
-export type CompletionReading =
-  | { readonly _tag: "events"; readonly events: ReadonlyArray<ChatEvent> }
-  | { readonly _tag: "invalid"; readonly why: string }
-
 /** One whole chat completion. */
-export const readCompletion = (body: unknown): CompletionReading => {
+export const readCompletion = (body: unknown): Reading => {
   if (!isRecord(body)) return { _tag: "invalid", why: "the answer is not a JSON object" }
   const out: Array<ChatEvent> = []
-  if (body["error"] !== undefined && body["error"] !== null) return { _tag: "events", events: [errorEventOf(body)] }
+  if (body["error"] !== undefined && body["error"] !== null) return { _tag: "events", events: [errorEventOf(body)], oddities: [] }
   const choices = listOf(body["choices"])
   if (choices === undefined || choices.length === 0) return { _tag: "invalid", why: "no choices in OpenAI response" }
   const choice = recordOf(choices[0])
@@ -91,7 +95,16 @@ export const readCompletion = (body: unknown): CompletionReading => {
   const legacy = recordOf(message["function_call"])
   if (legacy !== undefined) tools.push({ index: 0, function: legacy }, out)
   out.push({ _tag: "Finish", reason: textOf(choice["finish_reason"]) ?? "", matchedStop: matchedStopOf(choice) }, { _tag: "End" })
-  return { _tag: "events", events: out }
+  const oddities = tools.nameless > 0 ? [{ what: "tool calls that never got a name were dropped", count: tools.nameless }] : []
+  return { _tag: "events", events: out, oddities }
+}
+
+/** OpenAI's chat completions as the dialect of a backend. */
+export const chatAnswers: AnswerReader = {
+  dialect: "openai",
+  stream: () => new ChatStreamReader(),
+  whole: readCompletion,
+  errorMessage: backendMessageOf
 }
 
 const contentOf = (from: JsonRecord, out: Array<ChatEvent>): void => {

@@ -10,7 +10,10 @@ import { randomId } from "../RandomId.ts"
 interface Call {
   readonly number: number
   id: string
-  started: boolean
+  /** The id is ours: the backend had not said one when the call began. */
+  idIsOurs: boolean
+  /** Empty until it is known; then the call has started. */
+  name: string
   /** Arguments that came before the name. */
   held: string
 }
@@ -18,8 +21,8 @@ interface Call {
 export class ToolCalls {
   readonly #byIndex = new Map<number, Call>()
   readonly #byId = new Map<string, Call>()
+  readonly #calls: Array<Call> = []
   #last: Call | undefined
-  #count = 0
 
   /** One element of `delta.tool_calls`. */
   push(delta: unknown, out: Array<ChatEvent>): void {
@@ -30,15 +33,19 @@ export class ToolCalls {
     const id = textOf(record["id"])
     const name = textOf(fn?.["name"])
     const call = this.#find(index, id, name)
-    if (id !== undefined && call.id === "") {
-      call.id = id
+    if (id !== undefined && (call.id === "" || call.idIsOurs)) {
+      if (call.id === "") call.id = id
+      call.idIsOurs = false
       this.#byId.set(id, call)
     }
     const raw = fn?.["arguments"]
     const fragment = typeof raw === "string" ? raw : raw === undefined || raw === null ? "" : JSON.stringify(raw)
-    if (!call.started && name !== undefined) {
-      call.started = true
-      if (call.id === "") call.id = randomId("toolu_01")
+    if (call.name === "" && name !== undefined) {
+      call.name = name
+      if (call.id === "") {
+        call.id = randomId("toolu_01")
+        call.idIsOurs = true
+      }
       out.push({ _tag: "ToolStart", call: call.number, id: call.id, name })
       if (call.held !== "") {
         out.push({ _tag: "ToolArguments", call: call.number, fragment: call.held })
@@ -46,37 +53,38 @@ export class ToolCalls {
       }
     }
     if (fragment === "") return
-    if (call.started) out.push({ _tag: "ToolArguments", call: call.number, fragment })
+    if (call.name !== "") out.push({ _tag: "ToolArguments", call: call.number, fragment })
     else call.held += fragment
   }
 
   /** Calls that never got a name: their arguments are lost. */
   get nameless(): number {
-    let count = 0
-    for (const call of new Set([...this.#byIndex.values(), ...this.#byId.values()])) if (!call.started) count++
-    return count
+    return this.#calls.reduce((count, call) => (call.name === "" ? count + 1 : count), 0)
   }
 
   #find(index: number | undefined, id: string | undefined, name: string | undefined): Call {
     const known = id !== undefined ? this.#byId.get(id) : undefined
     if (index === undefined) {
-      const call = known ?? (id === undefined && name === undefined ? this.#last : undefined) ?? this.#open(undefined)
+      const more = name === undefined && (id === undefined || this.#last?.idIsOurs === true)
+      const call = known ?? (more ? this.#last : undefined) ?? this.#open(undefined)
       this.#last = call
       return call
     }
     const there = this.#byIndex.get(index)
-    // Another id under a known index, with a name of its own, is another call: some servers number all calls 0.
-    const call =
-      there === undefined || (id !== undefined && name !== undefined && there.id !== "" && there.id !== id)
-        ? (known ?? this.#open(index))
-        : there
+    // Some servers number all calls 0: another id with a name, or another name without an id, is another call.
+    const other =
+      there !== undefined &&
+      name !== undefined &&
+      (id === undefined ? there.name !== "" && there.name !== name : there.id !== "" && there.id !== id)
+    const call = there === undefined || other ? (known ?? this.#open(index)) : there
     this.#byIndex.set(index, call)
     this.#last = call
     return call
   }
 
   #open(index: number | undefined): Call {
-    const call: Call = { number: this.#count++, id: "", started: false, held: "" }
+    const call: Call = { number: this.#calls.length, id: "", idIsOurs: false, name: "", held: "" }
+    this.#calls.push(call)
     if (index !== undefined) this.#byIndex.set(index, call)
     return call
   }

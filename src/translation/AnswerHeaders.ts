@@ -7,6 +7,8 @@ export const headerOf = (headers: ReadonlyArray<string>, name: string): string =
 }
 
 const ours = /^(?:x-olla-|request-id$|x-ratelimit-(?:limit|remaining|reset)$|access-control-|vary$)/
+/** Answers that cannot be sent in one piece must not be held back on the way. */
+const isStream = (contentType: string): boolean => contentType !== "application/json"
 const limits = /^(?:retry-after$|x-ratelimit-|anthropic-ratelimit-)/
 
 /** `head`: what Olla would send with a relayed answer. `limited`: it is the backend's own error, whose limits the client should see. */
@@ -16,7 +18,7 @@ export const answerHeaders = (head: ReadonlyArray<string>, contentType: string, 
     const name = (head[i] ?? "").toLowerCase()
     if (ours.test(name) || (limited && limits.test(name))) out.push(head[i] ?? "", head[i + 1] ?? "")
   }
-  if (contentType === "text/event-stream") out.push("cache-control", "no-cache", "x-accel-buffering", "no")
+  if (isStream(contentType)) out.push("cache-control", "no-cache", "x-accel-buffering", "no")
   if (requestId !== "" && headerOf(out, "request-id") === "") out.push("request-id", requestId)
   return out
 }

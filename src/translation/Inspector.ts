@@ -24,6 +24,9 @@ const stamp = (at: Date): { readonly day: string; readonly time: string } => {
 /** A name that cannot leave the folder: 64 characters of a closed set, else `default`. */
 export const sessionFileOf = (session: string): string | undefined => (/^[a-zA-Z0-9_-]{1,64}$/.test(session) ? session : undefined)
 
+/** Line breaks cannot stand in a JSON text's strings, so they may go without changing it: it stays as the client wrote it. */
+const oneLine = (json: string): string => json.replace(/[\r\n]+/g, " ").trim()
+
 /** Lines that may wait for the disk; what comes beyond is dropped with a warning. */
 const maxQueued = 1_000
 
@@ -49,7 +52,7 @@ export class Inspector {
   request(session: string, model: string, body: string): void {
     this.#write(
       session,
-      (time) => `{"type":"request","ts":"${time}"${model === "" ? "" : `,"model":${JSON.stringify(model)}`},"body":${body}}\n`
+      (time) => `{"type":"request","ts":"${time}"${model === "" ? "" : `,"model":${JSON.stringify(model)}`},"body":${oneLine(body)}}\n`
     )
   }
 

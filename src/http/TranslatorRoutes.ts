@@ -1,0 +1,93 @@
+/**
+ * The routes of every translator, matched and dressed: methods, the dialect's errors, and the one phase that each kind of
+ * route has in a file of its own. What an API looks like is said in `translation/`; nothing here knows one.
+ */
+import * as Effect from "effect/Effect"
+import { Inspector } from "../translation/Inspector.ts"
+import type { Translator, TranslatorRoute } from "../translation/Translator.ts"
+import { discardBody } from "./RequestBody.ts"
+import type { ErrorRenderer, RequestContext } from "./RequestContext.ts"
+import type { RouteModule } from "./Routes.ts"
+import type { SystemServices } from "./SystemRoutes.ts"
+import { TranslatedCounts } from "./TranslatedCounts.ts"
+import { TranslatedTurns } from "./TranslatedTurns.ts"
+import { modelById, modelsPage } from "./TranslatorModels.ts"
+
+type Named = Exclude<TranslatorRoute, { readonly kind: "absent" }>
+
+export const translatorRoutes = (services: SystemServices, translator: Translator): RouteModule => {
+  services.fleet.onEvent(translator.onFleetEvent)
+  const { base } = translator
+  const config = () => services.settings.current().translators[translator.name]
+  const turns = new TranslatedTurns(services, translator, inspectors(services, translator))
+  const counts = new TranslatedCounts(services, translator)
+  const named = translator.routes.filter((route) => route.kind !== "absent")
+  const absent = translator.routes.filter((route) => route.kind === "absent")
+
+  const routeOf = (path: string): Named | "absent" | undefined =>
+    named.find((route) =>
+      route.kind === "model" ? path.startsWith(route.path) && path.length > route.path.length : path === route.path
+    ) ?? (absent.some((route) => route.path.test(path)) ? "absent" : undefined)
+
+  const dispatch = (context: RequestContext, route: Named, path: string): void => {
+    switch (route.kind) {
+      case "create":
+        turns.handle(context)
+        break
+      case "count":
+        counts.handle(context)
+        break
+      case "models":
+        discardBody(services.guard, context, () => modelsPage(services, context))
+        break
+      case "model":
+        discardBody(services.guard, context, () => modelById(services, context, path.slice(route.path.length)))
+        break
+      case "root":
+        discardBody(services.guard, context, () => context.json({ status: "ok" }))
+        break
+    }
+  }
+
+  const errors: ErrorRenderer = (context, status, message) => ({
+    contentType: "application/json",
+    body: translator.errorBody(status, message, context.exchange.id)
+  })
+
+  return {
+    handle: (_services, context, path) => {
+      if ((path !== base && !path.startsWith(`${base}/`)) || !config().enabled) return false
+      const rest = path.slice(base.length)
+      const route = routeOf(rest)
+      if (route === undefined) return false
+      const { exchange } = context
+      context.extra.push("request-id", exchange.id)
+      context.errors = errors
+      if (route === "absent") discardBody(services.guard, context, () => context.error("notOffered", { path: rest }))
+      else if (route.methods.includes(exchange.method)) dispatch(context, route, rest)
+      else
+        discardBody(services.guard, context, () =>
+          context.error("method", { allow: route.methods.join(" or ") }, ["Allow", route.methods.join(", ")])
+        )
+      return true
+    }
+  }
+}
+
+/** The inspector as configured now; another configuration makes another one. */
+const inspectors = (services: SystemServices, translator: Translator): (() => Inspector | undefined) => {
+  let made: { readonly from: object; readonly inspector: Inspector } | undefined
+  return () => {
+    const from = services.settings.current().translators[translator.name].inspector
+    if (!from.enabled) return undefined
+    if (made?.from !== from) {
+      const inspector = new Inspector({
+        outputDir: from.output_dir === "" ? "./inspector-logs" : from.output_dir,
+        sessionHeader: from.session_header.trim() === "" ? "X-Session-ID" : from.session_header.trim(),
+        warn: (message, fields) => services.fork(Effect.logWarning(message, fields))
+      })
+      made = { from, inspector }
+    }
+    return made.inspector
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * A backend's answer in one dialect, whole or streamed, as a client's in another (anthropic.md 6, 7, 10.2). What the client
+ * asked for decides what it gets; what the backend really sent decides how it is read (B4). Which dialects they are is the
+ * business of the reader and the writer that it is given.
+ */
+import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
+import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "../proxy/Dialect.ts"
+import { answerHeaders, headerOf } from "./AnswerHeaders.ts"
+import type { AnswerReader, Oddity, StreamReader } from "./AnswerReader.ts"
+import type { AnswerWriter, StreamWriter, TurnOptions, WholeWriter } from "./AnswerWriter.ts"
+import type { ChatEvent } from "./ChatEvent.ts"
+import { parseJson } from "./JsonValue.ts"
+import { SseReader } from "./SseReader.ts"
+import { isPlain, unpacked } from "./Unpacking.ts"
+
+export interface TranslationOptions {
+  readonly reader: AnswerReader
+  readonly writer: AnswerWriter
+  readonly turn: TurnOptions
+  readonly streaming: boolean
+  readonly requestId: string
+  /** Another wording of the request that may fare better after this refusal; asked once at most. */
+  readonly reworded: ((status: number, body: string) => Spoken | undefined) | undefined
+  /** What the client was told in the end, for the inspector: a message or an error. */
+  readonly onAnswer: ((answer: unknown) => void) | undefined
+  /** What was odd about the answer, said once. */
+  readonly onOddities: (oddities: ReadonlyArray<Oddity>) => void
+  /** The backend answered with an error of its own. */
+  readonly onBackendError: (status: number, body: string, message: string) => void
+}
+
+/** Largest answer that is held in memory before it can be translated, bytes (B12). */
+const maxWhole = 64 * 1024 * 1024
+/** Largest JSON answer to a streaming request (B4). */
+const maxUnstreamed = 32 * 1024 * 1024
+/** What is read of an error body. */
+const maxError = 1024 * 1024
+/** Silence before the opening event goes out by itself, and between pings (B5). */
+const startAfterMs = 10_000
+const pingAfterMs = 15_000
+
+const brokeOff = "upstream connection lost before the response was complete"
+
+/** `packed`: compressed, and therefore held until it is all there. */
+type Mode = "error" | "whole" | "sniff" | "stream" | "packed"
+
+export class TranslatedAnswer implements AnswerTranslator {
+  readonly #options: TranslationOptions
+  readonly #reader: StreamReader
+  readonly #sse: SseReader
+  readonly #stream: StreamWriter
+  /** The answer of a client that wants it whole, or the inspector's copy of a stream. */
+  readonly #whole: WholeWriter
+  #events: Array<ChatEvent> = []
+  #head: AnswerHead = { status: 200, headers: [] }
+  #mode: Mode = "whole"
+  #isEventStream = false
+  #held: Array<Buffer> = []
+  #heldBytes = 0
+  #committed = false
+  #over = false
+  #endedEarly = false
+
+  constructor(options: TranslationOptions) {
+    this.#options = options
+    this.#reader = options.reader.stream()
+    this.#stream = options.writer.stream(options.turn)
+    this.#whole = options.writer.whole(options.turn)
+    this.#sse = new SseReader((name, data) => this.#reader.push(name, data, this.#events))
+  }
+
+  /** Always held back: status and form of the answer depend on what the backend says first. */
+  head(head: AnswerHead): undefined {
+    this.#head = head
+    const type = headerOf(head.headers, "content-type").toLowerCase()
+    this.#isEventStream = type.includes("text/event-stream")
+    if (head.status < 200 || head.status >= 300) this.#mode = "error"
+    else if (!isPlain(this.#encoding)) this.#mode = "packed"
+    else this.#mode = this.#isEventStream ? "stream" : type.includes("json") ? "whole" : "sniff"
+  }
+
+  push(bytes: Buffer): Translated | undefined {
+    if (this.#over) return undefined
+    if (this.#mode === "sniff") {
+      const first = bytes.toString("latin1").trimStart().charAt(0)
+      if (first === "") return undefined
+      this.#mode = first === "{" ? "whole" : "stream"
+    }
+    return this.#mode === "stream" ? this.#read(bytes) : this.#hold(bytes)
+  }
+
+  end(): Translated | undefined {
+    if (this.#over) return undefined
+    if (this.#mode === "error") return this.#backendError()
+    if (this.#mode === "packed") {
+      const bytes = unpacked(Buffer.concat(this.#held), this.#encoding, this.#streaming ? maxUnstreamed : maxWhole)
+      if (bytes === undefined) return this.#broken(502, `proxy error: the backend's answer came in an encoding that cannot be read`)
+      this.#held = [bytes]
+      if (this.#isEventStream) {
+        this.#mode = "stream"
+        const said = this.#read(bytes)
+        if (this.#over) return said
+        this.#sse.end()
+        const rest = this.#drain() ?? this.#finish()
+        return { ...said, ...rest, bytes: Buffer.concat([said?.bytes ?? nothing, rest.bytes ?? nothing]) }
+      }
+    } else if (this.#mode === "stream" || this.#mode === "sniff") {
+      this.#sse.end()
+      this.#endedEarly = !this.#reader.finished
+      return this.#drain() ?? this.#finish()
+    }
+    const body = parseJson(Buffer.concat(this.#held).toString("utf8"))
+    this.#held = []
+    if (body === undefined) return this.#broken(502, "proxy error: failed to parse OpenAI response: the body is not JSON")
+    const reading = this.#options.reader.whole(body)
+    if (reading._tag === "invalid") return this.#broken(502, `proxy error: failed to transform response: ${reading.why}`)
+    this.#tell(reading.oddities)
+    this.#events = [...reading.events]
+    return this.#drain() ?? this.#finish()
+  }
+
+  /** The backend's answer broke off, or the backend fell silent for good. */
+  fail(why: Failure): Buffer | undefined {
+    if (!this.#streaming || this.#over || !this.#committed) return undefined
+    this.#over = true
+    this.#tell(this.#reader.oddities())
+    return Buffer.from(this.#stream.fail(ruleOf(why).status, brokeOff))
+  }
+
+  silent(milliseconds: number): Translated | undefined {
+    if (!this.#streaming || this.#over || this.#mode === "error") return undefined
+    if (!this.#stream.started) return milliseconds >= startAfterMs ? this.#streamed(this.#stream.start()) : undefined
+    return milliseconds >= pingAfterMs ? { bytes: Buffer.from(this.#options.writer.ping) } : undefined
+  }
+
+  get #streaming(): boolean {
+    return this.#options.streaming
+  }
+
+  get #encoding(): string {
+    return headerOf(this.#head.headers, "content-encoding")
+  }
+
+  #read(bytes: Buffer): Translated | undefined {
+    if (!this.#sse.push(bytes)) return this.#broken(502, "the backend sent an event that is too large")
+    // A stream that is folded into one answer is bounded like one.
+    if (!this.#streaming) this.#heldBytes += bytes.length
+    return !this.#streaming && this.#heldBytes > maxWhole ? this.#tooLarge() : this.#drain()
+  }
+
+  #hold(bytes: Buffer): Translated | undefined {
+    const limit = this.#mode === "error" ? maxError : this.#streaming ? maxUnstreamed : maxWhole
+    if (this.#heldBytes + bytes.length > limit) return this.#mode === "error" ? this.#backendError() : this.#tooLarge()
+    this.#held.push(bytes)
+    this.#heldBytes += bytes.length
+    return undefined
+  }
+
+  #tooLarge(): Translated {
+    return this.#broken(502, "proxy error: the backend's answer is too large to translate")
+  }
+
+  /** What has been understood so far, written out. `undefined`: that was nothing. */
+  #drain(): Translated | undefined {
+    const events = this.#events
+    if (events.length === 0) return undefined
+    this.#events = []
+    const last = events[events.length - 1] as ChatEvent
+    const error = last._tag === "Error" ? last : undefined
+    if (error !== undefined) events.pop()
+    if (!this.#streaming || this.#options.onAnswer !== undefined) this.#whole.write(events)
+    if (!this.#streaming) {
+      if (error !== undefined) return this.#broken(error.status ?? 502, error.message)
+      return last._tag === "End" ? this.#finish() : undefined
+    }
+    const out = this.#stream.write(events)
+    if (error !== undefined) return this.#broken(error.status ?? 502, error.message, out)
+    if (!this.#stream.ended) return this.#streamed(out)
+    this.#over = true
+    if (this.#stream.broken) {
+      this.#tell(this.#reader.oddities())
+      return { ...this.#streamed(out), failed: failure("untranslatable", "tool arguments came after their block was closed") }
+    }
+    this.#finished()
+    return { ...this.#streamed(out), done: true }
+  }
+
+  #finish(): Translated {
+    this.#over = true
+    this.#finished()
+    if (this.#streaming) return { ...this.#streamed(this.#stream.finish()), done: true }
+    return this.#document(200, JSON.stringify(this.#whole.message()))
+  }
+
+  #finished(): void {
+    const ends: ReadonlyArray<Oddity> = this.#endedEarly ? [{ what: "the backend ended without saying how", count: 1 }] : []
+    this.#tell([...this.#reader.oddities(), ...ends])
+    this.#options.onAnswer?.(this.#whole.message())
+  }
+
+  #tell(oddities: ReadonlyArray<Oddity>): void {
+    if (oddities.length > 0) this.#options.onOddities(oddities)
+  }
+
+  #streamed(out: string): Translated {
+    const bytes = out === "" ? {} : { bytes: Buffer.from(out) }
+    if (this.#committed) return bytes
+    this.#committed = true
+    return {
+      head: { status: 200, headers: answerHeaders(this.#head.headers, this.#options.writer.streamType, this.#options.requestId) },
+      ...bytes
+    }
+  }
+
+  #backendError(): Translated {
+    this.#over = true
+    const { status } = this.#head
+    if (status < 400) return this.#broken(502, `proxy error: the backend answered ${status}, which is neither a message nor an error`)
+    const text = unpacked(Buffer.concat(this.#held), this.#encoding, maxError)?.toString("utf8") ?? ""
+    const again = this.#options.reworded?.(status, text)
+    if (again !== undefined) return { again }
+    const message = this.#options.reader.errorMessage(text)
+    this.#options.onBackendError(status, text, message)
+    return this.#errorDocument(status, message, true)
+  }
+
+  /** Before the first byte an HTTP error; after it the dialect's error event and a cut. */
+  #broken(status: number, message: string, before = ""): Translated {
+    this.#over = true
+    const fault = failure("untranslatable", message)
+    this.#tell(this.#reader.oddities())
+    if (!this.#committed && before === "") return { ...this.#errorDocument(status, message, false), ...(status >= 500 ? { fault } : {}) }
+    this.#options.onAnswer?.(parseJson(this.#options.writer.errorBody(status, message, this.#options.requestId)))
+    return { ...this.#streamed(before + this.#stream.fail(status, message)), failed: fault }
+  }
+
+  #errorDocument(status: number, message: string, fromBackend: boolean): Translated {
+    const body = this.#options.writer.errorBody(status, message, this.#options.requestId)
+    this.#options.onAnswer?.(parseJson(body))
+    return this.#document(status, body, fromBackend)
+  }
+
+  #document(status: number, body: string, fromBackend = false): Translated {
+    this.#committed = true
+    const bytes = Buffer.from(body)
+    const headers = answerHeaders(this.#head.headers, "application/json", this.#options.requestId, fromBackend)
+    headers.push("content-length", String(bytes.length))
+    return { head: { status, headers }, bytes, done: true }
+  }
+}
+
+const nothing = Buffer.alloc(0)

@@ -1,0 +1,87 @@
+/**
+ * An API that Olla offers to clients in front of backends that may not speak it (anthropic.md 15). A translator says which
+ * routes it has and how its requests, answers, errors and lists are made; the routes themselves, limits, routing,
+ * statistics and logs are the same for all. A further API adds one file that exports a `Translator`, and its name to
+ * the list in `daemon.ts`.
+ */
+import type { OllaConfig } from "../config/OllaConfig.ts"
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { FleetEvent } from "../endpoint/Fleet.ts"
+import type { Dialect } from "../proxy/Dialect.ts"
+import type { Inspection } from "../routing/Router.ts"
+import type { Oddity } from "./AnswerReader.ts"
+import type { JsonRecord } from "./JsonValue.ts"
+
+/**
+ * - `create`: one turn of a conversation; counted, inspected, passed through or translated
+ * - `count`: tokens of a request
+ * - `models`, `model`: the list, and one entry by the rest of the path
+ * - `root`: probed by clients; answered without any backend
+ * - `absent`: known parts of the API that a fleet cannot offer: 404 in the dialect's own form
+ */
+export type TranslatorRoute =
+  | { readonly kind: "create" | "count" | "models" | "model" | "root"; readonly path: string; readonly methods: ReadonlyArray<string> }
+  | { readonly kind: "absent"; readonly path: RegExp }
+
+/** A request that cannot be said in the other dialect, and why; the client's fault, answered with 400. */
+export class Complaint {
+  readonly message: string
+  constructor(message: string) {
+    this.message = message
+  }
+}
+
+/** What the inspector is told of one exchange. */
+export interface AnswerInspector {
+  /** What the client was told: a message or an error. */
+  readonly answered: (answer: unknown) => void
+  /** Bytes of an answer that is relayed as it comes. */
+  readonly relayed: (bytes: Buffer) => void
+}
+
+/** One exchange as its dialect needs it. */
+export interface TranslatedExchange {
+  readonly request: JsonRecord
+  readonly body: ReadonlyArray<Buffer>
+  readonly inspection: Inspection
+  /** With its `?`, or empty. */
+  readonly query: string
+  readonly requestId: string
+  readonly passthrough: boolean
+  /** Said for each attempt. */
+  readonly onMode: (mode: "passthrough" | "translation") => void
+  readonly inspector: AnswerInspector | undefined
+  readonly onOddities: (oddities: ReadonlyArray<Oddity>) => void
+  readonly onBackendError: (status: number, body: string, message: string) => void
+}
+
+/** How one exchange is spoken; made once, used for all of its attempts. */
+export interface Conversation {
+  readonly dialect: Dialect
+  /** Does this endpoint get the request as it came? */
+  readonly isNative: (endpoint: Endpoint) => boolean
+  /** Why the request cannot be translated; the conversion is made on first need. */
+  readonly complaint: () => Complaint | undefined
+  /** Tools that no backend can run, left out of the translation. */
+  readonly droppedTools: () => ReadonlyArray<string>
+}
+
+export interface Translator {
+  /** In statistics and logs; also its section under `translators`. */
+  readonly name: keyof OllaConfig["translators"]
+  readonly base: string
+  readonly routes: ReadonlyArray<TranslatorRoute>
+  readonly errorBody: (status: number, message: string, requestId: string) => string
+  /** What is wrong with a request, whoever will answer it. */
+  readonly check: (request: JsonRecord) => string | undefined
+  readonly converse: (exchange: TranslatedExchange) => Conversation
+  /** Token count of a request without a tokenizer. */
+  readonly estimate: (request: JsonRecord) => number
+  readonly countDocument: (tokens: number) => unknown
+  /** A count by a backend of its own; `undefined`: this endpoint cannot. */
+  readonly countDialect: (body: ReadonlyArray<Buffer>, inspection: Inspection, estimate: number) => Dialect
+  readonly canCount: (endpoint: Endpoint) => boolean
+  /** What a relayed answer said, for the inspector. */
+  readonly relayedAnswer: (contentType: string, bytes: Buffer) => unknown
+  readonly onFleetEvent: (event: FleetEvent) => void
+}
