@@ -9,7 +9,7 @@ import { openApi } from "../../src/http/OpenApi.ts"
 import { type LocalRoute, localRoutes } from "../../src/http/Surface.ts"
 import { type BackendKind, type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Answer, type Asked, ask, chat } from "./ask.ts"
-import { type Daemon, endpointsYaml, startDaemon } from "./daemon.ts"
+import { type Daemon, endpointsYaml, eventually, startDaemon } from "./daemon.ts"
 
 const fleet: ReadonlyArray<{ readonly name: string; readonly kind: BackendKind; readonly models: ReadonlyArray<string> }> = [
   { name: "gpu", kind: "vllm", models: ["org/big-model", "shared"] },
@@ -361,6 +361,33 @@ describe("conditional requests and compression", () => {
     const lines = await get(path, { headers: ["host", "x", "if-none-match", '"x"', "if-none-match", tag] })
     expect(lines.status).toBe(304)
   })
+
+  it.each(["/internal/status", "/internal/status/endpoints"])(
+    "%s keeps its tag while nothing but the clock moves, and changes it with what an operator sees",
+    async (path) => {
+      const requests = (document: { endpoints: ReadonlyArray<{ requests_by_class: object }> }) =>
+        JSON.stringify(document.endpoints.map((one) => one.requests_by_class))
+      const first = await get(path)
+      const before = first.json()
+      // Past the next probes: their times and latencies have changed.
+      await eventually(
+        async () => (await get(path)).json(),
+        (now) =>
+          now.endpoints.every((one: { health_check_at: string }, i: number) => one.health_check_at !== before.endpoints[i].health_check_at)
+      )
+      expect((await get(path)).header("etag")).toBe(first.header("etag"))
+      await get("/olla/lmstudio/v1/chat/completions", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: chat("gemma-3-12b")
+      })
+      await eventually(
+        async () => (await get(path)).json(),
+        (now) => requests(now) !== requests(before)
+      )
+      expect((await get(path)).header("etag")).not.toBe(first.header("etag"))
+    }
+  )
 
   it.each([...conditional, ...compressed])("%s is compressed for those who take it", async (path) => {
     const plain = await get(path)
