@@ -10,22 +10,35 @@ export type Pick = (candidates: ReadonlyArray<Candidate>) => Candidate | undefin
 export const priority =
   (random: () => number): Pick =>
   (candidates) => {
-    let top: Array<Candidate> = []
+    let tier = Number.NEGATIVE_INFINITY
+    let size = 0
+    let sum = 0
+    let first: Candidate | undefined
     for (const candidate of candidates) {
-      const best = top[0]?.endpoint.priority ?? Number.NEGATIVE_INFINITY
-      if (candidate.endpoint.priority > best) top = [candidate]
-      else if (candidate.endpoint.priority === best) top.push(candidate)
+      const { endpoint } = candidate
+      if (endpoint.priority < tier) continue
+      if (endpoint.priority > tier) {
+        tier = endpoint.priority
+        size = 0
+        sum = 0
+        first = candidate
+      }
+      size++
+      sum += weightOf(endpoint.state.status)
     }
-    if (top.length <= 1) return top[0]
-    const sum = top.reduce((total, { endpoint }) => total + weightOf(endpoint.state.status), 0)
-    if (sum === 0) return top[Math.floor(random() * top.length)]
-    const drawn = random() * sum
+    if (size <= 1) return first
+    // Without any weight each counts the same.
+    const even = sum === 0
+    const drawn = random() * (even ? size : sum)
     let running = 0
-    for (const candidate of top) {
-      running += weightOf(candidate.endpoint.state.status)
-      if (running >= drawn) return candidate
+    let last = first
+    for (const candidate of candidates) {
+      if (candidate.endpoint.priority !== tier) continue
+      running += even ? 1 : weightOf(candidate.endpoint.state.status)
+      last = candidate
+      if (running > drawn) return candidate
     }
-    return top[top.length - 1]
+    return last
   }
 
 /** One counter for the process; each selection takes a tick. */
