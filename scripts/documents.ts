@@ -1,20 +1,16 @@
 /**
- * Documents that are derived from the code: docs/configuration.md, docs/errors.md, docs/backends.md,
+ * Documents that are derived from the code: docs/configuration.md, docs/errors.md, docs/http-api.md, docs/backends.md,
  * config/olla.schema.json and config/models.yaml. `npm run docs` writes them; a test fails when one is stale.
  */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { stringify } from "yaml"
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
 import type { KeyInfo } from "../src/config/ConfigSchema.ts"
 import { formatDuration } from "../src/config/Duration.ts"
 import { overrides } from "../src/config/Environment.ts"
 import { allKeys, type KeyTree, keyTree } from "../src/config/SchemaTree.ts"
-import { type FailureKind, failure, failureRules } from "../src/exchange/Failure.ts"
-import { errorTable, errorTypeOf, rejections } from "../src/http/ErrorTable.ts"
-import { openApi } from "../src/http/OpenApi.ts"
 import { loadProfiles } from "../src/profile/ProfileLoading.ts"
-import { failureText } from "../src/proxy/FailureText.ts"
+import { errors, httpApi, openApiYaml } from "./httpDocuments.ts"
 import { modelsFile } from "./modelsFile.ts"
 
 const root = join(import.meta.dirname, "..")
@@ -91,67 +87,6 @@ and credentials \`\${NAME}\` and \`\${NAME:-fallback}\` take environment variabl
 
 ${tables.join("\n")}`
 }
-
-/** What one endpoint can do to a request, as a client is told when it is the last word. */
-const failures = (): ReadonlyArray<string> =>
-  (Object.keys(failureRules) as ReadonlyArray<FailureKind>)
-    .filter((kind) => failureRules[kind].fault === "upstream" && kind !== "truncated")
-    .map((kind) => {
-      const { status, failover } = failureRules[kind]
-      return `| ${status} | \`${cell(failureText(failure(kind, ""), "NAME", 1200))}\` | ${failover ? "yes" : "no"} |`
-    })
-
-const errors = (): string => `# Errors
-
-<!-- Written by \`npm run docs\` from src/http/ErrorTable.ts: change the text there. -->
-
-What Olla answers itself when it cannot serve a request. What a backend answered, whatever its status, is relayed as it came.
-Every answer has \`X-Olla-Request-ID\`; the log's lines of that request have the same \`request_id\`, and tell addresses, which an
-answer never does.
-
-- Plain text by default: the text of the table and a newline.
-- JSON where \`Accept\` names \`application/json\`, as the SDKs do: \`{"error":{"message","type","code"}}\`. Status and headers stay the
-  same. \`code\` is the token of a refusal by routing, else null.
-- Under \`/olla/anthropic\` Anthropic's envelope: \`{"type":"error","error":{"type","message"},"request_id"}\`.
-
-| status | \`type\` | text | when | what helps |
-|---|---|---|---|---|
-${Object.values(errorTable)
-  .map(
-    ({ status, text, when, remedy }) => `| ${status} | \`${errorTypeOf(status)}\` | \`${cell(text)}\` | ${cell(when)} | ${cell(remedy)} |`
-  )
-  .join("\n")}
-
-## Refusals by routing
-
-The plain body is the token alone; the JSON form has the token in \`code\` and the sentence after it in \`message\`. The headers
-\`X-Olla-Routing-Strategy\`, \`-Decision\` and \`-Reason\` say the same; 503 has \`Retry-After\`, the seconds until an endpoint that
-is down is looked at again.
-
-| status | token | sentence | strategy |
-|---|---|---|---|
-${Object.entries(rejections)
-  .map(([token, { status, text, strategy }]) => `| ${status} | \`${token}\` | ${cell(text)} | ${strategy} |`)
-  .join("\n")}
-
-## Details of \`Proxy error\`
-
-The last attempt's failure. \`X-Olla-Endpoint\` names the endpoint. Where another endpoint may be tried, it has been: the answer
-means that all have failed.
-
-| status | detail | another endpoint is tried |
-|---|---|---|
-${failures().join("\n")}
-
-A stream that breaks off in the middle has no error answer: the client gets what came, then its connection is cut. On Anthropic's routes
-an \`error\` event comes first.
-
-## Before there is a request
-
-What is not HTTP, or comes too slowly, is answered in a line of plain text, and the connection is closed: 400 for what cannot be
-parsed, 408 when the header block takes longer than \`server.read_header_timeout\` or the whole request longer than
-\`server.read_timeout\`, 431 for headers far above the limit, 501 for an unknown transfer encoding.
-`
 
 const backends = (): string => {
   const { all } = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
@@ -236,14 +171,12 @@ const jsonTree = (tree: KeyTree): Record<string, unknown> => {
 const schema = (): string =>
   `${JSON.stringify({ $schema: "https://json-schema.org/draft/2020-12/schema", title: "Olla configuration", ...jsonTree(keyTree) }, null, 2)}\n`
 
-const openApiYaml = (): string =>
-  `# Written by \`npm run docs\` from src/http/Surface.ts and the Schemas in src/http/documents: change them there.\n${stringify(openApi(), { lineWidth: 120, aliasDuplicateObjects: false })}`
-
 /** Path from the repository's root to content. */
 export const documents = (): ReadonlyMap<string, string> =>
   new Map([
     ["docs/configuration.md", configuration()],
     ["docs/errors.md", errors()],
+    ["docs/http-api.md", httpApi()],
     ["docs/backends.md", backends()],
     ["docs/openapi.yaml", openApiYaml()],
     ["config/olla.schema.json", schema()],

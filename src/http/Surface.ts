@@ -93,7 +93,7 @@ export const localRoutes = {
   },
   openapi: {
     path: "/internal/openapi.json",
-    summary: "This description",
+    summary: "All routes and documents, as OpenAPI 3.1",
     contentType: "application/json"
   },
   version: {
