@@ -106,6 +106,8 @@ const run = async (loaded: LoadedConfig, options: ServeOptions, whenReady?: () =
   const endpoints = config === undefined ? [] : loaded.adopt(loadEndpoints(config, profiles, env, readText).diagnostics)
   const errors = [...loaded.diagnostics, ...endpoints].filter((diagnostic) => diagnostic.severity === "error")
   if (errors.length > 0 || config === undefined) {
+    // An endpoint's type may be unknown because its profile could not be read.
+    if (errors.length > 0) report(log, profiles.diagnostics)
     log.release()
     return fatal(log, errors)
   }

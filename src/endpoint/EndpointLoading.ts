@@ -140,7 +140,7 @@ const loadOne = (
   if (!isAuto && profile === undefined) {
     const near = nearest(entry.type, profiles.typeNames)
     const hint = near === undefined ? "" : `; did you mean "${near}"?`
-    fail("type", `unsupported endpoint type: ${entry.type}, supported types: [${typeList(profiles)}]${hint}`)
+    fail("type", `unsupported endpoint type: ${entry.type}, supported types: [${profiles.typeNames.join(" ")}]${hint}`)
   }
 
   for (const { at, message } of checkFilter(entry.model_filter)) fail(`model_filter.${at}`, `model_filter: ${message}`)
@@ -198,6 +198,3 @@ const loadOne = (
   }
   return { spec, complaints }
 }
-
-const typeList = (profiles: ProfileSet): string =>
-  [...profiles.typeNames.filter((type) => type !== "openai-compatible" && type !== "auto").sort(), "auto"].join(" ")

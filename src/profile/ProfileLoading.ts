@@ -94,7 +94,7 @@ const foldersOf = ({ configFolder, cwd, env }: ProfileSources): ReadonlyArray<st
 export const loadProfiles = (sources: ProfileSources): ProfileSet => {
   const diagnostics: Array<Diagnostic> = []
   const warn = (path: string, message: string): void => {
-    diagnostics.push({ severity: "warning", message: `${path}: ${message}`, file: path })
+    diagnostics.push({ severity: "warning", message, file: path, fields: { path } })
   }
   const shipped = loadShipped()
   const definitions = new Map(shipped)
@@ -102,7 +102,15 @@ export const loadProfiles = (sources: ProfileSources): ProfileSet => {
     const here = new Map<string, Definition>()
     const find = (name: string) => here.get(name)?.raw ?? definitions.get(name)?.raw ?? shipped.get(name)?.raw
     const read = (path: string): void => {
-      const skip = (why: string) => warn(path, `${why}; this file is skipped`)
+      const skip = (error: string): void => {
+        diagnostics.push({
+          severity: "warning",
+          message: "profile failed to load, skipping",
+          detail: error,
+          file: path,
+          fields: { path, error }
+        })
+      }
       let text: string
       try {
         text = readFileSync(path, "utf8")
@@ -167,7 +175,9 @@ export const profileSet = (profiles: ReadonlyArray<Profile>, diagnostics: Readon
       if (owner === undefined || owner === profile) return true
       said.push({
         severity: "warning",
-        message: `two profiles claim the same routing prefix; one will shadow the other: prefix=${prefix} keeping=${owner.name} ignored=${profile.name}`
+        message: "two profiles claim the same routing prefix; one will shadow the other",
+        detail: `${prefix} stays with ${owner.name}, not with ${profile.name}`,
+        fields: { prefix, keeping: owner.name, ignored: profile.name }
       })
       return false
     })
@@ -204,7 +214,7 @@ export const profileSet = (profiles: ReadonlyArray<Profile>, diagnostics: Readon
     byName: (name) => byName.get(name),
     resolveType: (type) => (type === "" || type === "auto" ? undefined : (byName.get(type) ?? byPrefix.get(type))),
     resolveSegment: (segment) => byPrefix.get(segment) ?? prefixed(byName.get(segment)) ?? prefixed(byNormal.get(normaliseName(segment))),
-    typeNames: [...all.map((profile) => profile.name).sort(), "auto"],
+    typeNames: [...[...new Set([...byName.keys(), ...byPrefix.keys()])].sort(), "auto"],
     forPath: (path) => {
       const known = remembered.get(path)
       if (known !== undefined) return known

@@ -1,9 +1,9 @@
 /** Starts the built daemon on a free port in front of simulated backends; black-box tests speak HTTP to it. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs"
 import { type AddressInfo, createServer } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import type { SimulatedBackend } from "../../src/simulator/Backend.ts"
 
 const root = join(import.meta.dirname, "..", "..")
@@ -47,11 +47,16 @@ export const startDaemon = async (
     /** Of `server.rate_limits`; all off without it. */
     readonly rateLimits?: string
     readonly waits?: boolean
+    readonly files?: Readonly<Record<string, string>>
   } = {}
 ): Promise<Daemon> => {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), "olla-"))
   const file = join(folder, "olla.yaml")
+  for (const [name, text] of Object.entries(options.files ?? {})) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true })
+    writeFileSync(join(folder, name), text)
+  }
   writeFileSync(
     file,
     `server:\n  host: 127.0.0.1\n  port: ${port}\n  rate_limits: ${options.rateLimits ?? "{global_requests_per_minute: 0, per_ip_requests_per_minute: 0}"}\n${options.server ?? ""}${yaml}`

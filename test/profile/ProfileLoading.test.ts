@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { render } from "../../src/config/Diagnostic.ts"
 import { loadProfiles, shippedFiles } from "../../src/profile/ProfileLoading.ts"
 
 const none = { include: [], exclude: [] }
@@ -20,7 +21,7 @@ const load = (
   return loadProfiles({ cwd, env: {}, configFolder: undefined, filter })
 }
 const names = (set: Iterable<{ readonly name: string }>) => [...set].map((profile) => profile.name).sort()
-const said = (set: ReturnType<typeof load>) => set.diagnostics.map((diagnostic) => diagnostic.message).join("\n")
+const said = (set: ReturnType<typeof load>) => set.diagnostics.map(render).join("\n")
 
 describe("the shipped profiles", () => {
   const set = load({})
@@ -133,7 +134,7 @@ describe("profiles of the user's own", () => {
     const set = load({ "bad.yaml": text })
     expect(set.all).toHaveLength(12)
     expect(said(set)).toContain(reason)
-    expect(said(set)).toMatch(/bad\.yaml: .*; this file is skipped$/)
+    expect(said(set)).toMatch(/bad\.yaml: profile failed to load, skipping: /)
   })
 
   it("are read with YAML's own freedoms: 1.1 booleans, fractions, anchors, merges, and only the first document", () => {
@@ -250,7 +251,7 @@ olla_integration: {}
     symlinkSync(join(cwd, "linked"), join(folder, "linked.yaml"))
     const set = loadProfiles({ cwd, env: {}, configFolder: undefined, filter: none })
     expect(set.all).toHaveLength(13)
-    expect(said(set)).toMatch(/gone\.yaml: failed to read profile file/)
+    expect(said(set)).toMatch(/gone\.yaml: profile failed to load, skipping: failed to read profile file/)
   })
 
   it("come from the folder of the configuration, of the working directory and of OLLA_CONFIG_DIR, the later the stronger", () => {
