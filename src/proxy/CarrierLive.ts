@@ -147,6 +147,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
           breakers?.succeed(endpoint.url, token)
           return replyHeaders(request.exchange, endpoint, raw, request.replyHeaders, config.server.cors.enabled)
         },
+        relayed: held.release,
         flushes: (contentType) => flushes(config.proxy.profile, contentType, request.inspection.stream),
         translator: spoken?.answer?.(),
         response: request.response,

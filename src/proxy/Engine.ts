@@ -38,6 +38,11 @@ export interface Sending {
   readonly timeouts: PhaseTimeouts
   /** From the backend's flat headers to the client's (filtered, ours added). Called once, when the head is in: it also tells the breaker. */
   readonly reply: (status: number, rawHeaders: ReadonlyArray<string>) => Array<string>
+  /**
+   * Called right before the last bytes of a complete answer are handed over, where the attempt's own end comes in a later
+   * step: whoever has his whole answer may ask again, and must meet a slot that is free.
+   */
+  readonly relayed: () => void
   /** Push every read out at once, or gather (proxying.md 11.2), by the answer's content type. */
   readonly flushes: (contentType: string) => boolean
   readonly translator: AnswerTranslator | undefined

@@ -161,6 +161,7 @@ const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, b
     response.sendDate = false
     response.writeHead(status, headers)
   }
+  const promised = Number(headerValue(ticket.raw, "content-length") || -1)
   const hasBody = exchange.method !== "HEAD" && status !== 204 && status !== 304
   const flush = flushes(contentType) || !hasBody
   if (flush) {
@@ -170,6 +171,8 @@ const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, b
   const write = (chunks: ReadonlyArray<Uint8Array>) =>
     Effect.suspend(() => {
       commit(undefined)
+      // The last bytes go out with the end.
+      if (promised > 0 && chunks.reduce((sum, chunk) => sum + chunk.length, attempt.bytes) >= promised) response.cork()
       let goOn = true
       for (const chunk of chunks) {
         attempt.bytes += chunk.length
@@ -186,6 +189,7 @@ const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, b
       return Effect.fail(why)
     }
     commit(undefined)
+    ticket.sending.relayed()
     response.end()
     return Effect.succeed(undefined)
   })

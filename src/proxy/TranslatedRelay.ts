@@ -68,7 +68,8 @@ export class TranslatedRelay {
   end(): void {
     if (!this.#awaitsEnd) this.#ask(() => this.#translator.end())
     if (this.#over) return
-    const { response } = this.#sending
+    const { response, relayed } = this.#sending
+    relayed()
     if (!response.writableEnded) response.end()
     this.#finish(Effect.succeed(undefined))
   }
@@ -125,6 +126,7 @@ export class TranslatedRelay {
       cutAfterFlush(response)
       this.#finish(Effect.fail(said.failed))
     } else if (said.done === true) {
+      this.#sending.relayed()
       response.end()
       if (said.fault !== undefined) this.#finish(Effect.fail(said.fault))
       else this.#awaitEnd()

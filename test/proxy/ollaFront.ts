@@ -122,6 +122,7 @@ export class OllaFront {
       bodySize,
       timeouts: { connect: 5_000, tls: 5_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
       reply: (_status, raw) => raw.flatMap((name, i) => (i % 2 === 0 && !hop.has(name.toLowerCase()) ? [name, raw[i + 1] as string] : [])),
+      relayed: () => {},
       flushes: () => true,
       translator: undefined,
       response,

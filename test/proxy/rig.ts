@@ -131,6 +131,7 @@ export class Front {
           bodySize: size,
           timeouts: { connect: 2_000, tls: 2_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
           reply: (_status, raw) => replyHeaders(exchange, endpoint, raw, [], false),
+          relayed: () => {},
           flushes: () => true,
           translator: undefined,
           response: res,

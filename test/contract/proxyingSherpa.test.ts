@@ -1,0 +1,3 @@
+import { proxyingContract } from "./proxyingContract.ts"
+
+proxyingContract("sherpa", "sherpa")
