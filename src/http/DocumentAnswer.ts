@@ -18,13 +18,21 @@ export const answerConditional = <S extends DocumentSchema>(context: RequestCont
   const document = encodeDocument(schema, value)
   const tag = entityTag(document)
   const headers = ["ETag", tag, "Cache-Control", "private, no-cache"]
-  if (matchesTag(context.headers("if-none-match"), tag)) context.answer(304, json, "", [...headers, "Vary", "Accept-Encoding"])
+  if (matchesTag(context.headers("if-none-match"), tag)) context.answer(304, json, "", [...headers, ...varying(context)])
   else compressed(context, JSON.stringify(document), headers)
 }
 
 const compressed = (context: RequestContext, body: string, headers: ReadonlyArray<string>): void => {
-  const all = [...headers, "Vary", "Accept-Encoding"]
+  const all = [...headers, ...varying(context)]
   if (Buffer.byteLength(body) >= minGzip && acceptsGzip(context.headers("accept-encoding")))
     context.answer(200, json, gzip(body), [...all, "Content-Encoding", "gzip"])
   else context.answer(200, json, body, all)
+}
+
+/** `Vary` in one line with what CORS has put there. */
+const varying = (context: RequestContext): ReadonlyArray<string> => {
+  const at = context.extra.indexOf("Vary")
+  if (at < 0) return ["Vary", "Accept-Encoding"]
+  context.extra[at + 1] += ", Accept-Encoding"
+  return []
 }

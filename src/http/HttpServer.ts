@@ -68,6 +68,7 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
   const onRefused = ({ exchange }: RequestContext, status: number): void => {
     if (exchange.outcome === undefined) services.statistics.rejected(status)
   }
+  const onFault = (context: RequestContext, error: unknown): void => fault(services, context, error)
   return (req: IncomingMessage, res: ServerResponse): void => {
     const accepted = performance.now()
     const { guard } = services
@@ -76,7 +77,7 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
     const exchange = newExchange(req, "", path, query, client.peer, client.ip, accepted)
     const context = new RequestContext(req, res, exchange, client.trustedPeer)
     context.onRefused = onRefused
-    context.onFault = (error) => fault(services, context, error)
+    context.onFault = onFault
     exchange.id = requestId(context.header("x-request-id"))
     res.on("error", ignore)
     const clean = cleanPath(path)

@@ -131,7 +131,7 @@ export const decide = (
         Effect.sync(() => {
           if (Exit.isSuccess(exit)) return
           if (!Exit.hasInterrupts(exit)) {
-            context.onFault(Cause.squash(exit.cause))
+            context.onFault?.(context, Cause.squash(exit.cause))
             return
           }
           exchange.outcome = { _tag: "cancelled", status: 499, committed: false }

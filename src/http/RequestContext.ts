@@ -36,7 +36,7 @@ export class RequestContext {
   /** It is an exchange for a backend: its end is told to the observers. */
   admitted = false
   /** Told of a fault inside Olla that this request met. */
-  onFault: (error: unknown) => void = () => {}
+  onFault: ((context: RequestContext, error: unknown) => void) | undefined
   /** Body bytes of an answer of Olla's own. */
   answered = 0
   /** How errors are put on this surface; the translators replace it. */
@@ -125,7 +125,7 @@ export class RequestContext {
     try {
       step()
     } catch (error) {
-      this.onFault(error)
+      this.onFault?.(this, error)
     }
   }
 
