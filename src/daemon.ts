@@ -184,8 +184,6 @@ interface Signals {
 }
 
 const watchSignals = (sink: LogSink): Signals => {
-  // The entry's handlers end the process at once; from here on the daemon decides.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.removeAllListeners(signal)
   const requested = Deferred.makeUnsafe<string>()
   let count = 0
   const on = (signal: "SIGINT" | "SIGTERM") => () => {
@@ -203,7 +201,13 @@ const watchSignals = (sink: LogSink): Signals => {
     SIGTERM: on("SIGTERM"),
     SIGHUP: () => sink.write("info", "SIGHUP received, reload is not supported")
   }
-  for (const [signal, handler] of Object.entries(handlers)) process.on(signal as NodeJS.Signals, handler)
+  for (const [signal, handler] of Object.entries(handlers)) {
+    // The entry's handlers end the process at once; from here on the daemon decides. They go last: a signal that is on its
+    // way is lost while nobody listens.
+    const earlier = process.listeners(signal as NodeJS.Signals)
+    process.on(signal as NodeJS.Signals, handler)
+    for (const one of earlier) process.off(signal, one)
+  }
   const signals: Signals = {
     requested: Deferred.await(requested),
     started: false,

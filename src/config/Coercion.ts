@@ -50,7 +50,7 @@ export class Coercion {
         path,
         node.at,
         `${path} needs a section, got ${shown(node, hides)}`,
-        path.endsWith("]") ? `- ${example}` : `${lastOf(path)}: {${example}}`
+        path.endsWith("]") ? `- ${example}` : path.endsWith(".auth") ? undefined : `${lastOf(path)}: {${example}}`
       )
       return undefined
     }

@@ -14,9 +14,9 @@ import { type Environment, readEnvironment } from "./Environment.ts"
 import { codeOf, reasonOf } from "./FileReason.ts"
 import { finish, type OllaConfig } from "./OllaConfig.ts"
 import { exampleFor } from "./ScalarReading.ts"
-import { allKeys, type KeyTree, keyTree } from "./SchemaTree.ts"
+import { allKeys } from "./SchemaTree.ts"
 import { validate } from "./Validation.ts"
-import { nodeAt, readYaml, type YamlNode } from "./YamlTree.ts"
+import { nodeAt, readYaml } from "./YamlTree.ts"
 
 export interface LoadOptions {
   /** `-c`/`--config`; empty counts as not given. */
@@ -145,8 +145,7 @@ export const decodeConfig = (text: string, path: string, env: Environment, folde
       ({ line, column, message }) => ({ severity: "error", message, file: path, line, column, parsing: true }) as const
     ),
     ...coercion.diagnostics,
-    ...overlay.diagnostics,
-    ...pendingKeys(reading.root)
+    ...overlay.diagnostics
   ]
   const unread = read.flatMap((diagnostic) => (diagnostic.severity === "error" && diagnostic.path !== undefined ? [diagnostic.path] : []))
   const adopt = (findings: ReadonlyArray<Diagnostic>): ReadonlyArray<Diagnostic> =>
@@ -168,7 +167,7 @@ export const decodeConfig = (text: string, path: string, env: Environment, folde
     return { ...loaded, config: undefined, diagnostics: [...read.map(locate), { severity: "error", message, file: path }] }
   }
   const config = finish(decoded.success)
-  return { ...loaded, config, diagnostics: [...read.map(locate), ...adopt(validate(config, cwd))] }
+  return { ...loaded, config, diagnostics: [...read.map(locate), ...adopt([...validate(config, cwd), ...pending(config)])] }
 }
 
 const set = (target: Record<string, unknown>, path: string, value: unknown): void => {
@@ -183,19 +182,13 @@ const set = (target: Record<string, unknown>, path: string, value: unknown): voi
   at[steps.at(-1) ?? ""] = value
 }
 
-/** Keys whose feature is still to come say so (README ruling 13). */
-const pendingKeys = (root: YamlNode | undefined): ReadonlyArray<Diagnostic> => {
-  const out: Array<Diagnostic> = []
-  const walk = (tree: KeyTree, node: YamlNode, path: string): void => {
-    if (tree.kind === "key") {
-      if (tree.info.pending === true) out.push({ severity: "warning", path, message: `${path} has no effect yet` })
-    } else if (tree.kind === "section" && node.kind === "map") {
-      for (const [name, entry] of node.entries) {
-        const child = tree.keys.get(name)
-        if (child !== undefined) walk(child, entry.node, path === "" ? name : `${path}.${name}`)
-      }
-    }
-  }
-  if (root !== undefined) walk(keyTree, root, "")
-  return out
+const valueAt = (config: unknown, path: string): unknown =>
+  path.split(".").reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], config)
+
+/** Keys whose feature is still to come say so when they are set to something (README ruling 13). */
+const pending = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
+  const usual = Schema.decodeUnknownSync(configSchema)({})
+  return [...infos]
+    .filter(([path, info]) => info.pending === true && JSON.stringify(valueAt(config, path)) !== JSON.stringify(valueAt(usual, path)))
+    .map(([path]) => ({ severity: "warning", path, message: `${path} has no effect yet` }))
 }

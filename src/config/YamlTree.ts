@@ -2,7 +2,19 @@
  * A YAML document as a tree that remembers where everything stands and how it was written: what diagnostics need and a
  * plain parse forgets. Anchors, aliases and `<<` merges are resolved; of several documents only the first is read.
  */
-import { type ErrorCode, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, type Scalar, type YAMLMap } from "yaml"
+import {
+  type ErrorCode,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  type Scalar,
+  type YAMLMap,
+  type YAMLParseError
+} from "yaml"
 
 /** 1-based. */
 export interface Position {
@@ -47,6 +59,11 @@ const explained: Readonly<Partial<Record<ErrorCode, string>>> = {
   BAD_SCALAR_START: "a text cannot begin with this character: put it in quotes"
 }
 
+const explain = ({ code, message }: YAMLParseError): string =>
+  message.startsWith("Flow ")
+    ? "a [ or { above is not closed, or its contents are not indented"
+    : (explained[code] ?? message.split("\n")[0] ?? message)
+
 /** Nodes after aliases are expanded: an alias bomb ends here. */
 const maxNodes = 200_000
 const maxDepth = 100
@@ -62,8 +79,7 @@ export const readYaml = (source: string): YamlReading => {
   const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, merge: false })
   const document = Array.isArray(documents) ? documents[0] : undefined
   if (document === undefined) return { root: undefined, problems }
-  for (const error of document.errors)
-    problems.push({ ...position(error.pos[0]), message: explained[error.code] ?? error.message.split("\n")[0] ?? error.message })
+  for (const error of document.errors) problems.push({ ...position(error.pos[0]), message: explain(error) })
   if (problems.length > 0 || document.contents === null) return { root: undefined, problems }
 
   let count = 0
