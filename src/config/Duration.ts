@@ -32,3 +32,6 @@ export const formatDuration = (millis: number): string => {
   const seconds = trim((millis % 6e4) / 1000)
   return hours > 0 ? `${hours}h${minutes}m${seconds}s` : minutes > 0 ? `${minutes}m${seconds}s` : `${seconds}s`
 }
+
+/** A timer of the runtime holds at most 2^31 - 1 ms and fires at once beyond that: some 24 days are as good as for ever. */
+export const timerMillis = (millis: number): number => Math.min(millis, 2_147_000_000)

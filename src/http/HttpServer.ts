@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Effect from "effect/Effect"
+import { timerMillis } from "../config/Duration.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { failure } from "../exchange/Failure.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
@@ -201,7 +202,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     requestTimeout:
       config.read_timeout > 0 ? Math.max(config.read_timeout, config.read_header_timeout > 0 ? config.read_header_timeout : 10_000) : 0,
     connectionsCheckingInterval: slowCheckEvery,
-    keepAliveTimeout: idle > 0 ? idle : 0,
+    keepAliveTimeout: idle > 0 ? timerMillis(idle) : 0,
     requireHostHeader: true,
     insecureHTTPParser: false
   }
@@ -223,7 +224,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     server.on("clientError", (error: NodeJS.ErrnoException, socket) => onClientError(open, error, socket as Socket))
     // node would drop what is beyond it without a word; the guard refuses a request that reaches it.
     server.maxHeadersCount = mostHeaders
-    if (config.write_timeout > 0) server.setTimeout(config.write_timeout)
+    if (config.write_timeout > 0) server.setTimeout(timerMillis(config.write_timeout))
     try {
       const address = await listen(server, port, host)
       port = address.port
@@ -250,7 +251,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       const timer = setTimeout(() => {
         cut = open.size
         for (const server of servers) server.closeAllConnections()
-      }, grace)
+      }, timerMillis(grace))
       await Promise.all(closed)
       clearTimeout(timer)
       return cut

@@ -5,6 +5,7 @@
 import net from "node:net"
 import tls from "node:tls"
 import type { buildConnector } from "undici"
+import { timerMillis } from "../../config/Duration.ts"
 import type { Origin } from "../../endpoint/Endpoint.ts"
 import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
 
@@ -52,7 +53,7 @@ export const connectorTo =
     }
     const within = (kind: FailureKind, limit: number) => {
       clearTimeout(timer)
-      if (limit > 0) timer = setTimeout(() => fail(kind, "no connection in time", limit), limit)
+      if (limit > 0) timer = setTimeout(() => fail(kind, "no connection in time", limit), timerMillis(limit))
     }
     const onError = (error: NodeJS.ErrnoException) => fail(kindOf(error, current !== plain), error.code ?? error.message)
     const onClose = () => fail("closed", "connection closed while it was being opened")
