@@ -7,6 +7,7 @@ import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Exchange } from "../exchange/Exchange.ts"
 import { ruleOf } from "../exchange/Failure.ts"
 import type { Refused } from "../proxy/Carrier.ts"
+import type { AnswerHead } from "../proxy/Dialect.ts"
 import type { Candidate, Decision, Inspection } from "../routing/Router.ts"
 import type { Inspector } from "../translation/Inspector.ts"
 import { type JsonRecord, parseJson, recordOf, textOf } from "../translation/JsonValue.ts"
@@ -101,6 +102,11 @@ export class TranslatedTurns {
       setMode(context, "translation")
       const complaint = conversation.complaint()
       if (complaint !== undefined) {
+        const translator = this.#translator
+        context.errors = ({ exchange: { id } }, status, message) => ({
+          contentType: "application/json",
+          body: translator.errorBody(status, message, id, complaint.details)
+        })
         this.#refuse(context, "badMessage", { what: complaint.message })
         return
       }
@@ -171,14 +177,14 @@ export class TranslatedTurns {
     files.request(session, textOf(request["model"]) ?? "", Buffer.concat(body.chunks).toString("utf8"))
     const relayed: Array<Buffer> = []
     let size = 0
+    let answered: AnswerHead | undefined
     context.res.once("close", () => {
-      if (size === 0) return
-      const type = String(context.res.getHeader("content-type") ?? "")
-      files.response(session, JSON.stringify(this.#translator.relayedAnswer(type, Buffer.concat(relayed))))
+      if (answered !== undefined) files.response(session, JSON.stringify(this.#translator.relayedAnswer(answered, Buffer.concat(relayed))))
     })
     return {
       answered: (answer) => files.response(session, JSON.stringify(answer)),
-      relayed: (bytes) => {
+      relayed: (bytes, head) => {
+        answered = head
         if (size > maxInspected) return
         size += bytes.length
         relayed.push(bytes)

@@ -39,6 +39,7 @@ const maxError = 1024 * 1024
 const startAfterMs = 10_000
 const pingAfterMs = 15_000
 
+const unreadable = "proxy error: failed to parse OpenAI response: the body is not JSON"
 const brokeOff = "upstream connection lost before the response was complete"
 
 /** `packed`: compressed, and therefore held until it is all there. */
@@ -60,13 +61,17 @@ export class TranslatedAnswer implements AnswerTranslator {
   #committed = false
   #over = false
   #endedEarly = false
+  #sawEvent = false
 
   constructor(options: TranslationOptions) {
     this.#options = options
     this.#reader = options.reader.stream()
     this.#stream = options.writer.stream(options.turn)
     this.#whole = options.writer.whole(options.turn)
-    this.#sse = new SseReader((name, data) => this.#reader.push(name, data, this.#events))
+    this.#sse = new SseReader((name, data) => {
+      this.#sawEvent = true
+      this.#reader.push(name, data, this.#events)
+    })
   }
 
   /** Always held back: status and form of the answer depend on what the backend says first. */
@@ -106,12 +111,14 @@ export class TranslatedAnswer implements AnswerTranslator {
       }
     } else if (this.#mode === "stream" || this.#mode === "sniff") {
       this.#sse.end()
+      // Nobody said that this was a stream, and it was none.
+      if (!this.#isEventStream && !this.#sawEvent) return this.#broken(502, unreadable)
       this.#endedEarly = !this.#reader.finished
       return this.#drain() ?? this.#finish()
     }
     const body = parseJson(Buffer.concat(this.#held).toString("utf8"))
     this.#held = []
-    if (body === undefined) return this.#broken(502, "proxy error: failed to parse OpenAI response: the body is not JSON")
+    if (body === undefined) return this.#broken(502, unreadable)
     const reading = this.#options.reader.whole(body)
     if (reading._tag === "invalid") return this.#broken(502, `proxy error: failed to transform response: ${reading.why}`)
     this.#tell(reading.oddities)

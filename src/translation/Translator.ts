@@ -7,7 +7,7 @@
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { FleetEvent } from "../endpoint/Fleet.ts"
-import type { Dialect } from "../proxy/Dialect.ts"
+import type { AnswerHead, Dialect } from "../proxy/Dialect.ts"
 import type { Inspection } from "../routing/Router.ts"
 import type { Oddity } from "./AnswerReader.ts"
 import type { JsonRecord } from "./JsonValue.ts"
@@ -26,8 +26,11 @@ export type TranslatorRoute =
 /** A request that cannot be said in the other dialect, and why; the client's fault, answered with 400. */
 export class Complaint {
   readonly message: string
-  constructor(message: string) {
+  /** What the dialect's clients read by machine, in the error's `details`. */
+  readonly details: JsonRecord | undefined
+  constructor(message: string, details?: JsonRecord) {
     this.message = message
+    this.details = details
   }
 }
 
@@ -36,7 +39,7 @@ export interface AnswerInspector {
   /** What the client was told: a message or an error. */
   readonly answered: (answer: unknown) => void
   /** Bytes of an answer that is relayed as it comes. */
-  readonly relayed: (bytes: Buffer) => void
+  readonly relayed: (bytes: Buffer, head: AnswerHead) => void
 }
 
 /** One exchange as its dialect needs it. */
@@ -71,7 +74,7 @@ export interface Translator {
   readonly name: keyof OllaConfig["translators"]
   readonly base: string
   readonly routes: ReadonlyArray<TranslatorRoute>
-  readonly errorBody: (status: number, message: string, requestId: string) => string
+  readonly errorBody: (status: number, message: string, requestId: string, details?: JsonRecord) => string
   /** What is wrong with a request, whoever will answer it. */
   readonly check: (request: JsonRecord) => string | undefined
   readonly converse: (exchange: TranslatedExchange) => Conversation
@@ -82,6 +85,6 @@ export interface Translator {
   readonly countDialect: (body: ReadonlyArray<Buffer>, inspection: Inspection, estimate: number) => Dialect
   readonly canCount: (endpoint: Endpoint) => boolean
   /** What a relayed answer said, for the inspector. */
-  readonly relayedAnswer: (contentType: string, bytes: Buffer) => unknown
+  readonly relayedAnswer: (head: AnswerHead, bytes: Buffer) => unknown
   readonly onFleetEvent: (event: FleetEvent) => void
 }

@@ -1,5 +1,5 @@
 /** Anthropic's error answers: the type for each status, the envelope, and the event that ends a stream badly. */
-import { parseJson, recordOf } from "../JsonValue.ts"
+import { type JsonRecord, parseJson, recordOf } from "../JsonValue.ts"
 import type { ErrorEnvelope, ErrorType } from "./MessagesSchema.ts"
 
 /** anthropic.md 10.1 and B26. */
@@ -27,10 +27,10 @@ export const errorTypeOf = (status: number): ErrorType => {
   }
 }
 
-export const errorBody = (status: number, message: string, requestId: string): string => {
+export const errorBody = (status: number, message: string, requestId: string, details?: JsonRecord): string => {
   const envelope: ErrorEnvelope = {
     type: "error",
-    error: { type: errorTypeOf(status), message },
+    error: { type: errorTypeOf(status), message, ...(details === undefined ? {} : { details }) },
     ...(requestId === "" ? {} : { request_id: requestId })
   }
   return JSON.stringify(envelope)

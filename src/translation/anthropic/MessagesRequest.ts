@@ -27,7 +27,8 @@ export const checkMessagesRequest = (request: unknown): string | undefined => {
 }
 
 const checkKinds = (request: JsonRecord): string | undefined => {
-  const wrong = (key: string, want: string) => `${key} must be ${want}, got ${kindOf(request[key])}`
+  const wrong = (key: string, want: string) =>
+    `${key} must be ${want}, got ${typeof request[key] === "number" ? request[key] : kindOf(request[key])}`
   const given = (key: string) => request[key] !== undefined && request[key] !== null
   for (const key of ["max_tokens", "top_k"]) if (given(key) && !Number.isInteger(request[key])) return wrong(key, "an integer")
   for (const key of ["temperature", "top_p"]) if (given(key) && typeof request[key] !== "number") return wrong(key, "a number")

@@ -61,7 +61,12 @@ export const ErrorType = Schema.Literals([
 ])
 export type ErrorType = typeof ErrorType.Type
 
-const fault = Schema.Struct({ type: ErrorType, message: Schema.String })
+const fault = Schema.Struct({
+  type: ErrorType,
+  message: Schema.String,
+  /** Codes that clients act on. */
+  details: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
+})
 
 /** The body of an error answer. */
 export const ErrorEnvelope = Schema.Struct({ type: Schema.Literal("error"), error: fault, request_id: Schema.optionalKey(Schema.String) })

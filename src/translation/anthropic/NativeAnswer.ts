@@ -25,7 +25,7 @@ export interface NativeOptions {
   /** The endpoint's own route is missing: remembered until its next health transition. */
   readonly onUnsupported: () => void
   /** Everything relayed, for the inspector. */
-  readonly onBytes: ((bytes: Buffer) => void) | undefined
+  readonly onBytes: ((bytes: Buffer, head: AnswerHead) => void) | undefined
 }
 
 export class NativeAnswer implements AnswerTranslator {
@@ -41,8 +41,7 @@ export class NativeAnswer implements AnswerTranslator {
   }
 
   head(head: AnswerHead): AnswerHead | undefined {
-    const named = headerOf(head.headers, "request-id") !== "" || this.#options.requestId === ""
-    this.#head = named ? head : { status: head.status, headers: [...head.headers, "request-id", this.#options.requestId] }
+    this.#head = { status: head.status, headers: withOneRequestId(head.headers, this.#options.requestId) }
     if (head.status === 404 || head.status === 405 || head.status === 501) {
       this.#mode = "refusal"
       return undefined
@@ -61,9 +60,8 @@ export class NativeAnswer implements AnswerTranslator {
     if (this.#mode === "refusal") return this.#heldBytes > maxRefusal ? this.#release(true) : undefined
     const known = firstEventType(Buffer.concat(this.#held).toString("latin1"))
     if (known === undefined && this.#heldBytes <= maxFirstEvent) return undefined
-    const released = this.#release(false)
-    if (known !== "content_block_start") return released
-    return { bytes: Buffer.concat([messageStart(this.#options.model), released.bytes ?? Buffer.alloc(0)]) }
+    if (known === "content_block_start") this.#held.unshift(messageStart(this.#options.model))
+    return this.#release(false)
   }
 
   end(): Translated | undefined {
@@ -88,7 +86,7 @@ export class NativeAnswer implements AnswerTranslator {
   }
 
   #relay(bytes: Buffer): Translated {
-    this.#options.onBytes?.(bytes)
+    this.#options.onBytes?.(bytes, this.#head)
     return { bytes }
   }
 
@@ -96,9 +94,24 @@ export class NativeAnswer implements AnswerTranslator {
     this.#mode = "relay"
     const bytes = Buffer.concat(this.#held)
     this.#held = []
-    if (bytes.length > 0) this.#options.onBytes?.(bytes)
+    if (bytes.length > 0) this.#options.onBytes?.(bytes, this.#head)
     return { ...(withHead ? { head: this.#head } : {}), ...(bytes.length > 0 ? { bytes } : {}) }
   }
+}
+
+/** The backend's own id where it has one, else ours: never both (B27). Its headers come before ours. */
+const withOneRequestId = (headers: ReadonlyArray<string>, ours: string): ReadonlyArray<string> => {
+  const out: Array<string> = []
+  let seen = false
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    if (headers[i]?.toLowerCase() === "request-id") {
+      if (seen) continue
+      seen = true
+    }
+    out.push(headers[i] as string, headers[i + 1] as string)
+  }
+  if (!seen && ours !== "") out.push("request-id", ours)
+  return out
 }
 
 /** Type of the first event; `undefined` while it cannot be told. Comments and other fields before it are passed over. */

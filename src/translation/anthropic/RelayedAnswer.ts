@@ -1,6 +1,11 @@
 /** What a natively relayed answer said, put together from its bytes for the inspector (anthropic.md B29). */
+import type { AnswerHead } from "../../proxy/Dialect.ts"
+import { headerOf } from "../AnswerHeaders.ts"
 import { isRecord, type JsonRecord, listOf, numberOf, parseJson, recordOf } from "../JsonValue.ts"
 import { SseReader } from "../SseReader.ts"
+import { unpacked } from "../Unpacking.ts"
+
+const maxUnpacked = 64 * 1024 * 1024
 
 type Block = Record<string, unknown>
 
@@ -13,8 +18,10 @@ const appended: Readonly<Record<string, string>> = {
 }
 
 /** A stream as the message that it makes; anything else as JSON, or as text when it is none. */
-export const relayedAnswer = (contentType: string, bytes: Buffer): unknown => {
-  if (!contentType.toLowerCase().includes("text/event-stream")) {
+export const relayedAnswer = ({ headers }: AnswerHead, relayed: Buffer): unknown => {
+  const bytes = unpacked(relayed, headerOf(headers, "content-encoding"), maxUnpacked)
+  if (bytes === undefined) return `${relayed.length} bytes that could not be unpacked`
+  if (!headerOf(headers, "content-type").toLowerCase().includes("text/event-stream")) {
     const text = bytes.toString("utf8")
     return parseJson(text) ?? text
   }

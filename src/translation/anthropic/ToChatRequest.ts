@@ -18,9 +18,10 @@ export interface ChatConversion {
 
 /**
  * Never sent to a chat backend: `thinking` (pinned), `service_tier`, `container`, `mcp_servers`, `context_management`,
- * betas and everything unknown.
+ * betas and everything unknown. Refused: what would be lost without a trace (`thread`, content that a chat cannot hold).
  */
 export const toChatRequest = (request: JsonRecord): ChatConversion | Complaint => {
+  if (isRecord(request["thread"])) return unthreaded
   const messages: Array<ChatMessage> = []
   const system = systemText(request["system"])
   if (system !== "") messages.push({ role: "system", content: system })
@@ -66,6 +67,15 @@ export const toChatRequest = (request: JsonRecord): ChatConversion | Complaint =
     droppedTools: tools.dropped
   }
 }
+
+/**
+ * A conversation that the server holds would lose its past in translation. Clients know this refusal and go on with whole
+ * conversations.
+ */
+const unthreaded = new Complaint("thread: no backend of this model holds conversations, send the whole one", {
+  error_code: "thread_unsupported_request",
+  unsupported: ["thread"]
+})
 
 /** Texts are joined without a separator (pinned). */
 const systemText = (system: unknown): string =>
