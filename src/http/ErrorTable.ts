@@ -27,6 +27,12 @@ export const errorTable = {
     when: "the request line names no version, or another major one",
     remedy: "speak HTTP/1.1"
   },
+  noHost: {
+    status: 400,
+    text: "the Host header is missing",
+    when: "a request in HTTP/1.1 without `Host`",
+    remedy: "send it"
+  },
   badHost: {
     status: 400,
     text: "Host header is malformed or there is more than one",

@@ -193,17 +193,19 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   }
   const open = new Set<ServerResponse>()
   const idle = config.idle_timeout > 0 ? config.idle_timeout : config.read_timeout
+  const headerTime = config.read_header_timeout > 0 ? timerMillis(config.read_header_timeout) : 10_000
   const options = {
     noDelay: true,
     keepAlive: true,
     // node refuses a little above the configured limit; the exact rule is the guard's.
     maxHeaderSize: effectiveHeaderLimit(config.request_limits.max_header_size) + 4096,
-    headersTimeout: config.read_header_timeout > 0 ? config.read_header_timeout : 10_000,
-    requestTimeout:
-      config.read_timeout > 0 ? Math.max(config.read_timeout, config.read_header_timeout > 0 ? config.read_header_timeout : 10_000) : 0,
+    // The headers are part of what read_timeout bounds.
+    headersTimeout: Math.min(headerTime, config.read_timeout > 0 ? config.read_timeout : headerTime),
+    requestTimeout: config.read_timeout > 0 ? timerMillis(config.read_timeout) : 0,
     connectionsCheckingInterval: slowCheckEvery,
     keepAliveTimeout: idle > 0 ? timerMillis(idle) : 0,
-    requireHostHeader: true,
+    // Judged by headProblem, which answers in the form of every other error.
+    requireHostHeader: false,
     insecureHTTPParser: false
   }
   const servers: Array<Server> = []

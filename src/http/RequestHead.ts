@@ -1,6 +1,6 @@
 /**
  * What node's parser lets through and a server must not (RFC 9112 2.3, 3.2, 6.1; RFC 9110 10.1.1): requests without a
- * version, a `Host` twice or with something in it that no host has, codings that would be taken for the body's own bytes.
+ * version or, in HTTP/1.1, without `Host`, a `Host` twice or with something in it that no host has, codings that would be taken for the body's own bytes.
  */
 import type { IncomingMessage } from "node:http"
 import type { ErrorName } from "./ErrorTable.ts"
@@ -18,7 +18,7 @@ const isHost = (value: string): boolean => {
 }
 
 /** `undefined`: nothing is wrong. */
-export const headProblem = (req: Pick<IncomingMessage, "httpVersionMajor" | "rawHeaders">): ErrorName | undefined => {
+export const headProblem = (req: Pick<IncomingMessage, "httpVersionMajor" | "httpVersionMinor" | "rawHeaders">): ErrorName | undefined => {
   if (req.httpVersionMajor !== 1) return "badVersion"
   const raw = req.rawHeaders
   let hosts = 0
@@ -33,5 +33,5 @@ export const headProblem = (req: Pick<IncomingMessage, "httpVersionMajor" | "raw
       if (name.toLowerCase() === "transfer-encoding" && (raw[i + 1] as string).toLowerCase() !== "chunked") return "unknownCoding"
     }
   }
-  return undefined
+  return hosts === 0 && req.httpVersionMinor === 1 ? "noHost" : undefined
 }
