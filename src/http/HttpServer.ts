@@ -10,6 +10,7 @@ import { timerMillis } from "../config/Duration.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { failure } from "../exchange/Failure.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
+import { endConnection, isEnding } from "./ConnectionEnd.ts"
 import { type AwaitedRequest, broken } from "./RequestBody.ts"
 import { newExchange, RequestContext } from "./RequestContext.ts"
 import { headProblem } from "./RequestHead.ts"
@@ -213,8 +214,18 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   let port = config.port
   for (const { host, optional } of hostsOf(config.host)) {
     const accept = (req: IncomingMessage, res: ServerResponse) => {
+      const { socket } = req
+      if (isEnding(socket)) return
+      if (!res.shouldKeepAlive) endConnection(socket)
       open.add(res)
       res.once("close", () => open.delete(res))
+      // It waits for the answer before it, and node will not tell it that the connection is gone.
+      if (res.socket === null)
+        socket.once("close", () => {
+          if (!open.has(res)) return
+          res.destroy()
+          res.emit("close")
+        })
       onRequest(req, res)
     }
     const server = createServer(options, accept)

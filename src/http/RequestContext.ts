@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { Exchange } from "../exchange/Exchange.ts"
 import { decisionHeaders } from "../proxy/ReplyHeaders.ts"
+import { endConnection } from "./ConnectionEnd.ts"
 import { type ErrorName, errorTable, fill, renderError } from "./ErrorTable.ts"
 
 /** Bytes of a body that nobody wants which are read away so that the connection can be kept. */
@@ -81,7 +82,9 @@ export class RequestContext {
     const bytes = typeof body === "string" ? Buffer.from(body) : body
     const all = ["X-Olla-Request-ID", this.exchange.id, ...this.extra, ...headers]
     const unread = this.#hasUnreadBody()
-    if (unread && !headers.includes("Connection")) all.push("Connection", "close")
+    const last = headers.includes("Connection")
+    if (unread && !last) all.push("Connection", "close")
+    if (unread || last) endConnection(this.req.socket)
     if (status !== 304 && status !== 204) all.push("Content-Type", contentType, "Content-Length", String(bytes.length))
     this.answered = bytes.length
     res.writeHead(status, all)

@@ -12,14 +12,15 @@ export interface Conversation {
 
 const statusesOf = (said: string): ReadonlyArray<number> => [...said.matchAll(/HTTP\/1\.[01] (\d{3})/g)].map(([, code]) => Number(code))
 
+/** Ends our side of the connection; the other may still answer. */
+export const hangUp = Symbol("hang up")
+type Part = string | Buffer | typeof hangUp | ((said: string) => string | undefined)
+
 /**
  * Writes the parts, each after the one before has left, and reads until the other side ends the connection. A part that is
  * a function is asked with what has been said so far, again and again, until it gives bytes.
  */
-export const converse = (
-  port: number,
-  parts: ReadonlyArray<string | Buffer | ((said: string) => string | undefined)>
-): Promise<Conversation> =>
+export const converse = (port: number, parts: ReadonlyArray<Part>): Promise<Conversation> =>
   new Promise((resolve) => {
     const began = performance.now()
     const socket = connect(port, "127.0.0.1")
@@ -28,6 +29,10 @@ export const converse = (
     const write = () => {
       const part = parts[next]
       if (part === undefined || socket.destroyed) return
+      if (part === hangUp) {
+        socket.end()
+        return
+      }
       const bytes = typeof part === "function" ? part(said) : part
       if (bytes === undefined) return
       next++
