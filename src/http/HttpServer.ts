@@ -151,12 +151,20 @@ const refusals: Readonly<Record<string, string>> = {
   HPE_INVALID_TRANSFER_ENCODING: "501 Not Implemented"
 }
 
-/** The last word on a connection: a status and its name, in a line. */
+/** Milliseconds that the other side has to read a last word before the connection is dropped. */
+const lastWordTime = 1_000
+
+/** The last word on a connection: a status and its name, in a line. node has let go of the socket, so its end is seen to here. */
 const refuse = (socket: Duplex, status: string, headers = ""): void => {
   const body = `${status.slice(4)}\n`
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${body.length}\r\n${headers}Connection: close\r\nX-Olla-Request-ID: ${requestId("")}\r\n\r\n${body}`
   )
+  const timer = setTimeout(() => socket.destroy(), lastWordTime)
+  socket.once("close", () => clearTimeout(timer))
+  socket.on("error", ignore)
+  // Read away what is still coming: a reset would take the answer with it, and without reading its end would not be seen.
+  socket.resume()
 }
 
 /** What node's parser refuses is answered by the request that it belongs to, where there is one, and the connection closed. */
