@@ -1,4 +1,3 @@
-import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { probePolicy } from "../../src/endpoint/CircuitBreaker.ts"
 import { type EndpointState, isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
@@ -315,78 +314,4 @@ it("a restarted actor probes again within an interval, and its trial's place is 
   expect(restarted).toMatchObject({ probing: undefined, condition: { lastError: "crash" } })
   expect(restarted.condition.nextCheck).toBeLessThanOrEqual(46_000)
   expect(tags(transition(restarted, { _tag: "ProbeDue", now: 46_000 }, policy).commands)).toEqual(["Probe"])
-})
-
-type Move =
-  | { readonly move: "wait"; readonly ms: number }
-  | {
-      readonly move: "probe"
-      readonly status: ProbeResult["status"]
-      readonly took: number
-      readonly window: number
-      readonly jitter: number
-    }
-  | { readonly move: "attempt"; readonly age: number }
-  | { readonly move: "crash" }
-
-const moves: fc.Arbitrary<ReadonlyArray<Move>> = fc.array(
-  fc.oneof(
-    fc.record({ move: fc.constant("wait" as const), ms: fc.nat(100_000) }),
-    fc.record({
-      move: fc.constant("probe" as const),
-      status: fc.constantFrom<ProbeResult["status"]>("healthy", "busy", "offline", "unhealthy", "config_error", "rate_limited"),
-      took: fc.nat(6000),
-      window: fc.nat(3_600_000),
-      jitter: fc.double({ min: -1, max: 1, noNaN: true })
-    }),
-    fc.record({ move: fc.constant("attempt" as const), age: fc.nat(20_000) }),
-    fc.record({ move: fc.constant("crash" as const) })
-  ),
-  { maxLength: 80 }
-)
-
-describe("whatever happens", () => {
-  it("the state stays possible, back-off stays bounded, and every endpoint is probed again", () => {
-    fc.assert(
-      fc.property(moves, (all) => {
-        let state = initialState(1_000_000)
-        let now = 1_000_000
-        for (const each of all) {
-          if (each.move === "wait") now += each.ms
-          if (each.move === "attempt") state = step(state, { _tag: "AttemptFailed", startedAt: now - each.age, now, cause: "x" })
-          if (each.move === "crash") state = step(state, { _tag: "Restarted", now, cause: "x" })
-          if (each.move === "probe") {
-            now = Math.max(now, state.condition.nextCheck, state.condition.rateLimitedUntil)
-            const due = transition(state, { _tag: "ProbeDue", now }, policy)
-            state = due.state
-            if (due.commands.some((command) => command._tag === "Probe")) {
-              const startedAt = now
-              now += each.took
-              const outcome = result(each.status, each.window)
-              state = step(state, { _tag: "ProbeFinished", startedAt, now, result: outcome, jitter: each.jitter, listed: false })
-            }
-          }
-          const { condition, breaker } = state
-          expect(["unknown", "healthy", "busy", "offline", "unhealthy", "config_error", "rate_limited"]).toContain(condition.status)
-          if (isRoutable(condition.status)) expect(condition).toMatchObject({ consecutiveFailures: 0, backoffMultiplier: 1 })
-          expect([1, 2, 4, 8, 12]).toContain(condition.backoffMultiplier)
-          if (breaker.trial !== undefined) expect(breaker.phase).toBe("half-open")
-          // Back-off, breaker and window, whichever is the longest, with its spread.
-          expect(condition.nextCheck - now).toBeLessThanOrEqual(3_600_000 * 1.05 + 1)
-          if (condition.status !== "rate_limited" && condition.rateLimitedUntil <= now)
-            expect(condition.nextCheck - now).toBeLessThanOrEqual(63_001)
-        }
-        // Left alone, it is probed again: at most the breaker stands in between once.
-        let probes = false
-        for (let n = 0; n < 3 && !probes; n++) {
-          now = Math.max(now, state.condition.nextCheck, state.condition.rateLimitedUntil)
-          const due = transition(state, { _tag: "ProbeDue", now }, policy)
-          probes = state.probing !== undefined || due.commands.some((command) => command._tag === "Probe")
-          state = due.state
-        }
-        expect(probes).toBe(true)
-      }),
-      { numRuns: 300 }
-    )
-  })
 })
