@@ -311,3 +311,23 @@ describe("log lines", () => {
     }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
   })
 })
+
+describe("many endpoints in trouble", () => {
+  it.effect("hold up no probe of the healthy ones, however slowly they fail", () => {
+    const here = world({ a: ollama("m") })
+    const hung = Array.from({ length: 19 }, (_, n) => `hung${n}`)
+    return Effect.gen(function* () {
+      yield* Fleet
+      yield* TestClock.adjust("70 seconds")
+      // 19 that hang 30 s each would fill the five places for good.
+      for (const host of hung) here.backends[host] = () => hanging
+      yield* TestClock.adjust("10 minutes")
+      const seconds = askedAt(here, "a", "/").filter((at) => at > 370)
+      expect(seconds).toEqual(Array.from({ length: 60 }, (_, n) => 375 + 5 * n))
+    }).pipe(
+      Effect.provide(
+        fleetLayer(here, [{ host: "a" }, ...hung.map((host) => ({ host, keys: "type: ollama, check_interval: 31s, check_timeout: 30s" }))])
+      )
+    )
+  })
+})
