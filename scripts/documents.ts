@@ -9,9 +9,13 @@ import type { KeyInfo } from "../src/config/ConfigSchema.ts"
 import { formatDuration } from "../src/config/Duration.ts"
 import { overrides } from "../src/config/Environment.ts"
 import { allKeys, type KeyTree, keyTree } from "../src/config/SchemaTree.ts"
+import { listingFormats } from "../src/profile/ProfileFile.ts"
 import { loadProfiles } from "../src/profile/ProfileLoading.ts"
+import { backendsPage } from "./backendDocuments.ts"
 import { errors, httpApi, openApiYaml } from "./httpDocuments.ts"
 import { modelsFile } from "./modelsFile.ts"
+
+const shippedProfiles = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } }).all
 
 const root = join(import.meta.dirname, "..")
 
@@ -88,50 +92,6 @@ and credentials \`\${NAME}\` and \`\${NAME:-fallback}\` take environment variabl
 ${tables.join("\n")}`
 }
 
-const backends = (): string => {
-  const { all } = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
-  const section = (profile: (typeof all)[number]): string => {
-    const native =
-      profile.anthropic?.enabled === true
-        ? `natively at \`${profile.anthropic.messagesPath}\`${profile.anthropic.tokenCount ? ", token counts too" : ""}`
-        : "in translation"
-    return `## ${profile.displayName}
-
-${profile.description}
-
-\`\`\`yaml
-- url: http://HOST:PORT
-  type: ${profile.name}
-\`\`\`
-
-| | |
-|---|---|
-| routes | ${profile.prefixes.map((prefix) => `\`/olla/${prefix}/\``).join(", ")} |
-| health is asked at | \`${profile.healthCheckPath || "/"}\` |
-| models are read from | \`${profile.modelDiscoveryPath || "/v1/models"}\` (\`${profile.listingFormat}\` form) |
-| chat | \`${profile.chatPath}\` |
-| Anthropic Messages | ${native} |
-| paths it is preferred for | ${profile.paths.map((path) => `\`${path}\``).join(", ")} |
-| usage figures | ${
-      profile.metrics.enabled
-        ? Object.keys(profile.metrics.paths)
-            .map((name) => `\`${name}\``)
-            .join(", ")
-        : "none"
-    } |
-`
-  }
-  return `# Backends
-
-<!-- Written by \`npm run docs\` from config/profiles/*.yaml: change the data there. -->
-
-Each kind is one file in \`config/profiles/\`. A file of your own in a \`profiles\` folder (next to the configuration file, in
-\`./config/profiles\`, or in \`$OLLA_CONFIG_DIR/profiles\`) adds a kind or replaces one; \`extends: NAME\` starts from another. \`type: auto\`
-asks the backend what it is.
-
-${all.map(section).join("\n")}`
-}
-
 const jsonOf = (info: KeyInfo): Record<string, unknown> => {
   const base = { description: info.doc }
   switch (info.kind) {
@@ -177,7 +137,7 @@ export const documents = (): ReadonlyMap<string, string> =>
     ["docs/configuration.md", configuration()],
     ["docs/errors.md", errors()],
     ["docs/http-api.md", httpApi()],
-    ["docs/backends.md", backends()],
+    ["docs/backends.md", backendsPage(shippedProfiles, listingFormats)],
     ["docs/openapi.yaml", openApiYaml()],
     ["config/olla.schema.json", schema()],
     ["config/models.yaml", modelsFile()]

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { describe, expect, it } from "vitest"
@@ -282,6 +282,19 @@ olla_integration: {}
 
   it("are found in folders below, but only as .yaml", () => {
     expect(load({ "sub/dir/deep.yaml": "name: deep\napi: {paths: [/d]}\n", "no.yml": "name: no\n" }).all).toHaveLength(13)
+  })
+})
+
+it("the example of the documentation is a profile without findings", () => {
+  const page = readFileSync(new URL("../../docs/backends.md", import.meta.url), "utf8")
+  const example = /```yaml\n(# config\/profiles\/cedarserve.yaml\n[\s\S]*?)```/.exec(page)?.[1] ?? ""
+  const set = load({ "cedarserve.yaml": example })
+  expect(set.diagnostics).toEqual([])
+  expect(set.byName("cedarserve")).toMatchObject({
+    prefixes: ["cedarserve", "cedar"],
+    healthCheckPath: "/healthz",
+    anthropic: { enabled: true, messagesPath: "/claude/v1/messages", limitations: ["no_vision"] },
+    metrics: { enabled: true, paths: { gen_ms: "$.cedar.decode_ms" } }
   })
 })
 
