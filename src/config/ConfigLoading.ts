@@ -137,7 +137,10 @@ export const decodeConfig = (text: string, path: string, env: Environment, folde
     // A message of several lines brings its own.
     const fitting = severity === "error" && example === undefined && !message.includes("\n") ? exampleAt(key) : undefined
     const own = fitting === undefined ? {} : { example: fitting }
-    const place = line !== undefined || path === "" || overlay.origins.has(key) ? undefined : nodeAt(reading.root, key)
+    const place =
+      line !== undefined || path === "" || overlay.origins.has(key) || overlay.diagnostics.includes(diagnostic)
+        ? undefined
+        : nodeAt(reading.root, key)
     return { ...diagnostic, ...own, ...(place === undefined ? {} : { file: path, line: place.at.line, column: place.at.column }) }
   }
   const read: ReadonlyArray<Diagnostic> = [

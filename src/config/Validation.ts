@@ -138,11 +138,5 @@ const remarks = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   const refresh = "model_registry.routing_strategy.options.discovery_timeout"
   if (config.model_registry.routing_strategy.options.discovery_timeout <= 0)
     out.push(warning(refresh, `${refresh} is 0 or less: 2s is used`))
-  if (!config.discovery.model_discovery.enabled)
-    out.push({
-      severity: "info",
-      path: "discovery.model_discovery.enabled",
-      message: "model discovery is off: requests are not routed by model"
-    })
   return out
 }

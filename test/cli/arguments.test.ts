@@ -1,0 +1,87 @@
+/** The command line by its table (configuration.md 1). */
+import { describe, expect, it } from "vitest"
+import { parseArguments, usage } from "../../src/cli.ts"
+
+const read = (...args: ReadonlyArray<string>) => {
+  const parsed = parseArguments(args)
+  if (parsed._tag === "wrong") throw new Error(parsed.message)
+  return { ...parsed.line, on: [...parsed.line.on].sort() }
+}
+
+describe("a command line", () => {
+  it.each([
+    [[], "serve", undefined, []],
+    [["serve"], "serve", undefined, []],
+    [["server"], "server", undefined, []],
+    [["-c", "a.yaml"], "serve", "a.yaml", []],
+    [["-c=a.yaml"], "serve", "a.yaml", []],
+    [["--c", "a.yaml"], "serve", "a.yaml", []],
+    [["-config", "a.yaml"], "serve", "a.yaml", []],
+    [["--config=a=b.yaml"], "serve", "a=b.yaml", []],
+    [["server", "--config", "a.yaml"], "server", "a.yaml", []],
+    [["--config", "a.yaml", "server", "-c", "b.yaml"], "server", "b.yaml", []],
+    [["-c", "b.yaml", "--config", "a.yaml"], "serve", "a.yaml", []],
+    [["--config", "--version"], "serve", "--version", []],
+    [["--config="], "serve", undefined, []],
+    [["--version"], "serve", undefined, ["version"]],
+    [["-version"], "serve", undefined, ["version"]],
+    [["--version=true"], "serve", undefined, ["version"]],
+    [["--version=T"], "serve", undefined, ["version"]],
+    [["--version=0"], "serve", undefined, []],
+    [["--version", "--version=false"], "serve", undefined, []],
+    [["--validate-config", "-profile"], "serve", undefined, ["profile", "validate-config"]],
+    [["--print-default-config"], "serve", undefined, ["print-default-config"]],
+    [["validate", "x.yaml", "--json"], "validate", undefined, ["json"]],
+    [["--json", "config", "show"], "config", undefined, ["json"]],
+    [["-h"], "serve", undefined, ["help"]],
+    [["nonsense", "--help"], "serve", undefined, ["help"]],
+    [["validate", "--", "--strange.yaml"], "validate", undefined, []]
+  ])("%j is %s with %s and %j", (args, command, configFile, on) => {
+    expect(read(...args)).toMatchObject({ command, configFile, on })
+  })
+
+  it("keeps the words after a command", () => {
+    expect(read("validate", "x.yaml").words).toEqual(["x.yaml"])
+    expect(read("validate", "--", "--strange.yaml").words).toEqual(["--strange.yaml"])
+  })
+
+  it.each([
+    [["-x"], /^flag provided but not defined: -x/],
+    [["--verison"], /^flag provided but not defined: -verison; did you mean --version\?/],
+    [["--config"], /^flag needs an argument: -config/],
+    [["-c"], /^flag needs an argument: -c/],
+    [["--version=maybe"], /^invalid boolean value "maybe" for -version/],
+    [["--version=yes"], /^invalid boolean value "yes" for -version/],
+    [["-=x"], /^flag provided but not defined/],
+    [["srve"], /^unknown command "srve"; the nearest one is "serve"/],
+    [["Serve"], /^unknown command "Serve"; the nearest one is "serve"/],
+    [["healthchek"], /the nearest one is "healthcheck"/],
+    [["--config", "x.yaml", "vaildate"], /the nearest one is "validate"/],
+    [["completely-different"], /^unknown command "completely-different"; the nearest one is "/],
+    [["toString"], /^unknown command "toString"/],
+    [["-"], /^unknown command "-"/],
+    [[""], /^unknown command ""/],
+    [["serve", "serve"], /^"serve" does not take "serve"/],
+    [["validate", "a", "b"], /^"validate" does not take "b"/],
+    [["config"], /^"config" needs a word: the one there is is "show"/],
+    [["config", "shwo"], /^"config" needs a word: unknown "shwo"/],
+    [["serve", "--json"], /^--json belongs to "validate" and "config", not to "serve"/]
+  ])("%j is refused", (args, message) => {
+    expect(parseArguments(args)).toMatchObject({ _tag: "wrong", message: expect.stringMatching(message) })
+  })
+
+  it("is explained with every command and flag", () => {
+    for (const word of ["serve", "server", "validate [file]", "config show", "demo", "healthcheck", "version"])
+      expect(usage()).toContain(`  ${word} `)
+    for (const flag of [
+      "-c, --config PATH",
+      "--validate-config",
+      "--print-default-config",
+      "--json",
+      "--version",
+      "--profile",
+      "-h, --help"
+    ])
+      expect(usage()).toContain(flag)
+  })
+})
