@@ -3,6 +3,7 @@
  * capabilities, so that a question costs a look at each group, and the same question again one lookup.
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { UnifiedModel } from "./Snapshot.ts"
 
 interface Group {
   readonly names: ReadonlySet<string>
@@ -17,17 +18,19 @@ const plain = (name: string): string => name.toLowerCase().replaceAll("_", "-")
 
 export class CapabilityIndex {
   readonly #groups = new Map<string, Group>()
+  /** Equal lists are mostly the same list. */
+  readonly #byList = new Map<ReadonlyArray<string>, Group>()
   readonly #answers = new Map<string, ReadonlySet<Endpoint> | undefined>()
 
-  /** `capabilities`: sorted. */
-  add(capabilities: ReadonlyArray<string>, endpoints: Iterable<Endpoint>): void {
-    const key = capabilities.join("\0")
-    let group = this.#groups.get(key)
+  add({ capabilities, sources }: Pick<UnifiedModel, "capabilities" | "sources">): void {
+    let group = this.#byList.get(capabilities)
     if (group === undefined) {
-      group = { names: new Set(capabilities.map(plain)), endpoints: new Set() }
+      const key = capabilities.join("\0")
+      group = this.#groups.get(key) ?? { names: new Set(capabilities.map(plain)), endpoints: new Set() }
       this.#groups.set(key, group)
+      this.#byList.set(capabilities, group)
     }
-    for (const endpoint of endpoints) group.endpoints.add(endpoint)
+    for (const { endpoint } of sources) group.endpoints.add(endpoint)
   }
 
   /** Endpoints with one model that has all of these, each a group of synonyms; `undefined`: nobody. */

@@ -14,8 +14,11 @@ import { isRoutable } from "../endpoint/EndpointState.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { defaultRules } from "./AttributeRules.ts"
 import { Catalogue } from "./Catalogue.ts"
+import { Inventory } from "./Inventory.ts"
 import { sameListing, steadied } from "./ListingChange.ts"
 import { loadModelRules, logModelRules, type ModelsFileSources } from "./ModelsFile.ts"
+import { NameMap } from "./NameMap.ts"
+import { NameReading } from "./NameReading.ts"
 import { emptySnapshot, type InventoryEntry } from "./Snapshot.ts"
 import { type BuildInput, buildSnapshot } from "./SnapshotBuilding.ts"
 
@@ -46,7 +49,7 @@ export const buildInSlices = Effect.fnUntraced(function* (input: BuildInput) {
 
 /** What of an endpoint counts at this moment. */
 interface Kept {
-  readonly entry: InventoryEntry & { models: InventoryEntry["models"] }
+  readonly inventory: Inventory
   /** Its endpoint has been away for longer than the threshold. */
   aged: boolean
 }
@@ -59,16 +62,16 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
   const clock = yield* Clock.Clock
   const registry = () => settings.current().model_registry
 
-  let rules = defaultRules
+  let reading = new NameReading(defaultRules)
   if (registry().enable_unifier) {
     const loaded = loadModelRules({ ...sources(), configFolder: settings.folder })
     yield* logModelRules(loaded)
-    rules = loaded.rules
+    reading = new NameReading(loaded.rules)
   }
 
   let snapshot = emptySnapshot
   const kept = new Map<Endpoint, Kept>()
-  const firstSeen = new Map<string, number>()
+  const firstSeen = new NameMap<number>()
   // Holds at most one wake-up: any number of changes is one rebuild.
   const due = yield* Queue.sliding<void>(1)
   let changes = 0
@@ -86,13 +89,12 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
     const known = kept.get(endpoint)
     const platform = platformOf(endpoint)
     const aged = endpoint.models.length > 0 && isAged(endpoint)
-    const models = known === undefined ? endpoint.models : steadied(known.entry.models, endpoint.models)
-    if (known !== undefined && known.aged === aged && known.entry.platform === platform && sameListing(known.entry.models, models)) {
-      // Equal but for its time: taken over in place, so that the older copy can go.
-      known.entry.models = models
-      return false
-    }
-    kept.set(endpoint, { entry: { endpoint, platform, models }, aged })
+    const models = known === undefined ? endpoint.models : steadied(known.inventory.models, endpoint.models)
+    if (known?.inventory.platform === platform && sameListing(known.inventory.models, models)) {
+      known.inventory.renew(models)
+      if (known.aged === aged) return false
+      known.aged = aged
+    } else kept.set(endpoint, { inventory: new Inventory(endpoint, platform, models), aged })
     return true
   }
 
@@ -111,7 +113,7 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
   const listings = (): ReadonlyArray<InventoryEntry> =>
     fleet.endpoints.flatMap((endpoint) => {
       const known = kept.get(endpoint)
-      return known === undefined || known.aged || known.entry.models.length === 0 ? [] : [known.entry]
+      return known === undefined || known.aged || known.inventory.models.length === 0 ? [] : [known.inventory]
     })
 
   const build = Effect.fnUntraced(function* () {
@@ -122,15 +124,17 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
       listings: listings(),
       aliases: config.model_aliases,
       unify: config.model_registry.enable_unifier,
-      rules,
+      reading,
       firstSeen,
       freshFor: 1.5 * Math.max(config.discovery.model_discovery.interval, 1_000),
+      before: snapshot.find,
       version: snapshot.version + 1
     }).pipe(
       Effect.tap((next) =>
         Effect.sync(() => {
           snapshot = next
           forgetGone(firstSeen, next.unified)
+          reading.forgetBeyond(next.unified.length)
         })
       ),
       Effect.ensuring(Effect.sync(() => settle(from)))
@@ -190,7 +194,7 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
 })
 
 /** A name that is gone keeps its date for a while, but the dates do not outnumber the models for ever. */
-const forgetGone = (firstSeen: Map<string, number>, unified: ReadonlyArray<{ readonly id: string }>): void => {
+const forgetGone = (firstSeen: NameMap<number>, unified: ReadonlyArray<{ readonly id: string }>): void => {
   if (firstSeen.size <= 2 * unified.length + 1_000) return
   const present = new Set(unified.map((model) => model.id))
   for (const id of firstSeen.keys()) if (!present.has(id)) firstSeen.delete(id)

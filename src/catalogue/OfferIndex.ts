@@ -4,91 +4,89 @@
  * `:latest`, then a copy with the same digest.
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import type { ModelOffer } from "./Snapshot.ts"
-
-const closeness = { name: 0, latest: 1, digest: 2 } as const
-
-interface Holder {
-  readonly endpoint: Endpoint
-  native: string
-  rank: number
-  /** More than one only where the endpoint's names differ in case. */
-  spellings: Array<string> | undefined
-}
-
-interface Blob {
-  readonly holders: Map<Endpoint, string>
-  readonly names: Set<string>
-}
+import { Source } from "./Inventory.ts"
+import { NameMap } from "./NameMap.ts"
+import type { ModelHolder, ModelOffer } from "./Snapshot.ts"
 
 /** Work between two steps: a fraction of a millisecond. */
 const perStep = 500
 
 class Offer implements ModelOffer {
-  readonly endpoints: ReadonlyArray<Endpoint>
-  readonly nativeNames: ReadonlyArray<string>
-  readonly spellings: ReadonlyMap<Endpoint, ReadonlyArray<string>> | undefined
-  #holders: ModelOffer["holders"] | undefined
+  holders: Array<ModelHolder>
+  spellings: Map<Endpoint, Array<string>> | undefined
 
-  constructor(
-    endpoints: ReadonlyArray<Endpoint>,
-    nativeNames: ReadonlyArray<string>,
-    spellings: ReadonlyMap<Endpoint, ReadonlyArray<string>> | undefined
-  ) {
-    this.endpoints = endpoints
-    this.nativeNames = nativeNames
-    this.spellings = spellings
+  constructor(holders: Array<ModelHolder>) {
+    this.holders = holders
+    this.spellings = undefined
   }
 
-  /** Made when first asked for: most names are never asked for. */
-  get holders(): ModelOffer["holders"] {
-    this.#holders ??= this.endpoints.map((endpoint, i) => ({ endpoint, nativeName: this.nativeNames[i] as string }))
-    return this.#holders
+  /** `low`: the name that this offer is for. Endpoints come in configuration order. */
+  add(low: string, source: Source): void {
+    const last = this.holders[this.holders.length - 1]
+    if (last?.endpoint !== source.endpoint) {
+      this.holders.push(source)
+      return
+    }
+    if (source.nativeName.toLowerCase() !== low) return
+    if (last.nativeName.toLowerCase() !== low) this.holders[this.holders.length - 1] = source
+    else if (last.nativeName !== source.nativeName) this.#spell(last, source)
+  }
+
+  #spell({ endpoint, nativeName }: ModelHolder, other: Source): void {
+    this.spellings ??= new Map()
+    const known = this.spellings.get(endpoint)
+    if (known === undefined) this.spellings.set(endpoint, [nativeName, other.nativeName])
+    else known.push(other.nativeName)
   }
 }
 
-const offerOfHolders = (holders: ReadonlyArray<Holder>): ModelOffer => {
-  let spellings: Map<Endpoint, ReadonlyArray<string>> | undefined
-  for (const holder of holders) {
-    if (holder.spellings === undefined) continue
-    spellings ??= new Map()
-    spellings.set(holder.endpoint, holder.spellings)
-  }
-  return new Offer(
-    holders.map((holder) => holder.endpoint),
-    holders.map((holder) => holder.native),
-    spellings
-  )
+/** Of holders with distinct endpoints, in any order. */
+export const offerOf = (holders: ReadonlyArray<ModelHolder>): ModelOffer =>
+  new Offer([...holders].sort((a, b) => a.endpoint.index - b.endpoint.index))
+
+interface Blob {
+  /** The first name of each endpoint that has it. */
+  readonly holders: Array<Source>
+  readonly names: Set<string>
 }
 
-/** Of pairs with distinct endpoints, in any order. */
-export const offerOf = (pairs: ReadonlyArray<readonly [Endpoint, string]>): ModelOffer => {
-  const sorted = [...pairs].sort(([a], [b]) => a.index - b.index)
-  return new Offer(
-    sorted.map(([endpoint]) => endpoint),
-    sorted.map(([, native]) => native),
-    undefined
-  )
+/** One name and one blob are the rule: what links nothing costs one object. */
+interface Lone {
+  readonly source: Source
+  readonly low: string
 }
 
 export class OfferIndex {
-  /** Holders in configuration order. */
-  readonly #names = new Map<string, Array<Holder>>()
-  readonly #blobs = new Map<string, Blob>()
+  /** A model that one endpoint has is offered by that source itself: in large fleets most are. */
+  readonly offers = new NameMap<Offer | Source>()
+  readonly #lone = new NameMap<Lone | Blob>()
+  readonly #blobs: Array<Blob> = []
 
-  /** Endpoints come one after the other, in configuration order. */
-  add(endpoint: Endpoint, platform: string, name: string, digest: string | undefined): void {
-    const low = name.toLowerCase()
-    this.#put(low, endpoint, name, closeness.name)
-    const twin = platform === "ollama" ? latestTwin(low) : undefined
-    if (twin !== undefined) this.#put(twin, endpoint, name, closeness.latest)
-    if (digest === undefined || digest === "") return
-    let blob = this.#blobs.get(digest)
-    if (blob === undefined) {
-      blob = { holders: new Map(), names: new Set() }
-      this.#blobs.set(digest, blob)
+  /** Endpoints come one after the other, in configuration order. `linked`: digests count. */
+  add(source: Source, linked: boolean): void {
+    const low = source.nativeName.toLowerCase()
+    this.#put(low, source)
+    const twin = source.platform === "ollama" ? latestTwin(low) : undefined
+    if (twin !== undefined) this.#put(twin, source)
+    const digest = linked ? source.model.details?.digest : undefined
+    if (digest !== undefined && digest !== "") this.#remember(digest, low, twin, source)
+  }
+
+  #remember(digest: string, low: string, twin: string | undefined, source: Source): void {
+    const known = this.#lone.get(digest)
+    if (known === undefined && twin === undefined) {
+      this.#lone.set(digest, { source, low })
+      return
     }
-    if (!blob.holders.has(endpoint)) blob.holders.set(endpoint, name)
+    let blob: Blob
+    if (known === undefined) blob = { holders: [], names: new Set() }
+    else if ("names" in known) blob = known
+    else blob = { holders: [known.source], names: new Set([known.low]) }
+    if (blob !== known) {
+      this.#lone.set(digest, blob)
+      this.#blobs.push(blob)
+    }
+    if (blob.holders[blob.holders.length - 1]?.endpoint !== source.endpoint) blob.holders.push(source)
     blob.names.add(low)
     if (twin !== undefined) blob.names.add(twin)
   }
@@ -96,23 +94,12 @@ export class OfferIndex {
   /** Digest links, drawn when all holders are known. */
   *link(): Generator<void> {
     let n = 0
-    for (const { holders, names } of this.#blobs.values()) {
+    for (const { holders, names } of this.#blobs) {
       if (++n % perStep === 0) yield
       if (names.size === 1) continue
       for (const name of names) {
-        const known = this.#names.get(name) ?? []
-        const listed = new Set(known.map((holder) => holder.endpoint))
-        const linked: Array<Holder> = []
-        for (const [endpoint, native] of holders) {
-          if (!listed.has(endpoint)) linked.push({ endpoint, native, rank: closeness.digest, spellings: undefined })
-          n++
-        }
-        if (linked.length > 0) {
-          this.#names.set(
-            name,
-            [...known, ...linked].sort((a, b) => a.endpoint.index - b.endpoint.index)
-          )
-        }
+        this.#link(name, holders)
+        n += holders.length
         if (n >= perStep) {
           n = 0
           yield
@@ -121,39 +108,37 @@ export class OfferIndex {
     }
   }
 
-  *offers(): Generator<void, Map<string, ModelOffer>> {
-    const out = new Map<string, ModelOffer>()
-    let n = 0
-    for (const [name, holders] of this.#names) {
-      out.set(name, offerOfHolders(holders))
-      n += 1 + holders.length
-      if (n >= perStep) {
-        n = 0
-        yield
-      }
-    }
-    return out
+  #link(name: string, holders: ReadonlyArray<Source>): void {
+    const offer = this.offers.get(name) as Offer | Source
+    const all = merged(offer.holders, holders)
+    if (all.length === offer.holders.length) return
+    if (offer instanceof Offer) offer.holders = all
+    else this.offers.set(name, new Offer(all))
   }
 
-  #put(name: string, endpoint: Endpoint, native: string, rank: number): void {
-    const holders = this.#names.get(name)
-    if (holders === undefined) {
-      this.#names.set(name, [{ endpoint, native, rank, spellings: undefined }])
-      return
-    }
-    const last = holders[holders.length - 1] as Holder
-    if (last.endpoint !== endpoint) {
-      holders.push({ endpoint, native, rank, spellings: undefined })
-      return
-    }
-    if (rank < last.rank) {
-      last.native = native
-      last.rank = rank
-    } else if (rank === closeness.name && rank === last.rank && native !== last.native) {
-      last.spellings ??= [last.native]
-      if (!last.spellings.includes(native)) last.spellings.push(native)
+  #put(low: string, source: Source): void {
+    const known = this.offers.get(low)
+    if (known === undefined) this.offers.set(low, source)
+    else if (known instanceof Offer) known.add(low, source)
+    else {
+      const offer = new Offer([known])
+      offer.add(low, source)
+      const [only] = offer.holders
+      this.offers.set(low, offer.holders.length === 1 && offer.spellings === undefined && only instanceof Source ? only : offer)
     }
   }
+}
+
+/** Both in configuration order; of one endpoint the first list's holder. */
+const merged = (named: ReadonlyArray<ModelHolder>, linked: ReadonlyArray<ModelHolder>): Array<ModelHolder> => {
+  const out: Array<ModelHolder> = []
+  let i = 0
+  for (const link of linked) {
+    while (i < named.length && (named[i] as ModelHolder).endpoint.index < link.endpoint.index) out.push(named[i++] as ModelHolder)
+    if (named[i]?.endpoint !== link.endpoint) out.push(link)
+  }
+  while (i < named.length) out.push(named[i++] as ModelHolder)
+  return out
 }
 
 /** Ollama takes `m` for `m:latest`, and the other way round. */
@@ -161,5 +146,5 @@ const latestTwin = (low: string): string | undefined =>
   low.endsWith(":latest") ? low.slice(0, -":latest".length) : low.includes(":") ? undefined : `${low}:latest`
 
 /** What a holder calls the model: of names that differ in case only, the client's own spelling. */
-export const nativeNameFor = (offer: ModelOffer, holder: ModelOffer["holders"][number], spelling: string): string =>
+export const nativeNameFor = (offer: ModelOffer, holder: ModelHolder, spelling: string): string =>
   offer.spellings?.get(holder.endpoint)?.includes(spelling) === true ? spelling : holder.nativeName

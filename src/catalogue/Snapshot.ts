@@ -5,15 +5,18 @@
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
+import type { Source } from "./Inventory.ts"
+
+/** An endpoint that has a model, and what it calls it: a candidate as routing wants it. */
+export interface ModelHolder {
+  readonly endpoint: Endpoint
+  readonly nativeName: string
+}
 
 /** Who has a model, and what each of them calls it. */
 export interface ModelOffer {
-  /** Endpoints that list it, in configuration order, whatever their status. */
-  readonly endpoints: ReadonlyArray<Endpoint>
-  /** The native name on each of `endpoints`, same order. */
-  readonly nativeNames: ReadonlyArray<string>
-  /** Both as pairs, same order; the same list at each call, so that a request may take it as it is. */
-  readonly holders: ReadonlyArray<{ readonly endpoint: Endpoint; readonly nativeName: string }>
+  /** In configuration order, whatever their status, each endpoint once. */
+  readonly holders: ReadonlyArray<ModelHolder>
   /** Only where an endpoint lists several names that differ in case: all of them, so that the client's own spelling is kept. */
   readonly spellings: ReadonlyMap<Endpoint, ReadonlyArray<string>> | undefined
 }
@@ -24,7 +27,7 @@ export interface AliasOffer {
   readonly name: string
   /** Configured targets, in order. */
   readonly targets: ReadonlyArray<string>
-  /** Who has one of them; no endpoints when nobody is known to. */
+  /** Who has one of them; no holders when nobody is known to. */
   readonly offer: ModelOffer
 }
 
@@ -34,6 +37,8 @@ export interface InventoryEntry {
   /** Canonical profile name of the endpoint when it was listed. */
   readonly platform: string
   readonly models: ReadonlyArray<ListedModel>
+  /** One for each name that it lists. */
+  readonly sources: ReadonlyArray<Source>
 }
 
 /** One entry for the same model on several endpoints (models-and-routing.md 3.1). */
@@ -90,7 +95,7 @@ export interface Snapshot {
 }
 
 /** Nobody has it. */
-export const noOffer: ModelOffer = { endpoints: [], nativeNames: [], holders: [], spellings: undefined }
+export const noOffer: ModelOffer = { holders: [], spellings: undefined }
 
 export const emptySnapshot: Snapshot = {
   version: 0,

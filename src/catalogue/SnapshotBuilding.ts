@@ -3,8 +3,17 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { compareBytes } from "../profile/NameOrder.ts"
 import { CapabilityIndex } from "./CapabilityIndex.ts"
 import { displayId, sortInSteps } from "./ModelOrder.ts"
+import { NameMap } from "./NameMap.ts"
 import { nativeNameFor, OfferIndex, offerOf } from "./OfferIndex.ts"
-import { type AliasOffer, type InventoryEntry, type ModelOffer, noOffer, type Snapshot, type UnifiedModel } from "./Snapshot.ts"
+import {
+  type AliasOffer,
+  type InventoryEntry,
+  type ModelHolder,
+  type ModelOffer,
+  noOffer,
+  type Snapshot,
+  type UnifiedModel
+} from "./Snapshot.ts"
 import { type UnifyInput, unify } from "./Unification.ts"
 
 export interface BuildInput extends UnifyInput {
@@ -20,23 +29,26 @@ const perStep = 200
 export function* buildSnapshot(input: BuildInput): Generator<void, Snapshot> {
   const offers = yield* offersOf(input.listings, input.unify)
   const entries = input.unify ? yield* unify(input) : []
-  const byId = new Map<string, UnifiedModel>()
-  const byAlias = new Map<string, UnifiedModel>()
-  const byLowId = new Map<string, UnifiedModel>()
+  const byName = new NameMap<UnifiedModel>()
+  /** Entries whose id, in any case, is first another entry's name. */
+  const hidden = new Map<string, UnifiedModel>()
+  const hiddenInAnyCase = new Map<string, UnifiedModel>()
   const capabilities = new CapabilityIndex()
   let n = 0
   // Oldest first: it keeps a name that several entries share.
   for (const model of entries) {
-    byId.set(model.id, model)
-    for (const { name } of model.aliases) putNew(byAlias, name.toLowerCase(), model)
-    const lowId = model.id.toLowerCase()
-    if (byAlias.get(lowId) !== model) putNew(byLowId, lowId, model)
-    // The id of a twin with another digest is no listed name, but clients may use it.
-    if (!offers.has(lowId)) offers.set(lowId, offerOf(firstNames(model)))
-    capabilities.add(
-      model.capabilities,
-      model.sources.map((source) => source.endpoint)
-    )
+    for (const { name } of model.aliases) {
+      const low = name.toLowerCase()
+      if (!byName.has(low)) byName.set(low, model)
+    }
+    const low = model.id.toLowerCase()
+    if (byName.get(low) !== model) {
+      hidden.set(model.id, model)
+      if (!hiddenInAnyCase.has(low)) hiddenInAnyCase.set(low, model)
+      // The id of a twin with another digest is no listed name, but clients may use it.
+      if (!offers.has(low)) offers.set(low, offerOf(firstOfEach(model)))
+    }
+    capabilities.add(model)
     n += 1 + model.sources.length / 4
     if (n >= perStep) {
       n = 0
@@ -54,43 +66,40 @@ export function* buildSnapshot(input: BuildInput): Generator<void, Snapshot> {
     offer: (name) => offers.get(name.toLowerCase()),
     alias: (name) => aliases.get(name.toLowerCase()),
     unified,
-    find: (name) => byId.get(name) ?? byAlias.get(name.toLowerCase()) ?? byLowId.get(name.toLowerCase()),
+    find: (name) => hidden.get(name) ?? byName.get(name.toLowerCase()) ?? hiddenInAnyCase.get(name.toLowerCase()),
     capable: (required) => capabilities.find(required),
     inventory: input.listings
   }
 }
 
-function* offersOf(listings: ReadonlyArray<InventoryEntry>, linked: boolean): Generator<void, Map<string, ModelOffer>> {
+function* offersOf(listings: ReadonlyArray<InventoryEntry>, linked: boolean): Generator<void, NameMap<ModelOffer>> {
   const index = new OfferIndex()
   let n = 0
-  for (const { endpoint, platform, models } of listings) {
-    for (const model of models) {
-      index.add(endpoint, platform, model.name, linked ? model.details?.digest : undefined)
+  for (const { sources } of listings) {
+    for (const source of sources) {
+      index.add(source, linked)
       if (++n % perStep === 0) yield
     }
   }
   yield* index.link()
-  return yield* index.offers()
+  return index.offers
 }
 
-const putNew = (map: Map<string, UnifiedModel>, key: string, model: UnifiedModel): void => {
-  if (!map.has(key)) map.set(key, model)
-}
-
-const firstNames = (model: UnifiedModel): ReadonlyArray<readonly [Endpoint, string]> => {
-  const names = new Map<Endpoint, string>()
-  for (const { endpoint, nativeName } of model.sources) if (!names.has(endpoint)) names.set(endpoint, nativeName)
-  return [...names]
+const firstOfEach = (model: UnifiedModel): ReadonlyArray<ModelHolder> => {
+  const holders = new Map<Endpoint, ModelHolder>()
+  for (const source of model.sources) if (!holders.has(source.endpoint)) holders.set(source.endpoint, source)
+  return [...holders.values()]
 }
 
 /** First listed target wins on an endpoint that has several (9.2). */
-const aliasOffer = (targets: ReadonlyArray<string>, offers: ReadonlyMap<string, ModelOffer>): ModelOffer => {
-  const byEndpoint = new Map<Endpoint, string>()
+const aliasOffer = (targets: ReadonlyArray<string>, offers: NameMap<ModelOffer>): ModelOffer => {
+  const holders = new Map<Endpoint, ModelHolder>()
   for (const target of targets) {
     const offer = offers.get(target.toLowerCase())
     if (offer === undefined) continue
     for (const holder of offer.holders)
-      if (!byEndpoint.has(holder.endpoint)) byEndpoint.set(holder.endpoint, nativeNameFor(offer, holder, target))
+      if (!holders.has(holder.endpoint))
+        holders.set(holder.endpoint, { endpoint: holder.endpoint, nativeName: nativeNameFor(offer, holder, target) })
   }
-  return byEndpoint.size === 0 ? noOffer : offerOf([...byEndpoint])
+  return holders.size === 0 ? noOffer : offerOf([...holders.values()])
 }

@@ -1,6 +1,6 @@
 /** Model lists: the unified one with its filters, the providers' own, and one model (http-api.md 12, 13, backend-profiles.md 7.5). */
 import type { Catalogue } from "../catalogue/Catalogue.ts"
-import { filtered, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
+import { availabilityOf, filtered, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/Snapshot.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
@@ -11,7 +11,7 @@ import { answerCompressed, answerDocument } from "./DocumentAnswer.ts"
 import type { DocumentSchema } from "./documents/Encoding.ts"
 import { type ListingFormat, listingDocuments } from "./documents/ListingDocuments.ts"
 import { InventoryDocument, ModelDocument } from "./documents/ModelsDocument.ts"
-import { modelDocument, modelsDocument, writable } from "./ModelDocuments.ts"
+import { modelDocument, modelsDocument } from "./ModelDocuments.ts"
 import type { RequestContext } from "./RequestContext.ts"
 
 export interface ListingServices {
@@ -28,7 +28,7 @@ const everything = (services: ListingServices, scope: ProviderScope | undefined)
 }
 
 const sendListing = (context: RequestContext, format: string, models: ReadonlyArray<UnifiedModel>): void =>
-  answerCompressed(context, listingDocuments[format as ListingFormat] as DocumentSchema, writeListing(format, models.map(writable)))
+  answerCompressed(context, listingDocuments[format as ListingFormat] as DocumentSchema, writeListing(format, models, availabilityOf))
 
 export const listing = (services: ListingServices, context: RequestContext, scope: ProviderScope | undefined, format: string): void =>
   sendListing(context, format, everything(services, scope))

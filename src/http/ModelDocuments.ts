@@ -1,18 +1,13 @@
 /** Model documents: the inventory, usage statistics, and one model (http-api.md 11.4 to 11.6, 13). */
-import { availabilityOf } from "../catalogue/Listing.ts"
 import type { Snapshot, UnifiedModel } from "../catalogue/Snapshot.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
-import type { WritableModel } from "../profile/ListingWriting.ts"
 import type { ModelEndpointTotals, ModelsOverall, ModelTotals, TranslatorTotals } from "../telemetry/Statistics.ts"
 import type { InventoryDocument, InventoryModel, ModelDocument } from "./documents/ModelsDocument.ts"
 import type { ModelEndpointStats, ModelStats, ModelStatsDocument, TranslatorStatsDocument } from "./documents/StatisticsDocuments.ts"
 import { present } from "./documents/Values.ts"
 import { endpointIds } from "./EndpointIds.ts"
 import { ago, bytes, latency, percent, timestamp } from "./Formats.ts"
-
-/** As the listing writers want it: with each endpoint's condition right now. */
-export const writable = (model: UnifiedModel): WritableModel => ({ ...model, availability: availabilityOf(model) })
 
 const inferred = (model: ListedModel): ReadonlyArray<string> => {
   const type = model.details?.type ?? model.type ?? ""

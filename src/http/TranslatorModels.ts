@@ -76,7 +76,7 @@ const entriesOf = (services: SystemServices): ReadonlyArray<Entry> => {
   const unified = config.model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
   const served = (model: UnifiedModel) => model.sources.some((source) => isRoutable(source.endpoint.state.status))
   const aliases = Object.keys(config.model_aliases).filter(
-    (alias) => snapshot.alias(alias)?.offer.endpoints.some((endpoint) => isRoutable(endpoint.state.status)) === true
+    (alias) => snapshot.alias(alias)?.offer.holders.some(({ endpoint }) => isRoutable(endpoint.state.status)) === true
   )
   const created = new Date(Math.floor(services.statistics.startedAt / 1000) * 1000).toISOString().replace(".000Z", "Z")
   return [...new Set([...unified.filter(served).map(displayId), ...aliases])]

@@ -22,8 +22,6 @@ export interface WritableModel {
     readonly state: string
     readonly diskSize: number
   }>
-  /** Each endpoint once, by name; `offline` where it cannot be used right now. */
-  readonly availability: ReadonlyArray<{ readonly endpoint: string; readonly state: string }>
   readonly capabilities: ReadonlyArray<string>
   readonly diskSize: number
   /** Epoch milliseconds. */
@@ -151,7 +149,10 @@ const isLoaded = (model: WritableModel): boolean =>
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
 
-const unified = (model: WritableModel): Listed => {
+/** Where a model is: each endpoint once, by name; `offline` where it cannot be used right now. */
+export type Availability = ReadonlyArray<{ readonly endpoint: string; readonly state: string }>
+
+const unified = (model: WritableModel, availability: Availability): Listed => {
   const id = firstName(model)
   return {
     id,
@@ -163,7 +164,7 @@ const unified = (model: WritableModel): Listed => {
         parameter_size: model.parameterSize,
         quantization: model.quantization,
         aliases: names(model),
-        availability: model.availability,
+        availability,
         capabilities: model.capabilities
       }),
       id,
@@ -260,10 +261,14 @@ const provider = (format: string, model: WritableModel): Listed => {
 }
 
 /** `format` as `formatOf` gives it. */
-export const writeListing = (format: string, models: ReadonlyArray<WritableModel>): Entry => {
+export const writeListing = <A extends WritableModel>(
+  format: string,
+  models: ReadonlyArray<A>,
+  availabilityOf: (model: A) => Availability
+): Entry => {
   switch (format) {
     case "unified":
-      return { object: "list", data: sorted(models.map(unified)) }
+      return { object: "list", data: sorted(models.map((model) => unified(model, availabilityOf(model)))) }
     case "openai":
       return {
         object: "list",

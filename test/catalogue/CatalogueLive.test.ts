@@ -7,6 +7,8 @@ import { expect } from "vitest"
 import { defaultRules } from "../../src/catalogue/AttributeRules.ts"
 import { Catalogue } from "../../src/catalogue/Catalogue.ts"
 import { buildInSlices, layerFrom } from "../../src/catalogue/CatalogueLive.ts"
+import { NameMap } from "../../src/catalogue/NameMap.ts"
+import { NameReading } from "../../src/catalogue/NameReading.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import { Fleet, type FleetEvent } from "../../src/endpoint/Fleet.ts"
@@ -69,9 +71,18 @@ describe("the catalogue", () => {
       assert.isUndefined(catalogue.snapshot().offer("n"))
       fleet.lists(a, [], 2_000)
       yield* settled
-      assert.deepStrictEqual(catalogue.snapshot().offer("m")?.endpoints, [b])
+      assert.deepStrictEqual(
+        catalogue
+          .snapshot()
+          .offer("m")
+          ?.holders.map(({ endpoint }) => endpoint),
+        [b]
+      )
       // An old snapshot is as it was: whoever still works with it sees one moment.
-      assert.deepStrictEqual(first.offer("n")?.endpoints, [a])
+      assert.deepStrictEqual(
+        first.offer("n")?.holders.map(({ endpoint }) => endpoint),
+        [a]
+      )
     }).pipe(Effect.provide(world(fleet)))
   })
 
@@ -85,7 +96,7 @@ describe("the catalogue", () => {
       yield* settled
       const built = catalogue.snapshot()
       assert.strictEqual(built.version, version + 1)
-      assert.strictEqual(built.offer("m")?.endpoints.length, 40)
+      assert.strictEqual(built.offer("m")?.holders.length, 40)
       for (const endpoint of endpoints) fleet.lists(endpoint, ["m", endpoint.name], 2_000)
       yield* settled
       assert.strictEqual(catalogue.snapshot(), built)
@@ -140,8 +151,20 @@ describe("the catalogue", () => {
     return Effect.gen(function* () {
       const catalogue = yield* Catalogue
       assert.deepStrictEqual(names(catalogue), [])
-      assert.deepStrictEqual(catalogue.snapshot().offer("M")?.endpoints, [a])
-      assert.deepStrictEqual(catalogue.snapshot().alias("big")?.offer.endpoints, [a])
+      assert.deepStrictEqual(
+        catalogue
+          .snapshot()
+          .offer("M")
+          ?.holders.map(({ endpoint }) => endpoint),
+        [a]
+      )
+      assert.deepStrictEqual(
+        catalogue
+          .snapshot()
+          .alias("big")
+          ?.offer.holders.map(({ endpoint }) => endpoint),
+        [a]
+      )
     }).pipe(Effect.provide(world(fleet, "enable_unifier: false", "model_aliases: { big: [m] }")))
   })
 
@@ -174,8 +197,8 @@ describe("a rebuild", () => {
     const snapshot = await Effect.runPromise(
       buildInSlices({
         listings: fleet.listings,
-        rules: defaultRules,
-        firstSeen: new Map(),
+        reading: new NameReading(defaultRules),
+        firstSeen: new NameMap<number>(),
         freshFor: 60_000,
         aliases: {},
         unify: true,
@@ -183,7 +206,7 @@ describe("a rebuild", () => {
       })
     )
     running = false
-    expect(snapshot.offer("model-7:7b")?.endpoints.length).toBeGreaterThan(0)
+    expect(snapshot.offer("model-7:7b")?.holders.length).toBeGreaterThan(0)
     expect(turns).toBeGreaterThan(5)
   })
 })

@@ -99,7 +99,7 @@ describe("an alias", () => {
 
   it("does not chain, may name itself, and is no model", () => {
     const snapshot = fleet().snapshot({ aliases: { one: ["two"], two: ["other"], other: ["other"] } })
-    expect(snapshot.alias("one")?.offer.endpoints).toEqual([])
+    expect(snapshot.alias("one")?.offer.holders).toEqual([])
     expect(held(snapshot.alias("other")?.offer)).toEqual(["a=other"])
     expect(snapshot.offer("one")).toBeUndefined()
     expect(snapshot.find("two")).toBeUndefined()
@@ -164,6 +164,6 @@ describe("the order of lists", () => {
     fleet.with("a", "ollama", ["A", "b"])
     const snapshot = fleet.snapshot()
     expect(snapshot.unified.map((one) => one.id)).toEqual(["C", "a", "b"])
-    expect(snapshot.offer("b")?.endpoints.map((endpoint) => endpoint.name)).toEqual(["z", "a"])
+    expect(snapshot.offer("b")?.holders.map(({ endpoint }) => endpoint.name)).toEqual(["z", "a"])
   })
 })

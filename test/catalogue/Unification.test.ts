@@ -1,6 +1,8 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { defaultRules } from "../../src/catalogue/AttributeRules.ts"
+import { NameMap } from "../../src/catalogue/NameMap.ts"
+import { NameReading } from "../../src/catalogue/NameReading.ts"
 import type { UnifiedModel } from "../../src/catalogue/Snapshot.ts"
 import { unify } from "../../src/catalogue/Unification.ts"
 import { finish, type ListedEndpoint, ListedFleet, listed } from "./fakes.ts"
@@ -164,10 +166,10 @@ describe("a unified model", () => {
   })
 
   it("keeps the date on which it was first seen, unless a backend knows better", () => {
-    const firstSeen = new Map<string, number>()
+    const firstSeen = new NameMap<number>()
     const run = (lastSeen: number) => {
       const fleet = fleetOf(["a", "ollama", [listed("m", { lastSeen })]])
-      return finish(unify({ listings: fleet.listings, rules: defaultRules, firstSeen, freshFor: 60_000 }))[0]?.created
+      return finish(unify({ listings: fleet.listings, reading: new NameReading(defaultRules), firstSeen, freshFor: 60_000 }))[0]?.created
     }
     expect(run(5_000)).toBe(5)
     expect(run(900_000)).toBe(5)
@@ -211,7 +213,13 @@ const populate = (
 
 /** Everything but endpoint objects. */
 const flat = (models: ReadonlyArray<UnifiedModel>) =>
-  models.map((one) => ({ ...one, sources: one.sources.map((source) => ({ ...source, endpoint: source.endpoint.name })) }))
+  models.map((one) => ({
+    ...one,
+    diskSize: one.diskSize,
+    lastSeen: one.lastSeen,
+    metadata: one.metadata,
+    sources: one.sources.map((source) => ({ ...source, endpoint: source.endpoint.name }))
+  }))
 
 describe("unification", () => {
   it("does not depend on the order in which lists arrived", () => {
@@ -224,11 +232,11 @@ describe("unification", () => {
           const arriving = populate(of)
           const given = arriving.endpoints.map((endpoint) => endpoint.models)
           for (const endpoint of arriving.endpoints as Array<ListedEndpoint>) endpoint.models = []
-          const firstSeen = new Map<string, number>()
+          const firstSeen = new NameMap<number>()
           let last: ReadonlyArray<UnifiedModel> = []
           for (const i of order) {
             ;(arriving.endpoints[i] as ListedEndpoint).models = given[i] ?? []
-            last = finish(unify({ listings: arriving.listings, rules: defaultRules, firstSeen, freshFor: 60_000 }))
+            last = finish(unify({ listings: arriving.listings, reading: new NameReading(defaultRules), firstSeen, freshFor: 60_000 }))
           }
           const without = (models: ReadonlyArray<UnifiedModel>) => flat(models).map((one) => ({ ...one, created: 0 }))
           expect(without(last)).toEqual(without(whole.unified()))

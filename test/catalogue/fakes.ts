@@ -1,5 +1,8 @@
 /** Lists and snapshots without probes and clocks. */
 import { type AttributeRules, defaultRules } from "../../src/catalogue/AttributeRules.ts"
+import { Inventory } from "../../src/catalogue/Inventory.ts"
+import { NameMap } from "../../src/catalogue/NameMap.ts"
+import { NameReading } from "../../src/catalogue/NameReading.ts"
 import type { InventoryEntry, Snapshot, UnifiedModel } from "../../src/catalogue/Snapshot.ts"
 import { type BuildInput, buildSnapshot } from "../../src/catalogue/SnapshotBuilding.ts"
 import { unify } from "../../src/catalogue/Unification.ts"
@@ -32,7 +35,7 @@ export class ListedFleet extends FakeFleet {
   get listings(): ReadonlyArray<InventoryEntry> {
     return this.endpoints
       .filter((endpoint) => endpoint.models.length > 0)
-      .map((endpoint) => ({ endpoint, platform: endpoint.profile?.name ?? "openai-compatible", models: endpoint.models }))
+      .map((endpoint) => new Inventory(endpoint, endpoint.profile?.name ?? "openai-compatible", endpoint.models))
   }
 
   snapshot(options: Partial<BuildInput> = {}): Snapshot {
@@ -40,14 +43,14 @@ export class ListedFleet extends FakeFleet {
   }
 
   unified(rules: AttributeRules = defaultRules): ReadonlyArray<UnifiedModel> {
-    return finish(unify({ ...inputOf(this.listings), rules }))
+    return finish(unify({ ...inputOf(this.listings), reading: new NameReading(rules) }))
   }
 }
 
 const inputOf = (listings: ReadonlyArray<InventoryEntry>) => ({
   listings,
-  rules: defaultRules,
-  firstSeen: new Map<string, number>(),
+  reading: new NameReading(defaultRules),
+  firstSeen: new NameMap<number>(),
   freshFor: 60_000
 })
 

@@ -13,7 +13,6 @@ const model = (more: Partial<WritableModel>): WritableModel =>
     maxContextLength: 16_384,
     aliases: [],
     sources: [],
-    availability: [],
     capabilities: [],
     diskSize: 0,
     lastSeen: Date.UTC(2026, 2, 4, 5, 6, 7, 890),
@@ -21,6 +20,8 @@ const model = (more: Partial<WritableModel>): WritableModel =>
     metadata: {},
     ...more
   }) as WritableModel
+
+const write = (format: string, models: ReadonlyArray<WritableModel>) => writeListing(format, models, () => [])
 
 const alias = (name: string, source: string) => ({ name, source })
 const source = (nativeName: string, platform: string, more: object = {}) =>
@@ -34,7 +35,7 @@ describe("a list in the form of", () => {
       families: ["birch", "clip"],
       metadata: { digest: "ab12cd", format: "gguf" }
     })
-    expect(writeListing("ollama", [birch, model({ aliases: [alias("other", "vllm")] })])).toEqual({
+    expect(write("ollama", [birch, model({ aliases: [alias("other", "vllm")] })])).toEqual({
       models: [
         {
           name: "birch:9b",
@@ -62,7 +63,7 @@ describe("a list in the form of", () => {
       sources: [source("acme/oak-vl", "lm-studio", { state: "loaded" })],
       metadata: { type: "model", model_type: "vlm", publisher: "acme" }
     })
-    expect(writeListing("lmstudio", [oak, model({ aliases: [alias("x", "ollama")] })])).toEqual({
+    expect(write("lmstudio", [oak, model({ aliases: [alias("x", "ollama")] })])).toEqual({
       object: "list",
       data: [
         {
@@ -83,7 +84,7 @@ describe("a list in the form of", () => {
     [["embeddings"], "embeddings"],
     [["chat"], "llm"]
   ])("lmstudio: without a type, %j means %s", (capabilities, type) => {
-    expect(writeListing("lmstudio", [model({ aliases: [alias("x", "lm-studio")], capabilities })])).toMatchObject({
+    expect(write("lmstudio", [model({ aliases: [alias("x", "lm-studio")], capabilities })])).toMatchObject({
       data: [{ type, state: "not-loaded" }]
     })
   })
@@ -113,14 +114,14 @@ describe("a list in the form of", () => {
     ["docker-model-runner", plain],
     ["openai", { ...plain, owned_by: "olla" }]
   ])("%s", (format, entry) => {
-    expect(writeListing(format, [elm])).toEqual({ object: "list", data: [entry] })
+    expect(write(format, [elm])).toEqual({ object: "list", data: [entry] })
   })
   it("llamacpp mirrors its data in models", () => {
-    expect(writeListing("llamacpp", [elm])).toEqual({ object: "list", data: [plain], models: [plain] })
+    expect(write("llamacpp", [elm])).toEqual({ object: "list", data: [plain], models: [plain] })
   })
   it("sglang carries the flags that were discovered", () => {
     const metadata = { radix_cache_size: 7, speculative_decoding: true, frontend_enabled: false, supports_vision: true }
-    expect(writeListing("sglang", [model({ metadata })])).toMatchObject({
+    expect(write("sglang", [model({ metadata })])).toMatchObject({
       data: [{ supports_vision: true, radix_cache_size: 7, spec_decoding: true, frontend_enabled: false }]
     })
   })
@@ -135,13 +136,13 @@ describe("a list in the form of", () => {
       sources: [source("Yew-1B-NPU", "lemonade", { state })],
       metadata: { checkpoint: "acme/Yew-1B-onnx", recipe: "oga-npu" }
     })
-    expect(writeListing("lemonade", [yew])).toMatchObject({
+    expect(write("lemonade", [yew])).toMatchObject({
       data: [{ id: "Yew-1B-NPU", owned_by: "lemonade", checkpoint: "acme/Yew-1B-onnx", recipe: "oga-npu", downloaded }]
     })
   })
   it("a provider names a model by its own alias, else by the first, else by the unified id", () => {
     const both = model({ aliases: [alias("birch:9b", "ollama"), alias("birch-9b", "vllm-mlx")] })
-    const idOf = (format: string, one: WritableModel) => (writeListing(format, [one])["data"] as ReadonlyArray<{ id: string }>)[0]?.id
+    const idOf = (format: string, one: WritableModel) => (write(format, [one])["data"] as ReadonlyArray<{ id: string }>)[0]?.id
     expect([idOf("vllm-mlx", both), idOf("vllm", both), idOf("vllm", model({}))]).toEqual(["birch-9b", "birch:9b", "m"])
   })
 })
@@ -153,7 +154,7 @@ describe("every list", () => {
         const models = ids.map((id) => model({ id, aliases: [alias(id, "ollama"), alias(id, "lm-studio")] }))
         const format = formatOf(name) ?? ""
         const list = (given: ReadonlyArray<WritableModel>) => {
-          const written = writeListing(format, given)
+          const written = write(format, given)
           return ((written["data"] ?? written["models"]) as ReadonlyArray<{ id?: string; name?: string }>).map(
             (entry) => entry.id ?? entry.name
           )
@@ -205,7 +206,7 @@ it.each([
   ["unk", "unknown"],
   ["4bit", "4bit"]
 ])("the quantisation %s is shown as %s", (quantization, shown) => {
-  expect(writeListing("ollama", [model({ quantization, aliases: [alias("a", "ollama")] })])).toMatchObject({
+  expect(write("ollama", [model({ quantization, aliases: [alias("a", "ollama")] })])).toMatchObject({
     models: [{ details: { quantization_level: shown } }]
   })
 })

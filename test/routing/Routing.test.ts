@@ -321,7 +321,7 @@ describe("whatever the fleet", () => {
           ...(path === undefined ? {} : { path })
         })
         const offer = situation.snapshot.offer(model)
-        const expected = situation.compatible.filter((endpoint) => offer?.endpoints.includes(endpoint) === true)
+        const expected = situation.compatible.filter((endpoint) => offer?.holders.some((holder) => holder.endpoint === endpoint) === true)
         expect(strict(situation).candidates.map(({ endpoint }) => endpoint)).toEqual(expected)
       }),
       { numRuns: 500 }

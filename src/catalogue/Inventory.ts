@@ -1,0 +1,77 @@
+/**
+ * What one endpoint listed last, and one `Source` for each of its models. Sources outlive rebuilds: a rebuild only sorts
+ * them anew, so that its work and its garbage do not grow with how often endpoints are asked.
+ */
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { ListedModel } from "../profile/ListedModel.ts"
+import { stateOf } from "./ModelAttributes.ts"
+import type { InventoryEntry, ModelHolder, ModelOffer, ModelSource } from "./Snapshot.ts"
+
+/**
+ * One endpoint's report of a model. As it stands also a candidate for routing (an endpoint and what it calls the model), and
+ * the whole offer where nobody else has the model.
+ */
+export class Source implements ModelSource, ModelOffer {
+  readonly endpoint: Endpoint
+  readonly platform: string
+  readonly nativeName: string
+  /** Replaced by an equal one when the list is read again. */
+  model: ListedModel
+  #alone: ReadonlyArray<ModelHolder> | undefined
+
+  constructor(endpoint: Endpoint, platform: string, model: ListedModel) {
+    this.endpoint = endpoint
+    this.platform = platform
+    this.nativeName = model.name
+    this.model = model
+  }
+
+  get holders(): ReadonlyArray<ModelHolder> {
+    this.#alone ??= [this]
+    return this.#alone
+  }
+  get spellings(): undefined {
+    return undefined
+  }
+  get state(): string {
+    return stateOf(this.model)
+  }
+  get diskSize(): number {
+    return this.model.size ?? 0
+  }
+  /** A list that says the same again makes no new snapshot, but the model was seen. */
+  get lastSeen(): number {
+    return Math.max(this.model.lastSeen, this.endpoint.modelsSyncedAt)
+  }
+}
+
+export class Inventory implements InventoryEntry {
+  readonly endpoint: Endpoint
+  readonly platform: string
+  readonly sources: ReadonlyArray<Source>
+  #models: ReadonlyArray<ListedModel>
+
+  constructor(endpoint: Endpoint, platform: string, models: ReadonlyArray<ListedModel>) {
+    this.endpoint = endpoint
+    this.platform = platform
+    this.#models = models
+    this.sources = lastOfEachName(models).map((model) => new Source(endpoint, platform, model))
+  }
+
+  get models(): ReadonlyArray<ListedModel> {
+    return this.#models
+  }
+
+  /** The same list, read again (equal but for its time): taken over in place, so that the older copy can go. */
+  renew(models: ReadonlyArray<ListedModel>): void {
+    this.#models = models
+    const last = lastOfEachName(models)
+    for (const [i, source] of this.sources.entries()) source.model = last[i] ?? source.model
+  }
+}
+
+/** A list that names a model twice means the later one. */
+const lastOfEachName = (models: ReadonlyArray<ListedModel>): ReadonlyArray<ListedModel> => {
+  const byName = new Map(models.map((model) => [model.name, model]))
+  return byName.size === models.length ? models : [...byName.values()]
+}
