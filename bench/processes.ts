@@ -1,6 +1,7 @@
 /** Starts what is measured, each in a process of its own, and reads its CPU time and memory from the kernel's accounting. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { type AddressInfo, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { createInterface } from "node:readline"
@@ -15,6 +16,7 @@ export interface Target {
   readonly speaks: "chat" | "messages"
   readonly pid: number
   readonly startMillis: number
+  readonly child: ChildProcess
   readonly stop: () => Promise<void>
 }
 
@@ -51,9 +53,12 @@ export const startBackend = async (): Promise<{ readonly port: number; readonly 
 }
 
 /** A proxy that is one script: the baseline, or something of your own to compare with. Gets the backend's URL, prints its port. */
-export const startScriptTarget = async (name: string, script: string, backendPort: number): Promise<Target> => {
+export const startScriptTarget = async (name: string, script: string, ...backendPorts: ReadonlyArray<number>): Promise<Target> => {
   const began = performance.now()
-  const { child, port } = await startScript(script, [`http://127.0.0.1:${backendPort}`])
+  const { child, port } = await startScript(
+    script,
+    backendPorts.map((backend) => `http://127.0.0.1:${backend}`)
+  )
   return {
     name,
     port,
@@ -61,6 +66,7 @@ export const startScriptTarget = async (name: string, script: string, backendPor
     speaks: "chat",
     pid: child.pid ?? 0,
     startMillis: performance.now() - began,
+    child,
     stop: stopper(child)
   }
 }
@@ -73,25 +79,37 @@ export interface OllaOptions {
   readonly logging?: boolean
   /** `messages`: Anthropic's route, always translated. */
   readonly speaks?: "chat" | "messages"
+  /** Flow keys of each endpoint. */
+  readonly endpoint?: string
+  /** Node's own arguments; the daemon then has a channel to its parent. */
+  readonly execArgs?: ReadonlyArray<string>
 }
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
 
 /** The built daemon; two endpoints, rate limits too high to trigger. */
 export const startOlla = async (backendPorts: ReadonlyArray<number>, options: OllaOptions): Promise<Target> => {
   const folder = mkdtempSync(join(tmpdir(), "olla-bench-"))
   const file = join(folder, "olla.yaml")
-  const port = 41_000 + Math.floor(Math.random() * 8_000)
+  const port = await freePort()
   writeFileSync(
     file,
     `server: {host: 127.0.0.1, port: ${port}, request_logging: ${options.logging === true}, rate_limits: {global_requests_per_minute: 100000000, per_ip_requests_per_minute: 100000000, burst_size: 10000000}}
 logging: {level: ${options.logging === true ? "info" : "warn"}}
-discovery: {static: {endpoints: [${backendPorts.map((backend, i) => `{url: "http://127.0.0.1:${backend}", name: b${i}, type: vllm, health_check_url: /v1/models, check_interval: 5s}`).join(", ")}]}}
+discovery: {static: {endpoints: [${backendPorts.map((backend, i) => `{url: "http://127.0.0.1:${backend}", name: b${i}, type: vllm, health_check_url: /v1/models, ${options.endpoint ?? "check_interval: 5s"}}`).join(", ")}]}}
 ${options.yaml ?? ""}`
   )
   const began = performance.now()
-  const child = spawn(process.execPath, [join(here, "..", "dist", "main.js"), "--config", file], {
+  const child = spawn(process.execPath, [...(options.execArgs ?? []), join(here, "..", "dist", "main.js"), "--config", file], {
     cwd: folder,
     env: { PATH: process.env["PATH"] ?? "", ...options.env },
-    stdio: ["pipe", "pipe", "ignore"]
+    stdio: options.execArgs === undefined ? ["pipe", "pipe", "ignore"] : ["pipe", "pipe", "ignore", "ipc"]
   })
   child.stdout?.resume()
   for (;;) {
@@ -109,6 +127,7 @@ ${options.yaml ?? ""}`
     speaks: options.speaks ?? "chat",
     pid: child.pid ?? 0,
     startMillis: performance.now() - began,
+    child,
     stop: stopper(child)
   }
 }

@@ -6,19 +6,16 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Pool } from "undici"
 
-const pool = new Pool(process.argv[2] ?? "", {
-  connections: null,
-  pipelining: 1,
-  headersTimeout: 0,
-  bodyTimeout: 0,
-  keepAliveTimeout: 600_000
-})
+const pools = process.argv
+  .slice(2)
+  .map((url) => new Pool(url, { connections: null, pipelining: 1, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: 600_000 }))
+let turn = 0
 const hop = new Set(["connection", "keep-alive", "transfer-encoding", "host", "upgrade", "te", "trailer"])
 
 const server = createServer({ noDelay: true, keepAliveTimeout: 600_000 }, (req, res) => {
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(req.headers)) if (!hop.has(name) && typeof value === "string") headers[name] = value
-  pool.dispatch(
+  pools[turn++ % pools.length]?.dispatch(
     { method: (req.method ?? "GET") as "GET", path: req.url ?? "/", headers, body: req.method === "GET" ? null : req },
     {
       onRequestStart() {},
