@@ -21,13 +21,13 @@ export const latency = (millis: number): string => {
   return whole < 1000 ? `${whole}ms` : `${trimZero(whole / 1000)}s`
 }
 
-/** Milliseconds to `42s`, `17m`, `5h`, `3d`. */
+/** Milliseconds to `42s`, `17m`, `5h`, `3d`; rounded down, so that there is no `60m` (observability.md 13.17). */
 export const span = (millis: number): string => {
   const seconds = Math.max(0, millis / 1000)
   if (seconds < 60) return `${Math.floor(seconds)}s`
-  if (seconds < 3600) return `${Math.round(seconds / 60)}m`
-  if (seconds < 86_400) return `${Math.round(seconds / 3600)}h`
-  return `${Math.round(seconds / 86_400)}d`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`
+  return `${Math.floor(seconds / 86_400)}d`
 }
 
 export const ago = (at: number, now: number): string => (at === 0 ? "never" : `${span(now - at)} ago`)
@@ -42,9 +42,10 @@ export const uptime = (millis: number): string => {
   return `${Math.floor(seconds / 86_400)}d ${Math.floor((seconds % 86_400) / 3600)}h`
 }
 
-/** `532.1ms`, `45s`, `3m20s`, `2h5m0s`. */
+/** `15.2µs`, `532.1ms`, `45s`, `3m20s`, `2h5m0s`. */
 export const duration = (millis: number): string => {
-  if (millis === 0) return "0s"
+  if (millis <= 0) return "0s"
+  if (millis < 1) return `${Number((millis * 1000).toFixed(1))}µs`
   if (millis < 1000) return `${Number(millis.toFixed(1))}ms`
   const seconds = Math.floor(millis / 1000)
   if (seconds < 60) return `${seconds}s`

@@ -94,7 +94,7 @@ const shared = (view: StatusView, endpoint: Endpoint, id: string, totals: Endpoi
     status: state.status,
     priority: endpoint.priority,
     success_rate: shownRate(totals),
-    avg_latency_ms: totals === undefined || totals.successfulRequests === 0 ? undefined : Math.trunc(totals.averageLatency),
+    avg_latency_ms: totals === undefined || totals.totalRequests === 0 ? undefined : Math.trunc(totals.averageLatency),
     min_latency_ms: Math.trunc(totals?.minLatency ?? 0),
     max_latency_ms: Math.trunc(totals?.maxLatency ?? 0),
     health_check_at: at(state.lastChecked),

@@ -27,7 +27,7 @@ const endpointFields = {
   status: EndpointStatus,
   priority: Schema.Int,
   success_rate: Rate,
-  avg_latency_ms: Schema.optionalKey(Milliseconds).annotate({ description: "Successful attempts; absent before the first" }),
+  avg_latency_ms: Schema.optionalKey(Milliseconds).annotate({ description: "Of successful attempts; absent before the first attempt" }),
   min_latency_ms: Milliseconds,
   max_latency_ms: Milliseconds,
   health_check_at: Schema.optionalKey(Timestamp),
