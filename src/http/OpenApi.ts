@@ -130,7 +130,7 @@ const backendOperation = (components: Components, name: string, method: string, 
       "200": {
         description: answers.length === 0 ? "The backend's answer as it came, with Olla's headers" : route.summary,
         headers: { "X-Olla-Request-ID": { $ref: "#/components/headers/RequestId" } },
-        ...(answers.length === 0 ? {} : content("application/json", answers.length === 1 ? (answers[0] as Json) : { oneOf: answers }))
+        ...(answers.length === 0 ? {} : content("application/json", answers.length === 1 ? (answers[0] as Json) : { anyOf: answers }))
       },
       ...(anthropic
         ? Object.fromEntries(

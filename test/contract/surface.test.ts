@@ -1,5 +1,7 @@
 /** Every route with every method, as a stranger finds them: statuses, headers, dialects of errors, and nothing that betrays the inside. */
 import { gunzipSync } from "node:zlib"
+import { Ajv2020 } from "ajv/dist/2020.js"
+import formats from "ajv-formats"
 import * as Schema from "effect/Schema"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type DocumentSchema, encodeDocument } from "../../src/http/documents/Encoding.ts"
@@ -21,18 +23,23 @@ const fleet: ReadonlyArray<{ readonly name: string; readonly kind: BackendKind; 
 
 let backends: ReadonlyArray<SimulatedBackend>
 let daemon: Daemon
+let sherpa: Daemon
 const of = (name: string): SimulatedBackend => backends[fleet.findIndex((one) => one.name === name)] as SimulatedBackend
 const get = (path: string, more: Omit<Asked, "path"> = {}): Promise<Answer> => ask(daemon.port, { path, ...more })
 
 beforeAll(async () => {
   backends = await Promise.all(fleet.map(({ kind, models }) => startBackend({ kind, models, text: "Hello " })))
-  daemon = await startDaemon(endpointsYaml(fleet.map(({ name }) => ({ name, backend: of(name) }))))
+  const endpoints = endpointsYaml(fleet.map(({ name }) => ({ name, backend: of(name) })))
+  ;[daemon, sherpa] = await Promise.all([startDaemon(endpoints), startDaemon(`proxy: {engine: sherpa}\n${endpoints}`)])
 })
 
 afterAll(async () => {
-  await daemon?.stop()
+  await Promise.all([daemon?.stop(), sherpa?.stop()])
   await Promise.all((backends ?? []).map((backend) => backend.stop()))
 })
+
+/** References of the description, as the validator finds them. */
+const inPlace = (schema: object): object => JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"olla#/'))
 
 const methods = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "QUERY"]
 const writing = ["POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "QUERY"]
@@ -108,6 +115,38 @@ describe("a crawl over the routes that Olla answers itself", () => {
     expect((await get("/internal/openapi.json")).json()).toEqual(JSON.parse(JSON.stringify(openApi())))
   })
 
+  it("describes what is sent, to the eyes of a validator that knows no more than the description", async () => {
+    const description = (await get("/internal/openapi.json")).json()
+    const ajv = new Ajv2020({ strict: false })
+    formats.default(ajv)
+    ajv.addSchema(description, "olla")
+    const described = async (path: string, asked: string, status = "200") => {
+      const answer = await get(asked, { headers: { accept: "application/json" } })
+      expect(answer.status, asked).toBe(Number(status))
+      const operation = description.paths[path].get
+      const response = operation.responses[status]
+      const named = response.$ref === undefined ? response : description.components.responses[response.$ref.split("/").at(-1)]
+      const valid = ajv.compile(inPlace(named.content["application/json"].schema))
+      expect(valid(answer.json()) ? [] : valid.errors, asked).toEqual([])
+      return valid
+    }
+    for (const route of Object.values(localRoutes) as ReadonlyArray<LocalRoute>)
+      if (route.document !== undefined) await described(route.path, route.path)
+    await described("/internal/status/models", "/internal/status/models?detailed=true&group=family")
+    for (const format of Object.keys(listingDocuments)) {
+      const valid = await described("/olla/models", `/olla/models?format=${format}`)
+      expect(valid({ object: "list" })).toBe(false)
+    }
+    await described("/olla/models/{id}", "/olla/models/org/big-model")
+    await described("/olla/models/{id}", "/olla/models/nope", "404")
+    await described("/olla/models", "/olla/models?format=nope", "400")
+    await described("/olla/proxy/v1/models", "/olla/proxy/v1/models")
+    await described("/olla/{provider}/v1/models", "/olla/vllm/v1/models")
+    await described("/olla/anthropic/v1/models", "/olla/anthropic/v1/models")
+    await described("/olla/anthropic/v1/models/{id}", "/olla/anthropic/v1/models/shared")
+    await described("/olla/anthropic/v1/models/{id}", "/olla/anthropic/v1/models/nope", "404")
+  })
+
   it("describes every route that answers", async () => {
     const described = Object.keys((await get("/internal/openapi.json")).json().paths)
     for (const path of paths)
@@ -137,15 +176,16 @@ describe("a crawl over the routes to backends", () => {
   it.each(["proxy", ...prefixes])("/olla/%s/ forwards every method, and says whose answer it is", async (prefix) => {
     for (const accept of ["*/*", "application/json"])
       for (const method of methods)
-        for (const path of ["", "/", "/v1/chat/completions", "/api/version", "/no/such/path?x=1"]) {
-          const answer = await get(`/olla/${prefix}${path}`, { method, headers: { accept } })
-          const where = `${method} /olla/${prefix}${path}`
-          expect(known, `${where} ${answer.status}`).toContain(answer.status)
-          expect(answer.header("x-olla-request-id"), where).toBeDefined()
-          expect(answer.header("x-ratelimit-limit"), where).toBe("0")
-          expect(answer.header("x-olla-endpoint"), where).toBeDefined()
-          if (method === "HEAD") expect(answer.text).toBe("")
-        }
+        for (const { port } of [daemon, sherpa])
+          for (const path of ["", "/v1/chat/completions", "/no/such/path?x=1"]) {
+            const answer = await ask(port, { path: `/olla/${prefix}${path}`, method, headers: { accept } })
+            const where = `${method} /olla/${prefix}${path} by ${port === daemon.port ? "olla" : "sherpa"}`
+            expect(known, `${where} ${answer.status}`).toContain(answer.status)
+            expect(answer.header("x-olla-request-id"), where).toBeDefined()
+            expect(answer.header("x-ratelimit-limit"), where).toBe("0")
+            expect(answer.header("x-olla-endpoint"), where).toBeDefined()
+            if (method === "HEAD") expect(answer.text).toBe("")
+          }
   })
 
   it.each(empty)("/olla/%s/ is 404 while no endpoint of the kind can serve, with every method", async (prefix) => {

@@ -1,3 +1,4 @@
+import { Validator } from "@seriousme/openapi-schema-validator"
 import { describe, expect, it } from "vitest"
 import { errorTable } from "../../src/http/ErrorTable.ts"
 import { openApi } from "../../src/http/OpenApi.ts"
@@ -17,6 +18,10 @@ function* walk(node: unknown): Generator<readonly [string, unknown]> {
 }
 
 describe("the OpenAPI description", () => {
+  it("is valid OpenAPI 3.1", async () => {
+    expect(await new Validator().validate(JSON.parse(JSON.stringify(spec)))).toEqual({ valid: true })
+  })
+
   it("has every route of the table, and no other", () => {
     const routes = [...Object.values(localRoutes), ...Object.values(backendRoutes)].map((route) => route.path)
     expect(Object.keys(spec["paths"] ?? {})).toEqual(routes)
