@@ -24,6 +24,7 @@ import { Guard } from "./guard/Guard.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
 import { dashboardLine } from "./http/DashboardAddress.ts"
 import { type HttpServer, makeHttpServer } from "./http/HttpServer.ts"
+import { routeTable } from "./http/Surface.ts"
 import type { SystemServices } from "./http/SystemRoutes.ts"
 import { translatorRoutes } from "./http/TranslatorRoutes.ts"
 import * as ProfileLoading from "./profile/ProfileLoading.ts"
@@ -293,6 +294,8 @@ const daemon = Effect.fnUntraced(function* (
   const fleet = Context.get(context, Fleet)
   Context.get(context, Statistics).configured?.(new Set(fleet.endpoints.map((endpoint) => endpoint.url)))
   yield* fleet.ready
+  sink.table(FleetLive.endpointTable(fleet.endpoints))
+  sink.table(routeTable(Context.get(context, Profiles).all))
   yield* Context.get(context, Catalogue).settled
   let stopping = false
   const fork = Effect.runForkWith(yield* Effect.context<never>())

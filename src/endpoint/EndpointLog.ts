@@ -54,6 +54,7 @@ export const probeLines = (
     )
   }
   const details = {
+    endpoint_name: name,
     endpoint_url: displayUrl(healthUrl),
     ...(result.statusCode === undefined ? {} : { status_code: result.statusCode }),
     error_type: result.errorType,

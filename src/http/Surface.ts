@@ -2,7 +2,7 @@
  * The routes that Olla answers itself, as data: dispatch, docs/openapi.yaml and the crawl of the tests read this one table
  * (http-api.md 3.1, 3.2).
  */
-
+import type { Profile } from "../profile/Profile.ts"
 import { HealthDocument, ProcessDocument, ReadyDocument, VersionDocument } from "./documents/DaemonDocuments.ts"
 import type { DocumentSchema } from "./documents/Encoding.ts"
 import { AnthropicModel, AnthropicModels, listingDocuments, TokenCount } from "./documents/ListingDocuments.ts"
@@ -233,3 +233,13 @@ export type LocalDocument<Name extends LocalRouteName> = (typeof localRoutes)[Na
 }
   ? S["Type"]
   : never
+
+/** What a text console is shown at the start: the table above and the prefixes of the profiles. */
+export const routeTable = (profiles: ReadonlyArray<Profile>): ReadonlyArray<ReadonlyArray<string>> => [
+  ["ROUTE", "METHOD", "DESCRIPTION"],
+  ...Object.values<LocalRoute>(localRoutes).map(({ path, anyMethod, summary }) => [path, anyMethod === true ? "ANY" : "GET", summary]),
+  ...Object.values<BackendRoute>(backendRoutes)
+    .filter(({ path }) => !path.includes("{provider}"))
+    .map(({ path, methods, summary }) => [path, path.endsWith("{path}") ? "ANY" : methods.join(", ").toUpperCase(), summary]),
+  ...profiles.flatMap(({ prefixes, displayName }) => prefixes.map((prefix) => [`/olla/${prefix}/`, "ANY", `${displayName} endpoints`]))
+]

@@ -17,8 +17,24 @@ export interface LogSink {
   readonly enabled: (level: Level, detail?: boolean) => boolean
   /** `detail`: for JSON outputs and the file only, never for people's consoles. */
   readonly write: (level: Level, message: string, fields?: Fields, detail?: boolean) => void
+  /** Rows in columns, the first is the head: for people's consoles from level info on, never for JSON outputs or the file. */
+  readonly table: (rows: ReadonlyArray<ReadonlyArray<string>>) => void
   /** Everything written so far is out. */
   readonly flush: () => void
+}
+
+/** Cells as wide as the widest of their column. */
+const inColumns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = (rows[0] ?? []).map((_, n) => rows.reduce((widest, row) => Math.max(widest, row[n]?.length ?? 0), 0))
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, n) => cell.padEnd(widths[n] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`
+    )
+    .join("")
 }
 
 const ranks: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
@@ -185,6 +201,11 @@ const outputs = (options: SinkOptions): Outputs => {
     enabled: (level, detail = false) => ranks[level] >= least && (!detail || detailed),
     emit,
     write: (level, message, fields = {}, detail = false) => emit(level, message, fields, detail, now()),
+    table: (rows) => {
+      if (json || ranks.info < least) return
+      console += inColumns(rows)
+      schedule("info")
+    },
     flush
   }
 }
@@ -242,6 +263,7 @@ export const makeLog = (options: LogOptions): Log => {
       if (sink !== undefined) sink.write(level, message, fields, detail)
       else if (held.length < mostHeld) held.push([level, message, fields, detail, now()])
     },
+    table: (rows) => sink?.table(rows),
     configure: use,
     release: () => {
       if (sink === undefined) use(bootstrapLogging(options.env, options.isTerminal))

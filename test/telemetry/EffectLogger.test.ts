@@ -8,6 +8,7 @@ const recording = (enabled: (level: Level, detail?: boolean) => boolean = () => 
   const sink: LogSink = {
     enabled,
     write: (level, message, fields = {}, detail = false) => void records.push([level, message, fields, detail]),
+    table: () => {},
     flush: () => {}
   }
   return { records, sink }

@@ -42,6 +42,26 @@ describe("the sink", () => {
     expect(messages((writes[0] ?? "").trimEnd().split("\n"))).toEqual(["a", "b", "c"])
   })
 
+  it("puts rows in columns on people's consoles only", () => {
+    const rows = [
+      ["PRI", "NAME"],
+      ["100", "a-long-name"],
+      ["5", "b"]
+    ]
+    for (const form of ["text", "pretty", "json"] as const) {
+      const { lines, out } = collected()
+      const sink = makeSink({ level: "info", form, out })
+      sink.table(rows)
+      sink.flush()
+      expect(lines).toEqual(form === "json" ? [] : ["PRI  NAME", "100  a-long-name", "5    b"])
+    }
+    const { lines, out } = collected()
+    const quiet = makeSink({ level: "warn", form: "text", out })
+    quiet.table(rows)
+    quiet.flush()
+    expect(lines).toEqual([])
+  })
+
   it("writes a warning at the end of the turn, with what was waiting", async () => {
     const { lines, out } = collected()
     const sink = makeSink({ level: "info", form: "json", out })
