@@ -28,7 +28,7 @@ export interface FakeFields {
   readonly status?: Status
   readonly preservePath?: boolean
   readonly headers?: ReadonlyArray<readonly [string, string]>
-  readonly tls?: Endpoint["origin"]["tls"]
+  readonly tls?: Endpoint["origin"]["tls"] | undefined
 }
 
 const stateOf = (status: Status): EndpointState => ({

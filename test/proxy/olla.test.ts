@@ -1,12 +1,17 @@
 import * as Effect from "effect/Effect"
 import { ownTransport } from "../../src/proxy/client/Transport.ts"
+import { undiciTransport } from "../../src/proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
 import { engineContract } from "./engineContract.ts"
 
 engineContract(
   "olla on its own client",
   Effect.acquireRelease(
-    Effect.sync(() => ownTransport()),
-    (transport) => Effect.sync(() => transport.close())
-  ).pipe(Effect.map((transport) => makeOllaEngine(transport, transport)))
+    Effect.sync(() => ({ plain: ownTransport(), secure: undiciTransport() })),
+    ({ plain, secure }) =>
+      Effect.sync(() => {
+        plain.close()
+        secure.close()
+      })
+  ).pipe(Effect.map(({ plain, secure }) => makeOllaEngine(plain, secure)))
 )

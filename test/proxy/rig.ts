@@ -12,7 +12,7 @@ import type { Failure } from "../../src/exchange/Failure.ts"
 import type { Spoken } from "../../src/proxy/Dialect.ts"
 import type { Engine, Sending } from "../../src/proxy/Engine.ts"
 import { replyHeaders } from "../../src/proxy/ReplyHeaders.ts"
-import { FakeFleet } from "../balancing/fakes.ts"
+import { type FakeFields, FakeFleet } from "../balancing/fakes.ts"
 
 export interface Heard {
   readonly line: string
@@ -86,7 +86,7 @@ export class Front {
   /** Who waits for the next requests that arrive. */
   readonly #waiting: Array<(carried: Carried) => void> = []
   /** For the next requests. */
-  target: Partial<Sending> & { readonly url?: string } = {}
+  target: Partial<Sending> & { readonly url?: string; readonly tls?: FakeFields["tls"] } = {}
 
   constructor(engine: Engine) {
     this.#engine = engine
@@ -97,7 +97,7 @@ export class Front {
       req.on("end", () => {
         const body = chunks
         const size = body.reduce((sum, chunk) => sum + chunk.length, 0)
-        const endpoint = new FakeFleet().add("one", { url: this.target.url ?? "http://127.0.0.1:1" })
+        const endpoint = new FakeFleet().add("one", { url: this.target.url ?? "http://127.0.0.1:1", tls: this.target.tls })
         const exchange = new Exchange({
           id: "an-id",
           method: req.method ?? "",
