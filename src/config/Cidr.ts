@@ -10,3 +10,9 @@ export const checkCidr = (text: string): string | undefined => {
   if (family === 0 || prefix === undefined || rest.length > 0) return "not an address/prefix"
   return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128) ? undefined : "prefix out of range"
 }
+
+/** The same for trusted proxies (security.md 4): a bare address is accepted, and an empty entry stands for nothing. */
+export const checkProxyNetwork = (text: string): string | undefined => {
+  const entry = text.trim()
+  return entry === "" || (!entry.includes("%") && isIP(entry) !== 0) ? undefined : checkCidr(entry)
+}

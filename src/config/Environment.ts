@@ -3,7 +3,7 @@
  * one that parses is judged like the same value in the file.
  */
 import { parseByteSize } from "./ByteSize.ts"
-import { checkCidr } from "./Cidr.ts"
+import { checkProxyNetwork } from "./Cidr.ts"
 import type { KeyInfo } from "./ConfigSchema.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { parseDuration } from "./Duration.ts"
@@ -166,8 +166,9 @@ const readValue = (info: KeyInfo, path: string, text: string): Extract<Reading, 
         .split(",")
         .map((part) => part.trim())
         .filter((part) => part !== "")
-      const bad = path === "server.rate_limits.trusted_proxy_cidrs" ? value.find((part) => checkCidr(part) !== undefined) : undefined
-      return bad === undefined ? ok(value) : unread(`networks such as 10.0.0.0/8 (${bad}: ${checkCidr(bad)})`)
+      const bad =
+        path === "server.rate_limits.trusted_proxy_cidrs" ? value.find((part) => checkProxyNetwork(part) !== undefined) : undefined
+      return bad === undefined ? ok(value) : unread(`networks such as 10.0.0.0/8 (${bad}: ${checkProxyNetwork(bad)})`)
     }
     default:
       return ok(text)

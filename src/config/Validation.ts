@@ -2,7 +2,7 @@
  * Rules over the decoded configuration (configuration.md 6.1, 6.2 and Better 3 to 8); every rule is judged, not only the
  * first that fails. What a key may be by itself is judged where it is read.
  */
-import { checkCidr } from "./Cidr.ts"
+import { checkCidr, checkProxyNetwork } from "./Cidr.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { checkFilter } from "./FilterPattern.ts"
 import { checkInspectorFolder } from "./InspectorFolder.ts"
@@ -36,7 +36,7 @@ const serverRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   if (limits.burst_size === 0)
     out.push(warning("server.rate_limits.burst_size", "server.rate_limits.burst_size is 0: every limited request will be refused"))
   for (const [index, cidr] of limits.trusted_proxy_cidrs.entries()) {
-    const problem = checkCidr(cidr)
+    const problem = checkProxyNetwork(cidr)
     if (problem !== undefined)
       out.push(
         error(
