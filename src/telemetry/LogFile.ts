@@ -16,7 +16,7 @@ import {
   statSync,
   writeSync
 } from "node:fs"
-import { join } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { pipeline } from "node:stream/promises"
 import { createGzip } from "node:zlib"
 import type { FileSettings } from "./LogDecision.ts"
@@ -27,6 +27,13 @@ const rotated = /^olla-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}(?:-\d+)?)\.log(?:\
 
 /** `2026-03-04T05-06-07.089`, UTC. */
 const fileStamp = (at: Date): string => at.toISOString().slice(0, -1).replaceAll(":", "-")
+
+/** Not `recursive`: where nothing can be made (/proc), the runtime would try for ever. */
+const makeFolder = (folder: string): void => {
+  if (existsSync(folder)) return
+  if (dirname(folder) !== folder) makeFolder(dirname(folder))
+  mkdirSync(folder, { mode: 0o755 })
+}
 
 export class LogFile {
   readonly #settings: FileSettings
@@ -39,7 +46,7 @@ export class LogFile {
   constructor(settings: FileSettings, now: () => Date = () => new Date()) {
     this.#settings = settings
     this.#now = now
-    mkdirSync(settings.folder, { recursive: true, mode: 0o755 })
+    makeFolder(resolve(settings.folder))
     this.#descriptor = this.#open()
     this.#size = fstatSync(this.#descriptor).size
   }
