@@ -265,7 +265,12 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     },
     stop: async (grace) => {
       const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())))
-      for (const server of servers) server.closeIdleConnections()
+      const closeIdle = () => {
+        for (const server of servers) server.closeIdleConnections()
+      }
+      closeIdle()
+      // A connection whose answer had begun before is kept by its client: it goes as soon as the answer is whole.
+      for (const res of open) res.once("close", () => setImmediate(closeIdle))
       // A kept connection takes no further request.
       for (const res of open) if (!res.headersSent) res.setHeader("Connection", "close")
       let cut = 0
