@@ -1,7 +1,7 @@
 /** One request as the routes see it: what came, what must go with every answer, and the ways to answer. */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { Exchange } from "../exchange/Exchange.ts"
-import { decisionHeaders } from "../proxy/ReplyHeaders.ts"
+import { asHeader, decisionHeaders } from "../proxy/ReplyHeaders.ts"
 import { endConnection } from "./ConnectionEnd.ts"
 import { type ErrorName, errorTable, fill, renderError } from "./ErrorTable.ts"
 
@@ -156,7 +156,7 @@ export class RequestContext {
   decisionHeaders(): Array<string> {
     const out: Array<string> = []
     const last = this.exchange.lastAttempt
-    if (last !== undefined) out.push("X-Olla-Endpoint", last.endpointName, "X-Olla-Backend-Type", last.endpointType)
+    if (last !== undefined) out.push("X-Olla-Endpoint", asHeader(last.endpointName), "X-Olla-Backend-Type", asHeader(last.endpointType))
     decisionHeaders(this.exchange, out)
     return out
   }

@@ -6,7 +6,7 @@ import { CONNECTION, CORS, namedByConnection, PASS, responseRule, VARY, VIA } fr
 import { isHeaderText } from "./Outbound.ts"
 
 /** A name that no header can carry goes out percent-encoded. */
-const asHeader = (text: string): string => (isHeaderText(text) ? text : encodeURI(text))
+export const asHeader = (text: string): string => (isHeaderText(text) ? text : encodeURI(text))
 
 const servedBy = `${build.name}/${build.version}`
 const via = `1.1 ${build.shortName}/${build.version}`

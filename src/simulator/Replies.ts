@@ -50,12 +50,13 @@ export const replyTo = (serving: Serving, question: Question): Reply => {
   const open = path === pathsOf[kind].health && (kind === "lmdeploy" || kind === "vllm" || kind === "litellm")
   if (key !== undefined && !open && question.authorization !== `Bearer ${key}`) return refused(unauthorised())
   if (method === "GET" || method === "HEAD") return lookUp(kind, models, path) ?? refused(unknownPath(kind, method, path))
-  let request: Record<string, unknown>
+  let request: Record<string, unknown> | null
   try {
-    request = JSON.parse(question.body === "" ? "{}" : question.body) as Record<string, unknown>
+    request = JSON.parse(question.body === "" ? "{}" : question.body) as Record<string, unknown> | null
   } catch {
     return refused(badJson(kind))
   }
+  if (request === null) return refused(badJson(kind))
   const model = String(request["model"] ?? "")
   if (isInference(path) && !models.includes(model)) return refused(unknownModel(kind, path, model))
   return infer(serving, path, model, request) ?? refused(unknownPath(kind, method, path))

@@ -27,14 +27,20 @@ const freePort = (): Promise<number> =>
     })
   })
 
-/** One configuration entry for each backend; short intervals so that tests need not wait. */
+/** Short, so that tests need not wait for a backend's return. */
+const quickChecks = "check_interval: 1s, check_timeout: 500ms"
+/** For tests whose backends stay as they are at the start, however busy the machine is. */
+export const rareChecks = "check_interval: 1h, check_timeout: 30s"
+
+/** One configuration entry for each backend. */
 export const endpointsYaml = (
-  backends: ReadonlyArray<{ readonly name: string; readonly backend: SimulatedBackend; readonly extra?: string }>
+  backends: ReadonlyArray<{ readonly name: string; readonly backend: SimulatedBackend; readonly extra?: string }>,
+  checks = quickChecks
 ): string =>
   `discovery:\n  static:\n    endpoints:\n${backends
     .map(
       ({ name, backend, extra }) =>
-        `      - {url: "${backend.url}", name: ${name}, type: ${backend.kind}, check_interval: 1s, check_timeout: 500ms${extra === undefined ? "" : `, ${extra}`}}`
+        `      - {url: "${backend.url}", name: ${name}, type: ${backend.kind}, ${checks}${extra === undefined ? "" : `, ${extra}`}}`
     )
     .join("\n")}\n`
 

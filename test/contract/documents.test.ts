@@ -35,11 +35,14 @@ beforeAll(async () => {
   laptop = await startBackend({ kind: "ollama", models: ["pair", "qwen3:8b"], text: "From the laptop. " })
   plain = await startBackend({ kind: "openai-compatible", models: ["plain"], text: "Plain. " })
   daemon = await startDaemon(
-    `proxy: {load_balancer: priority}\n${endpointsYaml([
-      { name: "gpu", backend: gpu, extra: "priority: 200" },
-      { name: "laptop", backend: laptop, extra: "priority: 150" },
-      { name: "plain", backend: plain }
-    ])}`,
+    `proxy: {load_balancer: priority}\n${endpointsYaml(
+      [
+        { name: "gpu", backend: gpu, extra: "priority: 200" },
+        { name: "laptop", backend: laptop, extra: "priority: 150" },
+        { name: "plain", backend: plain }
+      ],
+      "check_interval: 2s, check_timeout: 1900ms"
+    )}`,
     { server: "  request_limits: {max_body_size: 10000, max_header_size: 4096}\n" }
   )
   const completions = "/olla/openai/v1/chat/completions"

@@ -2,14 +2,14 @@
 import { connect } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
-import { type Daemon, endpointsYaml, startDaemon } from "./daemon.ts"
+import { type Daemon, endpointsYaml, rareChecks, startDaemon } from "./daemon.ts"
 
 let backend: SimulatedBackend
 let daemon: Daemon
 
 beforeAll(async () => {
   backend = await startBackend({ kind: "vllm", models: ["m"] })
-  daemon = await startDaemon(endpointsYaml([{ name: "v", backend }]), {
+  daemon = await startDaemon(endpointsYaml([{ name: "v", backend }], rareChecks), {
     server: "  read_timeout: 1s\n  request_limits: {max_header_size: 4096}\n"
   })
 })

@@ -11,7 +11,7 @@ import { openApi } from "../../src/http/OpenApi.ts"
 import { type LocalRoute, localRoutes } from "../../src/http/Surface.ts"
 import { type BackendKind, type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Answer, type Asked, ask, chat } from "./ask.ts"
-import { type Daemon, endpointsYaml, eventually, startDaemon } from "./daemon.ts"
+import { type Daemon, endpointsYaml, eventually, rareChecks, startDaemon } from "./daemon.ts"
 
 const fleet: ReadonlyArray<{ readonly name: string; readonly kind: BackendKind; readonly models: ReadonlyArray<string> }> = [
   { name: "gpu", kind: "vllm", models: ["org/big-model", "shared"] },
@@ -29,7 +29,10 @@ const get = (path: string, more: Omit<Asked, "path"> = {}): Promise<Answer> => a
 
 beforeAll(async () => {
   backends = await Promise.all(fleet.map(({ kind, models }) => startBackend({ kind, models, text: "Hello " })))
-  const endpoints = endpointsYaml(fleet.map(({ name }) => ({ name, backend: of(name) })))
+  const endpoints = endpointsYaml(
+    fleet.map(({ name }) => ({ name, backend: of(name) })),
+    rareChecks
+  )
   ;[daemon, sherpa] = await Promise.all([startDaemon(endpoints), startDaemon(`proxy: {engine: sherpa}\n${endpoints}`)])
 })
 
@@ -402,32 +405,35 @@ describe("conditional requests and compression", () => {
     expect(lines.status).toBe(304)
   })
 
-  it.each(["/internal/status", "/internal/status/endpoints"])(
-    "%s keeps its tag while nothing but the clock moves, and changes it with what an operator sees",
-    async (path) => {
-      const requests = (document: { endpoints: ReadonlyArray<{ requests_by_class: object }> }) =>
-        JSON.stringify(document.endpoints.map((one) => one.requests_by_class))
-      const first = await get(path)
-      const before = first.json()
-      // Past the next probes: their times and latencies have changed.
-      await eventually(
-        async () => (await get(path)).json(),
-        (now) =>
-          now.endpoints.every((one: { health_check_at: string }, i: number) => one.health_check_at !== before.endpoints[i].health_check_at)
-      )
-      expect((await get(path)).header("etag")).toBe(first.header("etag"))
-      await get("/olla/lmstudio/v1/chat/completions", {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: chat("gemma-3-12b")
-      })
-      await eventually(
-        async () => (await get(path)).json(),
-        (now) => requests(now) !== requests(before)
-      )
-      expect((await get(path)).header("etag")).not.toBe(first.header("etag"))
+  it("keeps a tag while nothing but the clock moves, and changes it with what an operator sees", async () => {
+    const probed = await startDaemon(endpointsYaml([{ name: "studio", backend: of("studio") }], "check_interval: 1s, check_timeout: 900ms"))
+    const look = (path: string) => ask(probed.port, { path })
+    try {
+      for (const path of ["/internal/status", "/internal/status/endpoints"]) {
+        const first = await look(path)
+        const [before] = first.json().endpoints
+        // Past the next good probe: its time and its latency have changed.
+        await eventually(
+          async () => (await look(path)).json().endpoints[0],
+          (now) => now.status === "healthy" && now.health_check_at !== before.health_check_at
+        )
+        expect((await look(path)).header("etag")).toBe(first.header("etag"))
+        await ask(probed.port, {
+          method: "POST",
+          path: "/olla/lmstudio/v1/chat/completions",
+          headers: { "content-type": "application/json" },
+          body: chat("gemma-3-12b")
+        })
+        await eventually(
+          async () => (await look(path)).json().endpoints[0],
+          (now) => now.requests_by_class["2xx"] > before.requests_by_class["2xx"]
+        )
+        expect((await look(path)).header("etag")).not.toBe(first.header("etag"))
+      }
+    } finally {
+      await probed.stop()
     }
-  )
+  })
 
   it.each([...conditional, ...compressed])("%s is compressed for those who take it", async (path) => {
     const plain = await get(path)
@@ -497,7 +503,7 @@ describe("refusals", () => {
 
   it("is 502 with the endpoint's name when nobody answers, then 503 with a hint", async () => {
     const gone = await startBackend({ kind: "sglang", models: ["lost"] })
-    const alone = await startDaemon(endpointsYaml([{ name: "gone", backend: gone }]).replace("check_interval: 1s", "check_interval: 1h"))
+    const alone = await startDaemon(endpointsYaml([{ name: "gone", backend: gone }], rareChecks))
     await gone.kill()
     try {
       const first = await post("/olla/sglang/v1/chat/completions", "lost", "application/json", alone.port)
@@ -532,6 +538,76 @@ describe("refusals", () => {
       expect((await ask(alone.port, { path: "/internal/ready" })).status).toBe(503)
     } finally {
       await alone.stop()
+    }
+  })
+
+  it("names an endpoint whose name no header can carry", async () => {
+    const gone = await startBackend({ kind: "vllm", models: ["lost"] })
+    const alone = await startDaemon(endpointsYaml([{ name: '"日本"', backend: gone }], rareChecks))
+    try {
+      const good = await post("/olla/proxy/v1/chat/completions", "lost", "*/*", alone.port)
+      await gone.kill()
+      const bad = await post("/olla/proxy/v1/chat/completions", "lost", "*/*", alone.port)
+      for (const answer of [good, bad]) expect(decodeURI(answer.header("x-olla-endpoint") ?? "")).toBe("日本")
+      expect([good.status, bad.status]).toEqual([200, 502])
+      expect(bad.text).toContain("endpoint 日本 is not running")
+    } finally {
+      await alone.stop()
+      await gone.stop()
+    }
+  })
+})
+
+describe("what the reference's own scripts look for", () => {
+  it("lets POST ask for health, with a body, and tells the limit", async () => {
+    const answer = await get("/internal/health", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"check":true}'
+    })
+    expect([answer.status, answer.text, answer.header("x-ratelimit-limit")]).toEqual([200, '{"status":"healthy"}', "1000"])
+  })
+
+  it("is compact JSON that can be searched as text", async () => {
+    for (const path of ["/olla/openai/v1/models", "/olla/models", "/olla/lmstudio/api/v0/models"])
+      expect((await get(path)).text).toContain('"object":"list"')
+    expect((await get("/olla/ollama/api/tags")).text).toContain('"name":"qwen3:8b"')
+  })
+
+  it("names endpoints in availability as everywhere else, and finds each listed id", async () => {
+    const names = fleet.map(({ name }) => name)
+    for (const { id, olla } of (await get("/olla/models")).json().data) {
+      for (const { endpoint } of olla.availability) expect(names).toContain(endpoint)
+      expect((await get(`/olla/models/${id}`)).status, id).toBe(200)
+    }
+  })
+
+  it("gives each provider's answer that provider's type, with all four names", async () => {
+    for (const { name, kind, models } of fleet) {
+      const path = kind === "lemonade" ? "/api/v1" : kind === "docker-model-runner" ? "/engines/v1" : "/v1"
+      const prefix = kind === "lm-studio" ? "lmstudio" : kind
+      const answer = await ask(daemon.port, {
+        method: "POST",
+        path: `/olla/${prefix}${path}/chat/completions`,
+        headers: { "content-type": "application/json" },
+        body: chat(models[0] ?? "")
+      })
+      expect(
+        [answer.status, answer.header("x-olla-endpoint"), answer.header("x-olla-backend-type"), answer.header("x-olla-model")],
+        kind
+      ).toEqual([200, name, kind, models[0]?.toLowerCase()])
+      expect(answer.header("x-olla-response-time")).toMatch(/^\d+ms$/)
+      expect(answer.header("via")).toBe("1.1 olla/v0.0.x")
+      expect(answer.header("x-served-by")).toBe("Olla/v0.0.x")
+    }
+  })
+
+  it("answers what is no JSON, or names no model, without a fault of its own", async () => {
+    for (const body of ["not json", "{}", "[]", "null", '{"model":5}', '{"model":""}', '{"messages":[]}', "\u0000"]) {
+      const answer = await get("/olla/proxy/v1/chat/completions", { method: "POST", headers: { "content-type": "application/json" }, body })
+      expect(answer.status, body).not.toBe(500)
+      expect(answer.header("x-olla-endpoint"), body).toBeDefined()
+      expect(answer.header("x-olla-routing-decision"), body).toBeUndefined()
     }
   })
 })

@@ -10,7 +10,7 @@ import { listingDocuments } from "../../src/http/documents/ListingDocuments.ts"
 import { InventoryDocument } from "../../src/http/documents/ModelsDocument.ts"
 import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { ask, chat } from "./ask.ts"
-import { type Daemon, endpointsYaml, startDaemon } from "./daemon.ts"
+import { type Daemon, endpointsYaml, rareChecks, startDaemon } from "./daemon.ts"
 
 let vllm: SimulatedBackend
 let ollama: SimulatedBackend
@@ -19,10 +19,13 @@ let endpoints = ""
 beforeAll(async () => {
   vllm = await startBackend({ kind: "vllm", models: ["org/big-model", "shared"] })
   ollama = await startBackend({ kind: "ollama", models: ["qwen3:8b", "shared"] })
-  endpoints = endpointsYaml([
-    { name: "v", backend: vllm },
-    { name: "o", backend: ollama }
-  ])
+  endpoints = endpointsYaml(
+    [
+      { name: "v", backend: vllm },
+      { name: "o", backend: ollama }
+    ],
+    rareChecks
+  )
 })
 
 afterAll(async () => {
