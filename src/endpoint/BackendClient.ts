@@ -162,6 +162,9 @@ const discard = async (body: Body, maxBody: number): Promise<void> => {
   }
 }
 
+/** Some servers begin with a byte order mark, which JSON does not know. */
+const textOf = (bytes: Buffer): string => bytes.toString("utf8").replace(/^\uFEFF/, "")
+
 const readText = async (body: Body, encoding: string | undefined, maxBody: number): Promise<string> => {
   const chunks: Array<Buffer> = []
   let size = 0
@@ -178,7 +181,7 @@ const readText = async (body: Body, encoding: string | undefined, maxBody: numbe
   }
   const whole = Buffer.concat(chunks)
   const coding = encoding?.trim().toLowerCase() ?? ""
-  if (coding === "" || coding === "identity") return whole.toString("utf8")
+  if (coding === "" || coding === "identity") return textOf(whole)
   if (coding !== "gzip" && coding !== "x-gzip")
     throw plain(
       "network",
@@ -188,7 +191,7 @@ const readText = async (body: Body, encoding: string | undefined, maxBody: numbe
     )
   return new Promise((resolve, reject) => {
     gunzip(whole, { maxOutputLength: maxBody }, (error, plainBody) => {
-      if (error === null) resolve(plainBody.toString("utf8"))
+      if (error === null) resolve(textOf(plainBody))
       else if ("code" in error && error.code === "ERR_BUFFER_TOO_LARGE") reject(tooLarge(maxBody))
       else reject(plain("network", "the compressed answer is damaged", error.message, true))
     })

@@ -124,6 +124,12 @@ describe("redirects", () => {
 })
 
 describe("bodies", () => {
+  it.live("lose a byte order mark", () =>
+    Effect.gen(function* () {
+      const url = yield* serve((_, response) => response.end("\uFEFF{}"))
+      expect((yield* get(ask(url))).body).toBe("{}")
+    })
+  )
   it.live("are decompressed", () =>
     Effect.gen(function* () {
       const url = yield* serve((_, response) => response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync('{"data":[]}')))

@@ -184,6 +184,29 @@ describe("issues", () => {
   })
 })
 
+describe("what is wrong with an endpoint", () => {
+  const told = (fields: Parameters<typeof endpoint>[1]) => {
+    const document = encodeDocument(EndpointsDocument, endpointsDocument(view([endpoint("a", fields)])))
+    return (document as { readonly endpoints: ReadonlyArray<Record<string, unknown>> }).endpoints[0]
+  }
+  it("is told of its health and of its listing, and nothing when nothing is", () => {
+    expect(told({ state: { lastError: "HTTP 500" } })).toMatchObject({ last_error: "HTTP 500" })
+    expect(told({ listingIssue: "model listing: HTTP 404", discoveryDisabled: true })).toMatchObject({
+      last_error: "model listing: HTTP 404",
+      discovery_disabled: true
+    })
+    expect(told({ state: { lastError: "HTTP 500" }, listingIssue: "model listing: timeout" })).toMatchObject({
+      last_error: "HTTP 500; model listing: timeout"
+    })
+    expect(Object.keys(told({ listingIssue: "", restarts: 0 }) ?? {})).not.toEqual(
+      expect.arrayContaining([expect.stringMatching(/last_error|actor_restarts|discovery_disabled/)])
+    )
+  })
+  it("counts how often watching it began anew", () => {
+    expect(told({ restarts: 2 })).toMatchObject({ actor_restarts: 2 })
+  })
+})
+
 describe("the order", () => {
   it("is by priority, then healthy ones, then name, then id, whatever the configuration's", () => {
     const endpoints = [
