@@ -1,10 +1,15 @@
 import { readFileSync } from "node:fs"
+import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { detectionProbes, judgeListing } from "../../src/profile/Detection.ts"
 import { readListing } from "../../src/profile/ListingReading.ts"
 import type { ListingFormat } from "../../src/profile/Profile.ts"
 import { listingFormats } from "../../src/profile/ProfileFile.ts"
+import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
 
+const shipped = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } }).all.map(
+  ({ name }) => name
+)
 const now = 1_800_000_000_000
 const recorded = (name: string) =>
   readFileSync(new URL(`./recorded/${name}.http`, import.meta.url), "utf8")
@@ -161,6 +166,41 @@ describe("odd listings", () => {
       { name: "a", type: "vllm", created: 1700000000, lastSeen: now, details: { modified_at: 1700000000000 } },
       { name: "a", type: "vllm", lastSeen: now }
     ])
+  })
+})
+
+describe("whatever a server answers", () => {
+  const entry = fc.oneof(
+    fc.json().map((text) => JSON.parse(text) as unknown),
+    fc.dictionary(fc.constantFrom("id", "name", "created", "owned_by", "details", "meta", "parent", "type", "size"), fc.jsonValue())
+  )
+  const bodies = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.record({ data: fc.array(entry), models: fc.array(entry) }, { requiredKeys: [] }).map((value) => JSON.stringify(value))
+  )
+  it.each(listingFormats)("%s: it is read or refused, and names are texts", (format) => {
+    fc.assert(
+      fc.property(bodies, (body) => {
+        const reading = readListing(format, body, now)
+        if (reading._tag === "ok") for (const { name } of reading.models) expect(name).not.toBe("")
+        else expect(reading.message).toContain("failed to parse")
+      })
+    )
+  })
+  it("a judge proves one of the kinds, or nothing", () => {
+    fc.assert(
+      fc.property(bodies, (body) => {
+        let value: unknown
+        try {
+          value = JSON.parse(body)
+        } catch {
+          return
+        }
+        for (const judge of [judgeListing, ...detectionProbes.map((probe) => probe.judge)])
+          expect([undefined, ...shipped]).toContain(judge(value))
+      })
+    )
   })
 })
 

@@ -1,3 +1,4 @@
+import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { compileExpression } from "../../src/profile/MetricsExpression.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
@@ -128,6 +129,67 @@ describe("usage figures", () => {
 
   it("have calculations that compile in every shipped profile", () => {
     for (const profile of profiles.all) expect(checkCalculations(profile)).toEqual([])
+  })
+})
+
+describe("a path's name decides what it fills", () => {
+  const vllm = profiles.byName("vllm")
+  if (vllm === undefined) throw new Error("vllm")
+  const read = (field: string, value: unknown, calculations: Readonly<Record<string, string>> = {}) =>
+    extractUsage(
+      { ...vllm, metrics: { ...vllm.metrics, paths: { [field]: "$['x'][1].y" }, calculations } },
+      seen("application/json", JSON.stringify({ x: [0, { y: value }] }))
+    )
+  it.each([
+    ["input_tokens", 7.9, { inputTokens: 7 }],
+    ["output_tokens", 1e12, { outputTokens: 2_147_483_647 }],
+    ["total_tokens", 5, { totalTokens: 5 }],
+    ["input_tokens", -5, undefined],
+    ["input_tokens", null, undefined],
+    ["model", "m", { model: "m" }],
+    ["finish_reason", "stop", { finishReason: "stop" }],
+    ["done", true, { isComplete: true }],
+    ["is_complete", true, { isComplete: true }],
+    ["prompt_duration_ns", 3_900_000, { promptMs: 3, ttftMs: 3 }],
+    ["prompt_eval_duration", 3_000_000, { promptMs: 3, ttftMs: 3 }],
+    ["eval_duration_ns", 4_000_000, { generationMs: 4 }],
+    ["eval_duration", 4_000_000, { generationMs: 4 }],
+    ["total_duration_ns", 5_000_000, { totalMs: 5 }],
+    ["load_duration_ns", 6_000_000, { modelLoadMs: 6 }],
+    ["ttft_ms", 7.5, { ttftMs: 7 }],
+    ["total_ms", 8, { totalMs: 8 }],
+    ["total_time_ms", 9, { totalMs: 9 }],
+    ["generation_time_ms", 10, { generationMs: 10 }],
+    ["something_else", 11, undefined]
+  ])("%s = %j gives %j", (field, value, figures) => {
+    expect(read(field, value)).toEqual(figures)
+  })
+  it.each([
+    ["tokens_per_second", { tokensPerSecond: 4 }],
+    ["ttft_ms", { ttftMs: 4 }],
+    ["total_ms", { totalMs: 4 }],
+    ["model_load_ms", { modelLoadMs: 4 }],
+    ["other", undefined]
+  ])("the calculation %s gives %j", (name, figures) => {
+    expect(read("speed", 2, { [name]: "speed * 2", broken: "1 +", nothing: "speed / 0" })).toEqual(figures)
+  })
+  it("what is not a number is 0", () => {
+    expect(read("speed", 2, { tokens_per_second: "speed / 0", ttft_ms: "0 / 0" })).toBeUndefined()
+  })
+  it("whatever an answer is, reading it does not throw", () => {
+    const types = fc.constantFrom("application/json", "text/event-stream", "application/x-ndjson", "", "text/html")
+    const texts = fc.oneof(
+      fc.string(),
+      fc.json(),
+      fc.array(fc.json()).map((all) => all.map((one) => `data: ${one}\n\n`).join("")),
+      fc.array(fc.json()).map((all) => all.join("\n"))
+    )
+    fc.assert(
+      fc.property(fc.constantFrom(...profiles.all), types, texts, (profile, contentType, text) => {
+        const figures = extractUsage(profile, seen(contentType, text, { responseMs: 10 }))
+        for (const value of Object.values(figures ?? {})) if (typeof value === "number") expect(Number.isFinite(value)).toBe(true)
+      })
+    )
   })
 })
 
