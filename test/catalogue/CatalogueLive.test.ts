@@ -11,41 +11,14 @@ import { NameMap } from "../../src/catalogue/NameMap.ts"
 import { NameReading } from "../../src/catalogue/NameReading.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { Settings } from "../../src/config/Settings.ts"
-import { Fleet, type FleetEvent } from "../../src/endpoint/Fleet.ts"
-import type { ListedModel } from "../../src/profile/ListedModel.ts"
-import { type ListedEndpoint, ListedFleet, listed } from "./fakes.ts"
-
-/** Endpoints that announce what they list, as the real ones do. */
-class LiveFleet extends ListedFleet {
-  readonly listeners2 = new Set<(event: FleetEvent) => void>()
-
-  lists(endpoint: ListedEndpoint, models: ReadonlyArray<string | ListedModel>, at: number): void {
-    const all = models.map((model) => (typeof model === "string" ? listed(model, { lastSeen: at }) : model))
-    Object.assign(endpoint, { models: all, modelsSyncedAt: at })
-    this.announce({ _tag: "ModelsChanged", endpoint })
-  }
-
-  announce(event: FleetEvent): void {
-    for (const listener of this.listeners2) listener(event)
-  }
-}
+import { Fleet } from "../../src/endpoint/Fleet.ts"
+import { ListedFleet, LiveFleet, listed } from "./fakes.ts"
 
 const world = (fleet: LiveFleet, registry = "", more = "") => {
   const { config, diagnostics } = decodeConfig(`model_registry: { ${registry} }\n${more}`, "test.yaml", {})
   if (config === undefined) throw new Error(JSON.stringify(diagnostics))
-  const service: Fleet["Service"] = {
-    ...fleet.service,
-    onEvent: (listener) => {
-      const off = fleet.service.onEvent(listener)
-      fleet.listeners2.add(listener)
-      return () => {
-        off()
-        fleet.listeners2.delete(listener)
-      }
-    }
-  }
   return layerFrom(() => ({ cwd: "/nonexistent", env: {} })).pipe(
-    Layer.provide(Layer.merge(Settings.layerOf(config), Layer.succeed(Fleet, service))),
+    Layer.provide(Layer.merge(Settings.layerOf(config), Layer.succeed(Fleet, fleet.live))),
     Layer.provide(Logger.layer([]))
   )
 }
@@ -172,7 +145,7 @@ describe("the catalogue", () => {
     const fleet = new LiveFleet()
     return Effect.gen(function* () {
       yield* Effect.scoped(Layer.build(world(fleet)))
-      assert.strictEqual(fleet.listeners2.size, 0)
+      assert.strictEqual(fleet.watchers.size, 0)
       assert.strictEqual(fleet.listeners, 0)
     })
   })

@@ -1,3 +1,4 @@
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import {
   availabilityOf,
@@ -7,6 +8,7 @@ import {
   modelsOfInventory,
   typeOfCapability
 } from "../../src/catalogue/Listing.ts"
+import { writeListing } from "../../src/profile/ListingWriting.ts"
 import type { Profile } from "../../src/profile/Profile.ts"
 import { ListedFleet, listed, profiles } from "./fakes.ts"
 
@@ -102,5 +104,61 @@ describe("without the unifier", () => {
     ])
     expect(shared?.sources.map((source) => source.endpoint.name)).toEqual(["ollama-1", "vllm-1", "down"])
     expect(shared).toMatchObject({ diskSize: 5, family: "qwen" })
+  })
+})
+
+describe("lists in every format", () => {
+  const formats = [
+    "unified",
+    "openai",
+    "ollama",
+    "lmstudio",
+    "vllm",
+    "vllm-mlx",
+    "sglang",
+    "lmdeploy",
+    "lemonade",
+    "llamacpp",
+    "docker-model-runner"
+  ]
+  const lists = fc.array(
+    fc.tuple(
+      fc.constantFrom("ollama", "vllm", "lm-studio", "lemonade"),
+      fc.uniqueArray(
+        fc.tuple(fc.constantFrom("m", "M", "Zeta", "alpha", "org/x", "ñandú", "😀", "m:latest"), fc.constantFrom(undefined, "d1", "d2")),
+        { maxLength: 6, selector: ([name]) => name }
+      )
+    ),
+    { maxLength: 4 }
+  )
+  const idsOf = (list: Readonly<Record<string, unknown>>): ReadonlyArray<string> =>
+    ((list["data"] ?? list["models"]) as ReadonlyArray<{ readonly id?: string; readonly name?: string }>).map(
+      (entry) => entry.id ?? entry.name ?? ""
+    )
+
+  it("ascend by bytes and are the same at each call, whatever was listed", () => {
+    fc.assert(
+      fc.property(lists, (of) => {
+        const fleet = new ListedFleet()
+        for (const [i, [type, models]] of of.entries())
+          fleet.with(
+            `e${i}`,
+            type,
+            models.map(([name, digest]) => listed(name, {}, digest === undefined ? {} : { digest }))
+          )
+        const models = listedFor(fleet.snapshot().unified, undefined, { servableOnly: true })
+        for (const format of formats) {
+          const list = writeListing(format, models, availabilityOf)
+          const shown = idsOf(list)
+          expect(shown).toEqual([...shown].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))))
+          expect(writeListing(format, listedFor(fleet.snapshot().unified, undefined, { servableOnly: true }), availabilityOf)).toEqual(list)
+        }
+        // Every name that somebody lists can be read off the OpenAI list, once.
+        const names = new Set(fleet.endpoints.flatMap((endpoint) => endpoint.models.map((one) => one.name)))
+        const openai = idsOf(writeListing("openai", models, availabilityOf))
+        expect(new Set(openai)).toEqual(names)
+        expect(openai).toHaveLength(names.size)
+      })
+    )
   })
 })

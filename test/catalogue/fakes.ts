@@ -6,6 +6,7 @@ import { NameReading } from "../../src/catalogue/NameReading.ts"
 import type { InventoryEntry, Snapshot, UnifiedModel } from "../../src/catalogue/Snapshot.ts"
 import { type BuildInput, buildSnapshot } from "../../src/catalogue/SnapshotBuilding.ts"
 import { unify } from "../../src/catalogue/Unification.ts"
+import type { Fleet, FleetEvent } from "../../src/endpoint/Fleet.ts"
 import type { ListedModel, ListedModelDetails } from "../../src/profile/ListedModel.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
 import { type FakeEndpoint, type FakeFields, FakeFleet } from "../balancing/fakes.ts"
@@ -44,6 +45,35 @@ export class ListedFleet extends FakeFleet {
 
   unified(rules: AttributeRules = defaultRules): ReadonlyArray<UnifiedModel> {
     return finish(unify({ ...inputOf(this.listings), reading: new NameReading(rules) }))
+  }
+}
+
+/** Endpoints that announce what they list, as the real ones do. */
+export class LiveFleet extends ListedFleet {
+  readonly watchers = new Set<(event: FleetEvent) => void>()
+
+  lists(endpoint: ListedEndpoint, models: ReadonlyArray<string | ListedModel>, at: number): void {
+    const all = models.map((model) => (typeof model === "string" ? listed(model, { lastSeen: at }) : model))
+    Object.assign(endpoint, { models: all, modelsSyncedAt: at })
+    this.announce({ _tag: "ModelsChanged", endpoint })
+  }
+
+  announce(event: FleetEvent): void {
+    for (const listener of this.watchers) listener(event)
+  }
+
+  get live(): Fleet["Service"] {
+    return {
+      ...this.service,
+      onEvent: (listener) => {
+        const off = this.service.onEvent(listener)
+        this.watchers.add(listener)
+        return () => {
+          off()
+          this.watchers.delete(listener)
+        }
+      }
+    }
   }
 }
 
