@@ -11,6 +11,7 @@ import type { OllaConfig } from "../config/OllaConfig.ts"
 import { failure } from "../exchange/Failure.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { endConnection, isEnding } from "./ConnectionEnd.ts"
+import type { ErrorName } from "./ErrorTable.ts"
 import { type AwaitedRequest, broken } from "./RequestBody.ts"
 import { newExchange, RequestContext } from "./RequestContext.ts"
 import { headProblem } from "./RequestHead.ts"
@@ -71,6 +72,10 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
     if (exchange.outcome === undefined) services.statistics.rejected(status)
   }
   const onFault = (context: RequestContext, error: unknown): void => fault(services, context, error)
+  const refuse = (context: RequestContext, path: string, name: ErrorName, headers: ReadonlyArray<string> = []): void => {
+    for (const module of modules) module.dress?.(context, path)
+    context.error(name, {}, headers)
+  }
   return (req: IncomingMessage, res: ServerResponse): void => {
     const accepted = performance.now()
     const { guard } = services
@@ -96,12 +101,12 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
       }
       if (services.logsRequests()) logEnds(services, context)
       if (guard.crossSite(decoded, context.header("host") || undefined, context.header("origin") || undefined) !== undefined) {
-        context.error("crossSite")
+        refuse(context, decoded, "crossSite")
         return
       }
       const wrong = headProblem(req)
       if (wrong !== undefined) {
-        context.error(wrong, {}, ["Connection", "close"])
+        refuse(context, decoded, wrong, ["Connection", "close"])
         return
       }
       routes.handle(context, clean, decoded)
@@ -155,7 +160,7 @@ const refusals: Readonly<Record<string, string>> = {
 const lastWordTime = 1_000
 
 /** The last word on a connection: a status and its name, in a line. node has let go of the socket, so its end is seen to here. */
-const refuse = (socket: Duplex, status: string, headers = ""): void => {
+const hangUp = (socket: Duplex, status: string, headers = ""): void => {
   const body = `${status.slice(4)}\n`
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${body.length}\r\n${headers}Connection: close\r\nX-Olla-Request-ID: ${requestId("")}\r\n\r\n${body}`
@@ -181,10 +186,10 @@ const onClientError = (open: ReadonlySet<ServerResponse>, error: NodeJS.ErrnoExc
     // Behind an answer that has begun nothing can be said.
     if (res.headersSent) socket.destroySoon()
     else if (tell !== undefined) tell(isSlow ? "tooSlow" : "unreadable")
-    else refuse(socket, refusals[error.code ?? ""] ?? "400 Bad Request")
+    else hangUp(socket, refusals[error.code ?? ""] ?? "400 Bad Request")
     return
   }
-  refuse(socket, refusals[error.code ?? ""] ?? "400 Bad Request")
+  hangUp(socket, refusals[error.code ?? ""] ?? "400 Bad Request")
 }
 
 export const makeHttpServer = (config: OllaConfig["server"]): Effect.Effect<HttpServer, BindError> =>
@@ -240,7 +245,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     server.on("checkContinue", accept)
     server.on("checkExpectation", accept)
     server.on("connect", (_req, socket) =>
-      refuse(socket, "405 Method Not Allowed", "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
+      hangUp(socket, "405 Method Not Allowed", "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
     )
     server.on("clientError", (error: NodeJS.ErrnoException, socket) => onClientError(open, error, socket as Socket))
     // node would drop what is beyond it without a word; the guard refuses a request that reaches it.

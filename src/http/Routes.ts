@@ -9,6 +9,8 @@ import { type SystemServices, systemRoutes } from "./SystemRoutes.ts"
 
 /** Routes of a surface that another module brings (translators, the console). True: it was theirs. */
 export interface RouteModule {
+  /** Prepares a request that is refused before it is routed: its error comes in this surface's form. */
+  readonly dress?: (context: RequestContext, path: string) => void
   readonly handle: (services: SystemServices, context: RequestContext, path: string) => boolean
 }
 

@@ -54,17 +54,25 @@ export const translatorRoutes = (services: SystemServices, translator: Translato
     body: translator.errorBody(status, message, context.exchange.id)
   })
 
+  const match = (path: string): Named | "absent" | undefined =>
+    (path === base || path.startsWith(`${base}/`)) && config().enabled ? routeOf(path.slice(base.length)) : undefined
+
+  const dress = (context: RequestContext): void => {
+    context.extra.push("request-id", context.exchange.id)
+    context.errors = errors
+  }
+
   return {
+    dress: (context, path) => {
+      if (match(path) !== undefined) dress(context)
+    },
     handle: (_services, context, path) => {
-      if ((path !== base && !path.startsWith(`${base}/`)) || !config().enabled) return false
-      const rest = path.slice(base.length)
-      const route = routeOf(rest)
+      const route = match(path)
       if (route === undefined) return false
-      const { exchange } = context
-      context.extra.push("request-id", exchange.id)
-      context.errors = errors
+      dress(context)
+      const rest = path.slice(base.length)
       if (route === "absent") discardBody(services.guard, context, () => context.error("notOffered", { path: rest }))
-      else if (route.methods.includes(exchange.method)) dispatch(context, route, rest)
+      else if (route.methods.includes(context.exchange.method)) dispatch(context, route, rest)
       else
         discardBody(services.guard, context, () =>
           context.error("method", { allow: route.methods.join(" or ") }, ["Allow", route.methods.join(", ")])

@@ -236,3 +236,23 @@ describe("with rate limits", () => {
     ])
   })
 })
+
+describe("with cross-site protection", () => {
+  const daemon = daemonFor(() => startDaemon(endpoints, { server: "  cross_site_protection: true\n  allowed_hosts: [olla.lan]\n" }))
+
+  it("refuses foreign hosts and pages, in the dialect of the surface", async () => {
+    const own = `127.0.0.1:${daemon().port}`
+    for (const foreign of [{ host: "evil.example" }, { host: own, origin: "https://evil.example" }, { host: own, origin: "null" }]) {
+      for (const path of ["/internal/status", "/olla/models", "/olla/proxy/v1/x", "/nope"]) {
+        expect((await ask(daemon().port, { path, headers: foreign })).status, path).toBe(403)
+        const json = await ask(daemon().port, { path, headers: { ...foreign, accept: "application/json" } })
+        expect([json.status, json.json().error.type, json.json().error.code]).toEqual([403, "api_error", null])
+      }
+      const anthropic = await ask(daemon().port, { method: "POST", path: "/olla/anthropic/v1/messages", headers: foreign, body: "{}" })
+      expect([anthropic.status, anthropic.json().error.type]).toEqual([403, "permission_error"])
+      expect(anthropic.header("request-id")).toBe(anthropic.header("x-olla-request-id"))
+    }
+    for (const good of [{ host: own }, { host: "olla.lan:1234" }, { host: own, origin: `http://${own}` }])
+      expect((await ask(daemon().port, { path: "/olla/models", headers: good })).status).toBe(200)
+  })
+})
