@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process"
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { stampVersion } from "./stampVersion.js"
 
 const root = join(import.meta.dirname, "..")
 
@@ -18,19 +19,6 @@ const isFresh = () => {
   }
 }
 
-/** What `olla --version` tells, from OLLA_BUILD_VERSION, _COMMIT, _DATE, _USER and _TOOL where they are set. */
-const stamp = () => {
-  const file = join(root, "dist", "version.js")
-  const stamped = ["version", "commit", "date", "user", "tool"].reduce(
-    (text, key) => {
-      const value = process.env[`OLLA_BUILD_${key.toUpperCase()}`]
-      return value ? text.replace(new RegExp(`(${key}: )"[^"]*"`), (_all, name) => name + JSON.stringify(value)) : text
-    },
-    readFileSync(file, "utf8")
-  )
-  writeFileSync(file, stamped)
-}
-
 if (!(process.argv.includes("--if-needed") && isFresh())) {
   // A file that was renamed or removed must not live on in dist/.
   rmSync(join(root, "dist"), { recursive: true, force: true })
@@ -39,5 +27,6 @@ if (!(process.argv.includes("--if-needed") && isFresh())) {
   // The program's own copy: what a user does to config/profiles afterwards overrides it, and cannot break it.
   cpSync(join(root, "config", "profiles"), join(root, "dist", "profiles"), { recursive: true })
   if (done.status !== 0) process.exit(done.status ?? 1)
-  stamp()
+  const version = join(root, "dist", "version.js")
+  writeFileSync(version, stampVersion(readFileSync(version, "utf8"), process.env))
 }

@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { parse } from "yaml"
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
 import type { KeyInfo } from "../src/config/ConfigSchema.ts"
 import { formatDuration } from "../src/config/Duration.ts"
@@ -35,7 +36,7 @@ const shownDefault = (path: string, info: KeyInfo): string => {
         .split(".")
         .reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], endpointDefaults)
     : at(path)
-  if (value === undefined || value === "") return ""
+  if (value === undefined || value === "" || path.endsWith("[].url")) return ""
   if (info.kind === "duration") return `\`${formatDuration(Number(value))}\``
   return `\`${JSON.stringify(value)}\``
 }
@@ -80,50 +81,112 @@ const configuration = (): string => {
 <!-- Written by \`npm run docs\` from src/config/ConfigSchema.ts: change the text there. -->
 
 One YAML file. Olla takes the first of: \`--config FILE\`, \`OLLA_CONFIG_FILE\`, \`config/config.local.yaml\`, \`config/config.yaml\`,
-\`config.yaml\`, \`default.yaml\`; without any, the defaults below. A file replaces the defaults key by key; a list replaces a list.
-Variables named in the tables override the file. Bad values end the start with file, line, column and the way out; unknown keys
-and bad variables are warnings. \`olla validate FILE\` tells the same without starting, \`olla config show\` prints what is in force and
-where each value comes from.
+\`config.yaml\`, \`default.yaml\`; without any, the defaults below. Relative paths are relative to the working directory. A file
+replaces the defaults key by key; a list replaces a list (\`endpoints: []\` is no endpoint), an empty value keeps the default.
+Variables named in the tables override the file. Anchors, merges (\`<<\`) and JSON work; keys that begin with \`x-\` are yours.
+
+| command | tells |
+|---|---|
+| \`olla validate [FILE]\` | every mistake with file, line, column, key, the nearest right name and an example; exit 0: none, 1: some, 2: wrong usage |
+| \`olla validate --json\` | the same as one document: \`file\`, \`ok\`, \`errors\`, \`warnings\`, \`findings[]\` of \`severity\`, \`message\`, \`file\`, \`line\`, \`column\`, \`key\`, \`suggestion\`, \`example\` |
+| \`olla --validate-config\` | a report of configuration, \`models.yaml\` and profiles; exit 0 only when all are clean |
+| \`olla config show [--json]\` | what is in force and where each value comes from (\`default\`, \`file:line\`, a variable); secrets are masked |
+| \`olla --print-default-config\` | the shipped file, to start from |
+
+A start refuses what \`validate\` calls an error, all of it in one record, with exit code 1. It warns about the rest: unknown keys,
+variables that do not parse, and \`OLLA_SERVER_\`, \`OLLA_PROXY_\`, \`OLLA_LOGGING_\`, \`OLLA_MODEL_\` and \`OLLA_TRANSLATORS_\` names that do not exist.
 
 Durations are written \`500ms\`, \`30s\`, \`1m30s\`, \`2h\`. Sizes are bytes, or \`50MB\` (binary: 1 KB is 1024). In an endpoint's URLs, headers
-and credentials \`\${NAME}\` and \`\${NAME:-fallback}\` take environment variables; an unset one without fallback ends the start.
+and credentials \`\${NAME}\` and \`\${NAME:-fallback}\` take environment variables; an unset one without fallback ends the start. Secrets can
+stand in files: \`token_file\`, \`key_file\`, \`username_file\`, \`password_file\`, read once at the start, white space around them taken off.
 \`config/olla.schema.json\` gives editors completion: put \`# yaml-language-server: $schema=olla.schema.json\` on the first line.
+
+## Signals and exit codes
+
+| | |
+|---|---|
+| SIGINT, SIGTERM | stop accepting, let open requests go on for \`server.shutdown_timeout\`, exit 0; during the start exit 0 at once |
+| a second one | exit at once: 130 for SIGINT, 143 for SIGTERM |
+| SIGHUP | survived |
+| exit 1 | the start was refused, or a check found something |
+| exit 2 | wrong command line |
+
+## Variables of the process
+
+| variable | default | meaning |
+|---|---|---|
+| \`OLLA_CONFIG_FILE\` | | configuration file when there is no \`--config\` |
+| \`OLLA_CONFIG_DIR\` | | folder that is searched first for \`models.yaml\` and \`profiles/\` |
+| \`OLLA_SHOW_VERSION\`, \`OLLA_ENABLE_PROFILER\` | | \`true\`: as \`--version\`, \`--profile\` |
+| \`OLLA_LOG_LEVEL\`, \`OLLA_PRETTY_LOGS\`, \`OLLA_FILE_OUTPUT\` | \`info\`, \`true\`, \`false\` | the log before the configuration is known, and after it where neither file nor \`OLLA_LOGGING_*\` say otherwise |
+| \`OLLA_LOG_DIR\` | \`./logs\` | folder of \`olla.log\` (\`logging.output: file\`) |
+| \`OLLA_LOG_SIZE_MB\`, \`OLLA_LOG_MAX_BACKUPS\`, \`OLLA_LOG_MAX_AGE_DAYS\` | \`1\`, \`7\`, \`14\` | rotation; 0: 100 MB, all, for ever |
+| \`OLLA_THEME\` | \`default\` | colours of a terminal: \`default\`, \`dark\`, \`light\` |
+| \`NO_COLOR\`, \`FORCE_COLOR\`, \`OLLA_FORCE_COLORS\` | | colour off, on or off, on or off; the first one that is set counts, else a terminal has colour |
+| \`OLLA_BUILD_VERSION\`, \`_COMMIT\`, \`_DATE\`, \`_USER\`, \`_TOOL\` | | for \`npm run build\`: what \`--version\` tells |
 
 ${tables.join("\n")}`
 }
 
+const durationPattern = "^[-+]?(?:0|(?:(?:[0-9]+(?:\\.[0-9]*)?|\\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)$"
+const sizePattern = "^ *[0-9]+(?:\\.[0-9]+)? ?(?:[bB]|[kmgtpKMGTP](?:[iI]?[bB])?)? *$"
+
+const finite = (value: number | undefined): value is number => value !== undefined && Number.isFinite(value)
+
+/** Values as YAML has them; `null` keeps the default everywhere. */
 const jsonOf = (info: KeyInfo): Record<string, unknown> => {
-  const base = { description: info.doc }
+  const base = {
+    description: `${info.doc}${info.pending === true ? " No effect yet." : ""}`,
+    ...(info.example === undefined ? {} : { examples: [parse(info.example) as unknown] })
+  }
+  const list = (items: Record<string, unknown>) => ({ ...base, type: ["array", "null"], items })
   switch (info.kind) {
     case "int":
-      return { ...base, type: "integer" }
+      return {
+        ...base,
+        type: ["integer", "null"],
+        ...(finite(info.min) ? { minimum: info.min } : {}),
+        ...(finite(info.max) ? { maximum: info.max } : {})
+      }
     case "bool":
-      return { ...base, type: "boolean" }
+      return { ...base, type: ["boolean", "null"] }
     case "duration":
-      return { ...base, type: ["string", "integer"], pattern: "^[-+]?(?:0|(?:[0-9.]+(?:ns|us|µs|ms|s|m|h))+)$", examples: ["30s", "1m30s"] }
+      return { ...base, anyOf: [{ type: "string", pattern: durationPattern }, { const: 0 }, { type: "null" }] }
     case "size":
-      return { ...base, type: ["integer", "string"], examples: ["50MB"] }
+      return {
+        ...base,
+        anyOf: [
+          { type: "integer", ...(finite(info.min) ? { minimum: info.min } : {}) },
+          { type: "string", pattern: sizePattern },
+          { type: "null" }
+        ]
+      }
     case "strings":
-      return { ...base, type: "array", items: { type: "string" } }
+      return list({ type: ["string", "number", "boolean", "null"] })
     case "words":
-      return { ...base, type: "array", items: { enum: info.words } }
+      return list({ enum: info.words })
     case "word":
-      return { ...base, enum: info.words }
+      return info.fallback === undefined
+        ? { ...base, enum: [...(info.words ?? []), null] }
+        : { ...base, type: ["string", "null"], examples: info.words }
     case "map":
-      return { ...base, type: "object", additionalProperties: { type: ["string", "number", "boolean", "null"] } }
+      return { ...base, type: ["object", "null"], additionalProperties: { type: ["string", "number", "boolean", "null"] } }
     case "strings-map":
-      return { ...base, type: "object", additionalProperties: { type: "array", items: { type: "string" } } }
+      return {
+        ...base,
+        type: ["object", "null"],
+        additionalProperties: { type: "array", items: { type: ["string", "number", "boolean"] } }
+      }
     default:
-      return { ...base, type: ["string", "number", "boolean"] }
+      return { ...base, type: ["string", "number", "boolean", "null"] }
   }
 }
 
 const jsonTree = (tree: KeyTree): Record<string, unknown> => {
   if (tree.kind === "key") return jsonOf(tree.info)
-  if (tree.kind === "endpoints") return { type: "array", items: jsonTree(tree.item) }
+  if (tree.kind === "endpoints") return { type: ["array", "null"], items: jsonTree(tree.item) }
   return {
-    type: "object",
-    additionalProperties: true,
+    type: ["object", "null"],
     properties: Object.fromEntries([...tree.keys].map(([name, child]) => [name, jsonTree(child)]))
   }
 }

@@ -1,4 +1,4 @@
-/** What this build calls itself. Release builds stamp the environment of `npm run build`'s caller; a checkout says so. */
+/** What this build calls itself. `npm run build` puts in what OLLA_BUILD_VERSION, _COMMIT, _DATE, _USER and _TOOL say; a checkout says so. */
 export const build = {
   name: "Olla",
   shortName: "olla",

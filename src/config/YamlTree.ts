@@ -79,7 +79,13 @@ export const readYaml = (source: string): YamlReading => {
   const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, merge: false })
   const document = Array.isArray(documents) ? documents[0] : undefined
   if (document === undefined) return { root: undefined, problems }
-  for (const error of document.errors) problems.push({ ...position(error.pos[0]), message: explain(error) })
+  const told = new Set<string>()
+  for (const error of document.errors) {
+    const message = explain(error)
+    // One slip makes the parser stumble over everything after it: the same words are said once.
+    if (!told.has(message)) problems.push({ ...position(error.pos[0]), message })
+    told.add(message)
+  }
   if (problems.length > 0 || document.contents === null) return { root: undefined, problems }
 
   let count = 0

@@ -2,7 +2,12 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
+import { printConfig } from "../../src/config/ConfigPrinting.ts"
 import { render } from "../../src/config/Diagnostic.ts"
+import { overrides } from "../../src/config/Environment.ts"
+import { allKeys } from "../../src/config/SchemaTree.ts"
+import { checkEndpoints } from "../../src/endpoint/EndpointLoading.ts"
+import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
 
 const errors = (text: string) => decodeConfig(text, "c.yaml", {}).diagnostics.filter((diagnostic) => diagnostic.severity === "error")
 const warnings = (text: string) => decodeConfig(text, "c.yaml", {}).diagnostics.filter((diagnostic) => diagnostic.severity === "warning")
@@ -11,6 +16,7 @@ const endpoint = (fields: string) => `discovery:\n  static:\n    endpoints:\n   
 
 const fatal: ReadonlyArray<readonly [text: string, line: number | undefined, message: RegExp]> = [
   ["server: [", 1, /failed to parse c\.yaml: yaml: line 1/],
+  ["server: {cors: {allowed_origins: [a, b}}\nproxy: [\n}", 1, /not closed/],
   ["a: b: c", 1, /failed to parse c\.yaml: yaml: line 1/],
   ["server:\n\tport: 1", 2, /failed to parse c\.yaml: yaml: line 2/],
   ['server:\n  host: "x', 2, /failed to parse/],
@@ -176,6 +182,11 @@ describe("merging onto defaults", () => {
 })
 
 describe("the validator", () => {
+  const profiles = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
+  const noFile = (): string => {
+    throw Object.assign(new Error("gone"), { code: "ENOENT" })
+  }
+
   it("neither crashes nor hangs on 10,000 random documents", () => {
     const key = fc.constantFrom(
       "server",
@@ -208,10 +219,59 @@ describe("the validator", () => {
           { weight: 1, arbitrary: fc.string({ maxLength: 80 }) }
         ),
         (text) => {
-          expect(Array.isArray(decodeConfig(text, "c.yaml", {}).diagnostics)).toBe(true)
+          const loaded = decodeConfig(text, "c.yaml", {})
+          const endpoints = loaded.config === undefined ? [] : loaded.adopt(checkEndpoints(loaded.config, profiles, {}, noFile))
+          for (const finding of [...loaded.diagnostics, ...endpoints]) expect(render(finding)).toContain(finding.message)
+          if (loaded.config !== undefined) expect(printConfig(loaded, (shown) => shown)).toContain("server:")
         }
       ),
       { numRuns: 10_000 }
+    )
+  })
+
+  it("neither crashes nor hangs on any value of any key, nor on any variable", () => {
+    const value = fc.oneof(
+      fc.constantFrom(
+        "",
+        "~",
+        "-1",
+        "0",
+        "1e400",
+        "9".repeat(400),
+        "0x",
+        "1h",
+        "-1h",
+        `${"9".repeat(30)}h`,
+        "9999999P",
+        "[]",
+        "{}",
+        "{a: {b: []}}",
+        "yes",
+        "*",
+        "[[[",
+        "'",
+        '"',
+        "!!str 5",
+        "${X",
+        "${X:-}",
+        "__proto__",
+        "{__proto__: 1}"
+      ),
+      fc.string({ maxLength: 20 })
+    )
+    const keys = allKeys().map(({ path }) => path)
+    const variables = Object.keys(overrides)
+    fc.assert(
+      fc.property(fc.constantFrom(...keys), value, fc.constantFrom(...variables), value, (path, text, variable, set) => {
+        const steps = path.replace("[]", "").split(".")
+        const nested = path.includes("[]")
+          ? `discovery: {static: {endpoints: [${steps.slice(3).reduceRight((inner, step) => `{${step}: ${inner}}`, text)}]}}`
+          : steps.reduceRight((inner, step) => `{${step}: ${inner}}`, text)
+        const loaded = decodeConfig(nested, "c.yaml", { [variable]: set })
+        expect(loaded.diagnostics.every((finding) => !finding.message.startsWith("the configuration cannot be used"))).toBe(true)
+        if (loaded.config !== undefined) loaded.adopt(checkEndpoints(loaded.config, profiles, {}, noFile))
+      }),
+      { numRuns: 5_000 }
     )
   })
 
