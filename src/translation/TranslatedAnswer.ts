@@ -182,7 +182,18 @@ export class TranslatedAnswer implements AnswerTranslator {
     }
     const out = this.#stream.write(events)
     if (error !== undefined) return this.#broken(error.status ?? 502, error.message, out)
-    if (!this.#stream.ended) return this.#streamed(out)
+    return this.#stream.ended ? this.#ended(out) : this.#streamed(out)
+  }
+
+  #finish(): Translated {
+    if (this.#streaming) return this.#ended(this.#stream.finish())
+    this.#over = true
+    this.#finished()
+    return this.#document(200, JSON.stringify(this.#whole.message()))
+  }
+
+  /** `out`: the last of the stream. The writer may have found that it cannot be ended well. */
+  #ended(out: string): Translated {
     this.#over = true
     if (this.#stream.broken) {
       this.#tell(this.#reader.oddities())
@@ -190,13 +201,6 @@ export class TranslatedAnswer implements AnswerTranslator {
     }
     this.#finished()
     return { ...this.#streamed(out), done: true }
-  }
-
-  #finish(): Translated {
-    this.#over = true
-    this.#finished()
-    if (this.#streaming) return { ...this.#streamed(this.#stream.finish()), done: true }
-    return this.#document(200, JSON.stringify(this.#whole.message()))
   }
 
   #finished(): void {
