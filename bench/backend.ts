@@ -16,10 +16,16 @@ const models = JSON.stringify({ object: "list", data: [{ id: "test-model", objec
 const token = `data: ${JSON.stringify({ id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "test-model", choices: [{ index: 0, delta: { content: " token" }, finish_reason: null }] })}\n\n`
 const final = `data: ${JSON.stringify({ id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "test-model", choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}\n\ndata: [DONE]\n\n`
 
+const resets = process.argv[2] === "resets"
+
 const server = createServer({ noDelay: true, keepAliveTimeout: 600_000 }, (req, res) => {
   if (req.method === "GET") {
     res.writeHead(200, { "content-type": "application/json", "content-length": models.length })
     res.end(models)
+    return
+  }
+  if (resets) {
+    req.socket.resetAndDestroy()
     return
   }
   // Rate and count of tokens stand in headers, so that nothing has to be parsed.

@@ -11,6 +11,8 @@ export interface Job {
   readonly kind: "requests" | "streams"
   /** What the client speaks: decides its body and how it knows a token. */
   readonly speaks?: "chat" | "messages"
+  /** The model to ask for. */
+  readonly model?: string
   /** Parallel connections. */
   readonly parallel: number
   /** Requests in all; for streams one each. */
@@ -34,7 +36,7 @@ export interface Result {
 }
 
 const bodyOf = (job: Job): Buffer => {
-  const head = `{"model":"test-model",${job.speaks === "messages" ? '"max_tokens":1024,' : ""}"messages":[{"role":"user","content":"`
+  const head = `{"model":"${job.model ?? "test-model"}",${job.speaks === "messages" ? '"max_tokens":1024,' : ""}"messages":[{"role":"user","content":"`
   const tail = `"}],"stream":${job.kind === "streams"}}`
   return Buffer.from(
     head + "lorem ipsum dolor sit amet ".repeat(Math.ceil(job.size / 27)).slice(0, Math.max(0, job.size - head.length - tail.length)) + tail

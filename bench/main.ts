@@ -3,6 +3,9 @@
  * baseline measured in the same run, in alternating rounds. Prints medians, spreads and ratios; asserts nothing.
  *
  *   npm run bench -- [--rounds 5] [--only requests,tokens,prompts] [--targets raw,olla,undici,logging,translated]
+ *   npm run bench -- --targets features    what each feature costs alone
+ *   npm run bench -- --targets engines     both engines, both clients of `olla`
+ *   npm run bench -- --only thousand,storm --targets raw,olla,storm
  */
 import { availableParallelism } from "node:os"
 import type { Job, Result } from "./load.ts"
@@ -24,7 +27,12 @@ const argument = (name: string, fallback: string): string => {
 
 const rounds = Number(argument("rounds", "5"))
 const only = argument("only", "requests,tokens,prompts").split(",")
-const wanted = argument("targets", "raw,olla,logging,translated").split(",")
+const groups: Readonly<Record<string, string>> = {
+  features: "raw,olla,logging,sticky,alias,cors,priority,rotation,gathered,translated",
+  engines: "raw,olla,undici,sherpa"
+}
+const asked = argument("targets", "raw,olla,logging,translated")
+const wanted = (groups[asked] ?? asked).split(",")
 
 const variants: Readonly<Record<string, OllaOptions>> = {
   olla: { name: "olla" },
@@ -32,6 +40,12 @@ const variants: Readonly<Record<string, OllaOptions>> = {
   undici: { name: "olla on undici", env: { OLLA_ENGINE_CLIENT: "undici" } },
   sticky: { name: "olla, sticky sessions", yaml: "proxy: {sticky_sessions: {enabled: true}}" },
   translated: { name: "olla, translated", yaml: "translators: {anthropic: {passthrough_enabled: false}}", speaks: "messages" },
+  alias: { name: "olla, model by alias", yaml: "model_aliases: {nick: [test-model]}", model: "nick" },
+  cors: { name: "olla, CORS", server: "cors: {enabled: true, allowed_origins: [https://app.example]}" },
+  priority: { name: "olla, priority", yaml: "proxy: {load_balancer: priority}" },
+  rotation: { name: "olla, round-robin", yaml: "proxy: {load_balancer: round-robin}" },
+  gathered: { name: "olla, profile standard", yaml: "proxy: {profile: standard}" },
+  storm: { name: "olla, failover storm", storm: true, endpoint: "check_interval: 1s" },
   sherpa: { name: "sherpa", yaml: "proxy: {engine: sherpa}" }
 }
 
@@ -51,6 +65,16 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     title: "us CPU per streamed token (100 streams x 50 tokens/s)",
     unit: (result) => result.tokens,
     job: { kind: "streams", parallel: 100, count: 100, size: 300, tokens: 200, every: 20 }
+  },
+  thousand: {
+    title: "us CPU per streamed token (1,000 streams x 5 tokens/s)",
+    unit: (result) => result.tokens,
+    job: { kind: "streams", parallel: 1_000, count: 1_000, size: 300, tokens: 25, every: 200 }
+  },
+  storm: {
+    title: "us CPU per request while one of three backends resets whatever it gets (storm alone has it)",
+    unit: (result) => result.done,
+    job: { kind: "requests", parallel: 64, count: 12_000, size: 300, tokens: 0, every: 0 }
   },
   prompts: {
     title: "us CPU per 400 KB prompt",
@@ -74,6 +98,7 @@ const main = async (): Promise<void> => {
   console.log(`node ${process.version}, ${availableParallelism()} cores, ${rounds} rounds, targets in changing order`)
   const backends = [await startBackend(), await startBackend()]
   const ports = backends.map((backend) => backend.port)
+  const resetting = wanted.includes("storm") ? await startBackend(true) : undefined
   const loader = startLoader()
   const targets: Array<Target> = []
   for (const name of wanted) {
@@ -81,7 +106,7 @@ const main = async (): Promise<void> => {
     targets.push(
       variant === undefined
         ? await startScriptTarget(name, name === "raw" ? "raw.ts" : name, ports[0] ?? 0)
-        : await startOlla(ports, variant)
+        : await startOlla(variant.storm === true && resetting !== undefined ? [...ports, resetting.port] : ports, variant)
     )
   }
   for (const target of targets) console.log(`${target.name}: ${Math.round(target.startMillis)} ms to the first 200`)
@@ -102,7 +127,8 @@ const main = async (): Promise<void> => {
             parallel: Math.min(count, scenario.job.parallel),
             port: target.port,
             path: target.path,
-            speaks: target.speaks
+            speaks: target.speaks,
+            ...(target.model === undefined ? {} : { model: target.model })
           })
           const spent = cpuMicros(target.pid) - before
           failed += result.failed
@@ -128,7 +154,7 @@ const main = async (): Promise<void> => {
   } finally {
     await loader.stop()
     for (const target of targets) await target.stop()
-    for (const backend of backends) await backend.stop()
+    for (const backend of [...backends, ...(resetting === undefined ? [] : [resetting])]) await backend.stop()
   }
 }
 

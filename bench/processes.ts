@@ -14,6 +14,8 @@ export interface Target {
   readonly port: number
   readonly path: string
   readonly speaks: "chat" | "messages"
+  /** What it is asked for, where that is not the backend's own name. */
+  readonly model?: string
   readonly pid: number
   readonly startMillis: number
   readonly child: ChildProcess
@@ -47,8 +49,9 @@ const startScript = async (
   return { child, port: Number(await firstLine(child, (line) => /^\d+$/.test(line))) }
 }
 
-export const startBackend = async (): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
-  const { child, port } = await startScript("backend.ts")
+/** `resets`: it answers probes, and resets whoever asks for more. */
+export const startBackend = async (resets = false): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
+  const { child, port } = await startScript("backend.ts", resets ? ["resets"] : [])
   return { port, stop: stopper(child) }
 }
 
@@ -79,6 +82,11 @@ export interface OllaOptions {
   readonly logging?: boolean
   /** `messages`: Anthropic's route, always translated. */
   readonly speaks?: "chat" | "messages"
+  /** Flow keys of the server's section. */
+  readonly server?: string
+  readonly model?: string
+  /** A third backend resets everything but probes. */
+  readonly storm?: boolean
   /** Flow keys of each endpoint. */
   readonly endpoint?: string
   /** Node's own arguments; the daemon then has a channel to its parent. */
@@ -100,7 +108,7 @@ export const startOlla = async (backendPorts: ReadonlyArray<number>, options: Ol
   const port = await freePort()
   writeFileSync(
     file,
-    `server: {host: 127.0.0.1, port: ${port}, request_logging: ${options.logging === true}, rate_limits: {global_requests_per_minute: 100000000, per_ip_requests_per_minute: 100000000, burst_size: 10000000}}
+    `server: {host: 127.0.0.1, port: ${port}, request_logging: ${options.logging === true}, rate_limits: {global_requests_per_minute: 100000000, per_ip_requests_per_minute: 100000000, burst_size: 10000000}${options.server === undefined ? "" : `, ${options.server}`}}
 logging: {level: ${options.logging === true ? "info" : "warn"}}
 discovery: {static: {endpoints: [${backendPorts.map((backend, i) => `{url: "http://127.0.0.1:${backend}", name: b${i}, type: vllm, health_check_url: /v1/models, ${options.endpoint ?? "check_interval: 5s"}}`).join(", ")}]}}
 ${options.yaml ?? ""}`
@@ -125,6 +133,7 @@ ${options.yaml ?? ""}`
     port,
     path: options.speaks === "messages" ? "/olla/anthropic/v1/messages" : "/olla/openai/v1/chat/completions",
     speaks: options.speaks ?? "chat",
+    ...(options.model === undefined ? {} : { model: options.model }),
     pid: child.pid ?? 0,
     startMillis: performance.now() - began,
     child,
