@@ -130,7 +130,7 @@ const judge = (
     if (how === "whole" && !answered.has(id)) broken.push(`${id} got a whole answer that nobody gave`)
     if (how === "whole" && harmed.has(`${id} ${backend}`)) broken.push(`${id} was broken off, and its client was not told`)
     if (how === "none") broken.push(`${id} got no answer at all`)
-    if (head > limits.response + limits.slack) broken.push(`${id} waited ${head} ms for a head`)
+    if (head > limits.response + limits.slack) broken.push(`${id} waited ${head} ms for a head (${status}, ${how}) ${each.text.trim()}`)
     if (gap > limits.idle + limits.slack) broken.push(`${id} was silent for ${gap} ms`)
     if (how === "none" && end - start > limits.response + limits.slack) broken.push(`${id} hung for ${end - start} ms`)
     if (how === "cut" && ![0, 1, 2, 3].some((i) => harmed.has(`${id} b${i}`)) && gap < limits.idle - 50)

@@ -85,7 +85,7 @@ export const server = section({
   port: int(40114, "Port to listen on.", { min: 1, max: 65535 }),
   read_timeout: duration(30 * seconds, "Time to receive a whole request, body included; then 408. 0: unlimited."),
   read_header_timeout: duration(0, "Time to receive a request's headers. 0: 10s."),
-  write_timeout: duration(0, "Cap on producing an answer. Keep 0, or streams are cut."),
+  write_timeout: duration(0, "Cap on a whole answer, however well it flows. Keep 0, or streams are cut."),
   idle_timeout: duration(0, "How long an idle keep-alive connection is kept. 0: read_timeout."),
   shutdown_timeout: duration(10 * seconds, "How long open requests may go on after a stop signal. 0s: not at all."),
   request_logging: bool(true, "Write request and access records. false keeps those of 400 and above."),

@@ -192,6 +192,12 @@ const onClientError = (open: ReadonlySet<ServerResponse>, error: NodeJS.ErrnoExc
   hangUp(socket, refusals[error.code ?? ""] ?? "400 Bad Request")
 }
 
+/** `write_timeout` bounds a whole answer, however well it flows (proxying.md 6). */
+const cutAfter = (res: ServerResponse, socket: Socket, time: number): void => {
+  const timer = setTimeout(() => socket.destroy(), time)
+  res.once("close", () => clearTimeout(timer))
+}
+
 export const makeHttpServer = (config: OllaConfig["server"]): Effect.Effect<HttpServer, BindError> =>
   Effect.tryPromise({
     try: () => bind(config),
@@ -208,6 +214,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   const open = new Set<ServerResponse>()
   const idle = config.idle_timeout > 0 ? config.idle_timeout : config.read_timeout
   const headerTime = config.read_header_timeout > 0 ? timerMillis(config.read_header_timeout) : 10_000
+  const writeTime = config.write_timeout > 0 ? timerMillis(config.write_timeout) : 0
   const options = {
     noDelay: true,
     keepAlive: true,
@@ -232,6 +239,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       if (!res.shouldKeepAlive) endConnection(socket)
       open.add(res)
       res.once("close", () => open.delete(res))
+      if (writeTime > 0) cutAfter(res, socket, writeTime)
       // It waits for the answer before it, and node will not tell it that the connection is gone.
       if (res.socket === null)
         socket.once("close", () => {
@@ -250,7 +258,6 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     server.on("clientError", (error: NodeJS.ErrnoException, socket) => onClientError(open, error, socket as Socket))
     // node would drop what is beyond it without a word; the guard refuses a request that reaches it.
     server.maxHeadersCount = mostHeaders
-    if (config.write_timeout > 0) server.setTimeout(timerMillis(config.write_timeout))
     try {
       const address = await listen(server, port, host)
       port = address.port

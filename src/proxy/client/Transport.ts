@@ -32,7 +32,11 @@ export interface Transport {
   readonly close: () => void
 }
 
+/** The last guard of the request line: whatever made this path, it must not end the line or begin another. */
+const isTarget = /^[\x21-\x7e\x80-\xff]+$/
+
 const requestHead = (outgoing: Outgoing): string => {
+  if (!isTarget.test(outgoing.path)) throw new Error("a path with blanks or control characters must not go out")
   let head = `${outgoing.method} ${outgoing.path} HTTP/1.1\r\n`
   const headers = outgoing.headers
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`

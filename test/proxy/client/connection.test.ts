@@ -31,6 +31,12 @@ describe.each([
   }
 
   describe("a request", () => {
+    it.runIf(own)("never goes out with a path that would be more than a path", () => {
+      for (const path of ["/a\r\nX: y", "/a b", "/a\0", ""])
+        expect(() => send(transport, backend.port, { path })).toThrow("a path with blanks")
+      expect(backend.sockets).toEqual([])
+    })
+
     it("goes out as it was given", async () => {
       backend.says(plain("hello"))
       const answer = await told({ body: [Buffer.from("one "), Buffer.from("two")] })

@@ -139,6 +139,7 @@ export const patient: Deadlines & { readonly tls: number; readonly keepAlive: nu
 
 export interface Ask {
   readonly method?: string
+  readonly path?: string
   readonly body?: ReadonlyArray<Buffer>
   readonly fresh?: boolean
   readonly relay?: Recorder
@@ -158,7 +159,7 @@ export const send = (transport: Transport, port: number, ask: Ask = {}): { reado
       origin: { secure: false, hostname, port, authority, basePath: "", tls: undefined }
     },
     method,
-    path: "/v1/chat?x=1",
+    path: ask.path ?? "/v1/chat?x=1",
     headers: ["Host", authority, "X-One", "1", ...(method === "GET" || method === "HEAD" ? [] : ["Content-Length", String(size)])],
     body,
     bodySize: size,
