@@ -1,4 +1,5 @@
 /** Entity tags and compression of the status documents (http-api.md 7). */
+import { hash } from "node:crypto"
 import { gzipSync } from "node:zlib"
 
 /** Fields that change with the clock alone. */
@@ -19,15 +20,7 @@ const volatile = new Set([
 
 export const entityTag = (document: unknown): string => {
   const text = JSON.stringify(document, (key, value: unknown) => (volatile.has(key) ? undefined : value))
-  let high = 0xcbf29ce4
-  let low = 0x84222325
-  for (const byte of Buffer.from(text)) {
-    low = (low ^ byte) >>> 0
-    const product = low * 0x1b3
-    high = (Math.imul(high, 0x1b3) + Math.floor(product / 0x1_0000_0000) + (low << 8)) >>> 0
-    low = product >>> 0
-  }
-  return `W/"${((BigInt(high) << 32n) | BigInt(low)).toString(36)}"`
+  return `W/"${BigInt(`0x${hash("sha256", text).slice(0, 16)}`).toString(36)}"`
 }
 
 const opaque = (tag: string): string => tag.trim().replace(/^W\//, "")
