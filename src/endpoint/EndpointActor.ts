@@ -55,8 +55,8 @@ export interface FleetContext {
   /** [0, 1). */
   readonly random: () => number
   readonly probeSlots: Semaphore.Semaphore
-  /** A part of them: all that endpoints in trouble may take, so that many slow failures hold up no healthy endpoint's probe. */
-  readonly doubtfulProbeSlots: Semaphore.Semaphore
+  /** A part of them: all that probes may take which last took long, so that many of those hold up nobody else's. */
+  readonly slowProbeSlots: Semaphore.Semaphore
   /** For start-up and periodic discovery: the configured workers. */
   readonly discoveryWorkers: Semaphore.Semaphore
   /** For discovery on recovery and on request. */
@@ -75,6 +75,8 @@ type Message =
 
 /** Timers take 32 bits; longer sleeps are taken in parts. */
 const longestSleep = 3_600_000
+/** A probe that took longer than this, in milliseconds, and found nothing healthy will probably do so again. */
+const slowProbe = 1000
 
 export class EndpointActor implements Endpoint {
   readonly url: string
@@ -279,9 +281,9 @@ export class EndpointActor implements Endpoint {
   }
 
   readonly #probe: Effect.Effect<void> = Effect.suspend(() => {
-    const { status } = this.#state.condition
+    const { status, lastLatency } = this.#state.condition
     const probing = this.#fleet.probeSlots.withPermit(this.#probeNow)
-    return status === "unknown" || isRoutable(status) ? probing : this.#fleet.doubtfulProbeSlots.withPermit(probing)
+    return status === "healthy" || lastLatency < slowProbe ? probing : this.#fleet.slowProbeSlots.withPermit(probing)
   })
 
   readonly #probeNow: Effect.Effect<void> = Effect.gen({ self: this }, function* () {

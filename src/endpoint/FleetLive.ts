@@ -60,7 +60,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
 
   const listeners = new Set<(event: FleetEvent) => void>()
   const probeSlots = yield* Semaphore.make(share(10, count))
-  const doubtfulProbeSlots = yield* Semaphore.make(Math.ceil(share(5, count) / 2))
+  const slowProbeSlots = yield* Semaphore.make(Math.ceil(share(5, count) / 2))
   const context: FleetContext = {
     client,
     discoverer: makeDiscoverer(client, profiles),
@@ -68,7 +68,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
     clock,
     random: () => random.nextDoubleUnsafe(),
     probeSlots,
-    doubtfulProbeSlots,
+    slowProbeSlots,
     discoveryWorkers: yield* Semaphore.make(Math.max(1, discovery().concurrent_workers)),
     recoverySlots: yield* Semaphore.make(share(16, count)),
     publish: (event) => {

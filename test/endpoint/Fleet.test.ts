@@ -312,21 +312,31 @@ describe("log lines", () => {
   })
 })
 
-describe("many endpoints in trouble", () => {
-  it.effect("hold up no probe of the healthy ones, however slowly they fail", () => {
+describe("many endpoints that hang", () => {
+  it.effect("hold up neither the healthy ones' probes nor the return of one that was only down", () => {
     const here = world({ a: ollama("m") })
     const hung = Array.from({ length: 19 }, (_, n) => `hung${n}`)
     return Effect.gen(function* () {
-      yield* Fleet
+      const fleet = yield* Fleet
       yield* TestClock.adjust("70 seconds")
-      // 19 that hang 30 s each would fill the five places for good.
+      // 19 that hang 30 s each would fill the five places for good; until each has hung once they may.
       for (const host of hung) here.backends[host] = () => hanging
       yield* TestClock.adjust("10 minutes")
       const seconds = askedAt(here, "a", "/").filter((at) => at > 370)
-      expect(seconds).toEqual(Array.from({ length: 60 }, (_, n) => 375 + 5 * n))
+      expect(seconds).toEqual(seconds.map((_, n) => (seconds[0] ?? 0) + 5 * n))
+      expect(seconds.length).toBe(60)
+      const { nextCheck, status } = endpointAt(fleet, "down").state
+      expect([status, nextCheck > 670_000 && nextCheck <= 730_000]).toEqual(["offline", true])
+      here.backends["down"] = ollama("m")
+      yield* TestClock.adjust(nextCheck - 670_000)
+      expect(endpointAt(fleet, "down").state.status).toBe("healthy")
     }).pipe(
       Effect.provide(
-        fleetLayer(here, [{ host: "a" }, ...hung.map((host) => ({ host, keys: "type: ollama, check_interval: 31s, check_timeout: 30s" }))])
+        fleetLayer(here, [
+          { host: "a" },
+          { host: "down" },
+          ...hung.map((host) => ({ host, keys: "type: ollama, check_interval: 31s, check_timeout: 30s" }))
+        ])
       )
     )
   })
