@@ -3,19 +3,15 @@
  * and also called from requests; probes and listings run as child fibers of the actor's own, which never waits for them.
  */
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
-import type * as Semaphore from "effect/Semaphore"
-import type { DiscoveryConfig } from "../config/OllaConfig.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import type { Profile } from "../profile/Profile.ts"
-import type { BackendClient } from "./BackendClient.ts"
 import { probePolicy } from "./CircuitBreaker.ts"
-import type { Discoverer, Listing } from "./Discovery.ts"
+import type { Listing } from "./Discovery.ts"
 import { type DiscoveryFailure, isRecoverable, issueOf, isWarning } from "./DiscoveryFailure.ts"
 import { isDisabled } from "./DiscoveryState.ts"
 import type { Credentials, Endpoint, Origin } from "./Endpoint.ts"
@@ -32,6 +28,7 @@ import {
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import { healthPathOf, healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
 import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } from "./EndpointState.ts"
+import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 import { internalResult, probe } from "./Probe.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
@@ -45,24 +42,6 @@ import {
   initialState,
   transition
 } from "./Transition.ts"
-
-/** What all actors of a fleet share. */
-export interface FleetContext {
-  readonly client: BackendClient["Service"]
-  readonly discoverer: Discoverer
-  readonly discovery: () => DiscoveryConfig["model_discovery"]
-  readonly clock: Clock.Clock
-  /** [0, 1). */
-  readonly random: () => number
-  readonly probeSlots: Semaphore.Semaphore
-  /** A part of them: all that probes may take which last took long, so that many of those hold up nobody else's. */
-  readonly slowProbeSlots: Semaphore.Semaphore
-  /** For start-up and periodic discovery: the configured workers. */
-  readonly discoveryWorkers: Semaphore.Semaphore
-  /** For discovery on recovery and on request. */
-  readonly recoverySlots: Semaphore.Semaphore
-  readonly publish: (event: FleetEvent) => void
-}
 
 /** How a discovery ended; failures were already counted and logged. */
 export type DiscoveryOutcome = DiscoveryFailure | "read" | "skipped"

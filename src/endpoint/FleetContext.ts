@@ -1,0 +1,24 @@
+import type * as Clock from "effect/Clock"
+import type * as Semaphore from "effect/Semaphore"
+import type { DiscoveryConfig } from "../config/OllaConfig.ts"
+import type { BackendClient } from "./BackendClient.ts"
+import type { Discoverer } from "./Discovery.ts"
+import type { FleetEvent } from "./FleetEvent.ts"
+
+/** What all actors of a fleet share. */
+export interface FleetContext {
+  readonly client: BackendClient["Service"]
+  readonly discoverer: Discoverer
+  readonly discovery: () => DiscoveryConfig["model_discovery"]
+  readonly clock: Clock.Clock
+  /** [0, 1). */
+  readonly random: () => number
+  readonly probeSlots: Semaphore.Semaphore
+  /** A part of them: all that probes may take which last took long, so that many of those hold up nobody else's. */
+  readonly slowProbeSlots: Semaphore.Semaphore
+  /** For start-up and periodic discovery: the configured workers. */
+  readonly discoveryWorkers: Semaphore.Semaphore
+  /** For discovery on recovery and on request. */
+  readonly recoverySlots: Semaphore.Semaphore
+  readonly publish: (event: FleetEvent) => void
+}
