@@ -125,6 +125,8 @@ const judge = (line: CommandLine): Parsed => {
   for (const [name, flag] of Object.entries(flags) as ReadonlyArray<[FlagName, Flag]>)
     if (on.has(name) && flag.commands?.includes(command) === false)
       return wrong(`--${name} belongs to ${flag.commands.map((each) => `"${each}"`).join(" and ")}, not to "${command}"`)
+  if (command === "demo" && line.configFile !== undefined)
+    return wrong('"demo" brings its own configuration: leave --config out, or use "serve"')
   const most = command === "validate" || command === "config" ? 1 : 0
   const extra = words[most]
   if (extra !== undefined) return wrong(`"${command}" does not take "${extra}"`)

@@ -13,7 +13,7 @@ import * as BalancerLive from "./balancing/BalancerLive.ts"
 import { Catalogue } from "./catalogue/Catalogue.ts"
 import * as CatalogueLive from "./catalogue/CatalogueLive.ts"
 import { decodeConfig, type LoadedConfig, loadConfig } from "./config/ConfigLoading.ts"
-import { type Diagnostic, render } from "./config/Diagnostic.ts"
+import { type Diagnostic, placeOf, render, textOf } from "./config/Diagnostic.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
 import { Settings } from "./config/Settings.ts"
 import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
@@ -75,6 +75,9 @@ const fatal = (sink: LogSink, problems: ReadonlyArray<Diagnostic>): number => {
     })
   else sink.write("error", "Failed to load configuration", { error: text })
   sink.flush()
+  // A person reads a list better than one long line.
+  if (process.stdout.isTTY === true)
+    process.stderr.write(`\n${problems.map((problem) => `${placeOf(problem)}${textOf(problem)}\n`).join("")}`)
   return 1
 }
 
@@ -114,6 +117,9 @@ const run = async (loaded: LoadedConfig, options: ServeOptions, whenReady?: () =
   }
   log.configure(decideLogging(config.logging, (key) => loaded.originOf(key) !== "default", env, isTerminal))
   log.write("info", "Loaded configuration", { config: loaded.path })
+  const aliases = Object.keys(config.model_aliases).length
+  if (aliases > 0) log.write("info", "Model aliases configured", { alias_count: aliases })
+  if (config.server.cors.enabled) log.write("info", "CORS enabled", { allowed_origins: config.server.cors.allowed_origins })
   report(log, [...loaded.diagnostics, ...profiles.diagnostics, ...endpoints])
   const unwatch = watchProcess()
   const profiling = options.profile === true ? await startProfiling(log) : undefined

@@ -65,6 +65,7 @@ describe("a command line", () => {
     [["validate", "a", "b"], /^"validate" does not take "b"/],
     [["config"], /^"config" needs a word: the one there is is "show"/],
     [["config", "shwo"], /^"config" needs a word: unknown "shwo"/],
+    [["demo", "--config", "x.yaml"], /^"demo" brings its own configuration/],
     [["serve", "--json"], /^--json belongs to "validate" and "config", not to "serve"/]
   ])("%j is refused", (args, message) => {
     expect(parseArguments(args)).toMatchObject({ _tag: "wrong", message: expect.stringMatching(message) })
