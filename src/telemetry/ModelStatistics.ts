@@ -67,6 +67,8 @@ class ModelRecord {
   readonly clients = new Map<string, number>()
   readonly pairs = new Map<string, PairRecord>()
   readonly usage = new UsageCounters()
+  /** Which request touched it last: many come within one millisecond. */
+  touched = 0
   hits = 0
   misses = 0
   fallbacks = 0
@@ -112,6 +114,7 @@ export class ModelStatistics {
   readonly #nameless: ModelRecord
   readonly #random: () => number
   #cleaned: number
+  #touches = 0
   /** Of all models, those included that have been forgotten since: a sum over `totals` would go down. */
   #attempts = 0
   #successes = 0
@@ -127,6 +130,7 @@ export class ModelStatistics {
     const record = name === "" ? this.#nameless : this.#recordOf(name, now)
     record.pair(attempt).add(result, now)
     if (name === "") return
+    record.touched = ++this.#touches
     this.#attempts++
     if (result.success) this.#successes++
     this.#bytes += result.bytes
@@ -157,10 +161,10 @@ export class ModelStatistics {
   #forgetOldest(): void {
     let oldest = ""
     let at = Number.POSITIVE_INFINITY
-    for (const [name, { counters }] of this.#models)
-      if (counters.lastUsed < at) {
+    for (const [name, { touched }] of this.#models)
+      if (touched < at) {
         oldest = name
-        at = counters.lastUsed
+        at = touched
       }
     this.#models.delete(oldest)
   }
