@@ -290,7 +290,8 @@ const daemon = Effect.fnUntraced(function* (
     sink,
     () => !config.server.request_logging,
     () => config.logging.slow_request_threshold,
-    usage
+    usage,
+    () => config.proxy.engine
   )
   const observing = Layer.effect(
     CarrierLive.Observer,

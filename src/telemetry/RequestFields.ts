@@ -85,11 +85,33 @@ export const completedFields = (
   }
 }
 
+const between = (from: number, to: number): number => (from === 0 || to === 0 ? 0 : wholeMillis(to - from))
+
+/** The engine's own view of an exchange: `Proxy metrics`. */
+export const engineFields = (exchange: Exchange, status: number, usage: Usage | undefined): Fields => {
+  const { timings } = exchange
+  const last = exchange.lastAttempt
+  const bytes = last?.bytes ?? 0
+  return {
+    endpoint: last?.endpointName ?? "",
+    latency_ms: last === undefined ? 0 : wholeMillis(last.ended - timings.accepted),
+    processing_ms: between(timings.accepted, timings.sent),
+    backend_ms: between(timings.sent, timings.headers),
+    first_data_ms: between(timings.accepted, timings.firstByte),
+    streaming_ms: between(timings.firstByte, timings.lastByte),
+    selection_ms: between(timings.routed, timings.leased),
+    header_ms: between(timings.leased, timings.sent),
+    total_bytes: bytes,
+    bytes_formatted: compactBytes(bytes),
+    status,
+    ...usageDetail(usage)
+  }
+}
+
 /** `Request metrics` and the tail of `Request failed`: what every phase took. */
 export const metricsFields = (exchange: Exchange, duration: number, usage: Usage | undefined): Fields => {
   const { timings } = exchange
   const last = exchange.lastAttempt
-  const between = (from: number, to: number): number => (from === 0 || to === 0 ? 0 : wholeMillis(to - from))
   return {
     endpoint: last?.endpointName ?? "",
     model: exchange.model,

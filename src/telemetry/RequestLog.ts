@@ -10,7 +10,7 @@ import type { ExchangeObserver } from "../exchange/Observer.ts"
 import { redactQuery, redactUrl } from "../guard/Redaction.ts"
 import { zonedTime } from "./LogRecord.ts"
 import type { LogSink } from "./LogSink.ts"
-import { compactBytes, completedFields, identity, metricsFields, routingFields, wholeMillis } from "./RequestFields.ts"
+import { compactBytes, completedFields, engineFields, identity, metricsFields, routingFields, wholeMillis } from "./RequestFields.ts"
 import { noUsage, type ReadUsage } from "./Usage.ts"
 
 export interface StartFields {
@@ -27,12 +27,19 @@ export interface AccessFields extends StartFields {
   readonly responseBytes: number
 }
 
+/** What only the debug record of a proxied request tells. */
+export interface RequestDetails {
+  /** What is asked of the backend, with its query. */
+  readonly target: string
+  readonly contentType: string
+}
+
 export interface RequestLog {
   readonly observer: ExchangeObserver
   /** Any request, before its handler: the first console line. */
   readonly started: (fields: StartFields) => void
   /** A proxied request has been routed. */
-  readonly received: (exchange: Exchange, userAgent: string) => void
+  readonly received: (exchange: Exchange, userAgent: string, details?: RequestDetails) => void
   /** An alias led to these. `total`: all endpoints that could be asked right now. */
   readonly aliasResolved: (
     exchange: Exchange,
@@ -58,12 +65,27 @@ const limitStatuses: ReadonlySet<number> = new Set([413, 429, 431])
 
 /**
  * `quiet`: `server.request_logging` is false, which keeps only what ended with 400 and above; since a beginning does not
- * know its end, first lines go too. `slow`: milliseconds from which a proxied request is named; 0 is off.
+ * know its end, first lines go too. `slow`: milliseconds from which a proxied request is named; 0 is off. `engine`: the
+ * name of the one that carries.
  */
-export const makeRequestLog = (sink: LogSink, quiet: () => boolean, slow: () => number, usage: ReadUsage = noUsage): RequestLog => {
+export const makeRequestLog = (
+  sink: LogSink,
+  quiet: () => boolean,
+  slow: () => number,
+  usage: ReadUsage = noUsage,
+  engine: () => string = () => "olla"
+): RequestLog => {
   const dispatched = (exchange: Exchange, attempt: Attempt) => {
     if (!sink.enabled("info") || quiet()) return
     const before = exchange.attempts.length - 1
+    if (before === 0 && sink.enabled("debug"))
+      sink.write("debug", "Proxy request started", {
+        ...identity(exchange),
+        engine: engine(),
+        method: exchange.method,
+        url: exchange.query === "" ? exchange.path : `${exchange.path}?${redactQuery(exchange.query)}`,
+        endpoint_count: exchange.candidates
+      })
     if (before > 0) {
       const remaining = Math.max(0, exchange.candidates - before)
       sink.write("info", "Retrying request with different endpoint", {
@@ -156,8 +178,15 @@ export const makeRequestLog = (sink: LogSink, quiet: () => boolean, slow: () => 
           cancelled ? "Request cancelled" : "Request completed",
           completedFields(exchange, cancelled ? "cancelled" : "completed", outcome.status, duration, figures)
         )
-        if (sink.enabled("debug"))
-          sink.write("debug", "Request metrics", { ...identity(exchange), ...metricsFields(exchange, duration, figures) })
+        if (!sink.enabled("debug")) return
+        sink.write("debug", "Request metrics", { ...identity(exchange), ...metricsFields(exchange, duration, figures) })
+        sink.write("debug", "Proxy metrics", {
+          ...identity(exchange),
+          engine: engine(),
+          ...engineFields(exchange, outcome.status, figures)
+        })
+        if (figures !== undefined)
+          sink.write("debug", "Metrics extracted", { ...identity(exchange), engine: engine(), tokens: figures.totalTokens ?? 0 })
       }
     }
   }
@@ -239,8 +268,10 @@ export const makeRequestLog = (sink: LogSink, quiet: () => boolean, slow: () => 
         total_candidates: total
       })
     },
-    received: (exchange, userAgent) => {
+    received: (exchange, userAgent, details) => {
       if (!sink.enabled("info") || quiet()) return
+      if (sink.enabled("debug"))
+        sink.write("debug", "Proxy handler called", { ...identity(exchange), path: exchange.path, method: exchange.method })
       sink.write("info", "Request received", {
         ...identity(exchange),
         client_ip: exchange.clientIp,
@@ -252,6 +283,14 @@ export const makeRequestLog = (sink: LogSink, quiet: () => boolean, slow: () => 
         content_length: exchange.requestBytes > 0 ? exchange.requestBytes : undefined,
         translator_mode: exchange.translator?.mode
       })
+      if (details !== undefined && sink.enabled("debug"))
+        sink.write("debug", "Request details", {
+          ...identity(exchange),
+          target_path: details.target.split("?", 1)[0],
+          path_resolution_ms: wholeMillis(exchange.timings.routed - exchange.timings.received),
+          query: redactQuery(exchange.query),
+          content_type: details.contentType
+        })
     },
     access
   }

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
@@ -151,6 +153,11 @@ describe("metrics", () => {
       for (const sample of family?.samples ?? [])
         expect([name, sample.labelNames.filter((label) => label !== "endpoint_id" && label !== "le").join(" ")]).toEqual([name, labels])
     }
+  })
+
+  it("stand in docs/observability.md, each with its type", () => {
+    const text = readFileSync(join(import.meta.dirname, "..", "..", "docs", "observability.md"), "utf8")
+    for (const [name, type] of page) expect(text).toMatch(new RegExp(`\\| \`${name}\` \\| ${type} \\|`))
   })
 
   it("announce families without samples, and leave rates without traffic out", () => {

@@ -132,6 +132,60 @@ describe("a proxied request", () => {
     })
   })
 
+  it("tells at debug how it was taken, carried and measured, once each and without secrets", () => {
+    const { log, records, raw } = logging({
+      level: "debug",
+      usage: { inputTokens: 5, outputTokens: 7, totalTokens: 12, finishReason: "stop" }
+    })
+    const exchange = newExchange({ query: "api_key=hidden&n=1" })
+    exchange.candidates = 2
+    Object.assign(exchange.timings, {
+      received: 1001,
+      routed: 1003,
+      leased: 1004,
+      sent: 1006,
+      headers: 1050,
+      firstByte: 1055,
+      lastByte: 1095
+    })
+    log.received(exchange, "curl/8", { target: "/v1/chat?api_key=hidden&n=1", contentType: "application/json" })
+    attempt(log.observer, exchange, { bytes: 2048 })
+    end(log.observer, exchange)
+    const debug = records().filter(({ level }) => level === "DEBUG")
+    expect(debug.map(({ msg }) => msg)).toEqual([
+      "Proxy handler called",
+      "Request details",
+      "Proxy request started",
+      "Request metrics",
+      "Proxy metrics",
+      "Metrics extracted"
+    ])
+    expect(debug[0]).toMatchObject({ path: exchange.path, method: "POST" })
+    expect(debug[1]).toMatchObject({
+      target_path: "/v1/chat",
+      path_resolution_ms: 2,
+      query: "api_key=[REDACTED]&n=1",
+      content_type: "application/json"
+    })
+    expect(debug[2]).toMatchObject({ method: "POST", url: `${exchange.path}?api_key=[REDACTED]&n=1`, endpoint_count: 2, engine: "olla" })
+    expect(debug[4]).toMatchObject({
+      endpoint: "desk",
+      latency_ms: 100,
+      processing_ms: 6,
+      backend_ms: 44,
+      first_data_ms: 55,
+      streaming_ms: 40,
+      selection_ms: 1,
+      header_ms: 2,
+      total_bytes: 2048,
+      bytes_formatted: "2.0KB",
+      status: 200,
+      finish_reason: "stop"
+    })
+    expect(debug[5]).toMatchObject({ engine: "olla", tokens: 12 })
+    expect(raw()).not.toContain("hidden")
+  })
+
   it("names failure, retry and final failure with request id and address, at their levels", () => {
     const { log, records } = logging()
     const exchange = newExchange()
