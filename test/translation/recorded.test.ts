@@ -58,6 +58,24 @@ describe.each(["llamacpp", "ollama", "litellm"])("answers recorded from %s", (se
     }
   })
 
+  it("have every field that the native events have", () => {
+    const native = eventsOf(recorded(`${server}/messages-stream`).body.toString("utf8"))
+    const ours = eventsOf(translate(`${server}/chat-stream`, true).body)
+    const fields = (value: unknown, path = ""): ReadonlyArray<string> =>
+      typeof value !== "object" || value === null || Array.isArray(value)
+        ? [path]
+        : Object.entries(value).flatMap(([key, inner]) => fields(inner, `${path}.${key}`))
+    // Only servers behind LiteLLM say this one, and it is null.
+    const known = (path: string) => !path.endsWith(".stop_details")
+    for (const { event, data } of native.filter(({ event }) => event !== "ping")) {
+      const same = ours.find((one) => one.event === event)
+      expect(fields(same?.data)).toEqual(expect.arrayContaining(fields(data).filter(known)))
+    }
+    const whole = JSON.parse(translate(`${server}/chat`, false).body)
+    const message = JSON.parse(recorded(`${server}/messages`).body.toString("utf8"))
+    expect(fields(whole)).toEqual(expect.arrayContaining(fields(message).filter(known)))
+  })
+
   it("fold a stream into a message for a client that wants it whole, and the other way round", () => {
     const folded = JSON.parse(translate(`${server}/chat-stream`, false).body)
     expect(folded).toMatchObject({ type: "message", role: "assistant", content: [{ type: "text" }] })
