@@ -6,7 +6,7 @@ import type { ModelEndpointTotals, ModelsOverall, ModelTotals, TranslatorTotals 
 import type { InventoryDocument, InventoryModel, ModelDocument } from "./documents/ModelsDocument.ts"
 import type { ModelEndpointStats, ModelStats, ModelStatsDocument, TranslatorStatsDocument } from "./documents/StatisticsDocuments.ts"
 import { present } from "./documents/Values.ts"
-import { endpointIds } from "./EndpointIds.ts"
+import { endpointIds, plainId } from "./EndpointIds.ts"
 import { ago, bytes, latency, percent, timestamp } from "./Formats.ts"
 
 const inferred = (model: ListedModel): ReadonlyArray<string> => {
@@ -50,7 +50,7 @@ export const modelsDocument = (
     }
     const seen = holders.reduce((latest, { model }) => Math.max(latest, model.lastSeen), 0)
     const places = holders
-      .map(({ endpoint }) => ({ name: endpoint.name, id: ids.get(endpoint) ?? "" }))
+      .map(({ endpoint }) => ({ name: endpoint.name, id: ids.get(endpoint) ?? plainId(endpoint.displayUrl) }))
       .sort((a, b) => compare(a.name, b.name) || compare(a.id, b.id))
     const unified = snapshot.find(name)
     const others =
@@ -76,7 +76,7 @@ export const modelsDocument = (
         endpoints: places.map((place) => place.name),
         endpoint_ids: some(places.map((place) => place.id)),
         aliases: some(others),
-        capabilities: some([...new Set(holders.flatMap(({ model }) => inferred(model)))])
+        capabilities: first((model) => some(inferred(model)))
       })
     }
   })
@@ -94,7 +94,7 @@ export const modelsDocument = (
       familyNames.map((family) => [family, (families.get(family) ?? []).map((entry) => entry.name).sort()])
     ),
     recent_models: recent.map((entry) => entry.document),
-    ...(grouped
+    ...(grouped && entries.length > 0
       ? {
           model_groups: familyNames.map((family) => {
             const members = [...(families.get(family) ?? [])].sort((a, b) => compare(a.name, b.name))
