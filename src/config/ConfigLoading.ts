@@ -162,8 +162,8 @@ export const decodeConfig = (text: string, path: string, env: Environment, folde
     return isWritten ? `${path}:${place.at.line}` : "default"
   }
   const loaded = { path, folder, originOf, adopt }
-  // A file that is no YAML says nothing about its values.
-  if (reading.problems.length > 0) return { ...loaded, config: undefined, diagnostics: read.map(locate) }
+  // A file that is no YAML says nothing about its values; one with a key too many does.
+  if (reading.problems.length > 0 && reading.root === undefined) return { ...loaded, config: undefined, diagnostics: read.map(locate) }
   const decoded = Schema.decodeUnknownResult(configSchema)(raw)
   if (Result.isFailure(decoded)) {
     const message = `the configuration cannot be used: ${String(decoded.failure)}`
