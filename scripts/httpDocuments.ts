@@ -65,9 +65,9 @@ an \`error\` event comes first.
 
 ## Before there is a request
 
-What is not HTTP, or comes too slowly, is answered in a line of plain text, and the connection is closed: 400 for what cannot be
-parsed, 408 when the header block takes longer than \`server.read_header_timeout\` or the whole request longer than
-\`server.read_timeout\`, 431 for headers far above the limit, 501 for an unknown transfer encoding.
+What is not HTTP is answered in a line of plain text, and the connection is closed: 400 for what cannot be parsed, 408 when the
+header block takes longer than \`server.read_header_timeout\` or the whole request longer than \`server.read_timeout\`, 431 for headers
+far above the limit.
 `
 
 export const openApiYaml = (): string =>
