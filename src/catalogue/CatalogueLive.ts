@@ -98,6 +98,14 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
     return true
   }
 
+  /** True: its models have just become too old. */
+  const age = (endpoint: Endpoint): boolean => {
+    const known = kept.get(endpoint)
+    if (known === undefined || known.aged || known.inventory.models.length === 0 || !isAged(endpoint)) return false
+    known.aged = true
+    return true
+  }
+
   const wake = () => {
     changes++
     Queue.offerUnsafe(due, undefined)
@@ -170,7 +178,7 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
   }).pipe(
     Effect.andThen(
       Effect.suspend(() => {
-        const gone = fleet.endpoints.filter((endpoint) => take(endpoint) && kept.get(endpoint)?.aged === true)
+        const gone = fleet.endpoints.filter((endpoint) => age(endpoint))
         if (gone.length === 0) return Effect.void
         wake()
         return Effect.logInfo("Forgot the models of endpoints that have been away too long", {

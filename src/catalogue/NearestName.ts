@@ -1,11 +1,32 @@
 /** Known names near one that nobody has, for the text of a refusal. Work is bounded: clients choose what they ask for. */
-import { editDistance } from "../config/NearestWord.ts"
 import type { Snapshot } from "./Snapshot.ts"
 
 /** Names that are compared at most. */
 const maxCompared = 5_000
 /** Longer names are not compared letter by letter. */
 const maxLength = 80
+
+const row = new Uint8Array(maxLength + 1)
+
+/** Edits between two names of at most `maxLength`; more than `limit`: given up. No list is made: this runs for thousands of names. */
+export const editsWithin = (a: string, b: string, limit: number): number => {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1
+  for (let j = 0; j <= b.length; j++) row[j] = j
+  for (let i = 1; i <= a.length; i++) {
+    let diagonal = i - 1
+    let least = i
+    row[0] = i
+    for (let j = 1; j <= b.length; j++) {
+      const above = row[j] as number
+      const edits = Math.min(above + 1, (row[j - 1] as number) + 1, diagonal + (a.charCodeAt(i - 1) === b.charCodeAt(j - 1) ? 0 : 1))
+      diagonal = above
+      row[j] = edits
+      if (edits < least) least = edits
+    }
+    if (least > limit) return limit + 1
+  }
+  return row[b.length] as number
+}
 const maxShown = 3
 
 /** Without organisation and tag. */
@@ -24,7 +45,7 @@ const distance = (asked: string, name: string): number | undefined => {
   if (shorter >= 3 && (a.startsWith(b) || b.startsWith(a))) return 2 + Math.abs(a.length - b.length) / 100
   if (asked.length > maxLength || name.length > maxLength) return undefined
   const limit = shorter <= 4 ? 1 : 2
-  const edits = Math.min(editDistance(a, b, limit), editDistance(asked, name, limit))
+  const edits = Math.min(editsWithin(a, b, limit), editsWithin(asked, name, limit))
   return edits <= limit ? 4 + edits : undefined
 }
 

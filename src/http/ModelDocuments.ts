@@ -26,6 +26,82 @@ const some = <A>(list: ReadonlyArray<A>): ReadonlyArray<A> | undefined => (list.
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
+/** One name over all endpoints, in ascending order of their URLs. */
+interface InventoryName {
+  readonly name: string
+  readonly holders: Array<{ readonly endpoint: Endpoint; readonly model: ListedModel }>
+  seen: number
+}
+
+const firstOf = <T>({ holders }: InventoryName, read: (model: ListedModel) => T | undefined): T | undefined => {
+  for (const { model } of holders) {
+    const value = read(model)
+    if (value !== undefined && value !== "") return value
+  }
+  return undefined
+}
+
+const namesOf = (snapshot: Snapshot): ReadonlyArray<InventoryName> => {
+  const byName = new Map<string, InventoryName>()
+  for (const { endpoint, models } of [...snapshot.inventory].sort((a, b) => compare(a.endpoint.url, b.endpoint.url)))
+    for (const model of models) {
+      let known = byName.get(model.name)
+      if (known === undefined) {
+        known = { name: model.name, holders: [], seen: 0 }
+        byName.set(model.name, known)
+      }
+      known.seen = Math.max(known.seen, model.lastSeen)
+      if (known.holders[known.holders.length - 1]?.endpoint !== endpoint) known.holders.push({ endpoint, model })
+    }
+  return [...byName.values()]
+}
+
+const familyOf = (entry: InventoryName, snapshot: Snapshot): string | undefined =>
+  firstOf(entry, (model) => model.details?.family) ?? filled(snapshot.find(entry.name)?.family)
+
+const inventoryModel = (
+  entry: InventoryName,
+  snapshot: Snapshot,
+  ids: ReturnType<typeof endpointIds>,
+  now: number
+): typeof InventoryModel.Type => {
+  const { name, holders, seen } = entry
+  const places = holders
+    .map(({ endpoint }) => ({ name: endpoint.name, id: ids.get(endpoint) ?? plainId(endpoint.displayUrl) }))
+    .sort((a, b) => compare(a.name, b.name) || compare(a.id, b.id))
+  const unified = snapshot.find(name)
+  const others = unified === undefined ? [] : new Set([...unified.aliases.map((alias) => alias.name), unified.id])
+  const size = firstOf(entry, (model) => model.size)
+  return present<typeof InventoryModel.Type>({
+    last_seen_at: seen > 0 ? timestamp(seen) : undefined,
+    name,
+    type: filled(firstOf(entry, (model) => model.details?.type ?? model.type)),
+    family: familyOf(entry, snapshot),
+    size: size === undefined ? undefined : bytes(size),
+    params: filled(firstOf(entry, (model) => model.details?.parameter_size)),
+    quant: filled(firstOf(entry, (model) => model.details?.quantization_level)),
+    last_seen: ago(seen, now),
+    endpoints: places.map((place) => place.name),
+    endpoint_ids: some(places.map((place) => place.id)),
+    aliases: some([...others].filter((other) => other !== name).sort()),
+    capabilities: firstOf(entry, (model) => some(inferred(model)))
+  })
+}
+
+/** The newest, by name where they are equally new; most names of a large fleet are never written out. */
+const newest = (entries: ReadonlyArray<InventoryName>, count: number): ReadonlyArray<InventoryName> => {
+  const out: Array<InventoryName> = []
+  const before = (a: InventoryName, b: InventoryName) => b.seen - a.seen || compare(a.name, b.name)
+  for (const entry of entries) {
+    const last = out[out.length - 1]
+    if (out.length >= count && last !== undefined && before(entry, last) > 0) continue
+    out.push(entry)
+    out.sort(before)
+    out.length = Math.min(out.length, count)
+  }
+  return out
+}
+
 export const modelsDocument = (
   endpoints: ReadonlyArray<Endpoint>,
   snapshot: Snapshot,
@@ -33,78 +109,28 @@ export const modelsDocument = (
   grouped: boolean
 ): typeof InventoryDocument.Type => {
   const ids = endpointIds(endpoints)
-  const byName = new Map<string, Array<{ readonly endpoint: Endpoint; readonly model: ListedModel }>>()
-  for (const { endpoint, models } of [...snapshot.inventory].sort((a, b) => compare(a.endpoint.url, b.endpoint.url)))
-    for (const model of models) {
-      const holders = byName.get(model.name)
-      if (holders === undefined) byName.set(model.name, [{ endpoint, model }])
-      else if (holders[holders.length - 1]?.endpoint !== endpoint) holders.push({ endpoint, model })
-    }
-  const entries = [...byName].map(([name, holders]) => {
-    const first = <T>(read: (model: ListedModel) => T | undefined): T | undefined => {
-      for (const { model } of holders) {
-        const value = read(model)
-        if (value !== undefined && value !== "") return value
-      }
-      return undefined
-    }
-    const seen = holders.reduce((latest, { model }) => Math.max(latest, model.lastSeen), 0)
-    const places = holders
-      .map(({ endpoint }) => ({ name: endpoint.name, id: ids.get(endpoint) ?? plainId(endpoint.displayUrl) }))
-      .sort((a, b) => compare(a.name, b.name) || compare(a.id, b.id))
-    const unified = snapshot.find(name)
-    const others =
-      unified === undefined
-        ? []
-        : [...new Set([...unified.aliases.map((alias) => alias.name), unified.id])].filter((other) => other !== name).sort()
-    const size = first((model) => model.size)
-    const family = first((model) => model.details?.family) ?? (unified?.family || undefined)
-    return {
-      name,
-      seen,
-      family: family ?? "unknown",
-      places,
-      document: present<typeof InventoryModel.Type>({
-        last_seen_at: seen > 0 ? timestamp(seen) : undefined,
-        name,
-        type: filled(first((model) => model.details?.type ?? model.type)),
-        family,
-        size: size === undefined ? undefined : bytes(size),
-        params: filled(first((model) => model.details?.parameter_size)),
-        quant: filled(first((model) => model.details?.quantization_level)),
-        last_seen: ago(seen, now),
-        endpoints: places.map((place) => place.name),
-        endpoint_ids: some(places.map((place) => place.id)),
-        aliases: some(others),
-        capabilities: first((model) => some(inferred(model)))
-      })
-    }
-  })
-  const families = new Map<string, typeof entries>()
+  const entries = namesOf(snapshot)
+  const families = new Map<string, Array<InventoryName>>()
   for (const entry of entries) {
-    const members = families.get(entry.family)
-    if (members === undefined) families.set(entry.family, [entry])
+    const family = familyOf(entry, snapshot) ?? "unknown"
+    const members = families.get(family)
+    if (members === undefined) families.set(family, [entry])
     else members.push(entry)
   }
-  const familyNames = [...families.keys()].sort((a, b) => (a === "unknown" ? 1 : b === "unknown" ? -1 : compare(a, b)))
-  const recent = [...entries].sort((a, b) => b.seen - a.seen || compare(a.name, b.name)).slice(0, 10)
+  const byFamily = [...families].sort(([a], [b]) => (a === "unknown" ? 1 : b === "unknown" ? -1 : compare(a, b)))
+  for (const [, members] of byFamily) members.sort((a, b) => compare(a.name, b.name))
   return {
     timestamp: timestamp(now),
-    models_by_family: Object.fromEntries(
-      familyNames.map((family) => [family, (families.get(family) ?? []).map((entry) => entry.name).sort()])
-    ),
-    recent_models: recent.map((entry) => entry.document),
+    models_by_family: Object.fromEntries(byFamily.map(([family, members]) => [family, members.map((entry) => entry.name)])),
+    recent_models: newest(entries, 10).map((entry) => inventoryModel(entry, snapshot, ids, now)),
     ...(grouped && entries.length > 0
       ? {
-          model_groups: familyNames.map((family) => {
-            const members = [...(families.get(family) ?? [])].sort((a, b) => compare(a.name, b.name))
-            return {
-              family,
-              models: members.map((entry) => entry.document),
-              endpoints: [...new Set(members.flatMap((entry) => entry.places.map((place) => place.name)))].sort(),
-              model_count: members.length
-            }
-          })
+          model_groups: byFamily.map(([family, members]) => ({
+            family,
+            models: members.map((entry) => inventoryModel(entry, snapshot, ids, now)),
+            endpoints: [...new Set(members.flatMap(({ holders }) => holders.map(({ endpoint }) => endpoint.name)))].sort(),
+            model_count: members.length
+          }))
         }
       : {}),
     total_models: entries.length,
