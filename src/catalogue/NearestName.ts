@@ -25,7 +25,7 @@ export const editsWithin = (a: string, b: string, limit: number): number => {
     }
     if (least > limit) return limit + 1
   }
-  return row[b.length] as number
+  return Math.min(row[b.length] as number, limit + 1)
 }
 const maxShown = 3
 
