@@ -15,7 +15,9 @@ export interface Seen {
   text: string
   /** `whole`: exactly one backend's answer; `cut`: its beginning; `left`: by this client; `wrong`: anything else; `none`: no head came. */
   how: "whole" | "cut" | "left" | "wrong" | "refused" | "none"
-  /** Milliseconds to the head, and the longest silence after it. */
+  /** Milliseconds until there was a connection; a SYN that was lost is sent again after 1, 3 and 7 seconds. */
+  connect: number
+  /** Milliseconds from there to the head, and the longest silence after it. */
   head: number
   gap: number
 }
@@ -50,7 +52,7 @@ const one = (aim: Aim, agent: Agent, id: string): Promise<Seen> =>
     const stream = Math.random() < 0.5
     const tokens = stream ? 5 + Math.floor(Math.random() * 40) : 0
     const leaves = Math.random() < 0.05
-    const seen: Seen = { id, stream, start: Date.now(), end: 0, status: 0, backend: "", text: "", how: "none", head: 0, gap: 0 }
+    const seen: Seen = { id, stream, start: Date.now(), end: 0, status: 0, backend: "", text: "", how: "none", connect: 0, head: 0, gap: 0 }
     const body = JSON.stringify({ model: "test-model", stream, messages: [{ role: "user", content: `${id} ${"x".repeat(200)}` }] })
     let text = ""
     let left = false
@@ -73,7 +75,7 @@ const one = (aim: Aim, agent: Agent, id: string): Promise<Seen> =>
       },
       (answer) => {
         last = Date.now()
-        seen.head = last - seen.start
+        seen.head = last - seen.start - seen.connect
         seen.status = answer.statusCode ?? 0
         answer.setEncoding("latin1")
         answer.on("data", (part: string) => {
@@ -101,6 +103,12 @@ const one = (aim: Aim, agent: Agent, id: string): Promise<Seen> =>
         })
       }
     )
+    asked.once("socket", (socket) => {
+      if (!socket.connecting) return
+      socket.once("connect", () => {
+        seen.connect = Date.now() - seen.start
+      })
+    })
     // After a head the answer itself tells its end.
     const none = () => {
       if (seen.status === 0) done("none")

@@ -1,0 +1,103 @@
+/** Forwarding headers by trust, and what an endpoint sets (proxying.md 4.3). */
+import { describe, expect, it } from "vitest"
+import { outboundHeaders } from "../../src/proxy/Outbound.ts"
+import { Scene } from "./carrying.ts"
+
+const sent = (
+  raw: ReadonlyArray<string>,
+  options: {
+    readonly trusted?: boolean
+    readonly own?: ReadonlyArray<readonly [string, string]>
+    readonly model?: string
+    readonly method?: string
+    readonly size?: number
+  } = {}
+): ReadonlyArray<string> => {
+  const scene = new Scene()
+  const endpoint = scene.add("a", { url: "http://backend:8000", headers: options.own ?? [] })
+  const request = scene.request({ rawHeaders: ["Host", "front:1", ...raw], method: options.method ?? "GET" })
+  request.exchange.model = options.model ?? ""
+  const flat = outboundHeaders({ ...request, trustedPeer: options.trusted === true }, endpoint, options.size ?? 0, undefined)
+  return flat.flatMap((name, i) => (i % 2 === 0 ? [`${name.toLowerCase()}: ${flat[i + 1]}`] : []))
+}
+const of = (lines: ReadonlyArray<string>, name: string) =>
+  lines.filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2))
+
+const forwarded = [
+  "X-Forwarded-For",
+  "1.1.1.1",
+  "X-Forwarded-For",
+  "2.2.2.2",
+  "X-Forwarded-Proto",
+  "https",
+  "X-Forwarded-Host",
+  "out",
+  "X-Real-IP",
+  "3.3.3.3"
+]
+
+describe("forwarding headers", () => {
+  it.each([
+    ["of a trusted proxy are kept, and its own address appended", true, "1.1.1.1, 2.2.2.2, 127.0.0.1", "https", "out", "3.3.3.3"],
+    ["of anybody else are replaced", false, "127.0.0.1", "http", "front:1", "127.0.0.1"]
+  ])("%s", (_, trusted, addresses, proto, host, real) => {
+    const lines = sent(forwarded, { trusted })
+    expect(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip"].map((name) => of(lines, name))).toEqual([
+      [addresses],
+      [proto],
+      [host],
+      [real]
+    ])
+  })
+
+  it("begin with the peer where there are none, trusted or not", () => {
+    for (const trusted of [true, false]) expect(of(sent([], { trusted }), "x-forwarded-for")).toEqual(["127.0.0.1"])
+  })
+})
+
+describe("an endpoint's own headers", () => {
+  it("replace the client's and ours, but never what frames the message", () => {
+    const lines = sent(["X-Mine", "outer", "x-mine", "again"], {
+      own: [
+        ["X-Mine", "inner"],
+        ["Via", "mine"],
+        ["Host", "elsewhere"],
+        ["Transfer-Encoding", "chunked"],
+        ["Content-Length", "9"],
+        ["X-Api-Key", "k"]
+      ],
+      method: "POST",
+      size: 2
+    })
+    expect([
+      of(lines, "x-mine"),
+      of(lines, "via"),
+      of(lines, "host"),
+      of(lines, "transfer-encoding"),
+      of(lines, "content-length"),
+      of(lines, "x-api-key")
+    ]).toEqual([["inner"], ["mine"], ["backend:8000"], [], ["2"], ["k"]])
+  })
+})
+
+describe("the length of a body", () => {
+  it.each([
+    ["POST", 0, ["0"]],
+    ["PUT", 0, ["0"]],
+    ["PATCH", 0, ["0"]],
+    ["GET", 0, []],
+    ["DELETE", 0, []],
+    ["GET", 5, ["5"]]
+  ] as const)("%s with %i bytes", (method, size, wanted) => {
+    expect(of(sent(["Content-Length", "77"], { method, size }), "content-length")).toEqual(wanted)
+  })
+})
+
+describe("the model", () => {
+  it("is named where it is known and fits a header, else the client's word passes", () => {
+    expect(of(sent(["X-Model", "theirs"], { model: "ours:8b" }), "x-model")).toEqual(["ours:8b"])
+    expect(of(sent(["X-Model", "theirs"]), "x-model")).toEqual(["theirs"])
+    expect(of(sent([], { model: "a\r\nX-Evil: 1" }), "x-model")).toEqual([])
+    expect(sent([], { model: "a\r\nX-Evil: 1" }).filter((line) => line.includes("evil"))).toEqual([])
+  })
+})
