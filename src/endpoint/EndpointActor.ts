@@ -266,6 +266,7 @@ export class EndpointActor implements Endpoint {
   })
 
   readonly #probeNow: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    yield* Effect.logDebug("Performing health checks", { endpoint: this.name, endpoints_to_check: 1 })
     const startedAt = this.#now()
     const exit = yield* Effect.exit(this.#check)
     if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) return yield* Effect.interrupt
