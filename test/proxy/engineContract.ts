@@ -346,7 +346,7 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         await ask(front.port)
         const failed = failureOf((await ended).exit)
         expect([failed?.kind, failed?.limitMs]).toEqual(["header_timeout", 300])
-        expect(performance.now() - started).toBeLessThan(1_500)
+        expect(performance.now() - started).toBeLessThan(4_000)
         await gone
       })
 
@@ -367,7 +367,7 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
           const started = performance.now()
           expect(await kindFrom()).toBe(kind)
           expect(performance.now() - started).toBeGreaterThanOrEqual(299)
-          expect(performance.now() - started).toBeLessThan(1_500)
+          expect(performance.now() - started).toBeLessThan(4_000)
         } finally {
           await silent.stop()
         }
@@ -542,7 +542,7 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         expect([answer?.body.toString(), answer?.complete]).toEqual(["data: 1\n\n", false])
         const failed = failureOf((await ended).exit)
         expect([failed?.kind, failed?.limitMs]).toEqual(["idle_timeout", 300])
-        expect(performance.now() - started).toBeLessThan(1_500)
+        expect(performance.now() - started).toBeLessThan(4_000)
         await gone
       })
 
@@ -576,7 +576,7 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         await arrived
         const left = performance.now()
         await once(backend.events, "closed")
-        expect(performance.now() - left).toBeLessThan(1_000)
+        expect(performance.now() - left).toBeLessThan(2_000)
         expect(Exit.hasInterrupts((await ended).exit)).toBe(true)
       })
 
@@ -598,7 +598,7 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
           }
         })
         await once(backend.events, "closed")
-        expect(performance.now() - left).toBeLessThan(1_000)
+        expect(performance.now() - left).toBeLessThan(2_000)
         const { exit, attempt } = await ended
         expect([Exit.hasInterrupts(exit), attempt.bytes]).toEqual([true, 10])
       })
