@@ -158,19 +158,19 @@ export const securityStatus = (security: SecurityTotals): "normal" | "elevated" 
 
 /** Token figures by endpoint name; those without have no entry. */
 const usageByName = (view: StatusView): Record<string, typeof EndpointUsage.Type> => {
-  const out: Record<string, typeof EndpointUsage.Type> = {}
+  const out = new Map<string, typeof EndpointUsage.Type>()
   for (const { endpoint } of ordered(view)) {
     const usage = view.totals(endpoint.url)?.usage
-    if (usage === undefined || usage.answers === 0 || out[endpoint.name] !== undefined) continue
-    out[endpoint.name] = {
+    if (usage === undefined || usage.answers === 0 || out.has(endpoint.name)) continue
+    out.set(endpoint.name, {
       requests: usage.answers,
       avg_latency_ms: Math.trunc(usage.averageLatency),
       avg_tokens_per_second: tenths(usage.averageTokensPerSecond),
       avg_prompt_tokens: tenths(usage.promptTokens / usage.answers),
       avg_completion_tokens: tenths(usage.completionTokens / usage.answers)
-    }
+    })
   }
-  return out
+  return Object.fromEntries(out)
 }
 
 export const statusDocument = (view: StatusView): typeof StatusDocument.Type => {

@@ -154,6 +154,17 @@ describe("an endpoint that was probed and used", () => {
   })
 })
 
+describe("token figures", () => {
+  it("are there by name for those who told any, whatever the name", () => {
+    const usage = { answers: 2, promptTokens: 58, completionTokens: 7, averageLatency: 13.9, averageTokensPerSecond: 41.26 }
+    const some = [endpoint("constructor", { url: "http://a:1" }), endpoint("quiet", { url: "http://b:1" })]
+    const document = statusDocument(view(some, { a: totals(2, 0, { usage }), b: totals(1) }))
+    expect(Object.entries(document.proxy.endpoints)).toEqual([
+      ["constructor", { requests: 2, avg_latency_ms: 13, avg_tokens_per_second: 41.3, avg_prompt_tokens: 29, avg_completion_tokens: 3.5 }]
+    ])
+  })
+})
+
 describe("issues", () => {
   const cases: ReadonlyArray<readonly [Status, number, EndpointTotals | undefined, string | undefined, string]> = [
     // status, consecutive failures, totals, in the list, in the status
