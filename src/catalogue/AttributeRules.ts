@@ -1,6 +1,6 @@
 /** How families, quantisation, capabilities and publishers are read off names and fields (models-and-routing.md 3.6), by the rules of `models.yaml`. */
 import type { ListedModel } from "../profile/ListedModel.ts"
-import { compilePattern, maxPatternSubject } from "./ModelPattern.ts"
+import { type CompiledPattern, compilePattern, type ModelPattern, maxPatternSubject, shippedPattern } from "./ModelPattern.ts"
 import { defaultModelRules, type ModelRules } from "./ModelRules.ts"
 
 export interface FamilyName {
@@ -43,7 +43,7 @@ const longestPrefix = (table: Readonly<Record<string, string>>): ((text: string)
   return (text) => entries.find(([key]) => key !== "" && text.startsWith(key))?.[1]
 }
 
-/** Known to be quick: not tried out at each start. */
+/** Known to be quick on any name. */
 const shippedPatterns: ReadonlySet<string> = new Set(
   [...defaultModelRules.familyPatterns, ...defaultModelRules.namePatterns].map((entry) => entry.pattern)
 )
@@ -52,23 +52,25 @@ const nonEmpty = (text: string | undefined): string | undefined => (text === und
 
 export const buildAttributeRules = (source: ModelRules): AttributeRulesBuild => {
   const problems: Array<string> = []
-  const compile = (pattern: string, ignoreCase: boolean, groups: ReadonlyArray<number>): RegExp | undefined => {
-    const compiled = compilePattern(pattern, { ignoreCase, trusted: shippedPatterns.has(pattern) })
+  const compile = (pattern: string, ignoreCase: boolean, groups: ReadonlyArray<number>): ModelPattern | undefined => {
+    const compiled: CompiledPattern = shippedPatterns.has(pattern)
+      ? { _tag: "ok", pattern: shippedPattern(pattern, ignoreCase) }
+      : compilePattern(pattern, ignoreCase)
     if (compiled._tag === "error") {
       problems.push(compiled.why)
       return undefined
     }
-    const missing = groups.find((group) => !Number.isInteger(group) || group < 0 || group > compiled.groups)
+    const missing = groups.find((group) => !Number.isInteger(group) || group < 0 || group > compiled.pattern.groups)
     if (missing !== undefined) problems.push(`pattern \`${pattern}\` has no group ${missing}`)
-    return compiled.test
+    return compiled.pattern
   }
   const familyPatterns = source.familyPatterns.map((entry) => ({
-    test: compile(entry.pattern, false, [entry.familyGroup, entry.variantGroup]),
+    pattern: compile(entry.pattern, false, [entry.familyGroup, entry.variantGroup]),
     familyGroup: entry.familyGroup,
     variantGroup: entry.variantGroup
   }))
   const namePatterns = source.namePatterns.map((entry) => ({
-    test: compile(entry.pattern, true, []),
+    pattern: compile(entry.pattern, true, []),
     capabilities: entry.capabilities
   }))
   if (problems.length > 0) return { _tag: "error", problems }
@@ -101,8 +103,8 @@ export const buildAttributeRules = (source: ModelRules): AttributeRulesBuild => 
       const rest = architecture.startsWith(mapped) ? architecture.slice(mapped.length) : ""
       return { family: mapped, variant: /^\d/.test(rest) && (generic.has(name) || name.includes(mapped)) ? rest : "" }
     }
-    for (const { test, familyGroup, variantGroup } of familyPatterns) {
-      const match = test?.exec(name)
+    for (const { pattern, familyGroup, variantGroup } of familyPatterns) {
+      const match = pattern?.groupsOf(name)
       const found = nonEmpty(familyGroup === 0 ? undefined : match?.[familyGroup])
       if (found !== undefined) return { family: found, variant: (variantGroup === 0 ? undefined : match?.[variantGroup]) ?? "" }
     }
@@ -138,8 +140,8 @@ export const buildAttributeRules = (source: ModelRules): AttributeRulesBuild => 
       for (const capability of types.get(type) ?? []) out.add(capability)
     }
     const name = model.name.slice(0, maxPatternSubject)
-    for (const { test, capabilities: added } of namePatterns)
-      if (test?.test(name) === true) for (const capability of added) out.add(capability)
+    for (const { pattern, capabilities: added } of namePatterns)
+      if (pattern?.matches(name) === true) for (const capability of added) out.add(capability)
     const context = model.details?.max_context_length ?? 0
     if (reaches(context, ultraLong)) out.add("ultra-long-context").add("long-context")
     else if (reaches(context, long)) out.add("long-context")

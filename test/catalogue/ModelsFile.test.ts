@@ -77,7 +77,7 @@ describe("models.yaml", () => {
     const { path, rules, warnings } = load()
     expect(path).toBeUndefined()
     expect(rules).toBe(defaultRules)
-    expect(warnings).toEqual(["models.yaml: error parsing regexp: look-around is not supported: `(?=x)`"])
+    expect(warnings).toEqual(["models.yaml: error parsing regexp: invalid or unsupported Perl syntax: `(?=` in `(?=x)`"])
   })
 
   it("refuses a group that the pattern does not have", () => {
