@@ -142,11 +142,14 @@ export const decide = (
   context.res.once("close", () => fiber.interruptUnsafe())
 }
 
+/** Bytes of a session's id that are echoed and logged; it is recognised by all of them (security.md 6). */
+const longestSessionId = 256
+
 export const stickyOf = (services: ProxyServices, context: RequestContext, body: Body, inspection: Inspection) => {
   const sticky = services.settings.current().proxy.sticky_sessions
   if (!sticky.enabled) return undefined
   const { exchange } = context
-  exchange.sessionId = context.header("x-olla-session-id")
+  exchange.sessionId = context.header("x-olla-session-id").slice(0, longestSessionId)
   return stickyKeyOf(sticky, { header: (name) => context.header(name), body: body.chunks, model: inspection.model, peer: exchange.peer })
 }
 

@@ -406,6 +406,20 @@ describe("the other statistics after a known workload", () => {
   })
 })
 
+describe("a session's id", () => {
+  it("is recognised whole and echoed up to 256 bytes", async () => {
+    const ask = async (id: string) => {
+      const answer = await post(...chat("whole"), { headers: { "x-olla-session-id": id } })
+      await answer.arrayBuffer()
+      return [answer.headers.get("x-olla-sticky-session"), answer.headers.get("x-olla-session-id")]
+    }
+    const long = "s".repeat(256)
+    expect(await ask(`${long}-one`)).toEqual(["miss", long])
+    expect(await ask(`${long}-two`)).toEqual(["miss", long])
+    expect(await ask(`${long}-one`)).toEqual(["hit", long])
+  })
+})
+
 describe("metrics after a known workload", () => {
   it("say what the status says", () => {
     const { system, security, endpoints } = documents.status
