@@ -240,4 +240,17 @@ describe("the token estimate", () => {
   ])("of %j is %i", (request, tokens) => {
     expect(estimateTokens(request)).toBe(tokens)
   })
+
+  it("ends at blocks that are nested beyond reason, wherever they are looked at", () => {
+    const nest = (open: string, close: string) =>
+      JSON.parse(`${open.repeat(50_000)}{"type":"text","text":"x"}${close.repeat(50_000)}`) as unknown
+    const results = nest('{"type":"tool_result","tool_use_id":"t","content":[', "]}")
+    const documents = nest('{"type":"document","source":{"type":"content","content":[', "]}}")
+    for (const block of [results, documents]) {
+      const request = { model: "m", max_tokens: 1, messages: [{ role: "user", content: [block] }] }
+      expect(featuresOf(request).images).toBe(false)
+      expect(estimateTokens(request)).toBe(1)
+    }
+    expect(complaint({ messages: [{ role: "user", content: [documents] }] })).toBe("content blocks are nested too deeply")
+  })
 })

@@ -56,7 +56,11 @@ const convertUser = (blocks: ReadonlyArray<JsonRecord>, out: Array<ChatMessage>)
   return undefined
 }
 
-const convertUserBlock = (block: JsonRecord, parts: Array<ContentPart>): Complaint | undefined => {
+/** Documents hold blocks no deeper than this. */
+const maxDepth = 8
+
+const convertUserBlock = (block: JsonRecord, parts: Array<ContentPart>, depth = 0): Complaint | undefined => {
+  if (depth > maxDepth) return new Complaint("content blocks are nested too deeply")
   switch (block["type"]) {
     case "text": {
       const text = textOf(block["text"])
@@ -66,7 +70,7 @@ const convertUserBlock = (block: JsonRecord, parts: Array<ContentPart>): Complai
     case "image":
       return convertImage(block, parts)
     case "document":
-      return convertDocument(block, parts)
+      return convertDocument(block, parts, depth + 1)
     case "search_result":
       parts.push(textPart(searchResultText(block)))
       return undefined
@@ -97,7 +101,7 @@ const convertImage = (block: JsonRecord, parts: Array<ContentPart>): Complaint |
   return new Complaint(`image source type '${String(kind)}' is not supported`)
 }
 
-const convertDocument = (block: JsonRecord, parts: Array<ContentPart>): Complaint | undefined => {
+const convertDocument = (block: JsonRecord, parts: Array<ContentPart>, depth: number): Complaint | undefined => {
   const source = recordOf(block["source"])
   const title = textOf(block["title"])
   const heading = [title, textOf(block["context"])].filter((line) => line !== undefined)
@@ -113,7 +117,7 @@ const convertDocument = (block: JsonRecord, parts: Array<ContentPart>): Complain
         return undefined
       }
       for (const inner of listOf(content) ?? []) {
-        const complaint = isRecord(inner) ? convertUserBlock(inner, parts) : undefined
+        const complaint = isRecord(inner) ? convertUserBlock(inner, parts, depth) : undefined
         if (complaint !== undefined) return complaint
       }
       return undefined

@@ -60,14 +60,18 @@ export const featuresOf = (request: JsonRecord): Features => {
   }
 }
 
-const hasImage = (content: unknown): boolean => {
+/** Blocks hold blocks no deeper than this: a result, a document in it, its own blocks. */
+const maxDepth = 8
+
+const hasImage = (content: unknown, depth = 0): boolean => {
+  if (depth > maxDepth) return false
   const blocks = listOf(content) ?? (isRecord(content) ? [content] : [])
   return blocks.some((value) => {
     const block = recordOf(value)
     if (block === undefined) return false
     if (block["type"] === "image") return true
-    if (block["type"] === "tool_result") return hasImage(block["content"])
-    return block["type"] === "document" && hasImage(recordOf(block["source"])?.["content"])
+    if (block["type"] === "tool_result") return hasImage(block["content"], depth + 1)
+    return block["type"] === "document" && hasImage(recordOf(block["source"])?.["content"], depth + 1)
   })
 }
 

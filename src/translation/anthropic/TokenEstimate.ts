@@ -6,8 +6,11 @@ const imageBytes = 1_500 * 4
 
 const bytesOf = (text: string): number => Buffer.byteLength(text)
 
-const blockBytes = (block: unknown): number => {
-  if (!isRecord(block)) return 0
+/** Blocks hold blocks no deeper than this. */
+const maxDepth = 8
+
+const blockBytes = (block: unknown, depth: number): number => {
+  if (!isRecord(block) || depth > maxDepth) return 0
   switch (block["type"]) {
     case "text":
       return bytesOf(textOf(block["text"]) ?? "")
@@ -16,26 +19,30 @@ const blockBytes = (block: unknown): number => {
     case "tool_use":
       return bytesOf(textOf(block["name"]) ?? "") + (block["input"] === undefined ? 0 : bytesOf(JSON.stringify(block["input"])))
     case "tool_result":
-      return contentBytes(block["content"])
+      return contentBytes(block["content"], depth + 1)
     case "image":
       return imageBytes
     case "document":
-      return documentBytes(recordOf(block["source"]))
+      return documentBytes(recordOf(block["source"]), depth + 1)
     default:
       return 0
   }
 }
 
-const documentBytes = (source: JsonRecord | undefined): number =>
-  source?.["type"] === "text" ? bytesOf(textOf(source["data"]) ?? "") : source?.["type"] === "content" ? contentBytes(source["content"]) : 0
+const documentBytes = (source: JsonRecord | undefined, depth: number): number =>
+  source?.["type"] === "text"
+    ? bytesOf(textOf(source["data"]) ?? "")
+    : source?.["type"] === "content"
+      ? contentBytes(source["content"], depth)
+      : 0
 
-const contentBytes = (content: unknown): number =>
-  typeof content === "string" ? bytesOf(content) : (listOf(content) ?? []).reduce<number>((sum, block) => sum + blockBytes(block), 0)
+const contentBytes = (content: unknown, depth = 0): number =>
+  typeof content === "string" ? bytesOf(content) : (listOf(content) ?? []).reduce<number>((sum, block) => sum + blockBytes(block, depth), 0)
 
 export const estimateTokens = (request: JsonRecord): number => {
   const system = request["system"]
   let bytes = typeof system === "string" ? bytesOf(system) : 0
-  for (const block of listOf(system) ?? []) if (recordOf(block)?.["type"] === "text") bytes += blockBytes(block)
+  for (const block of listOf(system) ?? []) if (recordOf(block)?.["type"] === "text") bytes += blockBytes(block, 0)
   for (const message of listOf(request["messages"]) ?? []) bytes += contentBytes(recordOf(message)?.["content"])
   for (const tool of listOf(request["tools"]) ?? []) {
     if (!isRecord(tool)) continue
