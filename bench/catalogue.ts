@@ -14,7 +14,7 @@ import { Inventory } from "../src/catalogue/Inventory.ts"
 import { availabilityOf, listedFor } from "../src/catalogue/Listing.ts"
 import { NameMap } from "../src/catalogue/NameMap.ts"
 import { NameReading } from "../src/catalogue/NameReading.ts"
-import type { InventoryEntry, Snapshot } from "../src/catalogue/Snapshot.ts"
+import { emptySnapshot, type InventoryEntry, type Snapshot } from "../src/catalogue/Snapshot.ts"
 import { type BuildInput, buildSnapshot } from "../src/catalogue/SnapshotBuilding.ts"
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
 import type { Endpoint } from "../src/endpoint/Endpoint.ts"
@@ -201,9 +201,14 @@ const measure = async (fleet: Fleet): Promise<void> => {
   const listings = listingsOf(endpoints, fleet, each)
   const firstSeen = new NameMap<number>()
   const reading = new NameReading(defaultRules)
-  const before = heapMb()
-  let snapshot = await Effect.runPromise(buildInSlices(inputOf(listings, firstSeen, reading)))
-  const memory = heapMb() - before
+  const held: Array<Snapshot> = []
+  const build = async () => void held.push(await Effect.runPromise(buildInSlices(inputOf(listings, firstSeen, reading))))
+  await build()
+  await new Promise(setImmediate)
+  const withIt = heapMb()
+  held.length = 0
+  const memory = withIt - heapMb()
+  let snapshot: Snapshot = emptySnapshot
   const runs: Array<Watched<Snapshot>> = []
   for (let run = 0; run < 9; run++) {
     const one = await watched(() => Effect.runPromise(buildInSlices({ ...inputOf(listings, firstSeen, reading), before: snapshot.find })))

@@ -2,32 +2,38 @@
 import type { Snapshot } from "./Snapshot.ts"
 
 /** Names that are compared at most. */
-const maxCompared = 5_000
+const maxCompared = 2_000
 /** Longer names are not compared letter by letter. */
 const maxLength = 80
+const maxShown = 3
 
 const row = new Uint8Array(maxLength + 1)
 
 /** Edits between two names of at most `maxLength`; more than `limit`: given up. No list is made: this runs for thousands of names. */
 export const editsWithin = (a: string, b: string, limit: number): number => {
   if (Math.abs(a.length - b.length) > limit) return limit + 1
-  for (let j = 0; j <= b.length; j++) row[j] = j
+  const over = limit + 1
+  for (let j = 0; j <= b.length; j++) row[j] = Math.min(j, over)
   for (let i = 1; i <= a.length; i++) {
-    let diagonal = i - 1
-    let least = i
-    row[0] = i
-    for (let j = 1; j <= b.length; j++) {
-      const above = row[j] as number
-      const edits = Math.min(above + 1, (row[j - 1] as number) + 1, diagonal + (a.charCodeAt(i - 1) === b.charCodeAt(j - 1) ? 0 : 1))
-      diagonal = above
+    // Further from the diagonal than the limit there are only more edits.
+    const from = Math.max(1, i - limit)
+    const to = Math.min(b.length, i + limit)
+    let diagonal = row[from - 1] as number
+    let least = over
+    row[from - 1] = from === 1 ? Math.min(i, over) : over
+    if (from === 1) least = row[0] as number
+    for (let j = from; j <= to; j++) {
+      const above = j < i + limit ? (row[j] as number) : over
+      const same = a.charCodeAt(i - 1) === b.charCodeAt(j - 1) ? 0 : 1
+      const edits = Math.min(above + 1, (row[j - 1] as number) + 1, diagonal + same, over)
+      diagonal = row[j] as number
       row[j] = edits
       if (edits < least) least = edits
     }
-    if (least > limit) return limit + 1
+    if (least > limit) return over
   }
-  return Math.min(row[b.length] as number, limit + 1)
+  return row[b.length] as number
 }
-const maxShown = 3
 
 /** Without organisation and tag. */
 const stem = (name: string): string => {
