@@ -2,13 +2,14 @@
  * The listener: one raw `node:http` server for everything, since a proxied request may not pay for a framework. Hardened
  * by the configuration's limits; the port is taken before anything is probed, answers begin when the daemon is ready.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Effect from "effect/Effect"
 import { timerMillis } from "../config/Duration.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { failure } from "../exchange/Failure.ts"
+import { Roster } from "../exchange/Roster.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { endConnection, isEnding } from "./ConnectionEnd.ts"
 import type { ErrorName } from "./ErrorTable.ts"
@@ -18,6 +19,11 @@ import { headProblem } from "./RequestHead.ts"
 import { requestId } from "./RequestId.ts"
 import { cleanPath, decodePath, type RouteModule, Routes } from "./Routes.ts"
 import type { SystemServices } from "./SystemRoutes.ts"
+
+/** A response that knows its place among the open ones. */
+class OpenResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
+  place = -1
+}
 
 /** How often node looks for requests that are too slow, in milliseconds: a 408 comes at most this late. */
 const slowCheckEvery = 1_000
@@ -173,7 +179,7 @@ const hangUp = (socket: Duplex, status: string, headers = ""): void => {
 }
 
 /** What node's parser refuses is answered by the request that it belongs to, where there is one, and the connection closed. */
-const onClientError = (open: ReadonlySet<ServerResponse>, error: NodeJS.ErrnoException, socket: Socket): void => {
+const onClientError = (open: Roster<OpenResponse>, error: NodeJS.ErrnoException, socket: Socket): void => {
   const isSlow = error.code === "ERR_HTTP_REQUEST_TIMEOUT"
   // Nobody said anything: it was a connection in reserve.
   if (error.code === "ECONNRESET" || !socket.writable || (isSlow && socket.bytesRead === 0)) {
@@ -211,7 +217,11 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     if (handle !== undefined) handle(req, res)
     else waiting.push(() => handle?.(req, res))
   }
-  const open = new Set<ServerResponse>()
+  const open = new Roster<OpenResponse>()
+  // One function for all of them: `this` is the response.
+  function leave(this: OpenResponse): void {
+    open.delete(this)
+  }
   const idle = config.idle_timeout > 0 ? config.idle_timeout : config.read_timeout
   const headerTime = config.read_header_timeout > 0 ? timerMillis(config.read_header_timeout) : 10_000
   const writeTime = config.write_timeout > 0 ? timerMillis(config.write_timeout) : 0
@@ -227,18 +237,19 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     keepAliveTimeout: idle > 0 ? timerMillis(idle) : 0,
     // Judged by headProblem, which answers in the form of every other error.
     requireHostHeader: false,
-    insecureHTTPParser: false
+    insecureHTTPParser: false,
+    ServerResponse: OpenResponse
   }
   const servers: Array<Server> = []
   const addresses: Array<AddressInfo> = []
   let port = config.port
   for (const { host, optional } of hostsOf(config.host)) {
-    const accept = (req: IncomingMessage, res: ServerResponse) => {
+    const accept = (req: IncomingMessage, res: OpenResponse) => {
       const { socket } = req
       if (isEnding(socket)) return
       if (!res.shouldKeepAlive) endConnection(socket)
       open.add(res)
-      res.once("close", () => open.delete(res))
+      res.once("close", leave)
       if (writeTime > 0) cutAfter(res, socket, writeTime)
       // It waits for the answer before it, and node will not tell it that the connection is gone.
       if (res.socket === null)

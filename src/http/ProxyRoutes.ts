@@ -24,7 +24,7 @@ import type { Candidate, Decision, Inspection, ProviderScope, Router } from "../
 import type { RequestLog } from "../telemetry/RequestLog.ts"
 import type { Statistics } from "../telemetry/Statistics.ts"
 import { errorTable, fill, rejectionText } from "./ErrorTable.ts"
-import { type Body, readBody } from "./RequestBody.ts"
+import { type Body, readBody, releaseBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
 
 export interface ProxyServices {
@@ -196,6 +196,7 @@ export const carry = (
         if (exit._tag === "Failure" && !res.headersSent && !res.destroyed && exchange.outcome?._tag !== "cancelled")
           context.error("internal", { id: exchange.id })
         services.observer.ended(exchange)
+        if (exchange.bodyTaken && exchange.attempts.length === 1 && carried.dialect === undefined) releaseBody(carried.body)
         return Effect.void
       }
     )

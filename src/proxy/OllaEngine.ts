@@ -158,9 +158,10 @@ class OllaAttempt implements Relay {
     return response.write(bytes)
   }
 
-  onEnd(payload: number): void {
-    const { response } = this.#sending
+  onEnd(payload: number, taken: boolean): void {
+    const { exchange, response } = this.#sending
     if (this.#over) return
+    exchange.bodyTaken = taken && !this.#repeated
     // The connection is the pool's again: what follows must not touch it.
     this.#sent = undefined
     if (this.#translated !== undefined) {

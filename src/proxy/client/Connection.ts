@@ -20,8 +20,8 @@ export interface Relay {
   readonly onBytes: (bytes: Buffer, last: boolean, payload: ReadonlyArray<Buffer> | undefined) => boolean
   /** Frames are relayed, and somebody looks at what is in them as well. */
   readonly wantsPayload: boolean
-  /** The answer is complete. `payload`: bytes of its body. */
-  readonly onEnd: (payload: number) => void
+  /** The answer is complete. `payload`: bytes of its body; `taken`: nothing of the request is left to be written. */
+  readonly onEnd: (payload: number, taken: boolean) => void
   /** `stale`: a connection that had been used before ended without one byte of an answer. */
   readonly onFail: (failure: Failure, stale: boolean, payload: number) => void
 }
@@ -66,6 +66,8 @@ export class Connection {
   #unsent = 0
   /** A limit had passed at the last look: what came meanwhile may only wait to be read. */
   #late = false
+  /** Among the pool's active ones. */
+  place = -1
   /** When an idle connection is dropped. */
   idleUntil = 0
 
@@ -203,12 +205,13 @@ export class Connection {
     const head = this.#head
     const { payload, socket } = this
     const relay = this.#release()
+    const taken = !socket.destroyed && socket.writableLength === 0
     // A prompt that is still going out would run into the next request.
-    if (head?.keep === true && !this.#spoilt && !socket.destroyed && socket.writableLength === 0) this.#pool.park(this, head.keepFor)
+    if (head?.keep === true && !this.#spoilt && taken) this.#pool.park(this, head.keepFor)
     else socket.destroy()
     if (relay === undefined) return
     try {
-      relay.onEnd(payload)
+      relay.onEnd(payload, taken)
     } catch (error) {
       // The connection is the pool's again, and may be somebody else's already.
       relay.onFail(internal(error), false, payload)

@@ -3,6 +3,7 @@
  * sweep. Nothing caps the active ones (README ruling 11).
  */
 import type { Origin } from "../../endpoint/Endpoint.ts"
+import { Roster } from "../../exchange/Roster.ts"
 import { Connection } from "./Connection.ts"
 import type { Sweeper, Watched } from "./Sweeper.ts"
 
@@ -16,7 +17,7 @@ export const idleTime = (keepFor: number): number => (keepFor < 0 ? idleFor : Ma
 export class ConnectionPool implements Watched {
   readonly origin: Origin
   readonly #idle: Array<Connection> = []
-  readonly #active = new Set<Connection>()
+  readonly #active = new Roster<Connection>()
   readonly #sweeper: Sweeper
 
   constructor(origin: Origin, sweeper: Sweeper) {

@@ -238,7 +238,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     if (!this.#end()) return
     this.#pool.park(this.#link)
     try {
-      this.#relay.onEnd(this.payload)
+      this.#relay.onEnd(this.payload, false)
     } catch (error) {
       this.#relay.onFail(failure("internal", String(error)), false, this.payload)
     }
