@@ -253,7 +253,8 @@ export const translatorStatsDocument = (translators: ReadonlyArray<TranslatorTot
       non_streaming_requests: one.nonStreamingRequests,
       fallback_no_compatible_endpoints: one.fallbackNoCompatibleEndpoints,
       fallback_translator_does_not_support_passthrough: one.fallbackTranslatorDoesNotSupportPassthrough,
-      fallback_cannot_passthrough: one.fallbackCannotPassthrough
+      fallback_cannot_passthrough: one.fallbackCannotPassthrough,
+      backend_errors: one.backendErrors
     })),
     summary: {
       overall_success_rate: percent(

@@ -121,6 +121,8 @@ export interface TranslatorTotals {
   readonly fallbackNoCompatibleEndpoints: number
   readonly fallbackTranslatorDoesNotSupportPassthrough: number
   readonly fallbackCannotPassthrough: number
+  /** Requests that a backend answered with 400 and above in the end. */
+  readonly backendErrors: number
   readonly averageLatency: number
   /** By mode and result, for `olla_translator_requests_total`. */
   readonly byMode?: Readonly<Record<"passthrough" | "translation", { readonly success: number; readonly failure: number }>>

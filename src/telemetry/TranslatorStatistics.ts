@@ -7,6 +7,7 @@ class TranslatorRecord {
   readonly fallbacks: Record<string, number> = {}
   streaming = 0
   latencySum = 0
+  backendErrors = 0
 }
 
 export class TranslatorStatistics {
@@ -24,6 +25,7 @@ export class TranslatorStatistics {
     record.byMode[translator.mode][success ? "success" : "failure"]++
     if (success) record.latencySum += latency
     if (exchange.stream === true) record.streaming++
+    if ((exchange.lastAttempt?.status ?? 0) >= 400) record.backendErrors++
     const reason = translator.fallbackReason
     if (reason !== "") record.fallbacks[reason] = (record.fallbacks[reason] ?? 0) + 1
   }
@@ -49,6 +51,7 @@ const totalsOf = ([name, record]: readonly [string, TranslatorRecord]): Translat
     fallbackNoCompatibleEndpoints: record.fallbacks["no_compatible_endpoints"] ?? 0,
     fallbackTranslatorDoesNotSupportPassthrough: record.fallbacks["translator_does_not_support_passthrough"] ?? 0,
     fallbackCannotPassthrough: record.fallbacks["cannot_passthrough"] ?? 0,
+    backendErrors: record.backendErrors,
     averageLatency: successes === 0 ? 0 : Math.trunc(record.latencySum / successes),
     byMode: { passthrough: { ...passthrough }, translation: { ...translation } }
   }

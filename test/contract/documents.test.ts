@@ -391,7 +391,8 @@ describe("/internal/stats/translators", () => {
           non_streaming_requests: 3,
           fallback_no_compatible_endpoints: 0,
           fallback_translator_does_not_support_passthrough: 0,
-          fallback_cannot_passthrough: 1
+          fallback_cannot_passthrough: 1,
+          backend_errors: 0
         }
       ],
       summary: {

@@ -306,6 +306,7 @@ describe("statistics", () => {
             fallbackNoCompatibleEndpoints: 1,
             fallbackTranslatorDoesNotSupportPassthrough: 1,
             fallbackCannotPassthrough: 1,
+            backendErrors: 1,
             averageLatency: 200,
             byMode: { passthrough: { success: 1, failure: 0 }, translation: { success: 1, failure: 2 } }
           }

@@ -68,7 +68,8 @@ export const TranslatorStats = Schema.Struct({
   non_streaming_requests: Count,
   fallback_no_compatible_endpoints: Count,
   fallback_translator_does_not_support_passthrough: Count,
-  fallback_cannot_passthrough: Count
+  fallback_cannot_passthrough: Count,
+  backend_errors: Count.annotate({ description: "Answers of 400 and above by backends; those below 500 are no failures" })
 }).annotate({ identifier: "TranslatorStats" })
 
 export const TranslatorStatsDocument = Schema.Struct({
