@@ -3,7 +3,7 @@ import { nearest } from "./NearestWord.ts"
 import { allKeys } from "./SchemaTree.ts"
 
 /** Every key and section; a list of endpoints with and without its `[]`. */
-const known = (): ReadonlyArray<string> => {
+const known: ReadonlyArray<string> = (() => {
   const paths = new Set<string>()
   for (const { path } of allKeys()) {
     const steps = path.split(".")
@@ -14,7 +14,7 @@ const known = (): ReadonlyArray<string> => {
     }
   }
   return [...paths]
-}
+})()
 
 /** `path` with list indexes, as written; the answer has the same indexes. */
 export const suggestKey = (path: string): string | undefined => {
@@ -24,7 +24,7 @@ export const suggestKey = (path: string): string | undefined => {
   const last = wanted.slice(wanted.lastIndexOf(".") + 1)
   const lastOf = (other: string) => other.slice(other.lastIndexOf(".") + 1)
   const parentOf = (other: string) => other.slice(0, Math.max(0, other.lastIndexOf(".")))
-  const paths = known().filter((other) => index !== undefined || !other.includes("[]"))
+  const paths = known.filter((other) => index !== undefined || !other.includes("[]"))
   const sibling = nearest(last, paths.filter((other) => parentOf(other) === parent).map(lastOf))
   const found =
     sibling !== undefined

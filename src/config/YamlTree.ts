@@ -3,6 +3,8 @@
  * plain parse forgets. Anchors, aliases and `<<` merges are resolved; of several documents only the first is read.
  */
 import {
+  type Alias,
+  type Document,
   type ErrorCode,
   isAlias,
   isMap,
@@ -12,6 +14,7 @@ import {
   type Node,
   parseAllDocuments,
   type Scalar,
+  visit,
   type YAMLMap,
   type YAMLParseError
 } from "yaml"
@@ -56,13 +59,32 @@ const explained: Readonly<Partial<Record<ErrorCode, string>>> = {
   BLOCK_AS_IMPLICIT_KEY: 'two "key: value" on one line: put each on its own line, or a text that contains ": " in quotes',
   MULTILINE_IMPLICIT_KEY: 'no "key: value": a key needs a colon and a space after it, on the same line',
   BAD_INDENT: "the indentation does not fit the lines before it: keys of one section begin in the same column",
+  RESOURCE_EXHAUSTION: "the document is nested too deeply",
   BAD_SCALAR_START: "a text cannot begin with this character: put it in quotes"
 }
 
+/** What each alias stands for: the last such anchor before it. In one pass; the library's own search is one for each alias. */
+const aliasTargets = (document: Document.Parsed): ReadonlyMap<Alias, Node> => {
+  const anchors = new Map<string, Node>()
+  const targets = new Map<Alias, Node>()
+  visit(document, {
+    Alias: (_key, node) => {
+      const target = anchors.get(node.source)
+      if (target !== undefined) targets.set(node, target)
+    },
+    Value: (_key, node) => {
+      if (node.anchor) anchors.set(node.anchor, node)
+    }
+  })
+  return targets
+}
+
 const explain = ({ code, message }: YAMLParseError): string =>
-  message.startsWith("Flow ")
-    ? "a [ or { above is not closed, or its contents are not indented"
-    : (explained[code] ?? message.split("\n")[0] ?? message)
+  message.startsWith("Maximum call stack")
+    ? "the document is nested too deeply"
+    : message.startsWith("Flow ")
+      ? "a [ or { above is not closed, or its contents are not indented"
+      : (explained[code] ?? message.split("\n")[0] ?? message)
 
 /** Nodes after aliases are expanded: an alias bomb ends here. */
 const maxNodes = 200_000
@@ -88,6 +110,7 @@ export const readYaml = (source: string): YamlReading => {
   }
   if (problems.length > 0 || document.contents === null) return { root: undefined, problems }
 
+  const targets = aliasTargets(document)
   let count = 0
   let stopped = false
   const stop = (node: Node, message: string): YamlNode => {
@@ -102,7 +125,7 @@ export const readYaml = (source: string): YamlReading => {
     if (depth > maxDepth) return stop(node, "the document is nested too deeply")
     const at = position(node.range?.[0])
     if (isAlias(node)) {
-      const target = node.resolve(document)
+      const target = targets.get(node)
       return target === undefined ? stop(node, `unknown anchor '${node.source}'`) : { ...convert(target, depth + 1, after), at }
     }
     if (isScalar(node)) {

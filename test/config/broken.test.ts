@@ -275,6 +275,19 @@ describe("the validator", () => {
     )
   })
 
+  it.each([
+    ["[".repeat(20_000), /nested too deeply/],
+    ["{a: ".repeat(20_000), /nested too deeply/],
+    ["a: &a [*a]", /nested too deeply/],
+    [`a: &a {x: 1}\nb: [${"*a, ".repeat(60_000)}]`, undefined],
+    [`x-a: &a {port: 1}\nserver: {${"<<: *a, ".repeat(10_000)}}`, undefined],
+    [`server: {read_timeout: ${"1".repeat(200_000)}}`, /needs a unit/],
+    [`server:\n${Array.from({ length: 2_000 }, (_, i) => `  kee${i}: 1`).join("\n")}`, undefined]
+  ])("answers a document that was made to be slow (%#)", (text, message) => {
+    const found = errors(text)
+    if (message !== undefined) expect(found.some((one) => message.test(one.message))).toBe(true)
+  })
+
   it("stops at an alias bomb", () => {
     const bomb = `a: &a [x, x, x, x, x, x, x, x, x]\n${"bcdefghi"
       .split("")
