@@ -191,11 +191,12 @@ const after = await heapOf(olla)
 const growth = after.heapUsed / before.heapUsed - 1
 if (growth > 0.1) broken.push(`the heap grew by ${(growth * 100).toFixed(1)} %`)
 
+const longest = (of: (each: Seen) => number): number => seen.reduce((most, each) => Math.max(most, of(each)), 0)
 const mb = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1)
 console.log(`${engine}: ${clients} clients for ${seconds} s, ${modes.flat().length} changes of mode`)
 console.log(`  ${seen.length} requests: ${count(seen)}`)
 console.log(
-  `  longest wait for a connection ${Math.max(...seen.map(({ connect }) => connect))} ms, for a head ${Math.max(...seen.map(({ head }) => head))} ms, longest silence ${Math.max(...seen.map(({ gap }) => gap))} ms`
+  `  longest wait for a connection ${longest(({ connect }) => connect)} ms, for a head ${longest(({ head }) => head)} ms, longest silence ${longest(({ gap }) => gap)} ms`
 )
 console.log(
   `  heap ${mb(before.heapUsed)} MB after ${warm} s of calm load, ${mb(after.heapUsed)} MB after the chaos (${(growth * 100).toFixed(1)} %)`
