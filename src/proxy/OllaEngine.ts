@@ -14,7 +14,10 @@ import { headerValue } from "./HeaderRules.ts"
 import { KeptBody } from "./KeptBody.ts"
 import { TranslatedRelay } from "./TranslatedRelay.ts"
 
-/** Bodies up to this size go out with their head as one string in one write. */
+/**
+ * Bytes up to this many go out as one string: a string on V8's own heap costs less than a buffer outside of it, needs no copy of
+ * the read, and takes the head with it in one write.
+ */
 const oneWrite = 16 * 1024
 
 /** Coalescing: nothing before the first step is pending, later in larger ones (proxying.md 11.2). */
@@ -121,13 +124,8 @@ class OllaAttempt implements Relay {
       this.#waiting = []
       return false
     }
-    if (this.#hasLength) {
-      // The body mostly comes in the same read; if it does not, the head does not wait for it.
-      queueMicrotask(() => {
-        if (!this.#over && !response.headersSent && response.socket !== null) this.#writeHead(true, false)
-      })
-      return false
-    }
+    // The body mostly comes in the same read, and then goes with the head.
+    if (this.#hasLength) return false
     const { socket } = response
     // Raw frames only where node's response owns the socket, has nothing queued and will frame the end itself.
     const splice = head.chunked && socket !== null && response.req.httpVersionMinor === 1 && response.req.httpVersionMajor === 1
@@ -139,23 +137,31 @@ class OllaAttempt implements Relay {
     return splice
   }
 
+  onWait(): void {
+    const { response } = this.#sending
+    if (this.#over || this.#translated !== undefined || this.#waiting !== undefined || !this.#hasLength) return
+    if (!response.headersSent && response.socket !== null) this.#writeHead(true, false)
+  }
+
   onBytes(bytes: Buffer, last: boolean, payload: ReadonlyArray<Buffer> | undefined): boolean {
     const { exchange, response } = this.#sending
     if (exchange.timings.firstByte === 0) exchange.timings.firstByte = performance.now()
-    if (this.#translated !== undefined) return this.#translated.push(bytes)
+    if (this.#translated !== undefined) return this.#translated.push(Buffer.from(bytes))
     if (this.#kept !== undefined) {
-      if (payload === undefined) this.#kept.push(bytes)
-      else for (const part of payload) this.#kept.push(part)
+      if (payload === undefined) this.#kept.push(Buffer.from(bytes))
+      else for (const part of payload) this.#kept.push(Buffer.from(part))
     }
-    if (this.#socket !== undefined) return this.#socket.write(bytes)
-    if (this.#waiting !== undefined) return this.#coalesce(this.#waiting, bytes, last)
-    if (last && !response.headersSent && bytes.length <= oneWrite) {
+    const short = bytes.length <= oneWrite
+    if (this.#socket !== undefined)
+      return short ? this.#socket.write(bytes.toString("latin1"), "latin1") : this.#socket.write(Buffer.from(bytes))
+    if (this.#waiting !== undefined) return this.#coalesce(this.#waiting, Buffer.from(bytes), last)
+    if (last && short && !response.headersSent) {
       this.#writeHead(false, true)
       response.end(bytes.toString("latin1"), "latin1")
       return true
     }
     if (!response.headersSent) this.#writeHead(false, false)
-    return response.write(bytes)
+    return short ? response.write(bytes.toString("latin1"), "latin1") : response.write(Buffer.from(bytes))
   }
 
   onEnd(payload: number, taken: boolean): void {

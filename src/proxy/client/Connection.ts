@@ -1,5 +1,5 @@
 /**
- * One socket to a backend, one request at a time. Reads come into one shared buffer and are copied out once; a request
+ * One socket to a backend, one request at a time. Reads come into one shared buffer and are relayed from there; a request
  * goes out in one writev with its body's chunks as they are. Deadlines are looked at by the pool's sweep, not by timers.
  */
 import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
@@ -13,7 +13,10 @@ import { UpstreamSocket, unsentOf } from "./UpstreamSocket.ts"
 export interface Relay {
   /** True: chunk frames may be passed on as they are; false: payload only. */
   readonly onHead: (head: ResponseHead) => boolean
+  /** The head came alone: what is to be sent of it need not wait for the body. */
+  readonly onWait: () => void
   /**
+   * The bytes are the relay's only until it returns: they lie where the next read of any connection goes to.
    * Whole bytes of frames, or payload. False asks for a pause until `resume`. `payload`: what is between the frames, only
    * when `wantsPayload` and frames were asked for.
    */
@@ -260,7 +263,7 @@ export class Connection {
         // A line that does not end in CRLF: the end of such a head would never be found.
         const line = bytes.indexOf(10, at)
         if (line >= 0 && bytes[line - 1] !== 13) return this.#fail("malformed", "the response is not HTTP")
-        this.#pending = at === 0 ? bytes : bytes.subarray(at)
+        this.#pending = Buffer.from(bytes.subarray(at))
         return
       }
       const head = parseHead(bytes.toString("latin1", at, end + 2), this.#method)
@@ -285,6 +288,7 @@ export class Connection {
       if (at < bytes.length) this.#spoilt = true
       this.#finish()
     } else if (at < bytes.length) this.#readBody(bytes, at, relay)
+    else relay.onWait()
   }
 
   #readBody(bytes: Buffer, at: number, relay: Relay): void {

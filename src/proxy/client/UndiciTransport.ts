@@ -217,6 +217,10 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     this.#since = performance.now()
     this.#guarded(() => {
       this.#frames = this.#relay.onHead(headOf(controller, status, this.#outgoing.method))
+      // undici does not say whether more came with the head; if so, it tells before this.
+      queueMicrotask(() => {
+        if (!this.#over && this.payload === 0) this.#relay.onWait()
+      })
     })
   }
 

@@ -38,7 +38,7 @@ export class UpstreamSocket extends net.Socket {
   awaiting = false
   #timer: NodeJS.Timeout | undefined
 
-  /** `onRead` gets a copy of each read. */
+  /** `onRead` gets each read where it lies: what is to be kept must be copied. */
   constructor(origin: Origin, keepAlive: number, readSize: number, onRead: (bytes: Buffer) => void) {
     const buffer = bufferOf(readSize)
     super({
@@ -46,7 +46,7 @@ export class UpstreamSocket extends net.Socket {
       onread: {
         buffer,
         callback: (size) => {
-          onRead(Buffer.from(buffer.subarray(0, size)))
+          onRead(buffer.subarray(0, size))
           return true
         }
       }

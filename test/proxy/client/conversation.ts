@@ -108,6 +108,8 @@ export class Recorder implements Relay {
     return this.#frames && head.chunked
   }
 
+  onWait(): void {}
+
   onBytes(bytes: Buffer, _last: boolean, payload: ReadonlyArray<Buffer> | undefined): boolean {
     this.#parts.push(Buffer.from(bytes))
     if (payload !== undefined) this.payloadParts.push(...payload.map((part) => Buffer.from(part)))
