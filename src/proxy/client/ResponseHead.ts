@@ -20,8 +20,18 @@ export const maxHead = 32 * 1024
 export const maxInterim = 64
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-/** Control characters, and a line end that is not CRLF: node would refuse to send them on, or read them otherwise. */
-const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/
+/**
+ * Control characters, and a line end that is not CRLF: node would refuse to send them on, or read them otherwise. By hand: as a
+ * regular expression, which must look ahead and back for the line ends, it was half of what reading a head costs.
+ */
+const isPlain = (text: string): boolean => {
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if ((c > 31 && c !== 127) || c === 9) continue
+    if (c !== 13 || text.charCodeAt(++i) !== 10) return false
+  }
+  return true
+}
 const statusLine = /^HTTP\/1\.([01]) ([1-9]\d{2})(?: [^\r\n]*)?\r\n/
 
 const NAME = 0
@@ -63,7 +73,7 @@ const trimmed = (text: string, from: number, to: number): string => {
 /** `text`: latin1, up to and including the last header's CRLF. `undefined`: malformed. */
 export const parseHead = (text: string, method: string): ResponseHead | undefined => {
   const line = statusLine.exec(text)
-  if (line === null || forbidden.test(text)) return undefined
+  if (line === null || !isPlain(text)) return undefined
   const status = Number(line[2])
   const raw: Array<string> = []
   let chunked = false
