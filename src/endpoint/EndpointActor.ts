@@ -31,6 +31,7 @@ import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } fr
 import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 import { internalResult, probe } from "./Probe.ts"
+import { isSlow } from "./ProbePlaces.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
 import { supervised } from "./Supervision.ts"
 import {
@@ -54,8 +55,6 @@ type Message =
 
 /** Timers take 32 bits; longer sleeps are taken in parts. */
 const longestSleep = 3_600_000
-/** A probe that took longer than this, in milliseconds, and found nothing healthy will probably do so again. */
-const slowProbe = 1000
 
 export class EndpointActor implements Endpoint {
   readonly url: string
@@ -261,8 +260,7 @@ export class EndpointActor implements Endpoint {
 
   readonly #probe: Effect.Effect<void> = Effect.suspend(() => {
     const { status, lastLatency } = this.#state.condition
-    const probing = this.#fleet.probeSlots.withPermit(this.#probeNow)
-    return status === "healthy" || lastLatency < slowProbe ? probing : this.#fleet.slowProbeSlots.withPermit(probing)
+    return this.#crashing(this.#fleet.probePlaces.hold(this.#probeNow, isSlow(status === "healthy", lastLatency)))
   })
 
   readonly #probeNow: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
@@ -338,10 +336,14 @@ export class EndpointActor implements Endpoint {
       this.#endDiscovery(ended, "_tag" in outcome ? outcome : "read")
     }).pipe(
       (reading) => slots.withPermit(reading),
-      // A bug there is this actor's crash, not this child's quiet end.
-      Effect.catchCause((cause) =>
-        Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.sync(() => this.#post({ _tag: "Crash", cause: cause as Cause.Cause<never> }))
-      )
+      (reading) => this.#crashing(reading)
+    )
+  }
+
+  /** A bug in a child is this actor's crash, not the child's quiet end. */
+  #crashing(child: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.catchCause(child, (cause) =>
+      Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.sync(() => this.#post({ _tag: "Crash", cause }))
     )
   }
 

@@ -4,6 +4,7 @@ import type { DiscoveryConfig } from "../config/OllaConfig.ts"
 import type { BackendClient } from "./BackendClient.ts"
 import type { Discoverer } from "./Discovery.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
+import type { ProbePlaces } from "./ProbePlaces.ts"
 
 /** What all actors of a fleet share. */
 export interface FleetContext {
@@ -13,9 +14,7 @@ export interface FleetContext {
   readonly clock: Clock.Clock
   /** [0, 1). */
   readonly random: () => number
-  readonly probeSlots: Semaphore.Semaphore
-  /** A part of them: all that probes may take which last took long, so that many of those hold up nobody else's. */
-  readonly slowProbeSlots: Semaphore.Semaphore
+  readonly probePlaces: ProbePlaces
   /** For start-up and periodic discovery: the configured workers. */
   readonly discoveryWorkers: Semaphore.Semaphore
   /** For discovery on recovery and on request. */

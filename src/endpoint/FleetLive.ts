@@ -27,6 +27,7 @@ import { trustSystemAuthorities } from "./EndpointTls.ts"
 import { Fleet } from "./Fleet.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
+import { makeProbePlaces } from "./ProbePlaces.ts"
 
 /** The configuration has faults that leave no fleet to start; whoever starts the daemon has usually told them before. */
 export class EndpointsInvalid extends Schema.TaggedError<EndpointsInvalid>()("EndpointsInvalid", {
@@ -39,9 +40,6 @@ export class EndpointsInvalid extends Schema.TaggedError<EndpointsInvalid>()("En
 
 /** Start-up waits this long for first probes and first listings together. */
 const startupLimit = "30 seconds"
-
-/** At once in flight, so that a large fleet is not probed one by one, and a small one not all together. */
-const share = (atLeast: number, endpoints: number): number => Math.max(atLeast, Math.ceil(endpoints / 4))
 
 const systemSources: SecretSources = { env: process.env, readFile: (path) => readFileSync(path, "utf8") }
 
@@ -60,18 +58,16 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
   const startedAt = clock.currentTimeMillisUnsafe()
 
   const listeners = new Set<(event: FleetEvent) => void>()
-  const probeSlots = yield* Semaphore.make(share(10, count))
-  const slowProbeSlots = yield* Semaphore.make(Math.ceil(share(5, count) / 2))
+  const probePlaces = makeProbePlaces(count)
   const context: FleetContext = {
     client,
     discoverer: makeDiscoverer(client, profiles),
     discovery,
     clock,
     random: () => random.nextDoubleUnsafe(),
-    probeSlots,
-    slowProbeSlots,
+    probePlaces,
     discoveryWorkers: yield* Semaphore.make(Math.max(1, discovery().concurrent_workers)),
-    recoverySlots: yield* Semaphore.make(share(16, count)),
+    recoverySlots: yield* Semaphore.make(Math.max(16, Math.ceil(count / 4))),
     publish: (event) => {
       for (const listener of [...listeners]) listener(event)
     }
@@ -107,7 +103,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
     yield* Effect.logInfo("Initialising health checks", { endpoints: count })
     for (const actor of actors) start(actor.url, actor.run)
     yield* Effect.forEach(actors, (actor) => Deferred.await(actor.firstProbe), { concurrency: "unbounded", discard: true })
-    yield* Semaphore.resize(probeSlots, share(5, count))
+    yield* probePlaces.settle
     yield* Effect.logInfo(`Registered endpoints (${count})`)
     for (const { name, displayUrl: url, priority } of actors) yield* Effect.logInfo("Endpoint registered", { name, url, priority })
     if (discovery().enabled) {

@@ -72,7 +72,7 @@ export interface Entry {
 }
 
 /** `discovery`: YAML flow keys of `model_discovery`. */
-export const fleetLayer = (here: World, entries: ReadonlyArray<Entry>, discovery = ""): Layer.Layer<Fleet> => {
+export const fleetLayer = (here: World, entries: ReadonlyArray<Entry>, discovery = "", random = calm): Layer.Layer<Fleet> => {
   const list = entries.map(({ host, keys }) => `{ url: "http://${host}", name: ${host}, ${keys ?? "type: ollama"} }`).join(", ")
   const { config, diagnostics } = decodeConfig(
     `discovery: { static: { endpoints: [${list}] }, model_discovery: { ${discovery} } }`,
@@ -89,7 +89,7 @@ export const fleetLayer = (here: World, entries: ReadonlyArray<Entry>, discovery
     Layer.provide(
       Layer.mergeAll(settings, Layer.provide(profilesLayer("/nonexistent", {}), settings), Layer.succeed(BackendClient, clientOf(here)))
     ),
-    Layer.provide(Layer.succeed(Random.Random, calm)),
+    Layer.provide(Layer.succeed(Random.Random, random)),
     Layer.provide(Logger.layer([logger]))
   )
 }
