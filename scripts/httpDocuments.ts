@@ -66,7 +66,7 @@ an \`error\` event comes first.
 ## Before there is a request
 
 What is not HTTP is answered in a line of plain text, and the connection is closed: 400 for what cannot be parsed, 408 when the
-header block takes longer than \`server.read_header_timeout\` or the whole request longer than \`server.read_timeout\`, 431 for headers
+header block takes longer than \`server.read_header_timeout\` or a dripping body longer than \`server.read_timeout\`, 431 for headers
 far above the limit.
 `
 
@@ -180,8 +180,8 @@ Everything else of a backend's answer is passed on, but for hop-by-hop headers, 
 
 - Paths are matched decoded, and cleaned of empty, \`.\` and \`..\` segments; nothing is redirected. What is forwarded keeps its
   percent-encoding, and never climbs above the root of the endpoint. Exact routes have no form with a slash at the end.
-- A request may take \`server.read_timeout\` (30 s) to arrive, its headers \`server.read_header_timeout\`: else 408. Raise the former for
-  large uploads on slow links. \`server.write_timeout\` cuts every answer after that time, so leave it 0 where answers are streamed.
+- A request may take \`server.read_timeout\` (30 s) to arrive, its headers \`server.read_header_timeout\`: else 408. A body
+  that comes with 32 KiB a second or more may take longer. \`server.write_timeout\` cuts every answer after that time, so leave it 0 where answers are streamed.
 - \`server.request_limits\` bounds body (413) and headers (431), \`server.rate_limits\` requests per minute (429).
 - \`server.cors\` is off. With the default \`allowed_methods\` a page may \`GET\` and \`POST\`; list \`HEAD\`, \`PUT\`, \`PATCH\`, \`DELETE\` where pages
   need them. A lone \`*\` in \`allowed_origins\` does not cover \`/internal/*\` and \`/version\`; origins that are listed do.

@@ -23,7 +23,7 @@ import { all } from "./exchange/Observer.ts"
 import { Guard } from "./guard/Guard.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
 import { dashboardLine } from "./http/DashboardAddress.ts"
-import { type HttpServer, makeHttpServer } from "./http/HttpServer.ts"
+import { type HttpServer, idleTime, makeHttpServer } from "./http/HttpServer.ts"
 import { routeTable } from "./http/Surface.ts"
 import type { SystemServices } from "./http/SystemRoutes.ts"
 import { translatorRoutes } from "./http/TranslatorRoutes.ts"
@@ -49,7 +49,7 @@ import * as StatisticsLive from "./telemetry/StatisticsLive.ts"
 import { type ReadUsage, usageReader } from "./telemetry/Usage.ts"
 import { readUsage } from "./telemetry/UsageReading.ts"
 import { makeAnthropicTranslator } from "./translation/anthropic/AnthropicTranslator.ts"
-import { build } from "./version.ts"
+import { build, runtime } from "./version.ts"
 
 export interface ServeOptions {
   /** `-c`/`--config`, if given. */
@@ -103,7 +103,7 @@ const run = async (loaded: LoadedConfig, options: ServeOptions, whenReady?: () =
   const isTerminal = process.stdout.isTTY === true
   const log = makeLog({ env, isTerminal })
   log.write("info", "Initialising", { version: build.version, pid: process.pid })
-  const machine = { isContainerised: isContainerised(env), numCPU: availableParallelism(), goVersion: `node${process.version}` }
+  const machine = { isContainerised: isContainerised(env), numCPU: availableParallelism(), goVersion: runtime }
   log.write("info", "System Configuration", machine)
   const { config } = loaded
   const profiles = loadProfiles(loaded, env)
@@ -342,7 +342,7 @@ const daemon = Effect.fnUntraced(function* (
     readTimeout: new LogDuration(config.server.read_timeout),
     readHeaderTimeout: new LogDuration(config.server.read_header_timeout || 10_000),
     writeTimeout: new LogDuration(config.server.write_timeout),
-    idleTimeout: new LogDuration(config.server.idle_timeout)
+    idleTimeout: new LogDuration(idleTime(config.server))
   })
   sink.write("info", "Olla started, waiting for requests...", { bind, start_ms: Math.round(performance.now() - startedAt) })
   if (config.translators.anthropic.inspector.enabled)

@@ -8,3 +8,6 @@ export const build = {
   user: "local",
   tool: "make"
 } as const
+
+/** What it runs on, in the form of `go1.24.1`. */
+export const runtime = `node${process.versions.node}`

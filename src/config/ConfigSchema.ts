@@ -83,7 +83,10 @@ const MiB = 1024 * 1024
 export const server = section({
   host: text("localhost", "Address to listen on. Empty: all interfaces. `localhost` answers on 127.0.0.1 and ::1."),
   port: int(40114, "Port to listen on.", { min: 1, max: 65535 }),
-  read_timeout: duration(30 * seconds, "Time to receive a whole request, body included; then 408. 0: unlimited."),
+  read_timeout: duration(
+    30 * seconds,
+    "Time to receive a whole request, body included; then 408, unless the body comes with 32 KiB a second or more. 0: unlimited."
+  ),
   read_header_timeout: duration(0, "Time to receive a request's headers. 0: 10s."),
   write_timeout: duration(0, "Cap on a whole answer, however well it flows. Keep 0, or streams are cut."),
   idle_timeout: duration(0, "How long an idle keep-alive connection is kept. 0: read_timeout."),

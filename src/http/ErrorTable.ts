@@ -120,8 +120,8 @@ export const errorTable = {
   tooSlow: {
     status: 408,
     text: "Request body was not received in time",
-    when: "the request took longer than `server.read_timeout` to arrive",
-    remedy: "raise `server.read_timeout` for large uploads on slow links"
+    when: "the request took longer than `server.read_timeout` to arrive, and its body came with less than 32 KiB a second",
+    remedy: "raise `server.read_timeout` for uploads on links that are slower still"
   },
   tooLarge: {
     status: 413,

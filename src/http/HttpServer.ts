@@ -4,7 +4,6 @@
  */
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
-import type { Duplex } from "node:stream"
 import * as Effect from "effect/Effect"
 import { timerMillis } from "../config/Duration.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
@@ -13,12 +12,14 @@ import { Roster } from "../exchange/Roster.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { endConnection, isEnding } from "./ConnectionEnd.ts"
 import type { ErrorName } from "./ErrorTable.ts"
+import { hangUp, type ListenerRefusal, statusOf } from "./ListenerRefusal.ts"
 import { type AwaitedRequest, broken } from "./RequestBody.ts"
 import { newExchange, RequestContext } from "./RequestContext.ts"
 import { headProblem } from "./RequestHead.ts"
 import { requestId } from "./RequestId.ts"
 import { cleanPath, decodePath, type RouteModule, Routes } from "./Routes.ts"
 import type { SystemServices } from "./SystemRoutes.ts"
+import { longestUpload, watchUploads } from "./UploadPace.ts"
 
 /** A response that knows its place among the open ones. */
 class OpenResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
@@ -156,46 +157,32 @@ const logEnds = (services: SystemServices, context: RequestContext): void => {
 /** A client that goes away while it is answered is no event of its own: the response's close tells. */
 const ignore = (): void => {}
 
-const refusals: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
-  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
-  HPE_INVALID_TRANSFER_ENCODING: "501 Not Implemented"
-}
+type TellRefusal = (refusal: ListenerRefusal) => void
 
-/** Milliseconds that the other side has to read a last word before the connection is dropped. */
-const lastWordTime = 1_000
-
-/** The last word on a connection: a status and its name, in a line. node has let go of the socket, so its end is seen to here. */
-const hangUp = (socket: Duplex, status: string, headers = ""): void => {
-  const body = `${status.slice(4)}\n`
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${body.length}\r\n${headers}Connection: close\r\nX-Olla-Request-ID: ${requestId("")}\r\n\r\n${body}`
-  )
-  const timer = setTimeout(() => socket.destroy(), lastWordTime)
-  socket.once("close", () => clearTimeout(timer))
-  socket.on("error", ignore)
-  // Read away what is still coming: a reset would take the answer with it, and without reading its end would not be seen.
-  socket.resume()
-}
+/** node's word for a request that takes too long. */
+const tooSlow = "ERR_HTTP_REQUEST_TIMEOUT"
 
 /** What node's parser refuses is answered by the request that it belongs to, where there is one, and the connection closed. */
-const onClientError = (open: Roster<OpenResponse>, error: NodeJS.ErrnoException, socket: Socket): void => {
-  const isSlow = error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+const onClientError = (open: Roster<OpenResponse>, error: NodeJS.ErrnoException, socket: Socket, tell: TellRefusal): void => {
+  const code = error.code ?? ""
+  const isSlow = code === tooSlow
   // Nobody said anything: it was a connection in reserve.
-  if (error.code === "ECONNRESET" || !socket.writable || (isSlow && socket.bytesRead === 0)) {
+  if (code === "ECONNRESET" || !socket.writable || (isSlow && socket.bytesRead === 0)) {
     socket.destroy()
     return
   }
-  for (const res of open) {
-    if (res.socket !== socket) continue
-    const tell = (res.req as AwaitedRequest)[broken]
-    // Behind an answer that has begun nothing can be said.
-    if (res.headersSent) socket.destroySoon()
-    else if (tell !== undefined) tell(isSlow ? "tooSlow" : "unreadable")
-    else hangUp(socket, refusals[error.code ?? ""] ?? "400 Bad Request")
-    return
-  }
-  hangUp(socket, refusals[error.code ?? ""] ?? "400 Bad Request")
+  for (const res of open) if (res.socket === socket) return breakOff(res, code, tell)
+  hangUp(socket, statusOf(code), code, tell)
+}
+
+/** Of this request nothing good will come any more. */
+const breakOff = (res: OpenResponse, code: string, tell: TellRefusal): void => {
+  const { socket } = res.req
+  const inform = (res.req as AwaitedRequest)[broken]
+  // Behind an answer that has begun nothing can be said.
+  if (res.headersSent) socket.destroySoon()
+  else if (inform !== undefined) inform(code === tooSlow ? "tooSlow" : "unreadable")
+  else hangUp(socket, statusOf(code), code, tell)
 }
 
 /** `write_timeout` bounds a whole answer, however well it flows (proxying.md 6). */
@@ -203,6 +190,9 @@ const cutAfter = (res: ServerResponse, socket: Socket, time: number): void => {
   const timer = setTimeout(() => socket.destroy(), time)
   res.once("close", () => clearTimeout(timer))
 }
+
+/** Milliseconds that a kept connection may wait for its next request; 0: for ever. */
+export const idleTime = ({ idle_timeout, read_timeout }: OllaConfig["server"]): number => (idle_timeout > 0 ? idle_timeout : read_timeout)
 
 export const makeHttpServer = (config: OllaConfig["server"]): Effect.Effect<HttpServer, BindError> =>
   Effect.tryPromise({
@@ -218,11 +208,16 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     else waiting.push(() => handle?.(req, res))
   }
   const open = new Roster<OpenResponse>()
+  let services: SystemServices | undefined
+  const tell = (refusal: ListenerRefusal) => {
+    if (services?.logsRequests() === true) services.log.unread(refusal)
+  }
+  let unwatch = (): void => {}
   // One function for all of them: `this` is the response.
   function leave(this: OpenResponse): void {
     open.delete(this)
   }
-  const idle = config.idle_timeout > 0 ? config.idle_timeout : config.read_timeout
+  const idle = idleTime(config)
   const headerTime = config.read_header_timeout > 0 ? timerMillis(config.read_header_timeout) : 10_000
   const writeTime = config.write_timeout > 0 ? timerMillis(config.write_timeout) : 0
   const options = {
@@ -232,7 +227,8 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     maxHeaderSize: effectiveHeaderLimit(config.request_limits.max_header_size) + 4096,
     // The headers are part of what read_timeout bounds.
     headersTimeout: Math.min(headerTime, config.read_timeout > 0 ? config.read_timeout : headerTime),
-    requestTimeout: config.read_timeout > 0 ? timerMillis(config.read_timeout) : 0,
+    // Bodies are judged by their pace; this is for those that nobody waits for.
+    requestTimeout: timerMillis(longestUpload(config.read_timeout, config.request_limits.max_body_size)),
     connectionsCheckingInterval: slowCheckEvery,
     keepAliveTimeout: idle > 0 ? timerMillis(idle) : 0,
     // Judged by headProblem, which answers in the form of every other error.
@@ -264,9 +260,9 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     server.on("checkContinue", accept)
     server.on("checkExpectation", accept)
     server.on("connect", (_req, socket) =>
-      hangUp(socket, "405 Method Not Allowed", "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
+      hangUp(socket, "405 Method Not Allowed", "CONNECT", tell, "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
     )
-    server.on("clientError", (error: NodeJS.ErrnoException, socket) => onClientError(open, error, socket as Socket))
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) => onClientError(open, error, socket as Socket, tell))
     // node would drop what is beyond it without a word; the guard refuses a request that reaches it.
     server.maxHeadersCount = mostHeaders
     try {
@@ -282,8 +278,10 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   }
   return {
     addresses,
-    open: (services, modules) => {
-      handle = handler(services, modules)
+    open: (given, modules) => {
+      services = given
+      handle = handler(given, modules)
+      if (config.read_timeout > 0) unwatch = watchUploads(open, config.read_timeout, (res) => breakOff(res, tooSlow, tell))
       for (const one of waiting.splice(0)) one()
     },
     stop: async (grace) => {
@@ -303,6 +301,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       }, timerMillis(grace))
       await Promise.all(closed)
       clearTimeout(timer)
+      unwatch()
       return cut
     }
   }

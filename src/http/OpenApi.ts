@@ -66,8 +66,13 @@ const errorResponses = (components: Components): Json => {
   )
 }
 
+/** What any request can meet: a head that is wrong, cross-site protection, an upload that is too slow or too large, a fault. */
+const everywhere = [400, 403, 408, 413, 431, 500]
+
+const withCommon = (statuses: ReadonlyArray<number>): ReadonlyArray<number> => [...new Set([...statuses, ...everywhere])].sort()
+
 const errors = (statuses: ReadonlyArray<number>): Json =>
-  Object.fromEntries(statuses.map((status) => [String(status), { $ref: `#/components/responses/Error${status}` }]))
+  Object.fromEntries(withCommon(statuses).map((status) => [String(status), { $ref: `#/components/responses/Error${status}` }]))
 
 const queryParameter = ({ name, description, values }: QueryParameter): Json => ({
   name,
@@ -101,8 +106,7 @@ const localOperation = (components: Components, name: string, route: LocalRoute)
       ...(name === "ready"
         ? { "503": { description: "Not ready", ...content("application/json", components.mention(NotReadyDocument)) } }
         : {}),
-      ...errors(name === "health" ? [429] : [405]),
-      ...errors([403, 413, 431, 500])
+      ...errors(name === "health" ? [429] : [405])
     }
   }
 }
@@ -125,7 +129,9 @@ const backendOperation = (components: Components, name: string, method: string, 
     ...(parameters.length + (route.query?.length ?? 0) === 0
       ? {}
       : { parameters: [...parameters, ...(route.query ?? []).map(queryParameter)] }),
-    ...(method === "post" ? { requestBody: { content: { "application/json": { schema: { type: "object" } } } } } : {}),
+    ...(method !== "get" && method !== "delete"
+      ? { requestBody: { content: { "application/json": { schema: { type: "object" } } } } }
+      : {}),
     responses: {
       "200": {
         description: answers.length === 0 ? "The backend's answer as it came, with Olla's headers" : route.summary,
@@ -134,7 +140,7 @@ const backendOperation = (components: Components, name: string, method: string, 
       },
       ...(anthropic
         ? Object.fromEntries(
-            route.errors.map((status) => [
+            withCommon(route.errors).map((status) => [
               String(status),
               { description: "Anthropic's envelope", ...content("application/json", components.mention(AnthropicErrorDocument)) }
             ])

@@ -118,6 +118,8 @@ export const decide = (
     exchange.candidates = decision.candidates.length
     if (decision.verdict?.strategy === "alias" && services.logsRequests())
       services.log.aliasResolved(exchange, decision.candidates, routableCount(services.fleet))
+    if (decision.widened !== undefined) services.log.widened(exchange, decision.widened)
+    if (decision.verdict?.action === "fallback" && decision.candidates.length > 0) services.log.fellBack(exchange)
     then(decision)
   }
   if (!Effect.isEffect(decided)) {

@@ -2,7 +2,7 @@
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
-import type { EndpointTotals, GlobalTotals, SecurityTotals } from "../telemetry/Statistics.ts"
+import type { EndpointTotals, GlobalTotals, SecurityTotals, UsageTotals } from "../telemetry/Statistics.ts"
 import { build } from "../version.ts"
 import type { EndpointsDocument, EndpointUsage, ListedEndpoint, StatusDocument, StatusEndpoint } from "./documents/StatusDocument.ts"
 import { present } from "./documents/Values.ts"
@@ -156,21 +156,40 @@ export const securityStatus = (security: SecurityTotals): "normal" | "elevated" 
     ? "elevated"
     : "normal"
 
-/** Token figures by endpoint name; those without have no entry. */
+/** Token figures by endpoint name, of all that bear it; those without have no entry. */
 const usageByName = (view: StatusView): Record<string, typeof EndpointUsage.Type> => {
-  const out = new Map<string, typeof EndpointUsage.Type>()
-  for (const { endpoint } of ordered(view)) {
-    const usage = view.totals(endpoint.url)?.usage
-    if (usage === undefined || usage.answers === 0 || out.has(endpoint.name)) continue
-    out.set(endpoint.name, {
-      requests: usage.answers,
-      avg_latency_ms: Math.trunc(usage.averageLatency),
-      avg_tokens_per_second: tenths(usage.averageTokensPerSecond),
-      avg_prompt_tokens: tenths(usage.promptTokens / usage.answers),
-      avg_completion_tokens: tenths(usage.completionTokens / usage.answers)
-    })
+  const byName = new Map<string, UsageTotals>()
+  for (const { name, url } of view.endpoints) {
+    const usage = view.totals(url)?.usage
+    if (usage === undefined || usage.answers === 0) continue
+    const known = byName.get(name)
+    byName.set(name, known === undefined ? usage : together(known, usage))
   }
-  return Object.fromEntries(out)
+  return Object.fromEntries(
+    [...byName].map(([name, usage]) => [
+      name,
+      {
+        requests: usage.answers,
+        avg_latency_ms: Math.trunc(usage.averageLatency),
+        avg_tokens_per_second: tenths(usage.averageTokensPerSecond),
+        avg_prompt_tokens: tenths(usage.promptTokens / usage.answers),
+        avg_completion_tokens: tenths(usage.completionTokens / usage.answers)
+      }
+    ])
+  )
+}
+
+const together = (a: UsageTotals, b: UsageTotals): UsageTotals => {
+  const answers = a.answers + b.answers
+  const speeds = a.speeds + b.speeds
+  return {
+    answers,
+    speeds,
+    promptTokens: a.promptTokens + b.promptTokens,
+    completionTokens: a.completionTokens + b.completionTokens,
+    averageLatency: (a.averageLatency * a.answers + b.averageLatency * b.answers) / answers,
+    averageTokensPerSecond: speeds === 0 ? 0 : (a.averageTokensPerSecond * a.speeds + b.averageTokensPerSecond * b.speeds) / speeds
+  }
 }
 
 export const statusDocument = (view: StatusView): typeof StatusDocument.Type => {

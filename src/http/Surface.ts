@@ -106,7 +106,7 @@ export const localRoutes = {
 /** Routes that need the fleet: for the description only, `Routes.ts` dispatches them by segment. */
 export interface BackendRoute {
   readonly path: string
-  readonly methods: ReadonlyArray<"get" | "post">
+  readonly methods: ReadonlyArray<"get" | "post" | "put" | "patch" | "delete">
   readonly tag: "models" | "proxy" | "anthropic"
   readonly summary: string
   readonly description?: string
@@ -115,10 +115,13 @@ export interface BackendRoute {
   /** Absent: what the backend answers. */
   readonly documents?: ReadonlyArray<DocumentSchema>
   readonly dialect?: "anthropic"
+  /** Statuses of Olla's own beyond those that any route can have. */
   readonly errors: ReadonlyArray<number>
 }
 
-const forwarding = [400, 403, 404, 408, 413, 429, 431, 500, 502, 503, 504]
+/** Every method is; these are the ones that APIs use. */
+const forwarded = ["get", "post", "put", "patch", "delete"] as const
+const forwarding = [404, 429, 502, 503, 504]
 const provider = "A prefix of a backend's profile, or its name: `ollama`, `vllm`, `openai`, …"
 const rest = "Rest of the path, as the backend knows it; every method is forwarded"
 
@@ -140,7 +143,7 @@ export const backendRoutes = {
       { name: "include_unavailable", description: "Also models that no endpoint can serve now", values: ["true"] }
     ],
     documents: [...Object.values(listingDocuments), InventoryDocument],
-    errors: [400, 403, 405, 413, 431, 500]
+    errors: [405]
   },
   model: {
     path: "/olla/models/{id}",
@@ -149,7 +152,7 @@ export const backendRoutes = {
     summary: "One model by unified id or alias",
     parameters: { id: "Unified id or alias in any letter case; may contain slashes" },
     documents: [ModelDocument],
-    errors: [400, 403, 404, 405, 413, 431, 500, 501]
+    errors: [404, 405, 501]
   },
   proxyModels: {
     path: "/olla/proxy/v1/models",
@@ -157,11 +160,11 @@ export const backendRoutes = {
     tag: "models",
     summary: "Models of the whole fleet in OpenAI's form",
     documents: [listingDocuments.openai],
-    errors: [403, 413, 431, 500]
+    errors: []
   },
   proxy: {
     path: "/olla/proxy/{path}",
-    methods: ["get", "post"],
+    methods: forwarded,
     tag: "proxy",
     summary: "Forwarded to any endpoint that can serve it",
     parameters: { path: rest },
@@ -174,11 +177,11 @@ export const backendRoutes = {
     summary: "Models of one kind of backend in OpenAI's form; `/olla/ollama/api/tags` and the like in its own",
     parameters: { provider },
     documents: [listingDocuments.openai],
-    errors: [403, 404, 413, 431, 500]
+    errors: [404]
   },
   provider: {
     path: "/olla/{provider}/{path}",
-    methods: ["get", "post"],
+    methods: forwarded,
     tag: "proxy",
     summary: "Forwarded to an endpoint of this kind; `openai` takes every kind that speaks its API",
     parameters: { provider, path: rest },
@@ -190,7 +193,7 @@ export const backendRoutes = {
     tag: "anthropic",
     summary: "A message, whole or streamed; natively where the backend speaks the API, else in translation",
     dialect: "anthropic",
-    errors: [400, 403, 404, 405, 408, 413, 429, 431, 500, 502, 503, 504]
+    errors: [404, 405, 429, 502, 503, 504]
   },
   countTokens: {
     path: "/olla/anthropic/v1/messages/count_tokens",
@@ -199,7 +202,7 @@ export const backendRoutes = {
     summary: "How many tokens a request has",
     documents: [TokenCount],
     dialect: "anthropic",
-    errors: [400, 403, 405, 408, 413, 429, 431, 500]
+    errors: [405, 429]
   },
   anthropicModels: {
     path: "/olla/anthropic/v1/models",
@@ -213,7 +216,7 @@ export const backendRoutes = {
     ],
     documents: [AnthropicModels],
     dialect: "anthropic",
-    errors: [400, 403, 405, 413, 431, 500]
+    errors: [405]
   },
   anthropicModel: {
     path: "/olla/anthropic/v1/models/{id}",
@@ -223,7 +226,7 @@ export const backendRoutes = {
     parameters: { id: "As the list has it; may contain slashes" },
     documents: [AnthropicModel],
     dialect: "anthropic",
-    errors: [403, 404, 405, 413, 431, 500]
+    errors: [404, 405]
   }
 } as const satisfies Readonly<Record<string, BackendRoute>>
 

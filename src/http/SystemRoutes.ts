@@ -2,7 +2,7 @@
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Profiles } from "../profile/Profiles.ts"
 import { prometheusText } from "../telemetry/PrometheusText.ts"
-import { build } from "../version.ts"
+import { build, runtime } from "../version.ts"
 import { answerConditional, answerDocument } from "./DocumentAnswer.ts"
 import { HealthDocument, NotReadyDocument, ReadyDocument, type VersionDocument } from "./documents/DaemonDocuments.ts"
 import type { ListingServices } from "./ListingRoutes.ts"
@@ -82,7 +82,7 @@ const versionDocument = (services: SystemServices): typeof VersionDocument.Type 
     build: {
       commit: build.commit,
       date: build.date,
-      go_version: `node${process.version}`,
+      go_version: runtime,
       platform: `${process.platform === "win32" ? "windows" : process.platform}/${goArch[process.arch] ?? process.arch}`
     },
     name: build.name,

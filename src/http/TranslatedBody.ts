@@ -2,7 +2,7 @@
 import { BodyInspector } from "../routing/Inspecting.ts"
 import { isRecord, type JsonRecord, parseJson } from "../translation/JsonValue.ts"
 import type { Translator } from "../translation/Translator.ts"
-import { errorTable } from "./ErrorTable.ts"
+import { errorTable, fill } from "./ErrorTable.ts"
 import { reject } from "./ProxyRoutes.ts"
 import { type Body, readBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
@@ -34,8 +34,13 @@ export const readTranslated = (
     (problem) => {
       if (problem === "tooLarge" && most === services.guard.maxBodySize()) services.guard.bodyOverflow(context.exchange, most + 1)
       const name = problem === "tooLarge" ? "messageTooLarge" : problem
-      if (counted) reject(services, context, errorTable[name].status, name)
-      context.error(name, { limit: String(most) }, ["Connection", "close"])
+      const { status } = errorTable[name]
+      const values = { limit: String(most) }
+      if (counted) {
+        reject(services, context, status, name)
+        services.log.untranslated(context.exchange, status, fill(name, values))
+      }
+      context.error(name, values, ["Connection", "close"])
     }
   )
 }

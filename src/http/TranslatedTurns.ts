@@ -63,7 +63,9 @@ export class TranslatedTurns {
   }
 
   #refuse(context: RequestContext, name: ErrorName, values: Readonly<Record<string, string>>, headers: ReadonlyArray<string> = []): void {
-    reject(this.#services, context, errorTable[name].status, name)
+    const { status } = errorTable[name]
+    reject(this.#services, context, status, name)
+    this.#services.log.untranslated(context.exchange, status, fill(name, values))
     context.error(name, values, headers)
   }
 
@@ -79,6 +81,7 @@ export class TranslatedTurns {
     if (verdict.status === 503) headers.push(...retryAfter(services))
     reject(services, context, verdict.status, verdict.reason)
     const sentence = `${verdict.reason}: ${describe(services, verdict.reason, inspection.spelling)}`
+    services.log.untranslated(context.exchange, verdict.status, sentence)
     context.fail(verdict.status, sentence, verdict.reason, headers)
   }
 
@@ -131,7 +134,10 @@ export class TranslatedTurns {
       return
     }
     const detail = context.exchange.translator?.mode === "passthrough" ? refused.message : `proxy request failed: ${refused.message}`
-    context.fail(ruleOf(refused.failure).status, fill("untranslated", { detail }), null, context.decisionHeaders())
+    const { status } = ruleOf(refused.failure)
+    const message = fill("untranslated", { detail })
+    this.#services.log.untranslated(context.exchange, status, message)
+    context.fail(status, message, null, context.decisionHeaders())
   }
 
   #warnOfTools(exchange: Exchange, tools: ReadonlyArray<string>): void {

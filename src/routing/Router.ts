@@ -47,6 +47,8 @@ export interface Decision {
   readonly candidates: ReadonlyArray<Candidate>
   /** Absent when no model was named, or model discovery is off. */
   readonly verdict: RoutingVerdict | undefined
+  /** Nobody is of a kind that knows the path, and that was not held against anybody. */
+  readonly widened?: { readonly supportedBy: ReadonlyArray<string>; readonly total: number }
 }
 
 export class Router extends Context.Service<

@@ -26,8 +26,6 @@ import { Situation, unconstrained } from "./Situation.ts"
 const rememberMiss = 5_000
 /** Names remembered; clients choose them. */
 const maxMisses = 1_000
-/** Milliseconds between two warnings that a path restriction fell away. */
-const widenedEvery = 60_000
 
 const nobody: Decision = { candidates: [], verdict: undefined }
 
@@ -46,7 +44,6 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
     const clock = yield* Clock.Clock
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const misses = new Map<string, Miss>()
-    let widenedAt = Number.NEGATIVE_INFINITY
     if (!settings.current().discovery.model_discovery.enabled)
       yield* Effect.logWarning(
         "Model discovery is off: requests are not routed by model, aliases stand for their first target everywhere",
@@ -75,7 +72,8 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
         yield* catalogue.settled
         remember(name, refreshed)
       }
-      return discoveryAfter(situationOf(request), refreshed, behavior)
+      const now = situationOf(request)
+      return told(request, now, discoveryAfter(now, refreshed, behavior))
     })
 
     /** By the configured strategy; an Effect where it has to ask the backends first. */
@@ -98,15 +96,16 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
       }
     }
 
-    const tell = (request: RouteRequest, situation: Situation, decision: Decision): void => {
+    /** The decision, with what is to be known of how it came about. */
+    const told = (request: RouteRequest, situation: Situation, decision: Decision): Decision => {
       if (decision.verdict?.action === "rejected") {
         const targets = downTargets(situation)
         if (targets.length > 0)
           fork(Effect.logWarning("No endpoint that has a target of the alias can serve now", { alias: request.inspection.model, targets }))
       }
-      if (!situation.widened || clock.currentTimeMillisUnsafe() - widenedAt < widenedEvery) return
-      widenedAt = clock.currentTimeMillisUnsafe()
-      fork(Effect.logWarning("No healthy endpoint is of a kind that knows this path, all others are candidates", { path: request.path }))
+      if (!situation.widened) return decision
+      const supportedBy = [...profiles.forPath(request.path ?? "")].map(({ name }) => name)
+      return { ...decision, widened: { supportedBy, total: fleet.endpoints.length } }
     }
 
     const decideNow = (request: RouteRequest, situation: Situation): Decision | Effect.Effect<Decision> => {
@@ -126,8 +125,7 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
       const situation = situationOf(request)
       const decision = decideNow(request, situation)
       if (Effect.isEffect(decision)) return decision
-      if (situation.widened || decision.verdict?.action === "rejected") tell(request, situation, decision)
-      return decision
+      return situation.widened || decision.verdict?.action === "rejected" ? told(request, situation, decision) : decision
     }
     return { decide }
   })

@@ -115,6 +115,7 @@ export class UsageCounters {
       promptTokens: this.#prompt,
       completionTokens: this.#completion,
       averageLatency: Math.trunc(this.#latency / this.#answers),
+      speeds: this.#speeds,
       averageTokensPerSecond: this.#speeds === 0 ? 0 : this.#speedSum / this.#speeds
     }
   }

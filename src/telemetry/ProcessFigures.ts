@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os"
 import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks"
 import { getHeapStatistics } from "node:v8"
+import { runtime } from "../version.ts"
 
 export type Pressure = "LOW" | "MEDIUM" | "HIGH"
 export type HandleHealth = "HEALTHY" | "NORMAL" | "ELEVATED" | "CONCERNING"
@@ -104,7 +105,7 @@ export const processFigures = (): ProcessFigures => {
     handleHealth: handleHealthOf(handles),
     loopDelay: { mean: delayMillis(delay?.mean), p99: delayMillis(delay?.percentile(99)) },
     uptime,
-    runtime: `node${process.version}`,
+    runtime,
     processors: availableParallelism()
   }
 }

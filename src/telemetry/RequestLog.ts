@@ -27,6 +27,14 @@ export interface AccessFields extends StartFields {
   readonly responseBytes: number
 }
 
+export interface UnreadRequest {
+  readonly id: string
+  readonly remote: string
+  readonly status: number
+  readonly reason: string
+  readonly responseBytes: number
+}
+
 /** What only the debug record of a proxied request tells. */
 export interface RequestDetails {
   /** What is asked of the backend, with its query. */
@@ -46,6 +54,14 @@ export interface RequestLog {
     candidates: ReadonlyArray<{ readonly endpoint: { readonly name: string }; readonly nativeName: string }>,
     total: number
   ) => void
+  /** Nobody is of a kind that knows the path; told once a minute, since it is so for every request like it. */
+  readonly widened: (exchange: Exchange, by: { readonly supportedBy: ReadonlyArray<string>; readonly total: number }) => void
+  /** Nobody is known to have the model, and the configuration says to ask those that are there. */
+  readonly fellBack: (exchange: Exchange) => void
+  /** A translator answers with an error of its own. */
+  readonly untranslated: (exchange: Exchange, status: number, error: string) => void
+  /** The listener's own answer to what was no request: the access log, with nothing known of the client but its address. */
+  readonly unread: (refusal: UnreadRequest) => void
   /** Any answer, after its end: the second console line and the access log. */
   readonly access: (fields: AccessFields) => void
 }
@@ -59,6 +75,9 @@ const isProxied = (path: string): boolean => path.includes("/olla/") || (path.st
 const isPolling = ({ method, path }: Exchange): boolean => isRead(method) && path.startsWith("/internal/")
 
 const isFine = (status: number): boolean => (status >= 200 && status < 300) || status === 304
+
+/** Milliseconds between two warnings that a path restriction fell away. */
+const widenedEvery = 60_000
 
 /** Refusals that the guard reports itself. */
 const limitStatuses: ReadonlySet<number> = new Set([413, 429, 431])
@@ -255,9 +274,41 @@ export const makeRequestLog = (
     )
   }
 
+  let widenedAt = Number.NEGATIVE_INFINITY
+
   return {
     observer: { dispatched, attemptEnded, ended },
     started,
+    widened: (exchange, { supportedBy, total }) => {
+      const now = performance.now()
+      if (!sink.enabled("warn") || now - widenedAt < widenedEvery) return
+      widenedAt = now
+      sink.write("warn", "No compatible endpoints found for path, falling back to all endpoints", {
+        ...identity(exchange),
+        path: exchange.path,
+        supported_by: supportedBy,
+        total_endpoints: total
+      })
+    },
+    fellBack: (exchange) => {
+      if (!sink.enabled("warn")) return
+      sink.write("warn", "Model routing failed, using all compatible endpoints", {
+        ...identity(exchange),
+        model: exchange.model,
+        strategy: exchange.verdict?.strategy ?? "",
+        reason: exchange.verdict?.reason ?? "",
+        compatible_endpoints: exchange.candidates
+      })
+    },
+    untranslated: (exchange, status, error) => {
+      if (!sink.enabled("error")) return
+      sink.write("error", "Translation request failed", {
+        ...identity(exchange),
+        translator: exchange.translator?.name ?? "",
+        error,
+        status
+      })
+    },
     aliasResolved: (exchange, candidates, total) => {
       if (!sink.enabled("info") || quiet()) return
       sink.write("info", "Model alias resolved", {
@@ -291,6 +342,30 @@ export const makeRequestLog = (
           query: redactQuery(exchange.query),
           content_type: details.contentType
         })
+    },
+    unread: ({ id, remote, status, reason, responseBytes }) => {
+      if (!sink.enabled("info", true)) return
+      const unknown = { method: "", path: "", query: "" }
+      sink.write(
+        "info",
+        "Access log",
+        {
+          request_id: id,
+          request_time: zonedTime(Date.now()),
+          remote_addr: remote,
+          ...unknown,
+          status,
+          request_bytes: 0,
+          response_bytes: responseBytes,
+          duration_ms: 0,
+          user_agent: "",
+          referer: "",
+          content_type: "",
+          accept: "",
+          reason
+        },
+        true
+      )
     },
     access
   }

@@ -24,7 +24,9 @@ export interface UsageTotals {
   readonly completionTokens: number
   /** Of those answers; 0 without any. */
   readonly averageLatency: number
-  /** 0 while nobody told a speed. */
+  /** How many of them had a speed. */
+  readonly speeds: number
+  /** Over those; 0 without any. */
   readonly averageTokensPerSecond: number
 }
 

@@ -18,6 +18,9 @@ export interface Daemon {
   readonly stop: () => Promise<number | null>
 }
 
+/** What the daemon calls itself: a checkout's build, or a stamped one. */
+export const { build } = (await import(join(root, "dist", "version.js"))) as typeof import("../../src/version.ts")
+
 const freePort = (): Promise<number> =>
   new Promise((resolve) => {
     const server = createServer()

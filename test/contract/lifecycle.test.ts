@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer, type IncomingMessage, request } from "node:http"
-import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net"
+import { type AddressInfo, connect, createServer as createTcpServer, type Server } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, describe, expect, it } from "vitest"
@@ -249,6 +249,29 @@ describe("a stop", () => {
     expect(await stream.whole).toContain("data: [DONE]")
     expect(await run.ended).toBe(0)
     expect(run.out()).toContain("reload")
+  })
+
+  it("is told to a request that is on its way: not ready any more", async () => {
+    const port = await freePort()
+    const run = start(server(port, ", shutdown_timeout: 5s") + endpoints((await openEnded()).url))
+    await run.saw("Olla started")
+    const socket = connect(port, "127.0.0.1")
+    closing.push(() => socket.destroy())
+    let said = ""
+    socket.on("data", (chunk) => {
+      said += chunk.toString()
+    })
+    const over = new Promise((resolve) => socket.once("close", resolve))
+    // The head of the second has begun when the first is answered.
+    socket.write("GET /internal/ready HTTP/1.1\r\nHost: a\r\n\r\nGET /internal/ready HTTP/1.1\r\n")
+    await new Promise((resolve) => socket.once("data", resolve))
+    run.child.kill("SIGTERM")
+    await run.saw("Shutdown signal received")
+    socket.write("Host: a\r\n\r\n")
+    await over
+    expect(said.match(/\{.*\}/g)).toEqual(['{"status":"ready"}', '{"status":"not_ready","reason":"stopping"}'])
+    expect(said).toMatch(/HTTP\/1\.1 503 /)
+    expect(await run.ended).toBe(0)
   })
 
   it("cuts what is open at shutdown_timeout, says how many, and still ends with 0", async () => {

@@ -2,7 +2,7 @@
 import { connect } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
-import { type Daemon, endpointsYaml, rareChecks, startDaemon } from "./daemon.ts"
+import { type Daemon, endpointsYaml, eventually, rareChecks, startDaemon } from "./daemon.ts"
 
 let backend: SimulatedBackend
 let daemon: Daemon
@@ -46,6 +46,42 @@ describe.concurrent("the listener", () => {
     expect(answer).toMatch(/\r\nConnection: close\r\n/i)
     expect(answer).toMatch(/\r\nX-Olla-Request-ID: [a-z]+-[a-z]+-[0-9a-f]{8}\r\n/i)
     expect(answer).toMatch(/\r\n\r\n[^\r\n]+\n$/)
+    const id = /X-Olla-Request-ID: (\S+)/i.exec(answer)?.[1] ?? ""
+    const record = await eventually(
+      () =>
+        daemon
+          .output()
+          .split("\n")
+          .find((line) => line.includes("Access log") && line.includes(id)),
+      (line) => line !== undefined
+    )
+    expect(JSON.parse(record ?? "")).toMatchObject({ status, request_id: id, remote_addr: expect.stringMatching(/^127\.0\.0\.1:\d+$/) })
+  })
+
+  it("takes a body that takes longer than server.read_timeout, as long as it keeps coming", async () => {
+    const filling = Buffer.alloc(32 * 1024, "x")
+    const parts = 20
+    const body = `{"model":"m","messages":[{"role":"user","content":"${filling.toString().repeat(parts)}"}]}`
+    const answer = await new Promise<string>((resolve, reject) => {
+      let said = ""
+      let at = 0
+      const socket = connect(daemon.port, "127.0.0.1", () => {
+        socket.write(
+          `POST /olla/proxy/v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`
+        )
+        const timer = setInterval(() => {
+          socket.write(body.slice(at, at + filling.length))
+          at += filling.length
+          if (at >= body.length) clearInterval(timer)
+        }, 125)
+      })
+      socket.on("data", (chunk) => {
+        said += chunk.toString("latin1")
+      })
+      socket.on("error", reject)
+      socket.on("close", () => resolve(said))
+    })
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /)
   })
 
   it("serves HTTP/1.0 without a Host, and hangs up", async () => {
@@ -64,6 +100,7 @@ describe.concurrent("the listener", () => {
     const took = performance.now() - began
     expect(took).toBeGreaterThan(900)
     expect(took).toBeLessThan(3_200)
-    expect(backend.inference()).toEqual([])
+    // Nothing of it went to a backend: those that did have been longer.
+    expect(backend.inference().filter(({ body }) => body.length < 1_000)).toEqual([])
   })
 })

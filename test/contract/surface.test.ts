@@ -11,7 +11,7 @@ import { openApi } from "../../src/http/OpenApi.ts"
 import { type LocalRoute, localRoutes } from "../../src/http/Surface.ts"
 import { type BackendKind, type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Answer, type Asked, ask, chat } from "./ask.ts"
-import { type Daemon, endpointsYaml, eventually, rareChecks, startDaemon } from "./daemon.ts"
+import { build, type Daemon, endpointsYaml, eventually, rareChecks, startDaemon } from "./daemon.ts"
 
 const fleet: ReadonlyArray<{ readonly name: string; readonly kind: BackendKind; readonly models: ReadonlyArray<string> }> = [
   { name: "gpu", kind: "vllm", models: ["org/big-model", "shared"] },
@@ -597,8 +597,8 @@ describe("what the reference's own scripts look for", () => {
         kind
       ).toEqual([200, name, kind, models[0]?.toLowerCase()])
       expect(answer.header("x-olla-response-time")).toMatch(/^\d+ms$/)
-      expect(answer.header("via")).toBe("1.1 olla/v0.0.x")
-      expect(answer.header("x-served-by")).toBe("Olla/v0.0.x")
+      expect(answer.header("via")).toBe(`1.1 olla/${build.version}`)
+      expect(answer.header("x-served-by")).toBe(`Olla/${build.version}`)
     }
   })
 

@@ -156,12 +156,31 @@ describe("an endpoint that was probed and used", () => {
 
 describe("token figures", () => {
   it("are there by name for those who told any, whatever the name", () => {
-    const usage = { answers: 2, promptTokens: 58, completionTokens: 7, averageLatency: 13.9, averageTokensPerSecond: 41.26 }
+    const usage = { answers: 2, promptTokens: 58, completionTokens: 7, averageLatency: 13.9, speeds: 2, averageTokensPerSecond: 41.26 }
     const some = [endpoint("constructor", { url: "http://a:1" }), endpoint("quiet", { url: "http://b:1" })]
     const document = statusDocument(view(some, { a: totals(2, 0, { usage }), b: totals(1) }))
     expect(Object.entries(document.proxy.endpoints)).toEqual([
       ["constructor", { requests: 2, avg_latency_ms: 13, avg_tokens_per_second: 41.3, avg_prompt_tokens: 29, avg_completion_tokens: 3.5 }]
     ])
+  })
+})
+
+describe("token figures of endpoints that bear one name", () => {
+  const usage = { answers: 1, promptTokens: 10, completionTokens: 4, averageLatency: 100, speeds: 1, averageTokensPerSecond: 10 }
+  const shared = (other: Partial<typeof usage>) => {
+    const some = [endpoint("twin", { url: "http://a:1" }), endpoint("twin", { url: "http://b:1" })]
+    const totalsOf = { a: totals(1, 0, { usage }), b: totals(3, 0, { usage: { ...usage, ...other } }) }
+    return statusDocument(view(some, totalsOf)).proxy.endpoints["twin"]
+  }
+
+  it("are of all of them together, each answer counting alike", () => {
+    expect(
+      shared({ answers: 3, promptTokens: 90, completionTokens: 12, averageLatency: 300, speeds: 3, averageTokensPerSecond: 50 })
+    ).toEqual({ requests: 4, avg_latency_ms: 250, avg_tokens_per_second: 40, avg_prompt_tokens: 25, avg_completion_tokens: 4 })
+  })
+
+  it("have the speed of those that told one", () => {
+    expect(shared({ speeds: 0, averageTokensPerSecond: 0 })?.avg_tokens_per_second).toBe(10)
   })
 })
 

@@ -147,20 +147,14 @@ describe("the router", () => {
     )
   })
 
-  it.effect("warns, once a minute, that nobody is of a kind that knows the path", () => {
-    const lines: Array<string> = []
-    const warned = () => lines.filter((line) => line.startsWith("Warn No healthy endpoint is of a kind")).length
-    return Effect.gen(function* () {
-      const request = asking("", { path: "/get_tokenizer_info" })
-      for (let n = 0; n < 5; n++) assert.strictEqual(brief(yield* decide(request)), "- [a=]")
-      yield* Effect.yieldNow
-      assert.strictEqual(warned(), 1)
-      yield* TestClock.adjust("61 seconds")
-      yield* decide(request)
-      yield* Effect.yieldNow
-      assert.strictEqual(warned(), 2)
-    }).pipe(Effect.provide(world(fleet(), "", lines)))
-  })
+  it.effect("says when nobody is of a kind that knows the path, and who would be", () =>
+    Effect.gen(function* () {
+      const decision = yield* decide(asking("", { path: "/get_tokenizer_info" }))
+      assert.strictEqual(brief(decision), "- [a=]")
+      assert.deepStrictEqual(decision.widened, { supportedBy: ["vllm"], total: 2 })
+      assert.isUndefined((yield* decide(asking("", { path: "/api/tags" }))).widened)
+    }).pipe(Effect.provide(world(fleet(), "")))
+  )
 })
 
 describe("a refresh on a miss", () => {

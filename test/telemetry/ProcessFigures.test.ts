@@ -10,7 +10,7 @@ describe("process figures", () => {
     stop()
     expect(figures.heapUsed).toBeGreaterThan(0)
     expect(figures.handles).toBeGreaterThan(0)
-    expect(figures.runtime).toBe(`node${process.version}`)
+    expect(figures.runtime).toBe(`node${process.versions.node}`)
     expect(figures.loopDelay.mean).toBeGreaterThanOrEqual(0)
   })
 

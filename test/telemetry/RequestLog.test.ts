@@ -323,6 +323,47 @@ describe("the access log", () => {
   })
 })
 
+describe("what an operator should know of a request's way", () => {
+  it("once a minute: nobody is of a kind that knows its path", () => {
+    const { log, records } = logging()
+    for (let n = 0; n < 3; n++) log.widened(newExchange(), { supportedBy: ["vllm"], total: 2 })
+    const [record, ...more] = records()
+    expect(more).toEqual([])
+    expect(record).toMatchObject({ level: "WARN", path: "/olla/proxy/v1/chat/completions", supported_by: ["vllm"], total_endpoints: 2 })
+    expect(keysOf(record)).toEqual(["request_id", "path", "supported_by", "total_endpoints"])
+  })
+
+  it("its model is not known to be anywhere, and others are asked", () => {
+    const { log, records } = logging()
+    const exchange = newExchange()
+    exchange.verdict = { strategy: "optimistic", action: "fallback", reason: "model_not_found_fallback", status: 200 }
+    exchange.candidates = 2
+    log.fellBack(exchange)
+    expect(records()[0]).toMatchObject({
+      level: "WARN",
+      request_id: exchange.id,
+      model: "qwen3:8b",
+      strategy: "optimistic",
+      reason: "model_not_found_fallback",
+      compatible_endpoints: 2
+    })
+  })
+
+  it("a translator's own error", () => {
+    const { log, records } = logging()
+    const exchange = newExchange()
+    exchange.translator = { name: "anthropic", mode: "translation", fallbackReason: "" }
+    log.untranslated(exchange, 400, "model field must not be empty")
+    expect(records()[0]).toMatchObject({
+      level: "ERROR",
+      request_id: exchange.id,
+      translator: "anthropic",
+      error: "model field must not be empty",
+      status: 400
+    })
+  })
+})
+
 describe("with request_logging false", () => {
   it("nothing is written below 400", () => {
     const { log, raw } = logging({ level: "debug", quiet: true })

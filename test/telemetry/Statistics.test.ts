@@ -332,7 +332,7 @@ describe("statistics", () => {
             end(statistics.observer, exchange)
             if (!failed) expect(usage(exchange, exchange.attempts[0]!)).toBe(figures)
           }
-          const expected = { answers: 2, promptTokens: 20, completionTokens: 60, averageLatency: 80, averageTokensPerSecond: 15 }
+          const expected = { answers: 2, promptTokens: 20, completionTokens: 60, speeds: 2, averageLatency: 80, averageTokensPerSecond: 15 }
           expect(reads).toBe(2)
           expect(statistics.global().usage).toEqual(expected)
           expect(statistics.endpoint(desk)?.usage).toEqual(expected)

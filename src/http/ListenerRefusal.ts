@@ -1,0 +1,48 @@
+/** What the listener answers a connection itself, because no request could be made of what came (http-api.md 1, 17.11). */
+import type { Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import { normaliseAddress } from "../guard/ClientAddress.ts"
+import { requestId } from "./RequestId.ts"
+
+/** One such answer, for the access log. */
+export interface ListenerRefusal {
+  readonly id: string
+  /** `ip:port` of the TCP peer. */
+  readonly remote: string
+  readonly status: number
+  /** The parser's word for what is wrong. */
+  readonly reason: string
+  /** Body bytes. */
+  readonly responseBytes: number
+}
+
+const statuses: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+  HPE_INVALID_TRANSFER_ENCODING: "501 Not Implemented"
+}
+
+/** Status and its name for a code of node's parser. */
+export const statusOf = (code: string): string => statuses[code] ?? "400 Bad Request"
+
+/** Milliseconds that the other side has to read a last word before the connection is dropped. */
+const lastWordTime = 1_000
+
+const ignore = (): void => {}
+
+/** The last word on a connection: a status and its name, in a line. node has let go of the socket, so its end is seen to here. */
+export const hangUp = (socket: Duplex, status: string, reason: string, tell: (refusal: ListenerRefusal) => void, headers = ""): void => {
+  const { remoteAddress, remotePort } = socket as Socket
+  const id = requestId("")
+  const body = `${status.slice(4)}\n`
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${body.length}\r\n${headers}Connection: close\r\nX-Olla-Request-ID: ${id}\r\n\r\n${body}`
+  )
+  const timer = setTimeout(() => socket.destroy(), lastWordTime)
+  socket.once("close", () => clearTimeout(timer))
+  socket.on("error", ignore)
+  // Read away what is still coming: a reset would take the answer with it, and without reading its end would not be seen.
+  socket.resume()
+  const remote = `${normaliseAddress(remoteAddress ?? "")}:${remotePort ?? 0}`
+  tell({ id, remote, status: Number(status.slice(0, 3)), reason, responseBytes: body.length })
+}
