@@ -11,7 +11,7 @@ const lookEvery = 500
 
 /** Milliseconds that the slowest upload that is let go on takes for the largest body. 0: there is no end. */
 export const longestUpload = (readTimeout: number, maxBody: number): number =>
-  readTimeout > 0 && maxBody > 0 ? readTimeout + (maxBody / leastPace) * 1_000 : 0
+  readTimeout > 0 && maxBody > 0 ? Math.ceil(readTimeout + (maxBody / leastPace) * 1_000) : 0
 
 interface Stretch {
   readonly began: number

@@ -56,6 +56,7 @@ describe("an upload", () => {
 describe("the longest upload", () => {
   it.each([
     [30_000, 100 * 1024 * 1024, 30_000 + 3_200_000],
+    [30_000, 10_000, 30_306],
     [30_000, 0, 0],
     [0, 1024, 0]
   ])("with a read_timeout of %i ms and %i bytes is %i ms", (readTimeout, body, most) => expect(longestUpload(readTimeout, body)).toBe(most))
