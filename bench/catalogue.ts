@@ -9,7 +9,6 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as Effect from "effect/Effect"
 import { defaultRules } from "../src/catalogue/AttributeRules.ts"
-import { buildInSlices } from "../src/catalogue/CatalogueLive.ts"
 import { Inventory } from "../src/catalogue/Inventory.ts"
 import { availabilityOf, listedFor } from "../src/catalogue/Listing.ts"
 import { NameMap } from "../src/catalogue/NameMap.ts"
@@ -19,12 +18,14 @@ import { type BuildInput, buildSnapshot } from "../src/catalogue/SnapshotBuildin
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
 import type { Endpoint } from "../src/endpoint/Endpoint.ts"
 import { loadEndpoints } from "../src/endpoint/EndpointLoading.ts"
+import { inSlices } from "../src/endpoint/TimeSlices.ts"
 import type { ListedModel } from "../src/profile/ListedModel.ts"
 import { writeListing } from "../src/profile/ListingWriting.ts"
 import { loadProfiles } from "../src/profile/ProfileLoading.ts"
 import { strict } from "../src/routing/Routing.ts"
 import { Situation } from "../src/routing/Situation.ts"
 
+const buildInSlices = (input: BuildInput) => inSlices(buildSnapshot(input))
 setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
 const heapMb = (): number => {

@@ -42,8 +42,8 @@ const fullEntry = {
 }
 
 const learned = (format: ListingFormat): ReadonlyArray<string> => {
-  const reading = readListing(format, JSON.stringify({ data: [fullEntry], models: [fullEntry] }), 0)
-  const model = reading._tag === "ok" ? reading.models[0] : undefined
+  const reading = readListing(format, { data: [fullEntry], models: [fullEntry] }, 0).next().value
+  const model = reading?._tag === "ok" ? reading.models[0] : undefined
   if (model === undefined) throw new Error(`no model read in the form of ${format}`)
   const known = { size: model.size, description: model.description, created: model.created, ...model.details }
   return Object.entries(known)

@@ -12,6 +12,7 @@ import { Settings } from "../config/Settings.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
+import { inSlices } from "../endpoint/TimeSlices.ts"
 import { defaultRules } from "./AttributeRules.ts"
 import { Catalogue } from "./Catalogue.ts"
 import { Inventory } from "./Inventory.ts"
@@ -20,32 +21,10 @@ import { loadModelRules, logModelRules, type ModelsFileSources } from "./ModelsF
 import { NameMap } from "./NameMap.ts"
 import { NameReading } from "./NameReading.ts"
 import { emptySnapshot, type InventoryEntry } from "./Snapshot.ts"
-import { type BuildInput, buildSnapshot } from "./SnapshotBuilding.ts"
-
-/** Milliseconds that a rebuild may hold the loop at a time. */
-const slice = 1
+import { buildSnapshot } from "./SnapshotBuilding.ts"
 
 const defaultThreshold = 86_400_000
 const defaultInterval = 300_000
-
-const turn: Effect.Effect<void> = Effect.callback((resume) => {
-  const handle = setImmediate(() => resume(Effect.void))
-  return Effect.sync(() => clearImmediate(handle))
-})
-
-/** Runs a build to its end, giving the loop back between slices. */
-export const buildInSlices = Effect.fnUntraced(function* (input: BuildInput) {
-  const steps = buildSnapshot(input)
-  let until = performance.now() + slice
-  for (;;) {
-    const step = steps.next()
-    if (step.done === true) return step.value
-    if (performance.now() >= until) {
-      yield* turn
-      until = performance.now() + slice
-    }
-  }
-})
 
 /** What of an endpoint counts at this moment. */
 interface Kept {
@@ -128,16 +107,18 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
     const config = settings.current()
     const from = changes
     // Whatever comes of it, nobody waits for this one any longer.
-    yield* buildInSlices({
-      listings: listings(),
-      aliases: config.model_aliases,
-      unify: config.model_registry.enable_unifier,
-      reading,
-      firstSeen,
-      freshFor: 1.5 * Math.max(config.discovery.model_discovery.interval, 1_000),
-      before: snapshot.find,
-      version: snapshot.version + 1
-    }).pipe(
+    yield* inSlices(
+      buildSnapshot({
+        listings: listings(),
+        aliases: config.model_aliases,
+        unify: config.model_registry.enable_unifier,
+        reading,
+        firstSeen,
+        freshFor: 1.5 * Math.max(config.discovery.model_discovery.interval, 1_000),
+        before: snapshot.find,
+        version: snapshot.version + 1
+      })
+    ).pipe(
       Effect.tap((next) =>
         Effect.sync(() => {
           snapshot = next

@@ -4,10 +4,12 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import { filterAdmits } from "../config/FilterPattern.ts"
 import { detectionProbes, judgeListing } from "../profile/Detection.ts"
+import { atOnce, type JsonBounds, parseInSteps } from "../profile/JsonSlices.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
-import { readListing } from "../profile/ListingReading.ts"
+import { listingLabels, readListing } from "../profile/ListingReading.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { ProfileSet } from "../profile/Profiles.ts"
 import { build } from "../version.ts"
@@ -16,6 +18,7 @@ import { type DiscoveryFailure, type DiscoveryOperation, isRecoverable, isWarnin
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import { modelUrlOf } from "./EndpointSpec.ts"
 import { displayUrl, joinUrl } from "./EndpointUrl.ts"
+import { inSlices } from "./TimeSlices.ts"
 
 export interface Listing {
   readonly profile: Profile
@@ -37,13 +40,14 @@ export interface DiscoveryLimits {
 }
 
 const maxBody = 10 * 1024 * 1024
-/**
- * Largest listing that is taken. Reading one of this size holds up the event loop for about 30 ms (`bench/fleet.ts`); more entries
- * than this are no model server's but a fault, or an attack.
- */
+/** Most entries that are taken; more are no model server's but a fault, or an attack. */
 export const maxModels = 10_000
-/** Entries may carry ids of their own inside (vLLM's permissions), so the count before parsing is generous. */
-const maxIds = 4 * maxModels
+/** An entry longer than 256 Ki characters is no model either. */
+const bounds: JsonBounds = { elements: maxModels, part: 256 * 1024 }
+const beyond: Readonly<Record<keyof JsonBounds, string>> = {
+  elements: `more than ${maxModels} models`,
+  part: "one entry alone is longer than 256 Ki characters"
+}
 
 const fixedHeaders: ReadonlyArray<readonly [string, string]> = [
   ["User-Agent", `${build.shortName}-Discovery/${build.version}`],
@@ -86,40 +90,51 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
       )
     }
     if (outcome.status !== 200) return yield* Effect.fail(failed("http_status", outcome.status, statusCause(outcome.status)))
-    if (countIds(outcome.body) > maxIds)
-      return yield* Effect.fail(failed("parse_response", 200, `failed to parse ${profile} response: more than ${maxModels} models`))
     return { body: outcome.body, now, failed }
   })
 
-  const read = (answer: { readonly body: string; readonly now: number; readonly failed: Failed }, profile: Profile, spec: EndpointSpec) => {
-    const reading = readListing(profile.listingFormat, answer.body, answer.now)
-    if (reading._tag === "error") return Effect.fail({ ...answer.failed("parse_response", 200, reading.message), profile: profile.name })
+  // Long bodies one after the other: each has the loop for a millisecond at a time, many of them together would not.
+  const oneLong = Semaphore.makeUnsafe(1)
+  const parse = Effect.fnUntraced(function* ({ body, failed }: Answer, label: string) {
+    if (body.trim() === "") return undefined
+    const parsing = inSlices(parseInSteps(body, bounds))
+    const reading = yield* body.length > atOnce ? oneLong.withPermit(parsing) : parsing
+    if (reading._tag === "value") return reading.value
+    const why = reading._tag === "beyond" ? beyond[reading.bound] : reading.message.slice(0, 200)
+    return yield* Effect.fail(failed("parse_response", 200, `failed to parse ${label} response: ${why}`))
+  })
+
+  const read = Effect.fnUntraced(function* ({ failed, now }: Answer, value: unknown, profile: Profile, spec: EndpointSpec) {
+    const reading = yield* inSlices(readListing(profile.listingFormat, value, now))
+    const refused = (operation: DiscoveryOperation, cause: string) =>
+      Effect.fail({ ...failed(operation, 200, cause), profile: profile.name })
+    if (reading._tag === "error")
+      return yield* refused("parse_response", `failed to parse ${listingLabels[profile.listingFormat]} response: ${reading.message}`)
     if (reading.models.length > maxModels)
-      return Effect.fail({
-        ...answer.failed("parse_response", 200, `failed to parse ${profile.name} response: more than ${maxModels} models`),
-        profile: profile.name
-      })
-    if (reading.missing !== undefined) return Effect.fail(answer.failed("no_list", 200, noList(reading.missing, answer.body, profile.name)))
+      return yield* refused("parse_response", `failed to parse ${listingLabels[profile.listingFormat]} response: ${beyond.elements}`)
+    if (reading.missing !== undefined) return yield* refused("no_list", noList(reading.missing, value, profile.name))
     const { include, exclude } = spec.modelFilter
     const models =
       include.length === 0 && exclude.length === 0
         ? reading.models
         : reading.models.filter((model) => filterAdmits(spec.modelFilter, model.name))
-    return Effect.succeed<Listing>({ profile, models, originalCount: reading.models.length, skipped: reading.skipped })
-  }
+    return { profile, models, originalCount: reading.models.length, skipped: reading.skipped } satisfies Listing
+  })
 
   const typed = (spec: EndpointSpec, profile: Profile): Effect.Effect<Listing, DiscoveryFailure> =>
-    fetch(spec, modelUrlOf(spec, profile), profile.name).pipe(Effect.flatMap((answer) => read(answer, profile, spec)))
+    Effect.gen(function* () {
+      const answer = yield* fetch(spec, modelUrlOf(spec, profile), profile.name)
+      return yield* read(answer, yield* parse(answer, listingLabels[profile.listingFormat]), profile, spec)
+    })
 
   /** Fetches one piece of evidence and judges it; fails where the answer proves nothing. */
   const judged = Effect.fnUntraced(function* (spec: EndpointSpec, url: string, judge: (body: unknown) => string | undefined) {
     const answer = yield* fetch(spec, url, "auto")
-    const value = parseJson(answer.body)
-    if (value === undefined) return yield* Effect.fail(answer.failed("parse_response", 200, "failed to parse listing: not JSON"))
+    const value = yield* parse(answer, "listing")
     const profile = profiles.byName(judge(value) ?? "")
     if (profile === undefined)
       return yield* Effect.fail(answer.failed("parse_response", 200, "failed to parse listing: no known kind of backend answers like this"))
-    return yield* read(answer, profile, spec)
+    return yield* read(answer, value, profile, spec)
   })
 
   const evidence = (spec: EndpointSpec): ReadonlyArray<{ readonly url: string; readonly judge: (body: unknown) => string | undefined }> =>
@@ -178,7 +193,13 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
   return { discover, detect }
 }
 
-type Failed = (operation: DiscoveryOperation, status: number, cause: string) => DiscoveryFailure
+/** A 200 with its text; `failed` says what is wrong with it. */
+interface Answer {
+  readonly body: string
+  /** Epoch milliseconds. */
+  readonly now: number
+  readonly failed: (operation: DiscoveryOperation, status: number, cause: string) => DiscoveryFailure
+}
 
 const timedOut = (spec: EndpointSpec, profile: Profile | undefined, latency: number): DiscoveryFailure => ({
   _tag: "DiscoveryFailure",
@@ -201,31 +222,12 @@ const nothingAsked = (spec: EndpointSpec): DiscoveryFailure => ({
 /** The innermost cause stays visible: a 404 everywhere is no network error. */
 const wrapDetection = (failure: DiscoveryFailure): DiscoveryFailure => ({ ...failure, operation: "auto_detect", profile: "auto" })
 
-const parseJson = (body: string): unknown => {
-  try {
-    return JSON.parse(body) as unknown
-  } catch {
-    return undefined
-  }
-}
-
 /** What an answer without its list says instead: an error, or another kind's list. */
-const noList = (key: string, body: string, profile: string): string => {
-  const value = parseJson(body)
+const noList = (key: string, value: unknown, profile: string): string => {
   const fields = typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
   const error = fields["error"]
   const said = typeof error === "object" && error !== null && "message" in error ? error.message : error
   const instead =
     typeof said === "string" ? `an error: ${said.slice(0, 200)}` : `${Object.keys(fields).slice(0, 8).join(", ") || "nothing"}`
   return `the answer has no "${key}" list but ${instead}; is this server of the kind "${profile}"?`
-}
-
-/** Upper bound of the entries in a listing, without parsing it: `"id"` and `"name"` keys. */
-const countIds = (body: string): number => {
-  // Too short to hold so many.
-  if (body.length < maxIds * 8) return 0
-  let count = 0
-  for (const key of ['"id"', '"name"'])
-    for (let at = body.indexOf(key); at !== -1 && count <= maxIds; at = body.indexOf(key, at + key.length)) count++
-  return count
 }

@@ -18,7 +18,7 @@ export type ListingReading =
 
 type Entry = { readonly [key: string]: unknown }
 
-const labels: Readonly<Record<ListingFormat, string>> = {
+export const listingLabels: Readonly<Record<ListingFormat, string>> = {
   ollama: "Ollama",
   lmstudio: "LM Studio",
   openai: "OpenAI-compatible",
@@ -46,26 +46,21 @@ const text = (value: unknown): string | undefined => (typeof value === "string" 
 const positive = (value: unknown): number | undefined =>
   typeof value === "number" && value > 0 && Number.isSafeInteger(Math.trunc(value)) ? Math.trunc(value) : undefined
 
-/** `now`: epoch milliseconds of the answer. */
-export const readListing = (format: ListingFormat, body: string, now: number): ListingReading => {
-  if (body.trim() === "") return { _tag: "ok", models: [], missing: undefined, skipped: 0 }
-  let value: unknown
-  try {
-    value = JSON.parse(body)
-  } catch (cause) {
-    return {
-      _tag: "error",
-      message: `failed to parse ${labels[format]} response: ${cause instanceof Error ? cause.message.slice(0, 200) : "not JSON"}`
-    }
-  }
-  if (!isEntry(value)) return { _tag: "error", message: `failed to parse ${labels[format]} response: not a JSON object` }
+/** Entries read between two steps. */
+const perStep = 64
+
+/** `value`: the answer's JSON, `undefined` for an empty body. `now`: epoch milliseconds of the answer. In steps, for long lists. */
+export function* readListing(format: ListingFormat, value: unknown, now: number): Generator<void, ListingReading> {
+  if (value === undefined) return { _tag: "ok", models: [], missing: undefined, skipped: 0 }
+  if (!isEntry(value)) return { _tag: "error", message: "not a JSON object" }
   const key = format === "ollama" ? "models" : "data"
   const list = value[key]
   if (!Array.isArray(list)) return { _tag: "ok", models: [], missing: key, skipped: 0 }
   const models: Array<ListedModel> = []
-  for (const item of list) {
+  for (const [n, item] of list.entries()) {
     const name = isEntry(item) ? text(item[format === "ollama" ? "name" : "id"]) : undefined
     if (name !== undefined) models.push(read(format, name, item, now))
+    if (n % perStep === perStep - 1) yield
   }
   return { _tag: "ok", models, missing: undefined, skipped: list.length - models.length }
 }
@@ -177,8 +172,15 @@ const llamacpp = (entry: Entry): Partial<Loose> => {
 type Loose = { [K in keyof ListedModelDetails]: ListedModelDetails[K] | undefined }
 
 const compact = (fields: Partial<Loose>): ListedModelDetails | undefined => {
-  const known = Object.entries(fields).filter(([, value]) => value !== undefined)
-  return known.length === 0 ? undefined : (Object.fromEntries(known) as ListedModelDetails)
+  const known: Record<string, unknown> = {}
+  let some = false
+  for (const key in fields) {
+    const value = fields[key as keyof ListedModelDetails]
+    if (value === undefined) continue
+    known[key] = value
+    some = true
+  }
+  return some ? (known as ListedModelDetails) : undefined
 }
 
 const optional = <K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } =>

@@ -6,12 +6,14 @@ import { TestClock } from "effect/testing"
 import { expect } from "vitest"
 import { defaultRules } from "../../src/catalogue/AttributeRules.ts"
 import { Catalogue } from "../../src/catalogue/Catalogue.ts"
-import { buildInSlices, layerFrom } from "../../src/catalogue/CatalogueLive.ts"
+import { layerFrom } from "../../src/catalogue/CatalogueLive.ts"
 import { NameMap } from "../../src/catalogue/NameMap.ts"
 import { NameReading } from "../../src/catalogue/NameReading.ts"
+import { buildSnapshot } from "../../src/catalogue/SnapshotBuilding.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
+import { inSlices } from "../../src/endpoint/TimeSlices.ts"
 import { ListedFleet, LiveFleet, listed } from "./fakes.ts"
 
 const world = (fleet: LiveFleet, registry = "", more = "") => {
@@ -168,15 +170,17 @@ describe("a rebuild", () => {
     }
     setImmediate(count)
     const snapshot = await Effect.runPromise(
-      buildInSlices({
-        listings: fleet.listings,
-        reading: new NameReading(defaultRules),
-        firstSeen: new NameMap<number>(),
-        freshFor: 60_000,
-        aliases: {},
-        unify: true,
-        version: 1
-      })
+      inSlices(
+        buildSnapshot({
+          listings: fleet.listings,
+          reading: new NameReading(defaultRules),
+          firstSeen: new NameMap<number>(),
+          freshFor: 60_000,
+          aliases: {},
+          unify: true,
+          version: 1
+        })
+      )
     )
     running = false
     expect(snapshot.offer("model-7:7b")?.holders.length).toBeGreaterThan(0)

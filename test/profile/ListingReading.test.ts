@@ -16,8 +16,15 @@ const recorded = (name: string) =>
     .split(/\r?\n\r?\n/)
     .slice(1)
     .join("\n\n")
+const readAll = (format: ListingFormat, value: unknown) => {
+  const steps = readListing(format, value, now)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
 const models = (format: ListingFormat, body: unknown) => {
-  const reading = readListing(format, typeof body === "string" ? body : JSON.stringify(body), now)
+  const reading = readAll(format, typeof body === "string" ? (body === "" ? undefined : JSON.parse(body)) : body)
   if (reading._tag === "error") throw new Error(reading.message)
   return reading.models
 }
@@ -150,12 +157,8 @@ describe("odd listings", () => {
     for (const body of ["", "{}", '{"data":null,"models":null}', '{"error":"x"}']) expect(models(format, body)).toEqual([])
   })
 
-  it.each(listingFormats)("%s: malformed and truncated JSON fails the list", (format) => {
-    for (const body of ["{", '{"data":[{"id":"a"', "<html>", "[]"])
-      expect(readListing(format, body, now)).toMatchObject({
-        _tag: "error",
-        message: expect.stringMatching(/^failed to parse .* response: /)
-      })
+  it.each(listingFormats)("%s: what is no object fails the list", (format) => {
+    for (const value of [[], 3, "x", null]) expect(readAll(format, value)).toEqual({ _tag: "error", message: "not a JSON object" })
   })
 
   it("skips odd entries and odd fields, keeps the rest", () => {
@@ -174,29 +177,22 @@ describe("whatever a server answers", () => {
     fc.json().map((text) => JSON.parse(text) as unknown),
     fc.dictionary(fc.constantFrom("id", "name", "created", "owned_by", "details", "meta", "parent", "type", "size"), fc.jsonValue())
   )
-  const bodies = fc.oneof(
-    fc.string(),
-    fc.json(),
-    fc.record({ data: fc.array(entry), models: fc.array(entry) }, { requiredKeys: [] }).map((value) => JSON.stringify(value))
+  const values = fc.oneof(
+    fc.jsonValue(),
+    fc.record({ data: fc.array(entry, { maxLength: 200 }), models: fc.array(entry) }, { requiredKeys: [] })
   )
   it.each(listingFormats)("%s: it is read or refused, and names are texts", (format) => {
     fc.assert(
-      fc.property(bodies, (body) => {
-        const reading = readListing(format, body, now)
+      fc.property(values, (value) => {
+        const reading = readAll(format, value)
         if (reading._tag === "ok") for (const { name } of reading.models) expect(name).not.toBe("")
-        else expect(reading.message).toContain("failed to parse")
+        else expect(reading.message).toBe("not a JSON object")
       })
     )
   })
   it("a judge proves one of the kinds, or nothing", () => {
     fc.assert(
-      fc.property(bodies, (body) => {
-        let value: unknown
-        try {
-          value = JSON.parse(body)
-        } catch {
-          return
-        }
+      fc.property(values, (value) => {
         for (const judge of [judgeListing, ...detectionProbes.map((probe) => probe.judge)])
           expect([undefined, ...shipped]).toContain(judge(value))
       })

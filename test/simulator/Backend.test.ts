@@ -114,8 +114,8 @@ describe.each(backendKinds)("a simulated %s", (kind) => {
   it("answers the profile's health path and lists its models where the profile reads them", async () => {
     const backend = await start(kind, { models: ["team/a-7b", "b"] })
     expect((await get(backend, profile.healthCheckPath || "/")).status).toBe(200)
-    const listing = await (await get(backend, profile.modelDiscoveryPath)).text()
-    const reading = readListing(profile.listingFormat, listing, 0)
+    const listing: unknown = await (await get(backend, profile.modelDiscoveryPath)).json()
+    const reading = readListing(profile.listingFormat, listing, 0).next().value
     expect(reading).toMatchObject({ _tag: "ok", models: [{ name: "team/a-7b" }, { name: "b" }] })
   })
   it("is detected as what it is, where there is evidence", async () => {
