@@ -190,7 +190,7 @@ describe("a listing that is", () => {
       ([name, { url }]) => `      - {url: "${url}", type: vllm, name: ${name}, check_interval: 1s, check_timeout: 500ms}`
     )
     daemon = await startDaemon(
-      `discovery:\n  model_discovery: {interval: 1s, timeout: 1s, retry_attempts: 0, concurrent_workers: 9}\n  static:\n    endpoints:\n${lines.join("\n")}\n`
+      `discovery:\n  model_discovery: {interval: 1s, timeout: 2s, retry_attempts: 0, concurrent_workers: 9}\n  static:\n    endpoints:\n${lines.join("\n")}\n`
     )
   })
   afterAll(async () => {
@@ -204,7 +204,7 @@ describe("a listing that is", () => {
       const seen = async () => (await endpointsOf(daemon)).get(name) as Seen
       expect(await seen()).toMatchObject({ status: "healthy", model_count: 1 })
       backend?.setFault(fault, "listing")
-      const odd = await eventually(seen, ({ last_error }) => last_error !== undefined)
+      const odd = await eventually(seen, ({ last_error }) => last_error !== undefined && said.test(last_error))
       expect(odd.last_error).toMatch(said)
       expect(odd).toMatchObject({ status: "healthy", model_count: 1 })
       expect((await post(daemon, "/olla/vllm/v1/chat/completions", chat(`${name}-m`))).status).toBe(200)
