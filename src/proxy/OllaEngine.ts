@@ -5,7 +5,7 @@
 import type { Socket } from "node:net"
 import * as Effect from "effect/Effect"
 import type { Failure } from "../exchange/Failure.ts"
-import { cutAfterFlush } from "./ClientSocket.ts"
+import { cutAfterFlush, flushHead } from "./ClientSocket.ts"
 import type { Relay } from "./client/Connection.ts"
 import type { Sent, Transport } from "./client/Transport.ts"
 import type { Spoken } from "./Dialect.ts"
@@ -118,7 +118,6 @@ class OllaAttempt implements Relay {
     this.#status = head.status
     this.#headers = headers
     this.#hasLength = head.length >= 0
-    response.sendDate = false
     if (head.length === 0) return false
     if (!sending.flushes(contentType)) {
       this.#waiting = []
@@ -236,7 +235,7 @@ class OllaAttempt implements Relay {
     if (last) return
     this.#drains = true
     response.on("drain", this.#onDrain)
-    if (flush) response.flushHeaders()
+    if (flush) flushHead(response)
   }
 
   #coalesce(waiting: Array<Buffer>, bytes: Buffer, last: boolean): boolean {

@@ -11,7 +11,7 @@ import { HttpClient, HttpClientRequest, type HttpClientResponse, type HttpMethod
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Failure, failure } from "../exchange/Failure.ts"
-import { cutAfterFlush } from "./ClientSocket.ts"
+import { cutAfterFlush, flushHead } from "./ClientSocket.ts"
 import { undiciFailure } from "./client/UndiciFailure.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { Engine, Sending } from "./Engine.ts"
@@ -158,7 +158,6 @@ const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, b
   const commit = (length: number | undefined) => {
     if (response.headersSent) return
     if (length !== undefined && headerValue(ticket.raw, "content-length") === "") headers.push("Content-Length", String(length))
-    response.sendDate = false
     response.writeHead(status, headers)
   }
   const promised = Number(headerValue(ticket.raw, "content-length") || -1)
@@ -166,7 +165,7 @@ const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, b
   const flush = flushes(contentType) || !hasBody
   if (flush) {
     commit(undefined)
-    response.flushHeaders()
+    flushHead(response)
   }
   const write = (chunks: ReadonlyArray<Uint8Array>) =>
     Effect.suspend(() => {

@@ -1,7 +1,7 @@
 /** The client's side of a translated answer, for both engines: the translator's words to the response. */
 import * as Effect from "effect/Effect"
 import { type Failure, failure } from "../exchange/Failure.ts"
-import { cutAfterFlush } from "./ClientSocket.ts"
+import { cutAfterFlush, flushHead } from "./ClientSocket.ts"
 import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "./Dialect.ts"
 import type { Sending } from "./Engine.ts"
 import { KeptBody } from "./KeptBody.ts"
@@ -37,7 +37,6 @@ export class TranslatedRelay {
     this.#translator = translator
     this.#onDrain = onDrain
     this.#settle = settle
-    sending.response.sendDate = false
     // Whatever ends the exchange closes the response: the timer cannot outlive it.
     sending.response.once("close", () => {
       if (!this.#awaitsEnd) this.#stop()
@@ -118,7 +117,7 @@ export class TranslatedRelay {
     if (said.head !== undefined && !response.headersSent) {
       response.writeHead(said.head.status, [...said.head.headers])
       response.on("drain", this.#onDrain)
-      if (flush || said.bytes === undefined) response.flushHeaders()
+      if (flush || said.bytes === undefined) flushHead(response)
     }
     if (said.bytes !== undefined) on = this.#write(said.bytes)
     if (said.bytes !== undefined || said.head !== undefined) this.#lastSent = performance.now()

@@ -136,6 +136,16 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         expect(answer?.headers.filter(([key]) => key === "date")).toEqual([["date", "Thu, 01 Jan 1970 00:00:00 GMT"]])
       })
 
+      it.each([
+        ["a length", plain("{}", "X-Cafe: caf\xe9\r\n")],
+        ["chunks", `${sse.slice(0, -2)}X-Cafe: caf\xe9\r\n\r\n${chunk("data: 1\n\n")}0\r\n\r\n`]
+      ])("with %s keeps the bytes of its headers, and has a Date where the backend gave none", async (_, text) => {
+        await serve((socket) => socket.write(text, "latin1"))
+        const answer = await ask(front.port)
+        expect(answer?.header("x-cafe")).toBe("caf\xe9")
+        expect(Date.parse(answer?.header("date") ?? "")).not.toBeNaN()
+      })
+
       it("that ends with its connection is whole, and chunked for the client", async () => {
         await serve((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\nuntil the end"))
         const answer = await ask(front.port)

@@ -97,6 +97,11 @@ export const parseHead = (text: string, method: string): ResponseHead | undefine
       }
       case LENGTH:
         if (!/^\d{1,15}$/.test(value) || (length >= 0 && length !== Number(value))) return undefined
+        // Said twice, passed on once.
+        if (length >= 0) {
+          p = q + 2
+          continue
+        }
         length = Number(value)
         break
       case CODING:
@@ -111,6 +116,7 @@ export const parseHead = (text: string, method: string): ResponseHead | undefine
   }
   // Both lengths, or chunks in a version that has none: the transfer coding counts, and what follows is not trusted.
   if (chunked && (length >= 0 || line[1] === "0")) {
+    if (length >= 0) dropLength(raw)
     length = -1
     close = true
   }
@@ -119,4 +125,9 @@ export const parseHead = (text: string, method: string): ResponseHead | undefine
   // Delimited by the close.
   if (!chunked && length < 0) close = true
   return { status, raw, chunked, length, keep: !close, keepFor }
+}
+
+/** Whoever reads the answer next must not be left to choose between two lengths. */
+const dropLength = (raw: Array<string>): void => {
+  for (let i = raw.length - 2; i >= 0; i -= 2) if ((raw[i] as string).toLowerCase() === "content-length") raw.splice(i, 2)
 }

@@ -45,6 +45,14 @@ describe("reading a response's head", () => {
     expect(parsed(["HTTP/1.1 200 OK", ...lines], method)).toMatchObject(expected)
   })
 
+  it("passes on one length at most, and none beside chunks: two readers must not read two things", () => {
+    const lengths = (lines: ReadonlyArray<string>) =>
+      parsed(["HTTP/1.1 200 OK", ...lines])?.raw.filter((name, i) => i % 2 === 0 && name.toLowerCase() === "content-length")
+    expect(lengths(["Content-Length: 5", "content-length: 5"])).toEqual(["Content-Length"])
+    expect(lengths(["Content-Length: 5", "Transfer-Encoding: chunked", "X: y"])).toEqual([])
+    expect(lengths(["Transfer-Encoding: chunked", "Content-Length: 5"])).toEqual([])
+  })
+
   it.each([204, 304])("expects no body after %i, whatever is announced", (status) => {
     expect(parsed([`HTTP/1.1 ${status} X`, "Transfer-Encoding: chunked"])).toMatchObject({ status, chunked: false, length: 0, keep: true })
     expect(parsed([`HTTP/1.1 ${status} X`, "Content-Length: 9"])).toMatchObject({ status, length: 0, keep: true })
