@@ -5,7 +5,7 @@
  *
  *   node bench/catalogue.ts [endpoints] [models]
  */
-import { setFlagsFromString } from "node:v8"
+import { getHeapStatistics, setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as Effect from "effect/Effect"
 import { defaultRules } from "../src/catalogue/AttributeRules.ts"
@@ -13,7 +13,7 @@ import { Inventory } from "../src/catalogue/Inventory.ts"
 import { availabilityOf, listedFor } from "../src/catalogue/Listing.ts"
 import { NameMap } from "../src/catalogue/NameMap.ts"
 import { NameReading } from "../src/catalogue/NameReading.ts"
-import { emptySnapshot, type InventoryEntry, type Snapshot } from "../src/catalogue/Snapshot.ts"
+import type { InventoryEntry, Snapshot } from "../src/catalogue/Snapshot.ts"
 import { type BuildInput, buildSnapshot } from "../src/catalogue/SnapshotBuilding.ts"
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
 import type { Endpoint } from "../src/endpoint/Endpoint.ts"
@@ -33,6 +33,8 @@ const heapMb = (): number => {
   collect()
   return process.memoryUsage().heapUsed / 1_048_576
 }
+
+const allocatedMb = (): number => getHeapStatistics().total_allocated_bytes / 1_048_576
 
 const count = Number(process.argv[2] ?? 500)
 const each = Number(process.argv[3] ?? 200)
@@ -125,27 +127,43 @@ interface Watched<A> {
   readonly took: number
   /** Times between two turns of the loop, ms. */
   readonly turns: ReadonlyArray<number>
+  /**
+   * What the loop's own thread worked in each, collections included, ms: on a busy machine the only honest measure. Kernels
+   * account in ticks of some 4 ms, so that a single value is coarse, and one above 5 means two ticks.
+   */
+  readonly own: ReadonlyArray<number>
+}
+
+const ownTime = (): number => {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }
 
 const watched = async <A>(work: () => Promise<A>): Promise<Watched<A>> => {
   const turns: Array<number> = []
+  const own: Array<number> = []
   let running = true
   let last = performance.now()
+  let lastOwn = ownTime()
   const tick = () => {
     const now = performance.now()
+    const nowOwn = ownTime()
     turns.push(now - last)
+    own.push(nowOwn - lastOwn)
     last = now
+    lastOwn = nowOwn
     if (running) setImmediate(tick)
   }
   setImmediate(tick)
   await new Promise(setImmediate)
   turns.length = 0
+  own.length = 0
   const began = performance.now()
   const value = await work()
   const took = performance.now() - began
   await new Promise(setImmediate)
   running = false
-  return { value, took, turns }
+  return { value, took, turns, own }
 }
 
 /**
@@ -202,21 +220,24 @@ const measure = async (fleet: Fleet): Promise<void> => {
   const listings = listingsOf(endpoints, fleet, each)
   const firstSeen = new NameMap<number>()
   const reading = new NameReading(defaultRules)
-  const held: Array<Snapshot> = []
-  const build = async () => void held.push(await Effect.runPromise(buildInSlices(inputOf(listings, firstSeen, reading))))
-  await build()
   await new Promise(setImmediate)
-  const withIt = heapMb()
-  held.length = 0
-  const memory = withIt - heapMb()
-  let snapshot: Snapshot = emptySnapshot
+  const without = heapMb()
+  let snapshot: Snapshot = await Effect.runPromise(buildInSlices(inputOf(listings, firstSeen, reading)))
+  await new Promise(setImmediate)
+  const memory = heapMb() - without
   const runs: Array<Watched<Snapshot>> = []
+  const allocated: Array<number> = []
   for (let run = 0; run < 9; run++) {
-    const one = await watched(() => Effect.runPromise(buildInSlices({ ...inputOf(listings, firstSeen, reading), before: snapshot.find })))
+    const before = allocatedMb()
+    const one = await watched(() =>
+      Effect.runPromise(buildInSlices({ ...inputOf(listings, firstSeen, reading), before: snapshot.unified }))
+    )
     snapshot = one.value
-    if (run >= 2) runs.push(one)
+    if (run < 2) continue
+    runs.push(one)
+    allocated.push(allocatedMb() - before)
   }
-  const steps = longestStep(() => ({ ...inputOf(listings, firstSeen, reading), before: snapshot.find }), 12)
+  const steps = longestStep(() => ({ ...inputOf(listings, firstSeen, reading), before: snapshot.unified }), 12)
   const turns = runs.flatMap((run) => run.turns)
   console.log(`\n${fleet.title}: ${snapshot.unified.length} unified models`)
   console.log(
@@ -226,7 +247,12 @@ const measure = async (fleet: Fleet): Promise<void> => {
   console.log(
     `  longest turn of the loop, ms       ${shown(runs.map((run) => Math.max(...run.turns)))} by the clock; over 5 ms ${turns.filter((turn) => turn > 5).length} of ${turns.length}`
   )
-  console.log(`  memory of a snapshot, MB         ${memory.toFixed(1)} (the lists themselves not counted)`)
+  const own = runs.flatMap((run) => run.own)
+  console.log(
+    `  own time of a turn, ms             at most ${Math.max(...own).toFixed(1)}; over 5 ms ${own.filter((turn) => turn > 5).length} of ${own.length}; a whole rebuild ${shown(runs.map((run) => run.own.reduce((sum, turn) => sum + turn, 0)))}`
+  )
+  console.log(`  allocated in a rebuild, MB         ${shown(allocated)}`)
+  console.log(`  memory of a catalogue, MB          ${memory.toFixed(1)} (what is remembered of names included, the lists themselves not)`)
   const written: Array<number> = []
   for (let run = 0; run < 3; run++) {
     const began = performance.now()

@@ -115,7 +115,7 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
         reading,
         firstSeen,
         freshFor: 1.5 * Math.max(config.discovery.model_discovery.interval, 1_000),
-        before: snapshot.find,
+        before: snapshot.unified,
         version: snapshot.version + 1
       })
     ).pipe(

@@ -5,7 +5,7 @@
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import { stateOf } from "./ModelAttributes.ts"
-import type { InventoryEntry, ModelHolder, ModelOffer, ModelSource } from "./Snapshot.ts"
+import type { InventoryEntry, ModelHolder, ModelOffer, ModelSource, UnifiedModel } from "./Snapshot.ts"
 
 /**
  * One endpoint's report of a model. As it stands also a candidate for routing (an endpoint and what it calls the model), and
@@ -15,20 +15,32 @@ export class Source implements ModelSource, ModelOffer {
   readonly endpoint: Endpoint
   readonly platform: string
   readonly nativeName: string
+  /** Lower-cased, as it is looked up. */
+  readonly lowName: string
   /** Replaced by an equal one when the list is read again. */
   model: ListedModel
+  #entry: UnifiedModel | undefined
   #alone: ReadonlyArray<ModelHolder> | undefined
 
   constructor(endpoint: Endpoint, platform: string, model: ListedModel) {
     this.endpoint = endpoint
     this.platform = platform
     this.nativeName = model.name
+    const low = model.name.toLowerCase()
+    this.lowName = low === model.name ? model.name : low
     this.model = model
   }
 
   get holders(): ReadonlyArray<ModelHolder> {
     this.#alone ??= [this]
     return this.#alone
+  }
+  /** The unified model that it last went into: the next rebuild looks there first. */
+  get entry(): UnifiedModel | undefined {
+    return this.#entry
+  }
+  set entry(entry: UnifiedModel) {
+    this.#entry = entry
   }
   get spellings(): undefined {
     return undefined

@@ -17,8 +17,10 @@ export function* sortInSteps<A>(items: ReadonlyArray<A>, compare: (a: A, b: A) =
     for (let i = 0; i < sorted.length; i++) from[start + i] = sorted[i] as A
     yield
   }
+  // Two lists in turn: one that grows for each width would be a multiple of all names.
+  let to = from.slice()
   for (let width = run; width < from.length; width *= 2) {
-    const to: Array<A> = []
+    let at = 0
     for (let start = 0; start < from.length; start += 2 * width) {
       let left = start
       let right = Math.min(start + width, from.length)
@@ -26,11 +28,13 @@ export function* sortInSteps<A>(items: ReadonlyArray<A>, compare: (a: A, b: A) =
       const end = Math.min(start + 2 * width, from.length)
       while (left < middle || right < end) {
         const takeLeft = right >= end || (left < middle && compare(from[left] as A, from[right] as A) <= 0)
-        to.push(from[takeLeft ? left++ : right++] as A)
-        if (to.length % mergedPerStep === 0) yield
+        to[at++] = from[takeLeft ? left++ : right++] as A
+        if (at % mergedPerStep === 0) yield
       }
     }
-    from = to
+    const done = to
+    to = from
+    from = done
   }
   return from
 }

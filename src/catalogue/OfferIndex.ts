@@ -27,7 +27,7 @@ class Offer implements ModelOffer {
       this.holders.push(source)
       return
     }
-    if (source.nativeName.toLowerCase() !== low) return
+    if (source.lowName !== low) return
     if (last.nativeName.toLowerCase() !== low) this.holders[this.holders.length - 1] = source
     else if (last.nativeName !== source.nativeName) this.#spell(last, source)
   }
@@ -64,7 +64,7 @@ export class OfferIndex {
 
   /** Endpoints come one after the other, in configuration order. `linked`: digests count. */
   add(source: Source, linked: boolean): void {
-    const low = source.nativeName.toLowerCase()
+    const low = source.lowName
     this.#put(low, source)
     const twin = source.platform === "ollama" ? latestTwin(low) : undefined
     if (twin !== undefined) this.#put(twin, source)

@@ -14,40 +14,38 @@ import {
   type Snapshot,
   type UnifiedModel
 } from "./Snapshot.ts"
-import { type UnifyInput, unify } from "./Unification.ts"
+import { type Unified, type UnifyInput, unify } from "./Unification.ts"
+import { Merged, type Pass } from "./UnifiedModel.ts"
 
 export interface BuildInput extends UnifyInput {
   readonly aliases: Readonly<Record<string, ReadonlyArray<string>>>
   /** Off: names are still found, but nothing is linked, merged or judged by what it can do. */
   readonly unify: boolean
   readonly version: number
+  /** The last snapshot's models: what is taken over from it need not be sorted again. */
+  readonly before?: ReadonlyArray<UnifiedModel>
 }
 
 /** Work between two steps: a fraction of a millisecond. */
 const perStep = 200
 
+const nothingUnified: Unified = { models: [], byName: new NameMap(), hidden: [], pass: {} }
+
 export function* buildSnapshot(input: BuildInput): Generator<void, Snapshot> {
   const offers = yield* offersOf(input.listings, input.unify)
-  const entries = input.unify ? yield* unify(input) : []
-  const byName = new NameMap<UnifiedModel>()
-  /** Entries whose id, in any case, is first another entry's name. */
+  const { models, byName, hidden: hiddenModels, pass } = input.unify ? yield* unify(input) : nothingUnified
   const hidden = new Map<string, UnifiedModel>()
   const hiddenInAnyCase = new Map<string, UnifiedModel>()
+  for (const model of hiddenModels) {
+    const low = model.id.toLowerCase()
+    hidden.set(model.id, model)
+    if (!hiddenInAnyCase.has(low)) hiddenInAnyCase.set(low, model)
+    // The id of a twin with another digest is no listed name, but clients may use it.
+    if (!offers.has(low)) offers.set(low, offerOf(firstOfEach(model)))
+  }
   const capabilities = new CapabilityIndex()
   let n = 0
-  // Oldest first: it keeps a name that several entries share.
-  for (const model of entries) {
-    for (const { name } of model.aliases) {
-      const low = name.toLowerCase()
-      if (!byName.has(low)) byName.set(low, model)
-    }
-    const low = model.id.toLowerCase()
-    if (byName.get(low) !== model) {
-      hidden.set(model.id, model)
-      if (!hiddenInAnyCase.has(low)) hiddenInAnyCase.set(low, model)
-      // The id of a twin with another digest is no listed name, but clients may use it.
-      if (!offers.has(low)) offers.set(low, offerOf(firstOfEach(model)))
-    }
+  for (const model of models) {
     capabilities.add(model)
     n += 1 + model.sources.length / 4
     if (n >= perStep) {
@@ -60,7 +58,7 @@ export function* buildSnapshot(input: BuildInput): Generator<void, Snapshot> {
     aliases.set(name.toLowerCase(), { name, targets, offer: aliasOffer(targets, offers) })
     yield
   }
-  const unified = yield* sortInSteps(entries, (a, b) => compareBytes(displayId(a), displayId(b)))
+  const unified = yield* inOrder(input.before ?? [], models, pass)
   return {
     version: input.version,
     offer: (name) => offers.get(name.toLowerCase()),
@@ -70,6 +68,39 @@ export function* buildSnapshot(input: BuildInput): Generator<void, Snapshot> {
     capable: (required) => capabilities.find(required),
     inventory: input.listings
   }
+}
+
+/** Twins with other digests share the name that is shown. */
+const byDisplayId = (a: UnifiedModel, b: UnifiedModel): number => compareBytes(displayId(a), displayId(b)) || compareBytes(a.id, b.id)
+
+/** By client-facing id. What was there before is in order already: only what is new is sorted, and put between. */
+function* inOrder(
+  before: ReadonlyArray<UnifiedModel>,
+  models: ReadonlyArray<Merged>,
+  pass: Pass
+): Generator<void, ReadonlyArray<UnifiedModel>> {
+  const kept: Array<Merged> = []
+  const placed: Pass = {}
+  for (const model of before) {
+    if (!(model instanceof Merged) || !model.isOf(pass)) continue
+    model.stamp(placed)
+    kept.push(model)
+    if (kept.length % perStep === 0) yield
+  }
+  if (kept.length === models.length) return kept
+  const added = models.filter((model) => !model.isOf(placed))
+  yield
+  const fresh = yield* sortInSteps(added, byDisplayId)
+  if (kept.length === 0) return fresh
+  const out: Array<UnifiedModel> = []
+  let next = 0
+  for (const model of kept) {
+    for (let one = fresh[next]; one !== undefined && byDisplayId(one, model) < 0; one = fresh[++next]) out.push(one)
+    out.push(model)
+    if (out.length % perStep === 0) yield
+  }
+  for (; next < fresh.length; next++) out.push(fresh[next] as UnifiedModel)
+  return out
 }
 
 function* offersOf(listings: ReadonlyArray<InventoryEntry>, linked: boolean): Generator<void, NameMap<ModelOffer>> {

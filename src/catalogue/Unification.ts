@@ -6,19 +6,85 @@
 import type { Source } from "./Inventory.ts"
 import { NameMap } from "./NameMap.ts"
 import type { InventoryEntry, UnifiedModel } from "./Snapshot.ts"
-import { Merged, type Merging } from "./UnifiedModel.ts"
+import { Merged, type Merging, type Pass } from "./UnifiedModel.ts"
 
 export interface UnifyInput extends Merging {
   /** Configuration order. */
   readonly listings: ReadonlyArray<InventoryEntry>
 }
 
-interface Draft {
+/** Every entry, in order of first appearance, and under each of its names (lower-cased) the oldest that bears it. */
+export interface Unified {
+  readonly models: ReadonlyArray<Merged>
+  readonly byName: NameMap<UnifiedModel>
+  /** Entries whose id, in any case, is first another entry's name. */
+  readonly hidden: ReadonlyArray<Merged>
+  /** Stamped on all of them, new or taken over. */
+  readonly pass: Pass
+}
+
+/**
+ * An entry in the making. Most rebuilds find most entries as they were, so a draft follows the entry that its first report
+ * last went into for as long as the same reports come in the same order, and makes lists of its own only from where they differ.
+ */
+class Draft {
   readonly id: string
   digest: string | undefined
-  /** First-named first, each platform that uses it. */
-  readonly names: Array<UnifiedModel["aliases"][number]>
-  readonly reports: Array<Source>
+  readonly #before: Merged | undefined
+  #same = 0
+  #names: Array<UnifiedModel["aliases"][number]> | undefined
+  #reports: Array<Source> | undefined
+
+  constructor(id: string, { entry }: Source) {
+    this.id = id
+    this.digest = undefined
+    this.#before = entry instanceof Merged && entry.id === id ? entry : undefined
+  }
+
+  add(source: Source): void {
+    if (this.#reports === undefined) {
+      if (this.#before?.sources[this.#same] === source) {
+        this.#same++
+        return
+      }
+      if (this.#same === 0) {
+        // An empty list that grows by one takes room for seventeen, and most entries have one report.
+        this.#reports = [source]
+        this.#names = [{ name: source.nativeName, source: source.platform }]
+        return
+      }
+      this.#part()
+    }
+    this.#append(source)
+  }
+
+  get size(): number {
+    return this.#reports?.length ?? this.#same
+  }
+
+  /** The forerunner itself where nothing has changed. */
+  done(input: UnifyInput): Merged {
+    const before = this.#before
+    if (this.#reports === undefined && before !== undefined) {
+      if (before.sources.length === this.#same) return before.takenOver()
+      this.#part()
+    }
+    return new Merged(this.id, this.#names ?? [], this.#reports ?? [], input)
+  }
+
+  /** From here on it goes its own way. */
+  #part(): void {
+    this.#reports = []
+    this.#names = []
+    for (const known of this.#before?.sources.slice(0, this.#same) ?? []) this.#append(known)
+  }
+
+  #append(source: Source): void {
+    const { nativeName, platform } = source
+    this.#reports?.push(source)
+    if (this.#names?.some((known) => known.name === nativeName && known.source === platform) === false)
+      this.#names.push({ name: nativeName, source: platform })
+  }
 }
 
 /** Work between two steps: a fraction of a millisecond. */
@@ -26,54 +92,67 @@ const perStep = 100
 
 const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
 
-/** Entries in order of first appearance. */
-export function* unify(input: UnifyInput): Generator<void, ReadonlyArray<UnifiedModel>> {
+export function* unify(input: UnifyInput): Generator<void, Unified> {
   const drafts = yield* draft(input.listings)
-  const out: Array<UnifiedModel> = []
+  const models: Array<Merged> = []
+  const hidden: Array<Merged> = []
+  const pass: Pass = {}
+  // The drafts' own map, its values replaced: another one would be as large again.
+  const byName = drafts.byName as NameMap<Draft | UnifiedModel>
   let n = 0
-  for (const one of drafts) {
-    const before = input.before?.(one.id)
-    const stays = before instanceof Merged && before.id === one.id && before.takenOver(one.names, one.reports)
-    out.push(stays ? before : new Merged(one.id, one.names, one.reports, input))
-    n += 1 + one.reports.length / 2
+  for (const one of drafts.all) {
+    const model = one.done(input)
+    model.stamp(pass)
+    models.push(model)
+    let owner: Draft | UnifiedModel | undefined
+    for (const { lowName } of model.sources) {
+      const known = byName.get(lowName)
+      const mine = known instanceof Draft
+      if (mine) byName.set(lowName, model)
+      owner ??= mine ? model : known
+    }
+    // Its id is its first report's name, but for a twin with another digest.
+    if (model.sources[0]?.nativeName === model.id ? owner !== model : byName.get(model.id.toLowerCase()) !== model) hidden.push(model)
+    n += 1 + one.size / 2
     if (n >= perStep) {
       n = 0
       yield
     }
   }
-  return out
+  return { models, byName: byName as NameMap<UnifiedModel>, hidden, pass }
 }
 
 /** Drafts by id and by name. Nearly every id is its own entry's first name, and then stands only once. */
 class Drafts {
   readonly all: Array<Draft> = []
-  readonly #byName = new NameMap<Draft>()
+  readonly byName = new NameMap<Draft>()
   /** Whose id, in any case, is first another entry's name. */
   readonly #hidden = new Map<string, Draft>()
   readonly byDigest = new NameMap<Draft>()
 
   find(name: string, low: string): Draft | undefined {
-    return this.#hidden.get(name) ?? this.#byName.get(low)
+    return this.#hidden.get(name) ?? this.byName.get(low)
   }
 
-  create(name: string, low: string, digest: string | undefined): Draft {
-    const made: Draft = { id: this.#freeId(name, low, digest), digest, names: [], reports: [] }
+  create(source: Source, digest: string | undefined, isFree: boolean): Draft {
+    const { nativeName: name, lowName: low } = source
+    const made = new Draft(isFree ? name : this.#freeId(name, low, digest), source)
     this.all.push(made)
-    if (made.id !== name || this.#byName.has(low)) this.#hidden.set(made.id, made)
+    if (!isFree) this.#hidden.set(made.id, made)
     return made
   }
 
   /** The first to bear a name keeps it. */
   named(low: string, draft: Draft): void {
-    if (!this.#byName.has(low)) this.#byName.set(low, draft)
+    if (!this.byName.has(low)) this.byName.set(low, draft)
   }
 
   #isTaken(id: string): boolean {
-    return this.#hidden.has(id) || this.#byName.get(id.toLowerCase())?.id === id
+    return this.#hidden.has(id) || this.byName.get(id.toLowerCase())?.id === id
   }
 
   #freeId(name: string, low: string, digest: string | undefined): string {
-    if (!this.#hidden.has(name) && this.#byName.get(low)?.id !== name) return name
+    if (!this.#hidden.has(name) && this.byName.get(low)?.id !== name) return name
     const short = `${name}-${(digest ?? "").slice(-8)}`
     if (!this.#isTaken(short)) return short
     let id = `${name}-${digest ?? ""}`
@@ -83,26 +162,25 @@ class Drafts {
 }
 
 /** What merges with what (3.2), and the ids (3.3). */
-function* draft(listings: ReadonlyArray<InventoryEntry>): Generator<void, ReadonlyArray<Draft>> {
+function* draft(listings: ReadonlyArray<InventoryEntry>): Generator<void, Drafts> {
   const drafts = new Drafts()
   let n = 0
-  for (const { platform, sources } of listings) {
+  for (const { sources } of listings) {
     for (const source of sources) {
       if (++n % perStep === 0) yield
-      const { nativeName, model } = source
-      const low = nativeName.toLowerCase()
+      const { nativeName, lowName, model } = source
       const digest = nonEmpty(model.details?.digest)
-      const named = drafts.find(nativeName, low)
+      const named = drafts.find(nativeName, lowName)
       const fits = named !== undefined && (digest === undefined || named.digest === undefined || digest === named.digest)
       const target =
-        (digest === undefined ? undefined : drafts.byDigest.get(digest)) ?? (fits ? named : drafts.create(nativeName, low, digest))
+        (digest === undefined ? undefined : drafts.byDigest.get(digest)) ??
+        (fits ? named : drafts.create(source, digest, named === undefined))
       target.digest ??= digest
       if (digest !== undefined && !drafts.byDigest.has(digest)) drafts.byDigest.set(digest, target)
-      drafts.named(low, target)
-      if (!target.names.some((known) => known.name === nativeName && known.source === platform))
-        target.names.push({ name: nativeName, source: platform })
-      target.reports.push(source)
+      if (named === undefined) drafts.byName.set(lowName, target)
+      else drafts.named(lowName, target)
+      target.add(source)
     }
   }
-  return drafts.all
+  return drafts
 }

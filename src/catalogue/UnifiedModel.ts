@@ -1,6 +1,6 @@
 /**
  * One unified model and its sources (models-and-routing.md 3.5, 3.7). What lists show and requests never ask for (the
- * metadata) is worked out when a list asks.A class and not a literal: derived fields then
+ * metadata) is worked out when a list asks. A class and not a literal: derived fields then
  * cost no memory.
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
@@ -17,9 +17,10 @@ export interface Merging {
   readonly firstSeen: NameMap<number>
   /** Milliseconds: reports that lag behind the newest by more give way to it, whatever their endpoint's place. */
   readonly freshFor: number
-  /** The entry with this id in the last snapshot, if there was one. */
-  readonly before?: (id: string) => UnifiedModel | undefined
 }
+
+/** One pass over all models, told from others by identity: what a broken-off one stamped must not count in the next. */
+export type Pass = object
 
 /** The first value that any report has. */
 const first = <T>(reports: ReadonlyArray<Source>, get: (model: ListedModel) => T | undefined): T | undefined => {
@@ -46,6 +47,7 @@ export class Merged implements UnifiedModel {
   readonly #reading: NameReading
   readonly #freshFor: number
   #metadata: Readonly<Record<string, unknown>> | undefined
+  #pass: Pass | undefined
 
   constructor(id: string, aliases: UnifiedModel["aliases"], reports: ReadonlyArray<Source>, { reading, firstSeen, freshFor }: Merging) {
     const exact = first(reports, (model) => model.details?.parameter_count)
@@ -67,17 +69,22 @@ export class Merged implements UnifiedModel {
     this.created = createdOf(id, reports, firstSeen)
     this.#reading = reading
     this.#freshFor = freshFor
+    for (const report of reports) report.entry = this
   }
 
   /** A rebuild that would make the same again takes this one over; what follows the clock is worked out anew. */
-  takenOver(aliases: UnifiedModel["aliases"], reports: ReadonlyArray<Source>): boolean {
-    const same =
-      this.sources.length === reports.length &&
-      this.aliases.length === aliases.length &&
-      this.sources.every((source, i) => source === reports[i]) &&
-      this.aliases.every(({ name, source }, i) => name === aliases[i]?.name && source === aliases[i]?.source)
-    if (same) this.#metadata = undefined
-    return same
+  takenOver(): this {
+    this.#metadata = undefined
+    return this
+  }
+
+  /** It is part of this pass, and no longer of an earlier one. */
+  stamp(pass: Pass): void {
+    this.#pass = pass
+  }
+
+  isOf(pass: Pass): boolean {
+    return this.#pass === pass
   }
 
   /** Two tags of one blob on one endpoint take the disk once. */

@@ -1,10 +1,11 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { Inventory } from "../../src/catalogue/Inventory.ts"
 import { sortInSteps } from "../../src/catalogue/ModelOrder.ts"
 import { nativeNameFor } from "../../src/catalogue/OfferIndex.ts"
-import type { ModelOffer } from "../../src/catalogue/Snapshot.ts"
+import { emptySnapshot, type ModelOffer, type Snapshot } from "../../src/catalogue/Snapshot.ts"
 import { compareBytes } from "../../src/profile/NameOrder.ts"
-import { finish, ListedFleet, listed } from "./fakes.ts"
+import { finish, type ListedEndpoint, ListedFleet, listed } from "./fakes.ts"
 
 const held = (offer: ModelOffer | undefined) => offer?.holders.map(({ endpoint, nativeName }) => `${endpoint.name}=${nativeName}`)
 
@@ -156,6 +157,59 @@ describe("the order of lists", () => {
       }),
       { numRuns: 30 }
     )
+  })
+
+  it("and all else of a snapshot is the same whether it follows others or is built at once", () => {
+    const list = fc.uniqueArray(
+      fc.record({ name: fc.constantFrom("a", "A", "b", "m", "m:latest", "n", "n-1"), digest: fc.constantFrom("", "sha-1", "sha-2") }),
+      { maxLength: 5, selector: (one) => one.name }
+    )
+    const shown = (snapshot: Snapshot) => ({
+      unified: snapshot.unified.map((one) => ({
+        id: one.id,
+        aliases: one.aliases,
+        sources: one.sources.map((source) => `${source.endpoint.name} ${source.nativeName}`)
+      })),
+      found: ["a", "A", "b", "m", "M:LATEST", "n", "n-1", "m-sha-1", "m-sha-2", "n-sha-2"].map((name) => [
+        snapshot.find(name)?.id,
+        held(snapshot.offer(name))
+      ])
+    })
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(2), list), { maxLength: 10 }), (changes) => {
+        const fleet = new ListedFleet()
+        const endpoints = [fleet.with("x", "vllm", []), fleet.with("y", "ollama", []), fleet.with("z", "ollama", [])]
+        const inventories = new Map<number, Inventory>()
+        let last = emptySnapshot
+        for (const [at, models] of changes) {
+          const endpoint = endpoints[at] as ListedEndpoint
+          inventories.set(
+            at,
+            new Inventory(
+              endpoint,
+              endpoint.profile?.name ?? "",
+              models.map((one) => listed(one.name, {}, one.digest === "" ? undefined : { digest: one.digest }))
+            )
+          )
+          const listings = [...inventories].sort(([a], [b]) => a - b).map(([, inventory]) => inventory)
+          last = fleet.snapshot({ listings, before: last.unified })
+          const copies = listings.map((one) => new Inventory(one.endpoint, one.platform, one.models))
+          expect(shown(last)).toEqual(shown(fleet.snapshot({ listings: copies })))
+        }
+      })
+    )
+  })
+
+  it("takes over what has not changed", () => {
+    const fleet = new ListedFleet()
+    fleet.with("x", "vllm", ["a", "b"])
+    fleet.with("y", "vllm", ["b", "c"])
+    const [x, y] = fleet.listings
+    const first = fleet.snapshot({ listings: x && y ? [x, y] : [] })
+    const again = fleet.snapshot({ listings: x ? [x] : [], before: first.unified })
+    expect(again.find("a")).toBe(first.find("a"))
+    expect(again.find("b")?.sources.map(({ endpoint }) => endpoint.name)).toEqual(["x"])
+    expect(again.find("c")).toBeUndefined()
   })
 
   it("is that of the unified list, and of offers by configuration", () => {

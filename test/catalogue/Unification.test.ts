@@ -169,7 +169,8 @@ describe("a unified model", () => {
     const firstSeen = new NameMap<number>()
     const run = (lastSeen: number) => {
       const fleet = fleetOf(["a", "ollama", [listed("m", { lastSeen })]])
-      return finish(unify({ listings: fleet.listings, reading: new NameReading(defaultRules), firstSeen, freshFor: 60_000 }))[0]?.created
+      return finish(unify({ listings: fleet.listings, reading: new NameReading(defaultRules), firstSeen, freshFor: 60_000 })).models[0]
+        ?.created
     }
     expect(run(5_000)).toBe(5)
     expect(run(900_000)).toBe(5)
@@ -236,7 +237,9 @@ describe("unification", () => {
           let last: ReadonlyArray<UnifiedModel> = []
           for (const i of order) {
             ;(arriving.endpoints[i] as ListedEndpoint).models = given[i] ?? []
-            last = finish(unify({ listings: arriving.listings, reading: new NameReading(defaultRules), firstSeen, freshFor: 60_000 }))
+            last = finish(
+              unify({ listings: arriving.listings, reading: new NameReading(defaultRules), firstSeen, freshFor: 60_000 })
+            ).models
           }
           const without = (models: ReadonlyArray<UnifiedModel>) => flat(models).map((one) => ({ ...one, created: 0 }))
           expect(without(last)).toEqual(without(whole.unified()))

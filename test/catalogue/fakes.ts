@@ -44,7 +44,7 @@ export class ListedFleet extends FakeFleet {
   }
 
   unified(rules: AttributeRules = defaultRules): ReadonlyArray<UnifiedModel> {
-    return finish(unify({ ...inputOf(this.listings), reading: new NameReading(rules) }))
+    return finish(unify({ ...inputOf(this.listings), reading: new NameReading(rules) })).models
   }
 }
 
