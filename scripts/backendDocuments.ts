@@ -136,11 +136,15 @@ requests never do, 5xx included. The next good check brings it back, and its mod
 Redirects are followed, ten at most; to another origin without credentials, headers and client certificate. Proxies from the
 environment are never used for backends.
 
+A quarter of the endpoints are checked at once, five at least, ten while starting. A check that has waited 2 s for its backend leaves
+its place to the next one and goes on; readings of model lists do the same with \`concurrent_workers\`. So backends that hang, however
+many, hold up nobody else's checks and lists for long.
+
 ### Models
 
 The model list is read when an endpoint is first seen healthy, every \`discovery.model_discovery.interval\` (5 m), and on recovery. Each
 endpoint by itself: what one of them does holds up nobody. A list that cannot be read (not JSON, cut off, above 10 MiB or 10,000
-models, too slow) leaves the models that are known and shows in \`last_error\` of \`/internal/status/endpoints\`. It is tried again
+models, an entry above 256 Ki characters, too slow) leaves the models that are known and shows in \`last_error\` of \`/internal/status/endpoints\`. It is tried again
 \`retry_attempts\` times; after a 4xx, or five failed readings, it is left alone for a while (\`discovery_disabled\`), two intervals
 first, then twice as long, an hour at most.
 

@@ -30,6 +30,7 @@ import { healthPathOf, healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
 import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } from "./EndpointState.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
+import { inPlace } from "./Place.ts"
 import { internalResult, probe } from "./Probe.ts"
 import { isSlow } from "./ProbePlaces.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
@@ -335,7 +336,7 @@ export class EndpointActor implements Endpoint {
       } else this.#accept(outcome, reason)
       this.#endDiscovery(ended, "_tag" in outcome ? outcome : "read")
     }).pipe(
-      (reading) => slots.withPermit(reading),
+      (reading) => inPlace([slots], reading),
       (reading) => this.#crashing(reading)
     )
   }

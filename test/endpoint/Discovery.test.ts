@@ -252,6 +252,25 @@ describe("rounds", () => {
       })
     )
   })
+  it.effect("let many hanging endpoints hold nobody else: they leave the workers to the next ones", () => {
+    const hung = Array.from({ length: 20 }, (_, n) => `hung${n}`)
+    const here = world({ a: ollama("m"), ...Object.fromEntries(hung.map((host) => [host, listing(() => hanging)])) })
+    return run(
+      here,
+      [...hung, "a"].map((host) => ({ host })),
+      "concurrent_workers: 5",
+      Effect.gen(function* () {
+        const fleet = yield* Fleet
+        yield* settle
+        yield* pass(1)
+        expect(here.asked.filter(({ path }) => path === "/api/tags")).toHaveLength(5)
+        yield* pass(8)
+        expect(endpointAt(fleet, "a").models).toHaveLength(1)
+        yield* pass(30)
+        expect(hung.map((host) => endpointAt(fleet, host).listingIssue)).toEqual(hung.map(() => "model listing: timeout"))
+      })
+    )
+  })
   it.effect("ask only endpoints that take requests", () => {
     const here = world({ a: ollama("m") })
     return run(
