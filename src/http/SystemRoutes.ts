@@ -22,11 +22,23 @@ export interface SystemServices extends ProxyServices, ListingServices {
 
 type Handler = (services: SystemServices, context: RequestContext) => void
 
+/** Answers the same question once: figures of an endpoint are worked out anew each time, and stand in many places of a document. */
+const once = <A>(read: (url: string) => A): ((url: string) => A) => {
+  const known = new Map<string, A>()
+  return (url) => {
+    const before = known.get(url)
+    if (before !== undefined) return before
+    const value = read(url)
+    known.set(url, value)
+    return value
+  }
+}
+
 const viewOf = (services: SystemServices): StatusView => ({
   now: Date.now(),
   config: services.settings.current(),
   endpoints: services.fleet.endpoints,
-  totals: services.statistics.endpoint,
+  totals: once(services.statistics.endpoint),
   global: services.statistics.global(),
   security: services.statistics.security(),
   startedAt: services.statistics.startedAt,

@@ -35,6 +35,9 @@ interface Slice {
 export class LatencyWindow {
   readonly #slices: Array<Slice | undefined> = new Array<Slice | undefined>(minutes).fill(undefined)
 
+  /** Of the minute in which they were asked for; gone with the next sample. */
+  #known: { readonly minute: number; readonly percentiles: Percentiles | undefined } | undefined = undefined
+
   /** `millis`: whole, not negative; `now`: epoch milliseconds. */
   add(millis: number, now: number): void {
     const minute = Math.floor(now / 60_000)
@@ -50,6 +53,7 @@ export class LatencyWindow {
       slice.max = millis
       slice.counts.fill(0)
     }
+    this.#known = undefined
     slice.count++
     if (millis < slice.min) slice.min = millis
     if (millis > slice.max) slice.max = millis
@@ -59,7 +63,13 @@ export class LatencyWindow {
 
   /** `undefined` without samples. */
   percentiles(now: number): Percentiles | undefined {
-    const oldest = Math.floor(now / 60_000) - minutes
+    const minute = Math.floor(now / 60_000)
+    if (this.#known?.minute !== minute) this.#known = { minute, percentiles: this.#workedOut(minute) }
+    return this.#known.percentiles
+  }
+
+  #workedOut(minute: number): Percentiles | undefined {
+    const oldest = minute - minutes
     const live = this.#slices.filter((slice) => slice !== undefined && slice.minute > oldest) as Array<Slice>
     let count = 0
     let min = Number.POSITIVE_INFINITY
@@ -70,14 +80,16 @@ export class LatencyWindow {
       max = Math.max(max, slice.max)
     }
     if (count === 0) return undefined
+    // One walk for all three, over the buckets that have any: a document asks for every endpoint's.
+    let bucket = bucketOf(Math.min(min, 0x7fffffff))
+    let seen = 0
     const at = (percent: number): number => {
       const wanted = Math.min(count - 1, Math.floor((count * percent) / 100))
-      let seen = 0
-      for (let bucket = 0; bucket < buckets; bucket++) {
-        for (const slice of live) seen += slice.counts[bucket] ?? 0
-        if (seen > wanted) return Math.min(max, Math.max(min, middleOf(bucket)))
+      while (seen <= wanted) {
+        for (const { counts } of live) seen += counts[bucket] as number
+        bucket++
       }
-      return max
+      return Math.min(max, Math.max(min, middleOf(bucket - 1)))
     }
     return { p50: at(50), p95: at(95), p99: at(99) }
   }

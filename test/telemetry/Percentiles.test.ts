@@ -52,6 +52,17 @@ describe("the window", () => {
     )
   })
 
+  it("knows of every sample since it was last asked, and of every minute that has passed", () => {
+    const window = new LatencyWindow()
+    expect(window.percentiles(0)).toBeUndefined()
+    window.add(10, 0)
+    expect(window.percentiles(0)?.p99).toBe(10)
+    window.add(30, 0)
+    expect(window.percentiles(0)?.p99).toBe(30)
+    expect(window.percentiles(9 * 60_000)?.p99).toBe(30)
+    expect(window.percentiles(10 * 60_000)).toBeUndefined()
+  })
+
   it("uses a minute's place again after ten minutes", () => {
     const window = new LatencyWindow()
     window.add(10, 0)

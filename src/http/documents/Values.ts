@@ -58,5 +58,11 @@ export const EndpointUrl = Schema.String.annotate({ description: "Without user i
 export type Building<A> = { readonly [K in keyof A]: Record<never, never> extends Pick<A, K> ? A[K] | undefined : A[K] }
 
 /** Leaves out the keys that are `undefined`. */
-export const present = <A extends object>(fields: Building<A>): A =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as A
+export const present = <A extends object>(fields: Building<A>): A => {
+  const out: Partial<A> = {}
+  for (const key of Object.keys(fields) as Array<keyof A & string>) {
+    const value = fields[key]
+    if (value !== undefined) out[key] = value as A[keyof A]
+  }
+  return out as A
+}
