@@ -62,7 +62,7 @@ export const present = <A extends object>(fields: Building<A>): A => {
   const out: Partial<A> = {}
   for (const key of Object.keys(fields) as Array<keyof A & string>) {
     const value = fields[key]
-    if (value !== undefined) out[key] = value as A[keyof A]
+    if (value !== undefined) out[key] = value as A[typeof key]
   }
   return out as A
 }
