@@ -13,6 +13,7 @@ import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { endConnection, isEnding } from "./ConnectionEnd.ts"
 import type { ErrorName } from "./ErrorTable.ts"
 import { hangUp, type ListenerRefusal, statusOf } from "./ListenerRefusal.ts"
+import { awaitTurn } from "./QueuedResponses.ts"
 import { type AwaitedRequest, broken } from "./RequestBody.ts"
 import { newExchange, RequestContext } from "./RequestContext.ts"
 import { headProblem } from "./RequestHead.ts"
@@ -247,13 +248,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       open.add(res)
       res.once("close", leave)
       if (writeTime > 0) cutAfter(res, socket, writeTime)
-      // It waits for the answer before it, and node will not tell it that the connection is gone.
-      if (res.socket === null)
-        socket.once("close", () => {
-          if (!open.has(res)) return
-          res.destroy()
-          res.emit("close")
-        })
+      if (res.socket === null) awaitTurn(socket, res)
       onRequest(req, res)
     }
     const server = createServer(options, accept)
