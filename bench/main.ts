@@ -2,7 +2,7 @@
  * `npm run bench`: CPU time of the proxy process for each small request, streamed token and 400 KB prompt, beside the raw
  * baseline measured in the same run, in short alternating rounds over the same backends. Prints medians, spreads and ratios; asserts nothing.
  *
- *   npm run bench -- [--rounds 9] [--only requests,tokens,prompts] [--targets raw,olla,undici,logging,translated]
+ *   npm run bench -- [--rounds 9] [--only requests,tokens,prompts] [--targets raw,olla,undici,logging,native,translated]
  *   npm run bench -- --targets features    what each feature costs alone
  *   npm run bench -- --targets engines     both engines, both clients of `olla`
  *   npm run bench -- --only thousand,storm --targets raw,olla,storm
@@ -28,10 +28,10 @@ const argument = (name: string, fallback: string): string => {
 const rounds = Number(argument("rounds", "9"))
 const only = argument("only", "requests,tokens,prompts").split(",")
 const groups: Readonly<Record<string, string>> = {
-  features: "raw,olla,logging,sticky,alias,cors,priority,rotation,gathered,translated",
+  features: "raw,olla,logging,sticky,alias,cors,priority,rotation,gathered,native,translated",
   engines: "raw,olla,undici,sherpa"
 }
-const asked = argument("targets", "raw,olla,logging,translated")
+const asked = argument("targets", "raw,olla,logging,native,translated")
 const wanted = (groups[asked] ?? asked).split(",")
 
 const variants: Readonly<Record<string, OllaOptions>> = {
@@ -40,6 +40,7 @@ const variants: Readonly<Record<string, OllaOptions>> = {
   undici: { name: "olla on undici", env: { OLLA_ENGINE_CLIENT: "undici" } },
   sticky: { name: "olla, sticky sessions", yaml: "proxy: {sticky_sessions: {enabled: true}}" },
   translated: { name: "olla, translated", yaml: "translators: {anthropic: {passthrough_enabled: false}}", speaks: "messages" },
+  native: { name: "olla, messages natively", speaks: "messages" },
   alias: { name: "olla, model by alias", yaml: "model_aliases: {nick: [test-model]}", model: "nick" },
   cors: { name: "olla, CORS", server: "cors: {enabled: true, allowed_origins: [https://app.example]}" },
   priority: { name: "olla, priority", yaml: "proxy: {load_balancer: priority}" },
@@ -147,7 +148,7 @@ const main = async (): Promise<void> => {
       const relayed = cost.get("olla")
       for (const [target, values] of cost) {
         let ratio = target === "raw" ? "" : ratioTo("raw", values, base)
-        if (target === variants["translated"]?.name) ratio += ratioTo("olla", values, relayed)
+        if (target === variants["translated"]?.name || target === variants["native"]?.name) ratio += ratioTo("olla", values, relayed)
         console.log(
           `  ${target.padEnd(24)} ${shown(median(values)).padStart(7)} [${shown(Math.min(...values))}-${shown(Math.max(...values))}]  p50 ${median(latency.get(target) ?? []).toFixed(2)} ms${ratio}`
         )

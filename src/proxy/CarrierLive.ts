@@ -96,14 +96,14 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
       if (breakers === undefined || remaining.every(({ endpoint }) => breakers.wouldAdmit(endpoint.url)))
         return balancer.acquire(remaining, trip.request.sticky)
       const admitting = remaining.filter(({ endpoint }) => breakers.wouldAdmit(endpoint.url))
-      if (admitting.length > 0) return balancer.acquire(admitting, trip.request.sticky)
-      refusedByBreaker(trip, remaining[remaining.length - 1] as Candidate)
-      return undefined
+      return admitting.length > 0 ? balancer.acquire(admitting, trip.request.sticky) : undefined
     }
 
-    /** Every candidate that is left is behind an open breaker: the one refusal that the client hears of is on record. */
-    const refusedByBreaker = (trip: Trip, candidate: Candidate): void => {
+    /** Nobody could be leased. Where open breakers are why, the one refusal that the client hears of is on record. */
+    const refusedByBreaker = (trip: Trip): void => {
       const { exchange } = trip.request
+      const candidate = trip.remaining.at(-1)
+      if (candidate === undefined || breakers === undefined || breakers.wouldAdmit(candidate.endpoint.url)) return
       const record = attemptOf(candidate)
       record.ended = record.started
       record.failure = failure("breaker_open", "circuit breaker open")
@@ -201,7 +201,11 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
 
     const next = (trip: Trip): Effect.Effect<void, Refused> => {
       const held = lease(trip)
-      if (held === undefined) return callReserve(trip) ? next(trip) : Effect.fail(refuse(trip))
+      if (held === undefined) {
+        if (callReserve(trip)) return next(trip)
+        refusedByBreaker(trip)
+        return Effect.fail(refuse(trip))
+      }
       return Effect.catch(attempt(trip, held), (failed: Failure) => {
         const { exchange, response } = trip.request
         const why = namingItsKey(failed, settings.current().proxy)
@@ -223,8 +227,9 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
     const callReserve = (trip: Trip): boolean => {
       if (trip.reserved || trip.request.reserve === undefined) return false
       trip.reserved = true
-      trip.remaining = trip.request.reserve()
-      return trip.remaining.length > 0
+      const reserve = trip.request.reserve()
+      if (reserve.length > 0) trip.remaining = reserve
+      return reserve.length > 0
     }
 
     const refuse = (trip: Trip): Refused => {

@@ -8,7 +8,7 @@ import fc from "fast-check"
 import { type FailureKind, failureRules } from "../../src/exchange/Failure.ts"
 import { Carrier } from "../../src/proxy/Carrier.ts"
 import { timeoutsOf } from "../../src/proxy/CarrierLive.ts"
-import { configOf } from "../balancing/fakes.ts"
+import { candidatesOf, configOf } from "../balancing/fakes.ts"
 import { answers, dies, fails, hangs, refusedOf, Scene } from "./carrying.ts"
 
 /** failover, demotion, breaker, status: as the page has them. */
@@ -200,6 +200,18 @@ describe("the breaker of the olla engine", () => {
       expect([refused?.message, refused?.failure.kind]).toEqual(["circuit breaker open for endpoint a", "breaker_open"])
       expect(scene.tried).toEqual([])
       expect([a.inFlight, a.failures.length, a.state.status]).toEqual([0, 0, "healthy"])
+    }).pipe(Effect.provide(scene.layer))
+  })
+
+  it.effect("calls the second choice up before it refuses, and puts no refusal on record then", () => {
+    const { scene, a, b, open } = opened()
+    return Effect.gen(function* () {
+      const { carry } = yield* Carrier
+      yield* open
+      yield* carry(scene.request({ among: [a], reserve: () => candidatesOf([b]) }))
+      expect([scene.tried, scene.ended.map(({ endpointName, failure }) => [endpointName, failure])]).toEqual([["b"], [["b", undefined]]])
+      const refused = refusedOf(yield* Effect.exit(carry(scene.request({ among: [a], reserve: () => [] }))))
+      expect([refused?.failure.kind, scene.ended.at(-1)?.failure?.kind]).toEqual(["breaker_open", "breaker_open"])
     }).pipe(Effect.provide(scene.layer))
   })
 

@@ -103,7 +103,7 @@ export class Scene {
   }
 
   request(
-    some: Partial<Pick<CarryRequest, "candidates" | "dialect" | "rawHeaders" | "bodySize">> & {
+    some: Partial<Pick<CarryRequest, "candidates" | "reserve" | "dialect" | "rawHeaders" | "bodySize">> & {
       readonly sticky?: StickyKey
       readonly method?: string
       readonly inspection?: Partial<Inspection>
@@ -129,6 +129,7 @@ export class Scene {
       bodySize: some.bodySize ?? 0,
       inspection: { model: "", spelling: "", field: "none", stream: undefined, capabilities: [], ...some.inspection },
       candidates: some.candidates ?? candidatesOf(some.among ?? this.fleet.endpoints),
+      ...(some.reserve === undefined ? {} : { reserve: some.reserve }),
       sticky: some.sticky,
       dialect: some.dialect,
       replyHeaders: [],

@@ -102,6 +102,28 @@ describe("a streamed answer in translation", () => {
     expect(wellFormed(eventsOf(seen.body)).map((block) => block.id)).toEqual(["a", "b"])
   })
 
+  it.each([
+    ["neither index nor id", undefined],
+    ["one index and no id", 0]
+  ])("knows a call whose name comes with every fragment, and the next of the same name, by %s", (_, index) => {
+    const seen = translateStream([
+      sse(
+        call(index, { name: "look", args: '{"x' }),
+        call(index, { name: "look", args: '":"}"' }),
+        call(index, { name: "look", args: "}" }),
+        call(index, { name: "look", args: " " }),
+        call(index, { name: "look", args: '{"x":2}' }),
+        call(index, { name: "see", args: "{}" }),
+        "[DONE]"
+      )
+    ])
+    expect(wellFormed(eventsOf(seen.body)).map((block) => [block.name, block.text])).toEqual([
+      ["look", '{"x":"}"} '],
+      ["look", '{"x":2}'],
+      ["see", "{}"]
+    ])
+  })
+
   it("makes an id where the backend gives none, and takes arguments given as an object", () => {
     const seen = translateStream([sse(call(undefined, { name: "one", args: { x: 1 } }), "[DONE]")])
     const [block] = wellFormed(eventsOf(seen.body))

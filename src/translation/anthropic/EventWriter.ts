@@ -5,9 +5,9 @@
  */
 import type { StreamWriter, TurnOptions } from "../AnswerWriter.ts"
 import type { ChatEvent } from "../ChatEvent.ts"
+import { JsonCompleteness } from "../JsonCompleteness.ts"
 import { randomId } from "../RandomId.ts"
 import { errorEvent, errorTypeOf } from "./ErrorEnvelope.ts"
-import { JsonCompleteness } from "./JsonCompleteness.ts"
 import type { StreamEvent } from "./MessagesSchema.ts"
 import { Turn } from "./Turn.ts"
 
