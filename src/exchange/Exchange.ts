@@ -82,8 +82,6 @@ export class Exchange {
   traceId = ""
   /** The body's `stream` flag; `undefined`: not said. */
   stream: boolean | undefined = undefined
-  /** Which API family the client speaks. */
-  dialect: "proxy" | "openai" | "anthropic" = "proxy"
   /** Set on translator routes. */
   translator: { readonly name: string; mode: "passthrough" | "translation"; fallbackReason: string } | undefined = undefined
   verdict: RoutingVerdict | undefined = undefined

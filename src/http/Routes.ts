@@ -144,7 +144,6 @@ export class Routes {
       context.error("pathNotServed", { path: rest, provider: provider.scope.label })
       return true
     }
-    context.exchange.dialect = provider.scope.inclusive ? "openai" : "proxy"
     proxy(services, context, { scope: provider.scope, target, path: rest })
     return true
   }

@@ -36,7 +36,6 @@ export class TranslatedTurns {
   handle(context: RequestContext): void {
     const services = this.#services
     const { exchange } = context
-    exchange.dialect = this.#translator.name
     if (!admit(services, context)) return
     const mode = { name: this.#translator.name, mode: "translation" as const, fallbackReason: "" }
     exchange.translator = mode

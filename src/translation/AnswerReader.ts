@@ -29,7 +29,8 @@ export type Reading =
   | { readonly _tag: "invalid"; readonly why: string }
 
 export interface AnswerReader {
-  readonly dialect: string
+  /** The dialect's name in sentences. */
+  readonly title: string
   readonly stream: () => StreamReader
   /** One whole answer, parsed from JSON. */
   readonly whole: (body: unknown) => Reading

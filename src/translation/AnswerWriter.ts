@@ -35,7 +35,6 @@ export interface WholeWriter {
 }
 
 export interface AnswerWriter {
-  readonly dialect: string
   /** Content type of its streams. */
   readonly streamType: string
   /** Sent on long silence. */

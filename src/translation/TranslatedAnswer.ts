@@ -37,9 +37,10 @@ const maxUnstreamed = 32 * 1024 * 1024
 const maxError = 1024 * 1024
 /** Silence before the opening event goes out by itself, and between pings (B5). */
 const startAfterMs = 10_000
+/** The same behind the backend's first event: usage that comes right after it still gets into the opening. */
+const startSoonMs = 1_000
 const pingAfterMs = 15_000
 
-const unreadable = "proxy error: failed to parse OpenAI response: the body is not JSON"
 const brokeOff = "upstream connection lost before the response was complete"
 
 /** `packed`: compressed, and therefore held until it is all there. */
@@ -112,13 +113,13 @@ export class TranslatedAnswer implements AnswerTranslator {
     } else if (this.#mode === "stream" || this.#mode === "sniff") {
       this.#sse.end()
       // Nobody said that this was a stream, and it was none.
-      if (!this.#isEventStream && !this.#sawEvent) return this.#broken(502, unreadable)
+      if (!this.#isEventStream && !this.#sawEvent) return this.#broken(502, this.#unreadable)
       this.#endedEarly = !this.#reader.finished
       return this.#drain() ?? this.#finish()
     }
     const body = parseJson(Buffer.concat(this.#held).toString("utf8"))
     this.#held = []
-    if (body === undefined) return this.#broken(502, unreadable)
+    if (body === undefined) return this.#broken(502, this.#unreadable)
     const reading = this.#options.reader.whole(body)
     if (reading._tag === "invalid") return this.#broken(502, `proxy error: failed to transform response: ${reading.why}`)
     this.#tell(reading.oddities)
@@ -136,12 +137,17 @@ export class TranslatedAnswer implements AnswerTranslator {
 
   silent(milliseconds: number): Translated | undefined {
     if (!this.#streaming || this.#over || this.#mode === "error") return undefined
-    if (!this.#stream.started) return milliseconds >= startAfterMs ? this.#streamed(this.#stream.start()) : undefined
+    if (!this.#stream.started)
+      return milliseconds >= (this.#committed ? startSoonMs : startAfterMs) ? this.#streamed(this.#stream.start()) : undefined
     return milliseconds >= pingAfterMs ? { bytes: Buffer.from(this.#options.writer.ping) } : undefined
   }
 
   get #streaming(): boolean {
     return this.#options.streaming
+  }
+
+  get #unreadable(): string {
+    return `proxy error: failed to parse ${this.#options.reader.title} response: the body is not JSON`
   }
 
   get #encoding(): string {
@@ -170,7 +176,8 @@ export class TranslatedAnswer implements AnswerTranslator {
   /** What has been understood so far, written out. `undefined`: that was nothing. */
   #drain(): Translated | undefined {
     const events = this.#events
-    if (events.length === 0) return undefined
+    // The backend has begun, even if it has said nothing yet that the client could be told (B5).
+    if (events.length === 0) return this.#streaming && this.#sawEvent && !this.#committed ? this.#streamed("") : undefined
     this.#events = []
     const last = events[events.length - 1] as ChatEvent
     const error = last._tag === "Error" ? last : undefined

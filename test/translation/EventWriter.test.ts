@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { delta, eventsOf, sse, translateStream, wellFormed } from "./answers.ts"
+import { TranslatedAnswer } from "../../src/translation/TranslatedAnswer.ts"
+import { delta, eventsOf, options, sse, translateStream, wellFormed } from "./answers.ts"
 
 const call = (index: number | undefined, fields: { id?: string; name?: string; args?: unknown }) =>
   delta({
@@ -100,6 +101,18 @@ describe("a streamed answer in translation", () => {
       sse(call(0, { id: "a", name: "one", args: "{}" }), call(0, { id: "b", name: "two", args: "{}" }), "[DONE]")
     ])
     expect(wellFormed(eventsOf(seen.body)).map((block) => block.id)).toEqual(["a", "b"])
+  })
+
+  it("ends with an error when more waits behind an incomplete call than it can hold", () => {
+    const mebibyte = "x".repeat(1024 * 1024)
+    const answer = new TranslatedAnswer(options())
+    answer.head({ status: 200, headers: ["content-type", "text/event-stream"] })
+    answer.push(sse(call(0, { id: "a", name: "one", args: '{"x":' })))
+    for (let i = 0; i < 32; i++) expect(answer.push(sse(delta({ content: mebibyte })))?.failed).toBeUndefined()
+    const last = answer.push(sse(delta({ content: "x" })))
+    expect(last?.failed?.kind).toBe("untranslatable")
+    expect(eventsOf(last?.bytes?.toString() ?? "").map(({ event }) => event)).toEqual(["error"])
+    expect(answer.push(sse(delta({ content: "x" })))).toBeUndefined()
   })
 
   it.each([

@@ -31,7 +31,17 @@ describe("a backend that thinks for long", () => {
   it("gets its message_start before any ping, although its head went out with a first empty chunk", () => {
     const answer = begun()
     expect(answer.push(sse(delta({ role: "assistant", content: "" })))).toMatchObject({ head: { status: 200 } })
-    expect(answer.silent(10_000)?.bytes?.toString()).toContain("message_start")
+    expect(answer.silent(999)).toBeUndefined()
+    expect(answer.silent(1_000)?.bytes?.toString()).toContain("message_start")
+  })
+
+  it("has begun with its first event, whatever that says", () => {
+    const answer = begun()
+    expect(answer.push(Buffer.from(": waiting\n\n"))).toBeUndefined()
+    expect(answer.push(sse({ object: "chat.completion.chunk", choices: [] }))).toMatchObject({ head: { status: 200 } })
+    expect(answer.push(sse({ choices: [] }))).toBeUndefined()
+    const usage = { choices: [], usage: { prompt_tokens: 9, completion_tokens: 1 } }
+    expect(answer.push(sse(usage, delta({ content: "x" })))?.bytes?.toString()).toContain('"input_tokens":9')
   })
 
   it("is not pinged where the client wants one whole answer, nor while it says an error", () => {

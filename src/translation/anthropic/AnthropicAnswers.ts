@@ -5,7 +5,6 @@ import { EventWriter, frame } from "./EventWriter.ts"
 import { MessageWriter } from "./MessageWriter.ts"
 
 export const anthropicAnswers: AnswerWriter = {
-  dialect: "anthropic",
   streamType: "text/event-stream",
   ping: frame({ type: "ping" }),
   stream: (options) => new EventWriter(options),

@@ -101,7 +101,7 @@ export const readCompletion = (body: unknown): Reading => {
 
 /** OpenAI's chat completions as the dialect of a backend. */
 export const chatAnswers: AnswerReader = {
-  dialect: "openai",
+  title: "OpenAI",
   stream: () => new ChatStreamReader(),
   whole: readCompletion,
   errorMessage: backendMessageOf
