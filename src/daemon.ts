@@ -37,6 +37,7 @@ import { makeOllaEngine } from "./proxy/OllaEngine.ts"
 import { makeSherpaEngine } from "./proxy/SherpaEngine.ts"
 import { Router } from "./routing/Router.ts"
 import * as RouterLive from "./routing/RouterLive.ts"
+import { onSignal } from "./signals.ts"
 import * as EffectLogger from "./telemetry/EffectLogger.ts"
 import * as GuardReporting from "./telemetry/GuardReporting.ts"
 import { decideLogging } from "./telemetry/LogDecision.ts"
@@ -123,13 +124,12 @@ const run = async (loaded: LoadedConfig, options: ServeOptions, whenReady?: () =
   report(log, [...loaded.diagnostics, ...profiles.diagnostics, ...endpoints])
   const unwatch = watchProcess()
   const profiling = options.profile === true ? await startProfiling(log) : undefined
-  const signals = watchSignals(log)
+  const signals = takeSignals(log)
   const exit = await Effect.runPromiseExit(
     Effect.scoped(daemon(loaded, config, profiles, env, log, signals, startedAt, whenReady)).pipe(Effect.provide(EffectLogger.layer(log)))
   )
-  signals.stop()
   await profiling?.close()
-  const code = Exit.isSuccess(exit) ? 0 : fatalExit(log, exit.cause)
+  const code = Exit.isSuccess(exit) ? exit.value : fatalExit(log, exit.cause)
   if (code === 0) {
     if (config.engineering.show_nerdstats) writeNerdStats(log, processFigures())
     log.write("info", "Cleaned up", { duration: new LogDuration(performance.now() - signals.stoppedAt) })
@@ -187,13 +187,16 @@ interface Signals {
   started: boolean
   /** When it came, in milliseconds of the process's clock. */
   stoppedAt: number
-  readonly stop: () => void
 }
 
-const watchSignals = (sink: LogSink): Signals => {
+const takeSignals = (sink: LogSink): Signals => {
   const requested = Deferred.makeUnsafe<string>()
   let count = 0
-  const on = (signal: "SIGINT" | "SIGTERM") => () => {
+  onSignal((signal) => {
+    if (signal === "SIGHUP") {
+      sink.write("info", "SIGHUP received, reload is not supported")
+      return
+    }
     count++
     if (!signals.started || count > 1) {
       sink.flush()
@@ -202,27 +205,8 @@ const watchSignals = (sink: LogSink): Signals => {
     signals.stoppedAt = performance.now()
     sink.write("info", "Shutdown signal received", { signal })
     Deferred.doneUnsafe(requested, Effect.succeed(signal))
-  }
-  const handlers = {
-    SIGINT: on("SIGINT"),
-    SIGTERM: on("SIGTERM"),
-    SIGHUP: () => sink.write("info", "SIGHUP received, reload is not supported")
-  }
-  for (const [signal, handler] of Object.entries(handlers)) {
-    // The entry's handlers end the process at once; from here on the daemon decides. They go last: a signal that is on its
-    // way is lost while nobody listens.
-    const earlier = process.listeners(signal as NodeJS.Signals)
-    process.on(signal as NodeJS.Signals, handler)
-    for (const one of earlier) process.off(signal, one)
-  }
-  const signals: Signals = {
-    requested: Deferred.await(requested),
-    started: false,
-    stoppedAt: 0,
-    stop: () => {
-      for (const [signal, handler] of Object.entries(handlers)) process.off(signal as NodeJS.Signals, handler)
-    }
-  }
+  })
+  const signals: Signals = { requested: Deferred.await(requested), started: false, stoppedAt: 0 }
   return signals
 }
 
@@ -345,6 +329,15 @@ const daemon = Effect.fnUntraced(function* (
     idleTimeout: new LogDuration(idleTime(config.server))
   })
   sink.write("info", "Olla started, waiting for requests...", { bind, start_ms: Math.round(performance.now() - startedAt) })
+  if (config.dashboard.gate_internal_api)
+    sink.write(
+      "info",
+      "Internal API is gated: /version and /internal/*, /internal/health included, answer whom dashboard.access_policy admits",
+      {
+        allowed_cidrs: config.dashboard.access_policy.allowed_cidrs,
+        allowed_hosts: config.dashboard.access_policy.allowed_hosts
+      }
+    )
   if (config.translators.anthropic.inspector.enabled)
     sink.write("warn", "Anthropic Inspector is ENABLED. DO NOT USE IN PROD.", {
       more_info: "whole conversations are written to translators.anthropic.inspector.output_dir",
@@ -356,8 +349,22 @@ const daemon = Effect.fnUntraced(function* (
   if (dashboard !== undefined) sink.write("info", dashboard)
   sink.flush()
   whenReady?.()
-  yield* signals.requested
+  const broken = yield* Effect.raceFirst(
+    Effect.as(signals.requested, undefined),
+    Effect.promise(() => http.failed)
+  )
   stopping = true
-  const cut = yield* Effect.promise(() => http.stop(config.server.shutdown_timeout))
-  if (cut > 0) sink.write("warn", "Requests were cut at the end of server.shutdown_timeout", { requests: cut })
+  // What is open may end, whatever was the reason to stop.
+  if (broken !== undefined)
+    sink.write("error", "The HTTP listener failed, no further request can be accepted", { address: bind, error: broken.message })
+  const grace = config.server.shutdown_timeout
+  const cut = yield* Effect.promise(() => http.stop(grace))
+  // No time at all is what was asked for.
+  if (cut > 0)
+    sink.write(grace > 0 ? "error" : "warn", "HTTP server shutdown error", {
+      error: `${cut} open request${cut === 1 ? " was" : "s were"} cut at the end of server.shutdown_timeout`,
+      requests: cut,
+      timeout: new LogDuration(grace)
+    })
+  return broken === undefined ? 0 : 1
 })

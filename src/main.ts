@@ -7,12 +7,14 @@ import { spawn } from "node:child_process"
 import { existsSync, writeSync } from "node:fs"
 import module, { createRequire } from "node:module"
 import { dirname, join } from "node:path"
+import type { Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import v8 from "node:v8"
+import { parentGone, passOn, signals, watchSignals } from "./signals.ts"
 
 const needed = [22, 19] as const
 
-const isOldEnough = (): boolean => {
+const isNewEnough = (): boolean => {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
   return major > needed[0] || (major === needed[0] && minor >= needed[1])
 }
@@ -38,14 +40,19 @@ const shippedRuntime = (): string | undefined => {
   }
 }
 
-/** Runs this file again on `runtime`. The child watches the pipe on descriptor 3: when this process is gone, it closes. */
+/**
+ * Runs this file again on `runtime`. Signals go through the pipe on descriptor 3: the child may have got the same ones itself,
+ * and must not take them for two. When this process is gone, the pipe closes.
+ */
 const runAgain = (runtime: string): void => {
   const child = spawn(runtime, [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: ["inherit", "inherit", "inherit", "pipe"],
     env: { ...process.env, OLLA_PARENT_PIPE: "3" }
   })
-  const signals: ReadonlyArray<NodeJS.Signals> = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"]
-  for (const signal of signals) process.on(signal, () => child.kill(signal))
+  const pipe = child.stdio[3] as Writable
+  // A child that is gone says so itself.
+  pipe.on("error", () => {})
+  for (const signal of signals) process.on(signal, () => pipe.write(`${signal}\n`))
   child.on("error", (error) => {
     process.stderr.write(`the shipped runtime could not be started: ${error.message}\n`)
     process.exit(1)
@@ -57,26 +64,18 @@ const runAgain = (runtime: string): void => {
   })
 }
 
-/** Started by an older runtime: when that dies, so does this. */
+/** Started by an older runtime: its signals come through the pipe, and when it dies, so does this. */
 const watchParent = async (): Promise<void> => {
   if (process.env["OLLA_PARENT_PIPE"] !== "3") return
   delete process.env["OLLA_PARENT_PIPE"]
   const { Socket } = await import("node:net")
   const pipe = new Socket({ fd: 3, readable: true, writable: false })
+  pipe.setEncoding("utf8")
+  pipe.on("data", passOn)
   pipe.on("error", () => {})
-  pipe.on("close", () => process.kill(process.pid, "SIGTERM"))
-  pipe.resume()
+  pipe.on("close", parentGone)
   pipe.unref()
 }
-
-/** Until the daemon has its own handlers: a stop is a quiet end, a hangup is survived. */
-const quietBeforeStart = (): void => {
-  process.once("SIGINT", endQuietly)
-  process.once("SIGTERM", endQuietly)
-  process.on("SIGHUP", () => {})
-}
-
-const endQuietly = (): void => process.exit(0)
 
 /** Synchronously, so that a report is whole when the process ends; a reader that is gone is no reason to complain. */
 const writeWhole = (descriptor: 1 | 2, text: string): void => {
@@ -96,8 +95,8 @@ const start = async (): Promise<void> => {
   // What lived a little longer while the daemon warmed up would be made old from birth on: requests' own objects, which
   // then keep each other until a full collection. Without it a request costs a quarter less (bench/).
   v8.setFlagsFromString("--no-allocation-site-pretenuring")
+  watchSignals()
   await watchParent()
-  quietBeforeStart()
   const { main } = await import("./cli.ts")
   process.exitCode = await main(process.argv.slice(2), process.env, {
     out: (text) => writeWhole(1, text),
@@ -108,7 +107,7 @@ const start = async (): Promise<void> => {
   process.exit()
 }
 
-if (isOldEnough()) await start()
+if (isNewEnough()) await start()
 else {
   const runtime = shippedRuntime()
   if (runtime !== undefined) runAgain(runtime)

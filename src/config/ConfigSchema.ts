@@ -299,7 +299,7 @@ export const configSchema = Schema.Struct({
       }),
       token_file: optionalText("File that holds the token.", { pending: true, example: "/run/secrets/dashboard_token" })
     }),
-    gate_internal_api: bool(false, "Apply the same policy to /internal/*.", { pending: true })
+    gate_internal_api: bool(false, "Apply the policy to /internal/* (/internal/health and /internal/ready too) and /version.")
   }),
   logging: section({
     level: word(["debug", "info", "warn", "error"], "info", "Least level that is written.", { fallback: "info", whenEmpty: "info" }),

@@ -78,7 +78,7 @@ const anthropicRules = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnost
 }
 
 const dashboardRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
-  if (!config.dashboard.enabled) return []
+  if (!config.dashboard.enabled && !config.dashboard.gate_internal_api) return []
   const cidrs = config.dashboard.access_policy.allowed_cidrs
   const at = "dashboard.access_policy.allowed_cidrs"
   if (cidrs.length === 0) return [error(at, "dashboard config invalid: dashboard: access_policy.allowed_cidrs must not be empty")]

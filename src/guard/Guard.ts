@@ -2,10 +2,11 @@
  * Who may ask, how often, how much. Everything here is synchronous and costs well under a microsecond on the usual
  * path: no request waits for the guard. What it refuses it says as plain values; `http/` turns them into answers.
  *
- * Order per request (http-api.md 2): `preflight` - `crossSite` - `admit` (limited routes) - `oversized` - handler; a body
+ * Order per request (http-api.md 2): `preflight` - `crossSite` - `gate` - `admit` (limited routes) - `oversized` - handler; a body
  * without a declared length is counted by its reader against `maxBodySize()` and reported with `bodyOverflow`.
  */
 import * as Context from "effect/Context"
+import type { AccessDenial } from "./AccessPolicy.ts"
 
 /** Whose request this is. */
 export interface Client {
@@ -65,6 +66,11 @@ export class Guard extends Context.Service<
     readonly corsHeaders: (method: string, path: string, origin: string | undefined) => ReadonlyArray<string>
     /** With `server.cross_site_protection`: why the request gets 403; `undefined`: let it pass. */
     readonly crossSite: (path: string, host: string | undefined, origin: string | undefined) => "host" | "origin" | undefined
+    /**
+     * With `dashboard.gate_internal_api`: why a request for `/internal/*` or `/version` gets 403, reported; `undefined`: let it
+     * pass. `path` is the decoded one.
+     */
+    readonly gate: (request: GuardedRequest, path: string, host: string | undefined) => AccessDenial | undefined
   }
 >()("olla/guard/Guard") {}
 
@@ -81,5 +87,7 @@ export class GuardEvents extends Context.Service<
     readonly rateLimitedQuietly: (count: number) => void
     /** Every 413 and 431. `size` and `limit` in bytes. */
     readonly sizeLimited: (request: GuardedRequest, reason: Oversize, size: number, limit: number) => void
+    /** Every 403 of the access policy. */
+    readonly accessDenied: (request: GuardedRequest, denial: AccessDenial, host: string) => void
   }
 >()("olla/guard/GuardEvents") {}

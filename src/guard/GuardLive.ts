@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
+import { AccessPolicy, isConsolePath } from "./AccessPolicy.ts"
 import { ClientAddresses, limitKey } from "./ClientAddress.ts"
 import { Cors, isInternalPath } from "./Cors.ts"
 import { crossSiteProblem } from "./CrossSite.ts"
@@ -40,6 +41,7 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
 
     const addresses = compiled((limits: OllaConfig["server"]["rate_limits"]) => new ClientAddresses(limits))
     const cors = compiled((value: OllaConfig["server"]["cors"]) => new Cors(value))
+    const access = compiled((policy: OllaConfig["dashboard"]["access_policy"]) => new AccessPolicy(policy))
     const limits = new RateLimits()
     let quiet = 0
 
@@ -120,6 +122,13 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
         if (!cross_site_protection) return undefined
         const originAllowed = policy.enabled && cors(policy).allowOrigin(origin, isInternalPath(path)) !== undefined
         return crossSiteProblem({ host, origin, originAllowed }, allowed_hosts)
+      },
+      gate: (request, path, host) => {
+        const { gate_internal_api, access_policy } = settings.current().dashboard
+        if (!gate_internal_api || !isInternalPath(path) || isConsolePath(path)) return undefined
+        const denial = access(access_policy).denies(request.peer, host)
+        if (denial !== undefined) events.accessDenied(request, denial, host ?? "")
+        return denial
       }
     }
   })

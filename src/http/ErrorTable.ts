@@ -69,6 +69,12 @@ export const errorTable = {
     when: "`server.cross_site_protection` is on, and `Host` or `Origin` is foreign",
     remedy: "add the host to `server.allowed_hosts`, or the origin to `server.cors.allowed_origins`"
   },
+  gated: {
+    status: 403,
+    text: "403 forbidden: {reason} (ip={ip}, host={host}). Adjust dashboard.access_policy.allowed_hosts (or allowed_cidrs) in your config.",
+    when: "`dashboard.gate_internal_api` is on, and the peer's address or `Host` is not in `dashboard.access_policy`",
+    remedy: "add the address or host there; proxies' headers do not count"
+  },
   unrouted: {
     status: 404,
     text: "404 page not found",

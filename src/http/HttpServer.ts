@@ -36,6 +36,8 @@ export interface HttpServer {
   readonly open: (services: SystemServices, modules: ReadonlyArray<RouteModule>) => void
   /** Stops accepting, lets open requests go on for `grace` milliseconds, then cuts. Resolves with how many were cut. */
   readonly stop: (grace: number) => Promise<number>
+  /** Resolves when a listener breaks down after it began: the daemon is deaf then, and must end. */
+  readonly failed: Promise<Error>
 }
 
 export class BindError extends Error {
@@ -62,6 +64,9 @@ const listen = (server: Server, port: number, host: string | undefined): Promise
       resolve(server.address() as AddressInfo)
     })
   })
+
+/** Characters of a refused `Host` that are told back: more than any name has. */
+const mostHostShown = 260
 
 /** Path and query of a request target; an absolute one is read like its path. */
 const targetOf = (url: string): { readonly path: string; readonly query: string } => {
@@ -116,6 +121,14 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
       if (wrong !== undefined) {
         refuse(context, decoded, wrong, ["Connection", "close"])
         return
+      }
+      if (!decoded.startsWith("/olla/")) {
+        const host = context.header("host")
+        const denial = guard.gate(exchange, decoded, host || undefined)
+        if (denial !== undefined) {
+          context.error("gated", { reason: denial.reason, ip: exchange.peer, host: host.slice(0, mostHostShown) })
+          return
+        }
       }
       routes.handle(context, clean, decoded)
     } catch (error) {
@@ -239,6 +252,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   }
   const servers: Array<Server> = []
   const addresses: Array<AddressInfo> = []
+  const failed = Promise.withResolvers<Error>()
   let port = config.port
   for (const { host, optional } of hostsOf(config.host)) {
     const accept = (req: IncomingMessage, res: OpenResponse) => {
@@ -262,6 +276,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     server.maxHeadersCount = mostHeaders
     try {
       const address = await listen(server, port, host)
+      server.on("error", failed.resolve)
       port = address.port
       servers.push(server)
       addresses.push(address)
@@ -273,6 +288,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   }
   return {
     addresses,
+    failed: failed.promise,
     open: (given, modules) => {
       services = given
       handle = handler(given, modules)

@@ -39,6 +39,15 @@ export const layer = (sink: LogSink): Layer.Layer<GuardEvents, never, Statistics
         })
         if (size > largeRequest)
           sink.write("warn", "Large request blocked", { request_id: request.id, client_id: request.clientIp, size, endpoint: request.path })
-      }
+      },
+      accessDenied: (request, { reason, configKey }, host) =>
+        sink.write("warn", "dashboard access denied", {
+          request_id: request.id,
+          reason,
+          config_key: configKey,
+          client_ip: request.peer,
+          host,
+          path: request.path
+        })
     }))
   )

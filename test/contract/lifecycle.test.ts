@@ -1,90 +1,9 @@
 /** A daemon's start and end as an operator sees them (configuration.md 1.2, 1.3, 8, 9): streams, exit codes, signals, log records. */
-import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
-import { createServer, type IncomingMessage, request } from "node:http"
-import { type AddressInfo, connect, createServer as createTcpServer, type Server } from "node:net"
-import { tmpdir } from "node:os"
+import { existsSync, readFileSync } from "node:fs"
+import { connect, createServer as createTcpServer } from "node:net"
 import { join } from "node:path"
-import { afterEach, describe, expect, it } from "vitest"
-
-const program = join(import.meta.dirname, "..", "..", "dist", "main.js")
-
-const closing: Array<() => void> = []
-afterEach(() => {
-  for (const close of closing.splice(0)) close()
-})
-
-const listening = async (server: Server): Promise<number> => {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  closing.push(() => server.close())
-  return (server.address() as AddressInfo).port
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createTcpServer()
-  const port = await listening(server)
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
-interface Run {
-  readonly child: ChildProcess
-  readonly cwd: string
-  readonly out: () => string
-  readonly err: () => string
-  readonly records: () => ReadonlyArray<Record<string, unknown>>
-  /** The output holds it, or the process has ended. */
-  readonly saw: (text: string) => Promise<void>
-  readonly ended: Promise<number | string | null>
-}
-
-const start = (yaml: string, env: Readonly<Record<string, string>> = {}, args: ReadonlyArray<string> = []): Run => {
-  const cwd = mkdtempSync(join(tmpdir(), "olla-life-"))
-  writeFileSync(join(cwd, "olla.yaml"), yaml)
-  const child = spawn(process.execPath, [program, "--config", "olla.yaml", ...args], {
-    cwd,
-    env: { PATH: process.env["PATH"] ?? "", ...env },
-    stdio: ["ignore", "pipe", "pipe"]
-  })
-  closing.push(() => child.kill("SIGKILL"))
-  let [out, err] = ["", ""]
-  child.stdout?.on("data", (chunk: Buffer) => {
-    out += chunk.toString()
-  })
-  child.stderr?.on("data", (chunk: Buffer) => {
-    err += chunk.toString()
-  })
-  const ended = new Promise<number | string | null>((resolve) => child.once("close", (code, signal) => resolve(code ?? signal)))
-  const saw = (text: string) =>
-    new Promise<void>((resolve) => {
-      const look = () => {
-        if (out.includes(text) || err.includes(text)) resolve()
-      }
-      child.stdout?.on("data", look)
-      child.stderr?.on("data", look)
-      void ended.then(() => resolve())
-      look()
-    })
-  const records = () =>
-    out
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
-  return { child, cwd, out: () => out, err: () => err, records, saw, ended }
-}
-
-const server = (port: number, more = ""): string => `server: {host: 127.0.0.1, port: ${port}${more}}\n`
-const endpoints = (...urls: ReadonlyArray<string>): string =>
-  `discovery: {static: {endpoints: [${urls.map((url) => `{url: "${url}", type: openai-compatible, check_interval: 60s, check_timeout: 20s}`).join(", ")}]}}\n`
-
-/** Accepts and never says a word. */
-const silent = async (): Promise<string> => {
-  const sockets: Array<{ destroy: () => void }> = []
-  closing.push(() => {
-    for (const socket of sockets) socket.destroy()
-  })
-  return `http://127.0.0.1:${await listening(createTcpServer((socket) => sockets.push(socket)))}`
-}
+import { describe, expect, it } from "vitest"
+import { closing, endpoints, freePort, listening, openEnded, type Run, server, silent, start, streaming } from "./lifecycle.ts"
 
 const messages = (run: Run): ReadonlyArray<unknown> => run.records().map((record) => record["msg"])
 
@@ -198,44 +117,6 @@ describe("a start", () => {
   })
 })
 
-/** A backend whose chat answer begins and ends when told. */
-const openEnded = async (): Promise<{ readonly url: string; readonly finish: () => void }> => {
-  let finish = () => {}
-  const backend = createServer((asked, response) => {
-    asked.resume()
-    if (asked.method !== "POST") {
-      response.end('{"object":"list","data":[{"id":"m","object":"model"}]}')
-      return
-    }
-    response.writeHead(200, { "Content-Type": "text/event-stream" })
-    response.write("data: 1\n\n")
-    finish = () => response.end("data: [DONE]\n\n")
-  })
-  const url = `http://127.0.0.1:${await listening(backend)}`
-  closing.push(() => backend.closeAllConnections())
-  return { url, finish: () => finish() }
-}
-
-/** A streamed request through the daemon: resolves at its first bytes. */
-const streaming = (port: number): Promise<{ readonly whole: Promise<string>; readonly wasCut: Promise<boolean> }> =>
-  new Promise((resolve, reject) => {
-    const asking = request(
-      { host: "127.0.0.1", port, path: "/olla/proxy/v1/chat/completions", method: "POST" },
-      (answer: IncomingMessage) => {
-        let text = ""
-        const whole = new Promise<string>((done) => answer.once("end", () => done(text)))
-        const wasCut = new Promise<boolean>((done) => answer.once("close", () => done(!answer.complete)))
-        answer.on("error", () => {})
-        answer.on("data", (chunk: Buffer) => {
-          text += chunk.toString()
-          resolve({ whole, wasCut })
-        })
-      }
-    )
-    asking.on("error", reject)
-    asking.end('{"model":"m","stream":true,"messages":[]}')
-  })
-
 describe("a stop", () => {
   it("lets a stream end and then ends with 0", async () => {
     const [port, backend] = [await freePort(), await openEnded()]
@@ -283,6 +164,39 @@ describe("a stop", () => {
     expect(await stream.wasCut).toBe(true)
     expect(await run.ended).toBe(0)
     expect(run.records()).toContainEqual(expect.objectContaining({ level: "WARN", requests: 1 }))
+  })
+
+  it("says as an error what was cut after a time to end", async () => {
+    const [port, backend] = [await freePort(), await openEnded()]
+    const run = start(server(port, ", shutdown_timeout: 50ms") + endpoints(backend.url))
+    await run.saw("Olla started")
+    await streaming(port)
+    run.child.kill("SIGTERM")
+    expect(await run.ended).toBe(0)
+    expect(run.records()).toContainEqual(expect.objectContaining({ level: "ERROR", msg: "HTTP server shutdown error", requests: 1 }))
+  })
+
+  it("is an end with 1 when the listener breaks down; what is open may end", async () => {
+    const [port, backend] = [await freePort(), await openEnded()]
+    // What the system would do: the listening socket reports an error of its own.
+    const preload = `data:text/javascript,${encodeURIComponent(`
+      import { Server } from "node:net"
+      const { listen } = Server.prototype
+      Server.prototype.listen = function (...args) {
+        process.on("SIGUSR2", () => this.emit("error", new Error("accept ENOBUFS")))
+        return listen.apply(this, args)
+      }`)}`
+    const run = start(server(port) + endpoints(backend.url), { NODE_OPTIONS: `--import=${preload}` })
+    await run.saw("Olla started")
+    const stream = await streaming(port)
+    run.child.kill("SIGUSR2")
+    await run.saw("accept ENOBUFS")
+    backend.finish()
+    expect(await stream.whole).toContain("data: [DONE]")
+    expect(await run.ended).toBe(1)
+    expect(run.records().filter(({ level }) => level === "ERROR")).toEqual([
+      expect.objectContaining({ msg: expect.stringContaining("listener failed"), error: "accept ENOBUFS", address: `127.0.0.1:${port}` })
+    ])
   })
 
   it.each([

@@ -20,6 +20,9 @@ const events = Layer.sync(GuardEvents, () => {
     },
     sizeLimited: (request: GuardedRequest, reason: string, size: number, limit: number) => {
       told.push(["size", request.id, reason, size, limit])
+    },
+    accessDenied: (request: GuardedRequest, denial: { readonly reason: string }, host: string) => {
+      told.push(["access", request.id, denial.reason, host])
     }
   }
 })

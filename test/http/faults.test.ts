@@ -26,6 +26,7 @@ const serving = async (handle: (context: RequestContext) => void): Promise<{ rea
       clientOf: () => ({ peer: "127.0.0.1", ip: "127.0.0.1", trustedPeer: false }),
       corsEnabled: () => false,
       crossSite: () => undefined,
+      gate: () => undefined,
       oversized: () => undefined
     },
     statistics: { rejected: () => {} },

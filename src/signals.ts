@@ -1,0 +1,48 @@
+/**
+ * Stop and hangup signals, from the system and from a parent that passes on its own. A terminal or a service manager
+ * signals both processes, and that is one wish: of each kind as many count as came on the way that brought more.
+ */
+export type StopSignal = "SIGINT" | "SIGTERM"
+export type Signal = StopSignal | "SIGHUP"
+
+export const signals: ReadonlyArray<Signal> = ["SIGINT", "SIGTERM", "SIGHUP"]
+
+type Way = "system" | "parent"
+
+const counts: Readonly<Record<Signal, Record<Way, number>>> = {
+  SIGINT: { system: 0, parent: 0 },
+  SIGTERM: { system: 0, parent: 0 },
+  SIGHUP: { system: 0, parent: 0 }
+}
+
+/** Until the daemon has its own: a stop is a quiet end, a hangup is survived. */
+const quietEnd = (signal: Signal): void => {
+  if (signal !== "SIGHUP") process.exit(0)
+}
+
+let handler: (signal: Signal) => void = quietEnd
+
+const arrive = (signal: Signal, way: Way): void => {
+  const count = counts[signal]
+  const before = Math.max(count.system, count.parent)
+  count[way]++
+  if (Math.max(count.system, count.parent) > before) handler(signal)
+}
+
+/** From here on no signal is lost. */
+export const watchSignals = (): void => {
+  for (const signal of signals) process.on(signal, () => arrive(signal, "system"))
+}
+
+/** What a parent wrote: names of signals, a line each. */
+export const passOn = (text: string): void => {
+  for (const line of text.split("\n")) if (line in counts) arrive(line as Signal, "parent")
+}
+
+/** The parent is gone: nobody else can stop this process any more. */
+export const parentGone = (): void => handler("SIGTERM")
+
+/** From here on the daemon decides. */
+export const onSignal = (own: (signal: Signal) => void): void => {
+  handler = own
+}
