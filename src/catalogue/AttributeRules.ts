@@ -142,6 +142,7 @@ export const buildAttributeRules = (source: ModelRules): AttributeRulesBuild => 
     const name = model.name.slice(0, maxPatternSubject)
     for (const { pattern, capabilities: added } of namePatterns)
       if (pattern?.matches(name) === true) for (const capability of added) out.add(capability)
+    if (model.details?.supports_vision === true) out.add("vision")
     const context = model.details?.max_context_length ?? 0
     if (reaches(context, ultraLong)) out.add("ultra-long-context").add("long-context")
     else if (reaches(context, long)) out.add("long-context")

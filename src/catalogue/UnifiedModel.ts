@@ -173,6 +173,10 @@ const metadataOf = (reports: ReadonlyArray<Source>, freshFor: number, { rules }:
     put("parent_model", details.parent_model)
     put("checkpoint", details.checkpoint)
     put("recipe", details.recipe)
+    put("supports_vision", details.supports_vision)
+    put("radix_cache_size", details.radix_cache_size)
+    put("speculative_decoding", details.speculative_decoding)
+    put("frontend_enabled", details.frontend_enabled)
     if (details.modified_at !== undefined) put("modified_at", new Date(details.modified_at).toISOString())
   }
   // What a name says of its publisher counts only where no endpoint names one.
