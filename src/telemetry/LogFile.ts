@@ -79,16 +79,31 @@ export class LogFile {
     this.#size += size
   }
 
+  /** Whatever fails, the file that was written so far stays the one that is written. */
   #rotate(): void {
-    closeSync(this.#descriptor)
     const stamp = fileStamp(this.#now())
     const base = join(this.#settings.folder, `olla-${stamp}`)
     let target = `${base}.log`
     for (let n = 1; existsSync(target) || existsSync(`${target}.gz`); n++) target = `${base}-${n}.log`
-    renameSync(this.path, target)
-    this.#descriptor = this.#open()
+    const moved = this.#move(target)
+    const next = this.#open()
+    closeSync(this.#descriptor)
+    this.#descriptor = next
     this.#size = 0
+    if (!moved) return
     this.#background = this.#background.then(() => this.#settle(target)).catch(() => {})
+  }
+
+  /** False: somebody has taken the file away, or the whole folder, which is made again. */
+  #move(target: string): boolean {
+    try {
+      renameSync(this.path, target)
+      return true
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
+      makeFolder(resolve(this.#settings.folder))
+      return false
+    }
   }
 
   async #settle(file: string): Promise<void> {

@@ -117,6 +117,9 @@ const flushAtExit = (flush: () => void): void => {
 
 type Emit = (level: Level, message: string, fields: Fields, detail: boolean, at: number) => void
 
+/** Milliseconds until a log file that could not be written is tried again: a full disk is emptied some time. */
+const fileRest = 60_000
+
 interface Outputs extends LogSink {
   readonly emit: Emit
 }
@@ -131,7 +134,8 @@ const outputs = (options: SinkOptions): Outputs => {
   const detailed = json || file !== undefined
   let console = ""
   let filed = ""
-  let fileFailed = false
+  /** Not before this time is the file tried again; 0: it is well. */
+  let fileRests = 0
   let timer: NodeJS.Timeout | NodeJS.Immediate | undefined
   let urgent = false
 
@@ -144,12 +148,14 @@ const outputs = (options: SinkOptions): Outputs => {
     const [text, lines] = [console, filed]
     console = ""
     filed = ""
-    if (lines !== "" && file !== undefined && !fileFailed) {
+    if (lines !== "" && file !== undefined && now() >= fileRests) {
       try {
         file.write(lines)
+        if (fileRests > 0) writer.write(`${render("info", "The log file is written again", {}, now())}\n`)
+        fileRests = 0
       } catch (error) {
-        fileFailed = true
-        writer.write(`${render("warn", "The log file cannot be written any more", { error }, now())}\n`)
+        if (fileRests === 0) writer.write(`${render("warn", "The log file cannot be written, going on without it", { error }, now())}\n`)
+        fileRests = now() + fileRest
       }
     }
     if (text !== "") writer.write(text)

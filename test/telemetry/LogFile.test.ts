@@ -47,6 +47,25 @@ describe("olla.log", () => {
     for (const text of texts) expect(text.endsWith("\n")).toBe(true)
   })
 
+  it("is begun anew when somebody took it, or its folder, away", async () => {
+    const file = new LogFile(settings(), () => new Date(start))
+    file.write("first line....\n")
+    rmSync(folder, { recursive: true })
+    file.write("second line...\n")
+    await file.settled()
+    expect(readFileSync(join(folder, "olla.log"), "utf8")).toBe("second line...\n")
+    file.close()
+  })
+
+  it("goes on where it was when it cannot be renamed", () => {
+    const file = new LogFile(settings(), () => new Date(start))
+    file.write("first line....\n")
+    rmSync(folder, { recursive: true })
+    writeFileSync(folder, "no folder")
+    expect(() => file.write("second line...\n")).toThrow()
+    expect(() => file.close()).not.toThrow()
+  })
+
   it("is appended to across restarts, its size counted", async () => {
     const before = new LogFile(settings())
     before.write("first line....\n")

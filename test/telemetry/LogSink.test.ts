@@ -95,7 +95,27 @@ describe("the sink", () => {
     sink.flush()
     sink.write("info", "b")
     sink.flush()
-    expect(messages(lines)).toEqual(["The log file cannot be written any more", "a", "b"])
+    expect(messages(lines)).toEqual(["The log file cannot be written, going on without it", "a", "b"])
+  })
+
+  it("tries the file again after a minute", () => {
+    const { lines, out } = collected()
+    const written: Array<string> = []
+    let isFull = true
+    let now = 1_000
+    const write = (text: string) => {
+      if (isFull) throw new Error("ENOSPC: no space left on device")
+      written.push(text)
+    }
+    const sink = makeSink({ level: "info", form: "json", file: { write } as LogFile, out, now: () => now })
+    for (const message of ["a", "b", "c"]) {
+      sink.write("info", message)
+      sink.flush()
+      now += 40_000
+      isFull = message === "a"
+    }
+    expect(messages(lines)).toEqual(["The log file cannot be written, going on without it", "a", "b", "The log file is written again", "c"])
+    expect(messages(written.join("").trimEnd().split("\n"))).toEqual(["c"])
   })
 })
 
