@@ -167,6 +167,29 @@ const breakdown = (entry: ModelEndpointTotals, now: number): typeof ModelEndpoin
   consecutive_errors: entry.consecutiveErrors
 })
 
+/** By name: what several have in common, because they bear one name or for several models, is summed up. */
+const breakdowns = (
+  entries: ReadonlyArray<ModelEndpointTotals>,
+  now: number,
+  errors: (a: number, b: number) => number
+): Record<string, typeof ModelEndpointStats.Type> => {
+  const byName = new Map<string, ModelEndpointTotals>()
+  for (const entry of entries) {
+    const known = byName.get(entry.endpointName)
+    const successes = (known?.successfulRequests ?? 0) + entry.successfulRequests
+    const latencies = (known?.averageLatency ?? 0) * (known?.successfulRequests ?? 0) + entry.averageLatency * entry.successfulRequests
+    byName.set(entry.endpointName, {
+      ...entry,
+      requestCount: (known?.requestCount ?? 0) + entry.requestCount,
+      successfulRequests: successes,
+      averageLatency: successes === 0 ? 0 : Math.trunc(latencies / successes),
+      lastUsed: Math.max(known?.lastUsed ?? 0, entry.lastUsed),
+      consecutiveErrors: errors(known?.consecutiveErrors ?? 0, entry.consecutiveErrors)
+    })
+  }
+  return Object.fromEntries([...byName].map(([name, entry]) => [name, breakdown(entry, now)]))
+}
+
 /** `overall`: what was counted since the start, models that have been forgotten included. */
 export const modelStatsDocument = (
   models: ReadonlyArray<ModelTotals>,
@@ -176,30 +199,19 @@ export const modelStatsDocument = (
   withSummary: boolean
 ): typeof ModelStatsDocument.Type => {
   const used = models.filter((model) => model.totalRequests > 0)
-  const endpoints = new Map<string, ModelEndpointTotals>()
-  for (const entry of models.flatMap((model) => model.endpoints)) {
-    const known = endpoints.get(entry.endpointName)
-    const successes = (known?.successfulRequests ?? 0) + entry.successfulRequests
-    const latencies = (known?.averageLatency ?? 0) * (known?.successfulRequests ?? 0) + entry.averageLatency * entry.successfulRequests
-    endpoints.set(entry.endpointName, {
-      ...entry,
-      requestCount: (known?.requestCount ?? 0) + entry.requestCount,
-      successfulRequests: successes,
-      averageLatency: successes === 0 ? 0 : Math.trunc(latencies / successes),
-      lastUsed: Math.max(known?.lastUsed ?? 0, entry.lastUsed),
-      // In a row makes no sense over several models.
-      consecutiveErrors: 0
-    })
-  }
   return {
     timestamp: timestamp(now),
-    endpoints: withSummary ? Object.fromEntries([...endpoints].map(([name, entry]) => [name, breakdown(entry, now)])) : {},
+    // In a row makes no sense over several models.
+    endpoints: withSummary
+      ? breakdowns(
+          models.flatMap((model) => model.endpoints),
+          now,
+          () => 0
+        )
+      : {},
     models: models.map((model) =>
       present<typeof ModelStats.Type>({
-        endpoint_breakdown:
-          withEndpoints && model.endpoints.length > 0
-            ? Object.fromEntries(model.endpoints.map((entry) => [entry.endpointName, breakdown(entry, now)]))
-            : undefined,
+        endpoint_breakdown: withEndpoints && model.endpoints.length > 0 ? breakdowns(model.endpoints, now, Math.max) : undefined,
         name: model.name,
         success_rate: percent(rate(model.successfulRequests, model.totalRequests)),
         total_traffic: bytes(model.totalBytes),
