@@ -60,7 +60,7 @@ export class BackendClient extends Context.Service<
       const agentFor = (tls: TlsOptions | undefined): Agent => {
         const known = agents.get(tls)
         if (known !== undefined) return known
-        const agent = new Agent({ connect: connectOptions(tls), allowH2: false, headersTimeout: 0, bodyTimeout: 0 })
+        const agent = new Agent({ connect: connectOptions(tls), allowH2: false, maxHeaderSize, headersTimeout: 0, bodyTimeout: 0 })
         agents.set(tls, agent)
         return agent
       }
@@ -69,6 +69,9 @@ export class BackendClient extends Context.Service<
     })
   )
 }
+
+/** Bytes of an answer's head; more than any engine takes, so that no probe is stricter than a request. */
+const maxHeaderSize = 64 * 1024
 
 const connectOptions = (tls: TlsOptions | undefined) => ({
   // The caller's time limit rules.
@@ -227,6 +230,7 @@ const causes: ReadonlyArray<readonly [RegExp, string]> = [
   [/^ENETUNREACH$/, "network is unreachable"],
   [/^(?:CERT_|ERR_TLS_CERT|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_CA|HOSTNAME_MISMATCH)/, "the certificate is not trusted"],
   [/^(?:ERR_SSL|ERR_TLS|EPROTO)/, "TLS handshake failed"],
+  [/^UND_ERR_HEADERS_OVERFLOW$/, "the head of the answer is larger than 64 KiB"],
   [/^UND_ERR_SOCKET$/, "connection closed before an answer"],
   [/^(?:HPE_|UND_ERR_)/, "malformed HTTP answer"]
 ]

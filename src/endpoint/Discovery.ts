@@ -145,11 +145,15 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
   const auto = Effect.fnUntraced(function* (spec: EndpointSpec, remembered: Profile | undefined) {
     const all = evidence(spec)
     const known = remembered === undefined ? undefined : joinUrl(spec.url, remembered.modelDiscoveryPath || "/v1/models")
-    const ordered = [...all.filter(({ url }) => url === known), ...all.filter(({ url }) => url !== known)]
+    // What it was before is asked first; if it is that no longer, the order of the evidence decides anew.
+    const again = all.filter(({ url }) => url === known)
     let last: DiscoveryFailure | undefined
-    for (const { url, judge } of ordered) {
+    for (const [n, { url, judge }] of [...again, ...all].entries()) {
       const outcome = yield* Effect.catch(judged(spec, url, judge), (failure: DiscoveryFailure) => Effect.succeed(failure))
-      if (!("_tag" in outcome)) return outcome
+      if (!("_tag" in outcome)) {
+        if (n >= again.length || outcome.profile.name === remembered?.name) return outcome
+        continue
+      }
       last = outcome
       // Nobody answered: other paths of the same server would not either.
       if (outcome.innermost === "http_request") break

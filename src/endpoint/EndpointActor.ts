@@ -303,8 +303,9 @@ export class EndpointActor implements Endpoint {
       })
       const before = target()
       const result = yield* probe(this.#fleet.client, before)
-      if (this.profile !== undefined || result.statusCode === undefined || result.status === "rate_limited")
-        return { result, listing: undefined }
+      // A 404 where the kind has its health path: another kind of server may stand there now.
+      const isOpen = this.profile === undefined || (this.isAuto && result.statusCode === 404 && this.#spec.healthReference === undefined)
+      if (!isOpen || result.statusCode === undefined || result.status === "rate_limited") return { result, listing: undefined }
       const listing = yield* this.#fleet.discoverer.detect(this.#spec, this.checkTimeout)
       if (listing === undefined) return { result, listing }
       const healthUrl = healthUrlOf(this.#spec, listing.profile)

@@ -185,6 +185,25 @@ describe("bodies", () => {
   )
 })
 
+describe("heads", () => {
+  it.live("may be as long as those that the engines take", () =>
+    Effect.gen(function* () {
+      const url = yield* serveRaw((socket) => {
+        socket.once("data", () => socket.end(`HTTP/1.1 200 OK\r\nX-Long: ${"a".repeat(40_000)}\r\nContent-Length: 2\r\n\r\n{}`))
+      })
+      expect(yield* get(ask(url))).toMatchObject({ status: 200, body: "{}" })
+    })
+  )
+  it.live("beyond that are refused, and said to be too long", () =>
+    Effect.gen(function* () {
+      const url = yield* serveRaw((socket) => {
+        socket.once("data", () => socket.end(`HTTP/1.1 200 OK\r\nX-Long: ${"a".repeat(80_000)}\r\nContent-Length: 2\r\n\r\n{}`))
+      })
+      expect(yield* failure(ask(url))).toMatchObject({ kind: "network", cause: "the head of the answer is larger than 64 KiB" })
+    })
+  )
+})
+
 describe("failures", () => {
   it.live("are told without addresses", () =>
     Effect.gen(function* () {

@@ -421,6 +421,26 @@ describe("type auto", () => {
       })
     )
   })
+  it.effect.each([
+    ["healthy all the while", { "/health": "" }],
+    ["no longer found at the old kind's health path", {}]
+  ] as const)("is what stands there now, when another server has taken its place: %s", ([, more]) => {
+    const here = world({ a: openai({ id: "m", owned_by: "vllm" }) })
+    return run(
+      here,
+      [{ host: "a", keys: "type: auto" }],
+      "interval: 30s",
+      Effect.gen(function* () {
+        const fleet = yield* started
+        expect(endpointAt(fleet, "a").detectedType).toBe("vllm")
+        // Ollama has an OpenAI list as well.
+        here.backends["a"] = at({ ...more, "/": "", "/api/tags": { models: [{ name: "o" }] }, "/v1/models": { data: [{ id: "o" }] } })
+        yield* pass(35)
+        const { detectedType, models, state, healthUrl } = endpointAt(fleet, "a")
+        expect([detectedType, models.map(({ name }) => name), state.status, healthUrl]).toEqual(["ollama", ["o"], "healthy", "http://a/"])
+      })
+    )
+  })
   it.effect("asks an explicit model URL alone", () => {
     const here = world({ a: (path) => (path === "/list" ? answer(200, { data: [{ id: "m", owned_by: "sglang" }] }) : answer(200)) })
     return run(
