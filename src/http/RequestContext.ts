@@ -1,7 +1,8 @@
 /** One request as the routes see it: what came, what must go with every answer, and the ways to answer. */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { Exchange } from "../exchange/Exchange.ts"
-import { asHeader, decisionHeaders } from "../proxy/ReplyHeaders.ts"
+import { asHeader } from "../proxy/HeaderRules.ts"
+import { decisionHeaders } from "../proxy/ReplyHeaders.ts"
 import { endConnection } from "./ConnectionEnd.ts"
 import { type ErrorName, errorTable, fill, renderError } from "./ErrorTable.ts"
 

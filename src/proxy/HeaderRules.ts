@@ -77,3 +77,13 @@ export const headerValue = (pairs: ReadonlyArray<string>, name: string): string 
   }
   return ""
 }
+
+const ascii = /^[\x20-\x7e]*$/
+const controls = /[\x00-\x1f\x7f]+/g
+
+/**
+ * A name or a text as the value of a header (security.md 6): a model's name comes from a body, and may be anything. Control
+ * characters are blanks, what is beyond ASCII goes out as its UTF-8 bytes: node writes one byte for each character.
+ */
+export const asHeader = (text: string): string =>
+  ascii.test(text) ? text : Buffer.from(text.replace(controls, " "), "utf8").toString("latin1")

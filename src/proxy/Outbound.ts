@@ -4,6 +4,7 @@ import { build } from "../version.ts"
 import type { CarryRequest } from "./Carrier.ts"
 import type { Spoken } from "./Dialect.ts"
 import {
+  asHeader,
   CONNECTION,
   DROP,
   FORWARDED_FOR,
@@ -63,7 +64,7 @@ export const outboundHeaders = (request: CarryRequest, endpoint: Endpoint, bodyS
   let forwardedHost = ""
   let realIp = ""
   let host = ""
-  const model = isHeaderText(exchange.model) ? exchange.model : ""
+  const model = asHeader(exchange.model)
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
     const value = rawHeaders[i + 1] as string
@@ -143,7 +144,3 @@ const namesOf = (pairs: ReadonlyArray<string>): ReadonlySet<string> => {
 const dropNamed = (headers: Array<string>, names: ReadonlySet<string>): void => {
   for (let i = headers.length - 2; i >= 2; i -= 2) if (names.has((headers[i] as string).toLowerCase())) headers.splice(i, 2)
 }
-
-/** Printable, no control characters, and one byte a character: a model's name comes from a body, and may be anything. */
-export const isHeaderText = (text: string): boolean => headerText.test(text)
-const headerText = /^[\x20-\x7e\x80-\xff]*$/

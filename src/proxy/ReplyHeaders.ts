@@ -2,18 +2,14 @@
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Exchange } from "../exchange/Exchange.ts"
 import { build } from "../version.ts"
-import { CONNECTION, CORS, namedByConnection, PASS, responseRule, VARY, VIA } from "./HeaderRules.ts"
-import { isHeaderText } from "./Outbound.ts"
-
-/** A name that no header can carry goes out percent-encoded. */
-export const asHeader = (text: string): string => (isHeaderText(text) ? text : encodeURI(text))
+import { asHeader, CONNECTION, CORS, namedByConnection, PASS, responseRule, VARY, VIA } from "./HeaderRules.ts"
 
 const servedBy = `${build.name}/${build.version}`
 const via = `1.1 ${build.shortName}/${build.version}`
 
 /** Headers that name the exchange and what was decided: also on errors, where nothing of a backend is known but its name. */
 export const decisionHeaders = (exchange: Exchange, out: Array<string>): void => {
-  if (exchange.model !== "" && isHeaderText(exchange.model)) out.push("X-Olla-Model", exchange.model)
+  if (exchange.model !== "") out.push("X-Olla-Model", asHeader(exchange.model))
   const verdict = exchange.verdict
   if (verdict === undefined) return
   out.push("X-Olla-Routing-Strategy", verdict.strategy, "X-Olla-Routing-Decision", verdict.action)

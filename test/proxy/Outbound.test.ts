@@ -94,10 +94,17 @@ describe("the length of a body", () => {
 })
 
 describe("the model", () => {
-  it("is named where it is known and fits a header, else the client's word passes", () => {
+  it("is named where it is known, else the client's word passes", () => {
     expect(of(sent(["X-Model", "theirs"], { model: "ours:8b" }), "x-model")).toEqual(["ours:8b"])
     expect(of(sent(["X-Model", "theirs"]), "x-model")).toEqual(["theirs"])
-    expect(of(sent([], { model: "a\r\nX-Evil: 1" }), "x-model")).toEqual([])
-    expect(sent([], { model: "a\r\nX-Evil: 1" }).filter((line) => line.includes("evil"))).toEqual([])
+  })
+
+  it.each([
+    ["a\r\nX-Evil: 1", "a X-Evil: 1"],
+    ["caf\xe9", "caf\xc3\xa9"],
+    ["模型:8b", "\xe6\xa8\xa1\xe5\x9e\x8b:8b"],
+    ["nul\0\x7f", "nul "]
+  ])("%j is a header's value as %j: blanks for control characters, UTF-8 byte by byte", (model, value) => {
+    expect(of(sent(["X-Model", "theirs"], { model }), "x-model")).toEqual([value])
   })
 })
