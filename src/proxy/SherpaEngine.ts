@@ -5,6 +5,7 @@
  */
 import type { ServerResponse } from "node:http"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { HttpClient, HttpClientRequest, type HttpClientResponse, type HttpMethod } from "effect/http"
@@ -17,6 +18,7 @@ import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { Engine, Sending } from "./Engine.ts"
 import { headerValue } from "./HeaderRules.ts"
 import { KeptBody } from "./KeptBody.ts"
+import { patientClock } from "./Patience.ts"
 import { DialError } from "./sherpa/Dialing.ts"
 import { gathered } from "./sherpa/Gathering.ts"
 import { KeptClients, Ticket } from "./sherpa/KeptClients.ts"
@@ -35,9 +37,13 @@ export const makeSherpaEngine: Effect.Effect<Engine, never, Scope.Scope> = Effec
   return {
     name: "sherpa",
     send: (sending) =>
-      Effect.catch(attempt(client, new Ticket(sending, false)), (failed: Failure | Stale) =>
-        failed._tag === "Stale" ? attempt(client, new Ticket(sending, true)) : Effect.fail(failed)
-      ) as Effect.Effect<Spoken | undefined, Failure>
+      Effect.provideService(
+        Effect.catch(attempt(client, new Ticket(sending, false)), (failed: Failure | Stale) =>
+          failed._tag === "Stale" ? attempt(client, new Ticket(sending, true)) : Effect.fail(failed)
+        ) as Effect.Effect<Spoken | undefined, Failure>,
+        Clock.Clock,
+        patientClock
+      )
   }
 })
 

@@ -14,7 +14,21 @@ import { failure } from "../../src/exchange/Failure.ts"
 import type { AnswerTranslator } from "../../src/proxy/Dialect.ts"
 import type { Engine, PhaseTimeouts } from "../../src/proxy/Engine.ts"
 import type { FakeFields } from "../balancing/fakes.ts"
-import { ask, chunk, Front, failureOf, type Heard, plain, type RawBackend, rawBackend, sse, unaccepting, withEngine } from "./rig.ts"
+import {
+  ask,
+  chunk,
+  Front,
+  failureOf,
+  type Heard,
+  holdUp,
+  independentBackend,
+  plain,
+  type RawBackend,
+  rawBackend,
+  sse,
+  unaccepting,
+  withEngine
+} from "./rig.ts"
 
 const pause = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
 
@@ -387,6 +401,28 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         await serve((socket) => setTimeout(() => socket.write(plain("{}")), 250))
         front.target = { ...front.target, timeouts: limits({ headers: 1_500 }) }
         expect((await ask(front.port))?.status).toBe(200)
+      })
+
+      it.each([
+        ["for its head", ["", plain("{}")], "{}"],
+        ["for its next bytes", [`${sse}${chunk("1")}`, `${chunk("2")}0\r\n\r\n`], "12"]
+      ])("does not come from a loop that was held up, whatever was waited %s meanwhile", async (_, parts, body) => {
+        const backend = await independentBackend(parts, 100)
+        try {
+          front.target = { url: `http://127.0.0.1:${backend.port}`, timeouts: limits({ headers: 300, idle: 300 }) }
+          const asked = backend.asked()
+          let begun = () => {}
+          const relayed = new Promise<void>((resolve) => {
+            begun = resolve
+          })
+          const answer = ask(front.port, { onBytes: () => begun() })
+          await asked
+          if (parts[0] !== "") await relayed
+          holdUp(900)
+          expect((await answer)?.body.toString()).toBe(body)
+        } finally {
+          await backend.stop()
+        }
       })
 
       it.each(["end", "reset"])("on a kept connection that meets its %s is repeated once, silently", async (how) => {

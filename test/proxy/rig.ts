@@ -315,3 +315,29 @@ export const unaccepting = async (): Promise<{ readonly port: number; readonly s
     }
   }
 }
+
+/** Nothing of this thread runs meanwhile: neither timers nor sockets. */
+export const holdUp = (millis: number): void => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
+}
+
+/** A backend in a thread of its own, which goes on while this one is held up: it answers `after` milliseconds after a request. */
+export const independentBackend = async (
+  parts: ReadonlyArray<string>,
+  after: number
+): Promise<{ readonly port: number; readonly asked: () => Promise<unknown>; readonly stop: () => Promise<void> }> => {
+  const worker = new Worker(
+    `const net = require("node:net"); const { parentPort, workerData: { parts, after } } = require("node:worker_threads")
+     const server = net.createServer({ noDelay: true }, (socket) => {
+       socket.on("error", () => {})
+       socket.once("data", () => {
+         socket.write(parts[0])
+         setTimeout(() => socket.write(parts[1]), after)
+         parentPort.postMessage("asked")
+       })
+     }).listen(0, "127.0.0.1", () => parentPort.postMessage(server.address().port))`,
+    { eval: true, workerData: { parts, after } }
+  )
+  const [port] = (await once(worker, "message")) as [number]
+  return { port, asked: () => once(worker, "message"), stop: async () => void (await worker.terminate()) }
+}

@@ -5,9 +5,9 @@
 import net from "node:net"
 import tls from "node:tls"
 import type { buildConnector } from "undici"
-import { timerMillis } from "../../config/Duration.ts"
 import type { Origin } from "../../endpoint/Endpoint.ts"
 import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
+import { afterLimit } from "../Patience.ts"
 
 /** Milliseconds; 0 is off. */
 export interface DialLimits {
@@ -38,22 +38,22 @@ export const connectorTo =
       keepAliveInitialDelay: limits.keepAlive
     })
     let current: net.Socket = plain
-    let timer: NodeJS.Timeout | undefined
+    let callOff = () => {}
 
     const done = () => {
-      clearTimeout(timer)
+      callOff()
       current.off("error", onError).off("close", onClose)
       callback(null, current)
     }
     const fail = (kind: FailureKind, detail: string, limit?: number) => {
-      clearTimeout(timer)
+      callOff()
       current.off("close", onClose)
       current.destroy()
       callback(new DialError(failure(kind, detail, limit)), null)
     }
     const within = (kind: FailureKind, limit: number) => {
-      clearTimeout(timer)
-      if (limit > 0) timer = setTimeout(() => fail(kind, "no connection in time", limit), timerMillis(limit))
+      callOff()
+      if (limit > 0) callOff = afterLimit(limit, () => fail(kind, "no connection in time", limit))
     }
     const onError = (error: NodeJS.ErrnoException) => fail(kindOf(error, current !== plain), error.code ?? error.message)
     const onClose = () => fail("closed", "connection closed while it was being opened")
