@@ -211,6 +211,7 @@ metrics:
 | \`api.paths\` | requests for these prefer this kind on \`/olla/proxy/\`. Other paths are forwarded all the same |
 | \`api.enforce_paths\` | \`true\`: under its own prefixes other paths get 404 and reach no backend |
 | \`api.anthropic_support.limitations\` | \`no_tool_use\`, \`no_extended_thinking\`, \`no_vision\`: such messages are translated |
+| \`api.anthropic_support.threads\` | \`true\`: it holds conversations (\`thread\` of the API), as Anthropic's own servers do. To others no request goes that leaves its past to the server |
 | \`request.response_format\` | FORMATS |
 | \`metrics.extraction.source\` | \`response_body\`, or \`response_headers\` with \`headers: {input_tokens: X-Tokens-In}\` |
 | \`metrics.extraction.calculations\` | numbers, the fields of \`paths\` and \`headers\`, \`response_time_ms\` as measured, \`+ - * / %\`, comparisons, \`&& \\|\\| !\`, \`?:\`, \`len()\` |

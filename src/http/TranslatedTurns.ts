@@ -109,7 +109,8 @@ export class TranslatedTurns {
           contentType: "application/json",
           body: translator.errorBody(status, message, id, complaint.details)
         })
-        this.#refuse(context, "badMessage", { what: complaint.message })
+        reject(services, context, complaint.status, "badMessage")
+        context.fail(complaint.status, fill("badMessage", { what: complaint.message }), null)
         return
       }
       this.#warnOfTools(exchange, conversation.droppedTools())

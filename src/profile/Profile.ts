@@ -50,6 +50,8 @@ export interface AnthropicSupport {
   readonly messagesPath: string
   readonly limitations: ReadonlyArray<string>
   readonly tokenCount: boolean
+  /** It holds conversations: a request may name the message that it goes on from instead of saying everything again. */
+  readonly threads: boolean
   /** First backend version that has it; empty: not known. Nothing acts on it. */
   readonly minVersion: string
 }

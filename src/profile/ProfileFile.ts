@@ -107,6 +107,7 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
           messagesPath: messagesPath || "/v1/messages",
           limitations: list("api.anthropic_support.limitations"),
           tokenCount: bool("api.anthropic_support.token_count"),
+          threads: bool("api.anthropic_support.threads"),
           minVersion: text("api.anthropic_support.min_version")
         }
       : undefined,

@@ -41,7 +41,7 @@ export const profileShape: Shape = {
         health_check_path: "text",
         enforce_paths: "bool",
         anthropic_support: {
-          keys: { enabled: "bool", messages_path: "text", limitations: texts, token_count: "bool", min_version: "text" }
+          keys: { enabled: "bool", messages_path: "text", limitations: texts, token_count: "bool", threads: "bool", min_version: "text" }
         }
       }
     },

@@ -23,14 +23,16 @@ export type TranslatorRoute =
   | { readonly kind: "create" | "count" | "models" | "model" | "root"; readonly path: string; readonly methods: ReadonlyArray<string> }
   | { readonly kind: "absent"; readonly path: RegExp }
 
-/** A request that cannot be said in the other dialect, and why; the client's fault, answered with 400. */
+/** A request that cannot be said in the other dialect, and why; the client's fault. */
 export class Complaint {
   readonly message: string
+  readonly status: 400 | 404
   /** What the dialect's clients read by machine, in the error's `details`. */
   readonly details: JsonRecord | undefined
-  constructor(message: string, details?: JsonRecord) {
+  constructor(message: string, details?: JsonRecord, status: 400 | 404 = 400) {
     this.message = message
     this.details = details
+    this.status = status
   }
 }
 

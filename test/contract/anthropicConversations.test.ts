@@ -253,6 +253,7 @@ describe.each(ways)("how a turn ends, %s", (_, model, server) => {
 })
 
 describe.each(ways)("the client's tool runner, %s", (_, model, server) => {
+  // Left to itself it asks for a conversation that the server holds, and must be told that there is none.
   it("calls the tools and comes to an end", async () => {
     server.turns = script
     const calls: Array<string> = []
@@ -268,8 +269,6 @@ describe.each(ways)("the client's tool runner, %s", (_, model, server) => {
       }
     })
     const last = await client.beta.messages.toolRunner({
-      // Left to itself the runner asks for a conversation that the server holds; in translation it is told that there is none.
-      ...(server === native ? { thread: false } : {}),
       model,
       max_tokens: 500,
       messages: [{ role: "user", content: "Weather?" }],
@@ -277,5 +276,33 @@ describe.each(ways)("the client's tool runner, %s", (_, model, server) => {
     })
     expect(last.content.at(-1)).toMatchObject({ type: "text", text: "Perth is sunny; it is noon. 🎉" })
     expect(calls).toEqual(['weather {"city":"Perth ☀"}', 'weather {"city":"Oslo"}', "clock {}", "clock {}"])
+  })
+})
+
+describe("a conversation that the server is asked to hold", () => {
+  const extras = { thread: { type: "continue", previous_message_id: "msg_native" } }
+  const newest = { model: "native-model", max_tokens: 50, messages: [{ role: "user" as const, content: "And then?" }] }
+
+  it("loses nothing at a backend that does not know of such", async () => {
+    native.turns = [
+      { text: ["First."], stop: "end_turn" },
+      { text: ["Second."], stop: "end_turn" }
+    ]
+    const thread = client.beta.messages.thread({ model: "native-model", max_tokens: 50 })
+    await thread.send({ role: "user", content: "One." })
+    const second = await thread.send({ role: "user", content: "Two." })
+    expect(second.content).toMatchObject([{ type: "text", text: "Second." }])
+    expect(native.asked.map(({ body }) => [body.thread, body.messages.length])).toEqual([
+      [{ type: "create" }, 1],
+      [{ type: "create" }, 3]
+    ])
+  })
+
+  it("is not gone on with where nobody holds it", async () => {
+    await expect(client.messages.create({ ...newest, ...extras })).rejects.toMatchObject({
+      status: 404,
+      error: { error: { type: "not_found_error", details: { error_code: "thread_not_found" } } }
+    })
+    expect(native.asked).toEqual([])
   })
 })

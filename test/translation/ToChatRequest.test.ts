@@ -220,13 +220,17 @@ describe("the rules of a Messages request", () => {
     expect(featuresOf({ thinking: { type: "disabled" }, tools: [], messages: [{ role: "user", content: [image] }] })).toEqual({
       tools: false,
       thinking: false,
-      images: true
+      images: true,
+      continues: false
     })
     expect(featuresOf({ thinking: { type: "adaptive" }, tools: [{}], messages: [] })).toEqual({
       tools: true,
       thinking: true,
-      images: false
+      images: false,
+      continues: false
     })
+    expect(featuresOf({ thread: { type: "create" } }).continues).toBe(false)
+    expect(featuresOf({ thread: { type: "continue", previous_message_id: "msg_1" } }).continues).toBe(true)
   })
 })
 

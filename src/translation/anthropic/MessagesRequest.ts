@@ -2,6 +2,7 @@
  * A Messages request as far as Olla must understand it: the rules that are checked before routing, and the features that
  * decide who may answer natively. Unknown fields are nobody's business here.
  */
+import type { AnthropicSupport } from "../../profile/Profile.ts"
 import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf } from "../JsonValue.ts"
 
 /** A message for the client, or nothing to complain about. Rules and their order: anthropic.md 3.1. */
@@ -49,6 +50,13 @@ export interface Features {
   readonly tools: boolean
   readonly thinking: boolean
   readonly images: boolean
+  /** It says only what is new: the server has to know the rest. A server that ignores the field would answer without the past. */
+  readonly continues: boolean
+}
+
+export const continuesThread = (request: JsonRecord): boolean => {
+  const thread = recordOf(request["thread"])
+  return thread !== undefined && thread["type"] !== "create"
 }
 
 export const featuresOf = (request: JsonRecord): Features => {
@@ -56,7 +64,8 @@ export const featuresOf = (request: JsonRecord): Features => {
   return {
     tools: (listOf(request["tools"]) ?? []).length > 0,
     thinking: thinking === "enabled" || thinking === "adaptive",
-    images: (listOf(request["messages"]) ?? []).some((message) => hasImage(recordOf(message)?.["content"]))
+    images: (listOf(request["messages"]) ?? []).some((message) => hasImage(recordOf(message)?.["content"])),
+    continues: continuesThread(request)
   }
 }
 
@@ -75,9 +84,10 @@ const hasImage = (content: unknown, depth = 0): boolean => {
   })
 }
 
-/** A native endpoint's declared limitations against the request's features. */
-export const speaksNatively = (limitations: ReadonlyArray<string>, features: Features): boolean =>
+/** What a native endpoint's profile declares against the request's features. */
+export const speaksNatively = ({ limitations, threads }: AnthropicSupport, features: Features): boolean =>
   !(
+    (features.continues && !threads) ||
     (features.tools && limitations.includes("no_tool_use")) ||
     (features.thinking && limitations.includes("no_extended_thinking")) ||
     (features.images && limitations.includes("no_vision"))

@@ -18,6 +18,6 @@ export class NativeSupport {
 
   canAnswer(endpoint: Endpoint, features: Features): boolean {
     const support = endpoint.profile?.anthropic
-    return support?.enabled === true && !this.#refused.has(endpoint.url) && speaksNatively(support.limitations, features)
+    return support?.enabled === true && !this.#refused.has(endpoint.url) && speaksNatively(support, features)
   }
 }

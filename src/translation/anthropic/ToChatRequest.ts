@@ -3,6 +3,7 @@ import { isRecord, type JsonRecord, listOf, numberOf, recordOf, textOf } from ".
 import type { ChatMessage, ChatRequest } from "../openai/ChatSchema.ts"
 import { Complaint } from "../Translator.ts"
 import { convertMessage } from "./ContentBlocks.ts"
+import { continuesThread } from "./MessagesRequest.ts"
 import { convertTools } from "./Tools.ts"
 
 type Extensions = Pick<ChatRequest, "top_k" | "reasoning_effort">
@@ -21,6 +22,7 @@ export interface ChatConversion {
  * betas and everything unknown. Refused: what would be lost without a trace (`thread`, content that a chat cannot hold).
  */
 export const toChatRequest = (request: JsonRecord): ChatConversion | Complaint => {
+  if (continuesThread(request)) return threadNotFound
   if (isRecord(request["thread"])) return unthreaded
   const messages: Array<ChatMessage> = []
   const system = systemText(request["system"])
@@ -76,6 +78,13 @@ const unthreaded = new Complaint("thread: no backend of this model holds convers
   error_code: "thread_unsupported_request",
   unsupported: ["thread"]
 })
+
+/** What clients answer with the whole conversation. Not the refusal above: with that some of them give up in the middle. */
+const threadNotFound = new Complaint(
+  "thread: no backend of this model holds the conversation, send the whole one",
+  { error_code: "thread_not_found" },
+  404
+)
 
 /** Texts are joined without a separator (pinned). */
 const systemText = (system: unknown): string =>
