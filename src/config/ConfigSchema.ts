@@ -283,7 +283,8 @@ export const configSchema = Schema.Struct({
       inspector: section({
         enabled: bool(false, "Write whole conversations to disk. For debugging only."),
         output_dir: text("logs/inspector/anthropic", "Folder for them."),
-        session_header: text("X-Session-ID", "Request header that names the session.")
+        session_header: text("X-Session-ID", "Request header that names the session."),
+        redact: bool(false, "Write lengths instead of texts, also in tools' inputs; shape, names, counts and ends stay.")
       })
     })
   }),

@@ -185,10 +185,10 @@ export class TranslatedTurns {
     let size = 0
     let answered: AnswerHead | undefined
     context.res.once("close", () => {
-      if (answered !== undefined) files.response(session, JSON.stringify(this.#translator.relayedAnswer(answered, Buffer.concat(relayed))))
+      if (answered !== undefined) files.response(session, this.#translator.relayedAnswer(answered, Buffer.concat(relayed)))
     })
     return {
-      answered: (answer) => files.response(session, JSON.stringify(answer)),
+      answered: (answer) => files.response(session, answer),
       relayed: (bytes, head) => {
         answered = head
         if (size > maxInspected) return

@@ -92,6 +92,7 @@ const inspectors = (services: SystemServices, translator: Translator): (() => In
       const inspector = new Inspector({
         outputDir: from.output_dir === "" ? "./inspector-logs" : from.output_dir,
         sessionHeader: from.session_header.trim() === "" ? "X-Session-ID" : from.session_header.trim(),
+        redact: from.redact,
         warn: (message, fields) => services.fork(Effect.logWarning(message, fields))
       })
       made = { from, inspector }

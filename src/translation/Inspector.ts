@@ -4,10 +4,14 @@
  */
 import { appendFile, mkdir } from "node:fs/promises"
 import { join } from "node:path"
+import { parseJson } from "./JsonValue.ts"
+import { redacted } from "./Redaction.ts"
 
 export interface InspectorOptions {
   readonly outputDir: string
   readonly sessionHeader: string
+  /** Texts are left out; see `redacted`. */
+  readonly redact: boolean
   readonly warn: (message: string, fields: Record<string, unknown>) => void
 }
 
@@ -52,12 +56,17 @@ export class Inspector {
   request(session: string, model: string, body: string): void {
     this.#write(
       session,
-      (time) => `{"type":"request","ts":"${time}"${model === "" ? "" : `,"model":${JSON.stringify(model)}`},"body":${oneLine(body)}}\n`
+      (time) =>
+        `{"type":"request","ts":"${time}"${model === "" ? "" : `,"model":${JSON.stringify(model)}`},"body":${this.#options.redact ? JSON.stringify(redacted(parseJson(body))) : oneLine(body)}}\n`
     )
   }
 
-  response(session: string, body: string): void {
-    this.#write(session, (time) => `{"type":"response","ts":"${time}","body":${body}}\n`)
+  /** `body`: what the client was told, to be written as JSON. */
+  response(session: string, body: unknown): void {
+    this.#write(
+      session,
+      (time) => `{"type":"response","ts":"${time}","body":${JSON.stringify(this.#options.redact ? redacted(body) : body)}}\n`
+    )
   }
 
   /** Resolves when everything queued so far is on disk. */
