@@ -10,17 +10,17 @@ import { runInNewContext } from "node:vm"
 import * as Effect from "effect/Effect"
 import { defaultRules } from "../src/catalogue/AttributeRules.ts"
 import { Inventory } from "../src/catalogue/Inventory.ts"
-import { availabilityOf, listedFor } from "../src/catalogue/Listing.ts"
+import { listedFor } from "../src/catalogue/Listing.ts"
 import { NameMap } from "../src/catalogue/NameMap.ts"
 import { NameReading } from "../src/catalogue/NameReading.ts"
-import type { InventoryEntry, Snapshot } from "../src/catalogue/Snapshot.ts"
+import type { InventoryEntry, Snapshot, UnifiedModel } from "../src/catalogue/Snapshot.ts"
 import { type BuildInput, buildSnapshot } from "../src/catalogue/SnapshotBuilding.ts"
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
 import type { Endpoint } from "../src/endpoint/Endpoint.ts"
 import { loadEndpoints } from "../src/endpoint/EndpointLoading.ts"
 import { inSlices } from "../src/endpoint/TimeSlices.ts"
+import { listingBytes } from "../src/http/ListingAnswer.ts"
 import type { ListedModel } from "../src/profile/ListedModel.ts"
-import { writeListing } from "../src/profile/ListingWriting.ts"
 import { loadProfiles } from "../src/profile/ProfileLoading.ts"
 import { strict } from "../src/routing/Routing.ts"
 import { Situation } from "../src/routing/Situation.ts"
@@ -28,9 +28,11 @@ import { Situation } from "../src/routing/Situation.ts"
 const buildInSlices = (input: BuildInput) => inSlices(buildSnapshot(input))
 setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
-const heapMb = (): number => {
-  collect()
-  collect()
+const heapMb = async (): Promise<number> => {
+  for (let n = 0; n < 4; n++) {
+    collect()
+    await new Promise(setImmediate)
+  }
   return process.memoryUsage().heapUsed / 1_048_576
 }
 
@@ -185,6 +187,8 @@ const longestStep = (input: () => BuildInput, runs: number): { readonly longest:
   return { longest: Math.max(...best), sum: best.reduce((total, took) => total + took, 0), steps: best.length }
 }
 
+const all = (models: ReadonlyArray<UnifiedModel>) => listedFor(models, undefined, { servableOnly: true })
+
 const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 const shown = (values: ReadonlyArray<number>): string =>
   `${median(values).toFixed(1)} [${Math.min(...values).toFixed(1)}-${Math.max(...values).toFixed(1)}]`
@@ -220,11 +224,9 @@ const measure = async (fleet: Fleet): Promise<void> => {
   const listings = listingsOf(endpoints, fleet, each)
   const firstSeen = new NameMap<number>()
   const reading = new NameReading(defaultRules)
-  await new Promise(setImmediate)
-  const without = heapMb()
+  const without = await heapMb()
   let snapshot: Snapshot = await Effect.runPromise(buildInSlices(inputOf(listings, firstSeen, reading)))
-  await new Promise(setImmediate)
-  const memory = heapMb() - without
+  const memory = (await heapMb()) - without
   const runs: Array<Watched<Snapshot>> = []
   const allocated: Array<number> = []
   for (let run = 0; run < 9; run++) {
@@ -253,13 +255,13 @@ const measure = async (fleet: Fleet): Promise<void> => {
   )
   console.log(`  allocated in a rebuild, MB         ${shown(allocated)}`)
   console.log(`  memory of a catalogue, MB          ${memory.toFixed(1)} (what is remembered of names included, the lists themselves not)`)
-  const written: Array<number> = []
-  for (let run = 0; run < 3; run++) {
-    const began = performance.now()
-    JSON.stringify(writeListing("openai", listedFor(snapshot.unified, undefined, { servableOnly: true }), availabilityOf))
-    written.push(performance.now() - began)
-  }
-  console.log(`  writing the whole openai list, ms ${shown(written)}`)
+  const written: Array<Watched<Buffer>> = []
+  for (let run = 0; run < 5; run++)
+    written.push(await watched(() => Effect.runPromise(inSlices(listingBytes("unified", snapshot.unified, all)))))
+  const turnsOfList = written.slice(1).flatMap((run) => run.own)
+  console.log(
+    `  writing the whole unified list     ${shown(written.slice(1).map((run) => run.took))} ms by the clock, ${((written[0]?.value.length ?? 0) / 1_048_576).toFixed(1)} MB; own time of a turn at most ${Math.max(...turnsOfList).toFixed(1)} ms, over 5 ms ${turnsOfList.filter((turn) => turn > 5).length} of ${turnsOfList.length}`
+  )
 }
 for (const fleet of fleets) {
   await measure(fleet)

@@ -1,8 +1,8 @@
 /** From the endpoints' lists to the snapshot, in steps: offers, unified models, aliases, capabilities. Pure but for `firstSeen`. */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import { compareBytes } from "../profile/NameOrder.ts"
+import { compareBytes, sortInSteps } from "../profile/NameOrder.ts"
 import { CapabilityIndex } from "./CapabilityIndex.ts"
-import { displayId, sortInSteps } from "./ModelOrder.ts"
+import { displayId } from "./ModelOrder.ts"
 import { NameMap } from "./NameMap.ts"
 import { nativeNameFor, OfferIndex, offerOf } from "./OfferIndex.ts"
 import {

@@ -45,4 +45,4 @@ export const acceptsGzip = (header: string): boolean => {
 /** Bodies below this size are not worth it. */
 export const minGzip = 256
 
-export const gzip = (body: string): Buffer => gzipSync(body)
+export const gzip = (body: Buffer): Buffer => gzipSync(body)

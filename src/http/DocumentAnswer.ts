@@ -22,15 +22,19 @@ export const answerConditional = <S extends DocumentSchema>(context: RequestCont
   else compressed(context, JSON.stringify(document), headers)
 }
 
-const compressed = (context: RequestContext, body: string, headers: ReadonlyArray<string>): void => {
+const compressed = (context: RequestContext, body: string, headers: ReadonlyArray<string>): void =>
+  answerText(context, Buffer.from(body), headers)
+
+/** JSON that is written already; gzip where the client takes it and the body is worth it. */
+export const answerText = (context: RequestContext, body: Buffer, headers: ReadonlyArray<string> = []): void => {
   const all = [...headers, ...varying(context)]
-  if (Buffer.byteLength(body) >= minGzip && acceptsGzip(context.headers("accept-encoding")))
+  if (body.length >= minGzip && acceptsGzip(context.headers("accept-encoding")))
     context.answer(200, json, gzip(body), [...all, "Content-Encoding", "gzip"])
   else context.answer(200, json, body, all)
 }
 
 /** `Vary` in one line with what CORS has put there. */
-const varying = (context: RequestContext): ReadonlyArray<string> => {
+export const varying = (context: RequestContext): ReadonlyArray<string> => {
   const at = context.extra.indexOf("Vary")
   if (at < 0) return ["Vary", "Accept-Encoding"]
   context.extra[at + 1] += ", Accept-Encoding"

@@ -1,16 +1,15 @@
 /** Model lists: the unified one with its filters, the providers' own, and one model (http-api.md 12, 13, backend-profiles.md 7.5). */
 import type { Catalogue } from "../catalogue/Catalogue.ts"
-import { availabilityOf, filtered, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
+import { filtered, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/Snapshot.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
-import { formatOf, supportedFormats, writeListing } from "../profile/ListingWriting.ts"
+import { formatOf, supportedFormats } from "../profile/ListingWriting.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"
 import { answerCompressed, answerDocument } from "./DocumentAnswer.ts"
-import type { DocumentSchema } from "./documents/Encoding.ts"
-import { type ListingFormat, listingDocuments } from "./documents/ListingDocuments.ts"
 import { InventoryDocument, ModelDocument } from "./documents/ModelsDocument.ts"
+import { answerListing } from "./ListingAnswer.ts"
 import { modelDocument, modelsDocument } from "./ModelDocuments.ts"
 import type { RequestContext } from "./RequestContext.ts"
 
@@ -20,18 +19,14 @@ export interface ListingServices {
   readonly catalogue: Catalogue["Service"]
 }
 
-const everything = (services: ListingServices, scope: ProviderScope | undefined): ReadonlyArray<UnifiedModel> => {
+const everything = (services: ListingServices): ReadonlyArray<UnifiedModel> => {
   const snapshot = services.catalogue.snapshot()
   // Without the unifier lists are made of the plain inventory (http-api.md 17.8).
-  const unified = services.settings.current().model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
-  return listedFor(unified, scope, { servableOnly: true })
+  return services.settings.current().model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
 }
 
-const sendListing = (context: RequestContext, format: string, models: ReadonlyArray<UnifiedModel>): void =>
-  answerCompressed(context, listingDocuments[format as ListingFormat] as DocumentSchema, writeListing(format, models, availabilityOf))
-
 export const listing = (services: ListingServices, context: RequestContext, scope: ProviderScope | undefined, format: string): void =>
-  sendListing(context, format, everything(services, scope))
+  answerListing(context, format, everything(services), (models) => listedFor(models, scope, { servableOnly: true }))
 
 /** The listing paths that Olla answers itself under a provider's prefix, by path without slash, with their format. */
 export const interceptsOf = (profile: Profile): ReadonlyMap<string, string> => {
@@ -64,13 +59,15 @@ export const modelsRoute = (services: ListingServices, context: RequestContext):
     return
   }
   const all = query.get("include_unavailable") === "true"
-  const models = filtered(listedFor(services.catalogue.snapshot().unified, undefined, { servableOnly: !all }), {
+  const filter = {
     endpoint: query.get("endpoint") ?? "",
     family: query.get("family") ?? "",
     type: typeOfCapability(query.get("capability") ?? "") ?? query.get("type") ?? "",
     ...(ready === "" ? {} : { ready: ready === "true" })
-  })
-  sendListing(context, format, models)
+  }
+  answerListing(context, format, services.catalogue.snapshot().unified, (models) =>
+    filtered(listedFor(models, undefined, { servableOnly: !all }), filter)
+  )
 }
 
 /** `id`: the rest of the path, decoded; may contain slashes. */

@@ -1,9 +1,8 @@
 /**
  * Model lists in every backend's own format (backend-profiles.md 9, http-api.md 12). Pure: records in, plain objects out,
- * ascending by the id that is shown.
+ * ascending by the id that is shown. In steps: a list of a hundred thousand models would hold the loop for long.
  */
-
-import { compareBytes } from "./NameOrder.ts"
+import { compareBytes, sortInSteps } from "./NameOrder.ts"
 
 /** What a list needs to know of a model; the catalogue's unified models fit. */
 export interface WritableModel {
@@ -74,14 +73,17 @@ interface Listed {
   readonly entry: Entry
 }
 
-/** Ascending by id; equal ids in the order in which they came. */
-const sorted = (entries: ReadonlyArray<Listed>): ReadonlyArray<Entry> =>
-  [...entries].sort((a, b) => compareBytes(a.id, b.id)).map(({ entry }) => entry)
-
-/** For lists of names: what two models are both called stands there once. */
-const byId = (entries: ReadonlyArray<Listed>): ReadonlyArray<Entry> => {
-  const seen = new Set<string>()
-  return sorted(entries.filter(({ id }) => !seen.has(id) && seen.add(id)))
+/** Ascending by id; equal ids in the order in which they came. `once`: what two models are both called stands there once. */
+function* ordered(entries: ReadonlyArray<Listed>, isSorted: boolean, once: boolean): Generator<void, ReadonlyArray<Entry>> {
+  const sorted = isSorted ? entries : yield* sortInSteps(entries, (a, b) => compareBytes(a.id, b.id))
+  const out: Array<Entry> = []
+  let last: string | undefined
+  for (const { id, entry } of sorted) {
+    if (!once || id !== last) out.push(entry)
+    last = id
+    if (out.length % 1024 === 0) yield
+  }
+  return out
 }
 
 /** Distinct names under which a model is asked for, first-named first. */
@@ -260,33 +262,63 @@ const provider = (format: string, model: WritableModel): Listed => {
   }
 }
 
-/** `format` as `formatOf` gives it. */
-export const writeListing = <A extends WritableModel>(
+/** What one model adds to a list. */
+const entriesOf = <A extends WritableModel>(
   format: string,
-  models: ReadonlyArray<A>,
+  model: A,
   availabilityOf: (model: A) => Availability
-): Entry => {
+): ReadonlyArray<Listed> => {
   switch (format) {
     case "unified":
-      return { object: "list", data: sorted(models.map((model) => unified(model, availabilityOf(model)))) }
+      return [unified(model, availabilityOf(model))]
     case "openai":
-      return {
-        object: "list",
-        data: byId(
-          models.flatMap((model) =>
-            names(model).map((id) => ({ id, entry: { id, object: "model", owned_by: "olla", created: model.created } }))
-          )
-        )
-      }
+      return names(model).map((id) => ({ id, entry: { id, object: "model", owned_by: "olla", created: model.created } }))
     case "ollama":
-      return { models: byId(models.flatMap(ollama)) }
+      return ollama(model)
     case "lmstudio":
-      return { object: "list", data: byId(models.flatMap(lmstudio)) }
-    case "llamacpp": {
-      const data = byId(models.map((model) => provider(format, model)))
-      return { object: "list", data, models: data }
-    }
+      return lmstudio(model)
     default:
-      return { object: "list", data: byId(models.map((model) => provider(format, model))) }
+      return [provider(format, model)]
+  }
+}
+
+/** Models that are selected at a time. */
+const perStep = 16
+/** Places of models between two steps: a fraction of a millisecond. */
+const placesPerStep = 500
+
+/** `format` as `formatOf` gives it. `select`: those of some models that the list is to have. */
+export function* writeListing<A extends WritableModel>(
+  format: string,
+  models: ReadonlyArray<A>,
+  select: (models: ReadonlyArray<A>) => ReadonlyArray<A>,
+  availabilityOf: (model: A) => Availability
+): Generator<void, Entry> {
+  const entries: Array<Listed> = []
+  // Mostly they come in order: as models are listed, so they are named.
+  let isSorted = true
+  let places = 0
+  for (let i = 0; i < models.length; i += perStep) {
+    for (const model of select(models.slice(i, i + perStep))) {
+      for (const one of entriesOf(format, model, availabilityOf)) {
+        const last = entries[entries.length - 1]
+        if (last !== undefined && compareBytes(last.id, one.id) > 0) isSorted = false
+        entries.push(one)
+      }
+      places += model.sources.length
+    }
+    places += perStep
+    if (places < placesPerStep) continue
+    places = 0
+    yield
+  }
+  const data = yield* ordered(entries, isSorted, format !== "unified")
+  switch (format) {
+    case "ollama":
+      return { models: data }
+    case "llamacpp":
+      return { object: "list", data, models: data }
+    default:
+      return { object: "list", data }
   }
 }

@@ -8,15 +8,18 @@ import {
   modelsOfInventory,
   typeOfCapability
 } from "../../src/catalogue/Listing.ts"
+import type { UnifiedModel } from "../../src/catalogue/Snapshot.ts"
 import { writeListing } from "../../src/profile/ListingWriting.ts"
 import type { Profile } from "../../src/profile/Profile.ts"
-import { ListedFleet, listed, profiles } from "./fakes.ts"
+import { finish, ListedFleet, listed, profiles } from "./fakes.ts"
 
 const profile = (name: string): Profile => {
   const found = profiles.byName(name)
   if (found === undefined) throw new Error(name)
   return found
 }
+
+const written = (format: string, models: ReadonlyArray<UnifiedModel>) => finish(writeListing(format, models, (all) => all, availabilityOf))
 
 const sample = () => {
   const fleet = new ListedFleet()
@@ -148,14 +151,14 @@ describe("lists in every format", () => {
           )
         const models = listedFor(fleet.snapshot().unified, undefined, { servableOnly: true })
         for (const format of formats) {
-          const list = writeListing(format, models, availabilityOf)
+          const list = written(format, models)
           const shown = idsOf(list)
           expect(shown).toEqual([...shown].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))))
-          expect(writeListing(format, listedFor(fleet.snapshot().unified, undefined, { servableOnly: true }), availabilityOf)).toEqual(list)
+          expect(written(format, listedFor(fleet.snapshot().unified, undefined, { servableOnly: true }))).toEqual(list)
         }
         // Every name that somebody lists can be read off the OpenAI list, once.
         const names = new Set(fleet.endpoints.flatMap((endpoint) => endpoint.models.map((one) => one.name)))
-        const openai = idsOf(writeListing("openai", models, availabilityOf))
+        const openai = idsOf(written("openai", models))
         expect(new Set(openai)).toEqual(names)
         expect(openai).toHaveLength(names.size)
       })

@@ -1,10 +1,9 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Inventory } from "../../src/catalogue/Inventory.ts"
-import { sortInSteps } from "../../src/catalogue/ModelOrder.ts"
 import { nativeNameFor } from "../../src/catalogue/OfferIndex.ts"
 import { emptySnapshot, type ModelOffer, type Snapshot } from "../../src/catalogue/Snapshot.ts"
-import { compareBytes } from "../../src/profile/NameOrder.ts"
+import { compareBytes, sortInSteps } from "../../src/profile/NameOrder.ts"
 import { finish, type ListedEndpoint, ListedFleet, listed } from "./fakes.ts"
 
 const held = (offer: ModelOffer | undefined) => offer?.holders.map(({ endpoint, nativeName }) => `${endpoint.name}=${nativeName}`)

@@ -1,3 +1,4 @@
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { emptySnapshot, type Snapshot } from "../../src/catalogue/Snapshot.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
@@ -6,6 +7,7 @@ import { InventoryDocument } from "../../src/http/documents/ModelsDocument.ts"
 import { plainId } from "../../src/http/EndpointIds.ts"
 import { modelsDocument } from "../../src/http/ModelDocuments.ts"
 import type { ListedModel } from "../../src/profile/ListedModel.ts"
+import { ListedFleet, listed } from "../catalogue/fakes.ts"
 
 const now = 1_777_850_000_000
 
@@ -110,13 +112,28 @@ describe("the inventory of models (http-api.md 11.4)", () => {
   })
 
   it("shows the ten last seen, by name where they are equal, and counts them all", () => {
-    const models = Array.from({ length: 15 }, (_, i) =>
-      model(`m${String(14 - i).padStart(2, "0")}`, { lastSeen: i === 14 ? now : now - 5_000 })
+    const names = fc.uniqueArray(fc.tuple(fc.string({ minLength: 1, maxLength: 4 }), fc.constantFrom(1_000, 2_000, 3_000)), {
+      maxLength: 30,
+      selector: ([name]) => name
+    })
+    fc.assert(
+      fc.property(names, (models) => {
+        const document = inventory([[a, models.map(([name, lastSeen]) => model(name, { lastSeen }))]])
+        const expected = [...models].sort(([one, x], [other, y]) => y - x || (one < other ? -1 : 1)).slice(0, 10)
+        expect(document.recent_models.map(({ name }) => name)).toEqual(expected.map(([name]) => name))
+        expect(document.total_models).toBe(models.length)
+        expect(document.models_by_family["unknown"] ?? []).toHaveLength(models.length)
+      })
     )
-    const document = inventory([[a, models]])
-    expect(document.recent_models.map(({ name }) => name)).toEqual(["m00", ...Array.from({ length: 9 }, (_, i) => `m0${i + 1}`)])
-    expect(document.total_models).toBe(15)
-    expect(document.models_by_family["unknown"]).toHaveLength(15)
+  })
+
+  it("gives a name of unknown family that of the model which it is a copy of", () => {
+    const fleet = new ListedFleet()
+    fleet.with("b", "ollama", [listed("qwen3:8b", {}, { family: "qwen", digest: "d" })])
+    fleet.with("a", "ollama", [listed("copy", {}, { digest: "d" })])
+    const document = modelsDocument(fleet.endpoints, fleet.snapshot(), now, true)
+    expect(document.models_by_family).toEqual({ qwen: ["copy", "qwen3:8b"] })
+    expect(document.recent_models.find(({ name }) => name === "copy")?.aliases).toEqual(["qwen3:8b"])
   })
 
   it("groups by family, the unknown last", () => {

@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { formatOf, ownerOf, supportedFormats, type WritableModel, writeListing } from "../../src/profile/ListingWriting.ts"
+import { finish } from "../catalogue/fakes.ts"
 
 const model = (more: Partial<WritableModel>): WritableModel =>
   ({
@@ -21,7 +22,15 @@ const model = (more: Partial<WritableModel>): WritableModel =>
     ...more
   }) as WritableModel
 
-const write = (format: string, models: ReadonlyArray<WritableModel>) => writeListing(format, models, () => [])
+const write = (format: string, models: ReadonlyArray<WritableModel>) =>
+  finish(
+    writeListing(
+      format,
+      models,
+      (all) => all,
+      () => []
+    )
+  )
 
 const alias = (name: string, source: string) => ({ name, source })
 const source = (nativeName: string, platform: string, more: object = {}) =>
