@@ -94,7 +94,7 @@ Variables named in the tables override the file. Anchors, merges (\`<<\`) and JS
 | \`olla --print-default-config\` | the shipped file, to start from |
 
 A start refuses what \`validate\` calls an error, all of it in one record, with exit code 1. It warns about the rest: unknown keys,
-variables that do not parse, and \`OLLA_SERVER_\`, \`OLLA_PROXY_\`, \`OLLA_LOGGING_\`, \`OLLA_MODEL_\` and \`OLLA_TRANSLATORS_\` names that do not exist.
+variables that do not parse (a wrong network in \`OLLA_SERVER_TRUSTED_PROXY_CIDRS\` is refused), and \`OLLA_SERVER_\`, \`OLLA_PROXY_\`, \`OLLA_LOGGING_\`, \`OLLA_MODEL_\` and \`OLLA_TRANSLATORS_\` names that do not exist.
 
 Durations are written \`500ms\`, \`30s\`, \`1m30s\`, \`2h\`. Sizes are bytes, or \`50MB\` (binary: 1 KB is 1024). In an endpoint's URLs, headers
 and credentials \`\${NAME}\` and \`\${NAME:-fallback}\` take environment variables; an unset one without fallback ends the start. Secrets can
@@ -108,7 +108,7 @@ stand in files: \`token_file\`, \`key_file\`, \`username_file\`, \`password_file
 | SIGINT, SIGTERM | stop accepting, let open requests go on for \`server.shutdown_timeout\`, exit 0; during the start exit 0 at once |
 | a second one | exit at once: 130 for SIGINT, 143 for SIGTERM |
 | SIGHUP | survived |
-| exit 1 | the start was refused, or a check found something |
+| exit 1 | the start was refused, a check found something, or the listening socket broke down |
 | exit 2 | wrong command line |
 
 ## Variables of the process

@@ -123,7 +123,7 @@ export const validateCommand = (options: LoadOptions, asJson: boolean, out: Out)
     return code
   }
   const name = loaded.path === "" ? "built-in defaults" : loaded.path
-  for (const finding of findings) out(`${placeOf(finding)}${finding.severity}: ${textOf(finding)}\n`)
+  for (const finding of findings) out(`${placeOf(finding)}${finding.severity}: ${textOf(finding).replace(/\n/g, "\n  ")}\n`)
   out(code === 0 ? `${name}: nothing wrong\n` : `${name}: ${counted(errors, "error")}, ${counted(warnings, "warning")}\n`)
   return code
 }

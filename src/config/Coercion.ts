@@ -18,7 +18,19 @@ const silent: ReadonlyArray<RegExp> = [
   /^x-/
 ]
 
+/** Of a small section all keys are named where none is near. */
+const mostKeysListed = 12
+
 const isNull = (node: YamlNode): boolean => node.kind === "scalar" && node.value === null && !node.quoted
+
+const endpointsExample = 'endpoints: [{url: "http://localhost:11434", type: ollama}]'
+
+/** The first key of a section with a right value. */
+const exampleOf = (keys: ReadonlyArray<readonly [string, KeyTree]>): string => {
+  const [name, child] = keys.find(([, each]) => each.kind === "key") ?? keys[0] ?? []
+  if (child?.kind === "endpoints") return endpointsExample
+  return child?.kind === "key" && child.info.example !== undefined ? `${name}: ${child.info.example}` : `${name}: ...`
+}
 
 export class Coercion {
   readonly diagnostics: Array<Diagnostic> = []
@@ -41,15 +53,14 @@ export class Coercion {
     if (isNull(node)) return undefined
     if (node.kind !== "map") {
       const keys = [...tree.keys]
-      const first = keys.find(([, child]) => child.kind === "key") ?? keys[0]
-      const example =
-        first?.[1].kind === "key" && first[1].info.example !== undefined ? `${first[0]}: ${first[1].info.example}` : `${first?.[0]}: ...`
+      const example = exampleOf(keys)
       // Whole sections are never echoed: one that should hold a secret may hold it directly.
       const hides = keys.some(([, child]) => child.kind === "key" && child.info.secret === true)
+      const isGlued = node.kind === "scalar" && !node.quoted && keys.some(([name]) => node.text.startsWith(`${name}:`))
       this.#error(
         path,
         node.at,
-        `${path} needs a section, got ${shown(node, hides)}`,
+        `${path} needs a section, got ${shown(node, hides)}${isGlued ? ": a space belongs behind the colon" : ""}`,
         path.endsWith("]") ? `- ${example}` : path.endsWith(".auth") ? undefined : `${lastOf(path)}: {${example}}`
       )
       return undefined
@@ -59,7 +70,7 @@ export class Coercion {
       const childPath = path === "" ? name : `${path}.${name}`
       const child = tree.keys.get(name)
       if (child === undefined) {
-        this.#unknown(childPath, entry.at)
+        this.#unknown(childPath, entry.at, tree)
         continue
       }
       const value = this.#child(child, entry.node, childPath)
@@ -73,8 +84,7 @@ export class Coercion {
     if (tree.kind === "key") return this.#key(tree.info, node, path)
     if (isNull(node)) return []
     if (node.kind !== "list") {
-      const example = 'endpoints: [{url: "http://localhost:11434", type: ollama}]'
-      this.#error(path, node.at, `${path} needs a list of endpoints, got ${shown(node, false)}`, example)
+      this.#error(path, node.at, `${path} needs a list of endpoints, got ${shown(node, false)}`, endpointsExample)
       return undefined
     }
     return node.items.map((item, index) => this.#section(tree.item, item, `${path}[${index}]`) ?? {})
@@ -157,13 +167,14 @@ export class Coercion {
     return undefined
   }
 
-  #unknown(path: string, at: Position): void {
+  #unknown(path: string, at: Position, around: KeyTree & { readonly kind: "section" }): void {
     if (silent.some((pattern) => pattern.test(path))) return
     const suggestion = suggestKey(path)
+    const hint = around.keys.size > mostKeysListed ? "" : `; keys here: ${[...around.keys.keys()].join(", ")}`
     this.diagnostics.push({
       severity: "warning",
       message: "Unknown key in the configuration, it has no effect",
-      detail: suggestion === undefined ? path : `${path}; did you mean ${suggestion}?`,
+      detail: suggestion === undefined ? `${path}${hint}` : `${path}; did you mean ${suggestion}?`,
       path,
       file: this.#file,
       line: at.line,

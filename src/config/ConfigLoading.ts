@@ -8,13 +8,12 @@ import { dirname, resolve } from "node:path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Coercion } from "./Coercion.ts"
-import { configSchema, type KeyInfo } from "./ConfigSchema.ts"
+import { exampleAt, infos, variableExample } from "./ConfigExamples.ts"
+import { configSchema } from "./ConfigSchema.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { type Environment, readEnvironment } from "./Environment.ts"
 import { codeOf, reasonOf } from "./FileReason.ts"
 import { finish, type OllaConfig } from "./OllaConfig.ts"
-import { exampleFor } from "./ScalarReading.ts"
-import { allKeys } from "./SchemaTree.ts"
 import { validate } from "./Validation.ts"
 import { nodeAt, readYaml } from "./YamlTree.ts"
 
@@ -99,20 +98,6 @@ const lineOfBadByte = (bytes: Buffer): number => {
   }
 }
 
-const infos: ReadonlyMap<string, KeyInfo> = new Map(allKeys().map(({ path, info }) => [path, info]))
-
-/** A right value for the key of a finding; entries of a mapping or list have their key's. */
-const exampleAt = (path: string): string | undefined => {
-  if (path.endsWith(".auth")) return 'auth: {type: bearer, token: "${GPU_TOKEN}"}'
-  const generic = path.replace(/\[\d+\](?=\.)/g, "[]")
-  const known =
-    infos.get(generic) === undefined
-      ? [...infos.keys()].find((key) => /^[.[]/.test(generic.slice(key.length)) && generic.startsWith(key))
-      : generic
-  const info = known === undefined ? undefined : infos.get(known)
-  return known === undefined || info === undefined ? undefined : exampleFor(info, known)
-}
-
 /** Rules over two keys say nothing when the other one could not be read. */
 const partners: Readonly<Record<string, string>> = { allow_credentials: "allowed_origins", check_timeout: "check_interval" }
 
@@ -134,13 +119,17 @@ export const decodeConfig = (text: string, path: string, env: Environment, folde
   const locate = (diagnostic: Diagnostic): Diagnostic => {
     const { path: key, severity, line, example, message } = diagnostic
     if (key === undefined) return diagnostic
+    const variable = overlay.origins.get(key.replace(/\[\d+\]$/, ""))
+    // What a variable set has no place in the file, and is not mended there.
+    if (variable !== undefined) {
+      const said = overlay.diagnostics.includes(diagnostic) ? message : `${variable}: ${message}`
+      const right = severity === "error" ? variableExample(variable, key) : undefined
+      return { ...diagnostic, message: said, ...(right === undefined ? {} : { example: right }) }
+    }
     // A message of several lines brings its own.
     const fitting = severity === "error" && example === undefined && !message.includes("\n") ? exampleAt(key) : undefined
     const own = fitting === undefined ? {} : { example: fitting }
-    const place =
-      line !== undefined || path === "" || overlay.origins.has(key) || overlay.diagnostics.includes(diagnostic)
-        ? undefined
-        : nodeAt(reading.root, key)
+    const place = line !== undefined || path === "" || overlay.diagnostics.includes(diagnostic) ? undefined : nodeAt(reading.root, key)
     return { ...diagnostic, ...own, ...(place === undefined ? {} : { file: path, line: place.at.line, column: place.at.column }) }
   }
   const read: ReadonlyArray<Diagnostic> = [

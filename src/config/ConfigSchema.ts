@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { formatDuration } from "./Duration.ts"
+import { shortestDuration } from "./Duration.ts"
 
 export type Kind = "string" | "int" | "bool" | "duration" | "size" | "strings" | "word" | "map" | "strings-map" | "words"
 
@@ -45,7 +45,10 @@ const bool = (value: boolean, doc: string, extra: Extra = {}) =>
   withDefault(key(Schema.Boolean, { kind: "bool", doc, example: String(value), ...extra }), value)
 /** Milliseconds. Negative values are refused unless a key gives them a meaning. */
 const duration = (value: number, doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Finite, { kind: "duration", doc, min: 0, example: value === 0 ? "30s" : shortest(value), ...extra }), value)
+  withDefault(
+    key(Schema.Finite, { kind: "duration", doc, min: 0, example: value === 0 ? "30s" : shortestDuration(value), ...extra }),
+    value
+  )
 const size = (value: number, doc: string, extra: Extra = {}) =>
   withDefault(key(Schema.Int, { kind: "size", doc, example: "50MB", ...extra }), value)
 const strings = (value: ReadonlyArray<string>, doc: string, extra: Extra = {}) =>
@@ -61,9 +64,6 @@ const texts = (doc: string, extra: Extra = {}) =>
 
 const optionalText = (doc: string, extra: Extra = {}) => Schema.optionalKey(key(Schema.String, { kind: "string", doc, ...extra }))
 const optionalDuration = (doc: string, extra: Extra = {}) => Schema.optionalKey(key(Schema.Finite, { kind: "duration", doc, ...extra }))
-
-/** `5m` rather than `5m0s`. */
-const shortest = (millis: number): string => formatDuration(millis).replace(/(?<=[hm])0[ms](?:0s)?$/, "")
 
 const section = <const F extends Schema.Struct.Fields>(fields: F) => withDefault(Schema.Struct(fields), {} as never)
 

@@ -18,6 +18,30 @@ export const parseDuration = (text: string): number | undefined => {
   return negative ? -millis : millis
 }
 
+/** Rightly written, and beyond what there is. */
+export const isTooLong = (text: string): boolean => whole.test(text.replace(/^[-+]/, "")) && parseDuration(text) === undefined
+
+/** Units that people write, besides those that there are. */
+const spoken: Readonly<Record<string, number>> = {
+  ...Object.fromEntries(["ms", "msec", "millisecond"].map((unit) => [unit, 1])),
+  ...Object.fromEntries(["s", "sec", "second"].map((unit) => [unit, 1e3])),
+  ...Object.fromEntries(["m", "min", "minute"].map((unit) => [unit, 6e4])),
+  ...Object.fromEntries(["h", "hr", "hour"].map((unit) => [unit, 3.6e6])),
+  ...Object.fromEntries(["d", "day"].map((unit) => [unit, 8.64e7])),
+  ...Object.fromEntries(["w", "week"].map((unit) => [unit, 6.048e8]))
+}
+
+/** What `2 minutes`, `30 S` or `1d` would be, in milliseconds: for the example in a refusal. */
+export const meantDuration = (text: string): number | undefined => {
+  const [, amount = "", unit = ""] = /^(\d{1,9}(?:\.\d+)?)\s*([a-z]+)$/i.exec(text.trim()) ?? []
+  const low = unit.toLowerCase()
+  const size = spoken[low] ?? spoken[low.replace(/s$/, "")]
+  return size === undefined || amount === "" ? undefined : Number(amount) * size
+}
+
+/** `5m` rather than `5m0s`. */
+export const shortestDuration = (millis: number): string => formatDuration(millis).replace(/(?<=[hm])0[ms](?:0s)?$/, "")
+
 const trim = (value: number): string => String(Number(value.toFixed(9)))
 
 /** `500ms`, `2s`, `1m30s`, `1h0m0s`. */

@@ -1,7 +1,7 @@
 /** One value of a file by its key's kind (configuration.md 3), and the rules that a key has by itself (6.1, 6.6). */
 import { parseByteSize } from "./ByteSize.ts"
 import type { KeyInfo } from "./ConfigSchema.ts"
-import { formatDuration, parseDuration } from "./Duration.ts"
+import { formatDuration, isTooLong, meantDuration, parseDuration, shortestDuration } from "./Duration.ts"
 import { nearest } from "./NearestWord.ts"
 import type { YamlNode } from "./YamlTree.ts"
 
@@ -60,22 +60,37 @@ export const readScalar = (info: KeyInfo, node: Scalar, path: string): Reading =
   })
   switch (info.kind) {
     case "bool":
-      if (node.quoted) return text === "true" ? ok(true) : text === "false" ? ok(false) : wrong()
-      return yes.test(text) ? ok(true) : no.test(text) ? ok(false) : wrong()
+      if (node.quoted && (text === "true" || text === "false")) return ok(text === "true")
+      if (!node.quoted && (yes.test(text) || no.test(text))) return ok(yes.test(text))
+      return /^(?:1|y|yes|on|enabled?|true)$/i.test(text)
+        ? wrong("true")
+        : /^(?:0|n|no|off|disabled?|false)$/i.test(text)
+          ? wrong("false")
+          : wrong()
     case "int": {
       const value = node.quoted ? undefined : parseInteger(text)
       if (value !== undefined) return ok(value)
       const bare = node.quoted ? parseInteger(text) : undefined
-      return bare === undefined ? wrong() : wrong(text, `${path} needs a whole number without quotes, got ${shown(node, false)}`)
+      if (bare !== undefined) return wrong(text, `${path} needs a whole number without quotes, got ${shown(node, false)}`)
+      if (/^[-+]?\d{16,}$/.test(text)) return wrong(undefined, `${path} is too large, got ${shown(node, false)}`)
+      // Some count in seconds.
+      const millis = /(?:_seconds|max_age)$/.test(path) ? meantDuration(text) : undefined
+      return millis === undefined
+        ? wrong()
+        : wrong(String(Math.round(millis / 1000)), `${path} is a whole number of seconds, got ${shown(node, false)}`)
     }
     case "size": {
       const value = (node.quoted ? undefined : parseInteger(text)) ?? parseByteSize(text)
-      return value === undefined ? wrong("50MB") : ok(value)
+      if (value !== undefined) return ok(value)
+      return /^ *\d{16,} *$/.test(text) ? wrong("50MB", `${path} is too large, got ${shown(node, false)}`) : wrong("50MB")
     }
     case "duration": {
       const value = parseDuration(text)
       if (value !== undefined) return ok(value)
-      return /^[-+]?\d+(?:\.\d+)?$/.test(text) ? wrong(`${text}s`, `${path} needs a unit, got ${shown(node, false)}`) : wrong()
+      if (/^[-+]?\d+(?:\.\d+)?$/.test(text)) return wrong(`${text}s`, `${path} needs a unit, got ${shown(node, false)}`)
+      if (isTooLong(text)) return wrong(undefined, `${path} is too long, got ${shown(node, false)}`)
+      const meant = meantDuration(text)
+      return meant === undefined ? wrong() : wrong(shortestDuration(meant))
     }
     case "word":
       return readWord(info, text, path)
@@ -100,14 +115,22 @@ export const readWord = (info: KeyInfo, text: string, path: string): Reading => 
       detail: `"${text}"${oneOf(words, text)}`,
       fields: { configured: text, default: info.fallback }
     }
-  return { _tag: "wrong", message: wordProblem(path, text, words), example: exampleFor(info, path) }
+  const meant = nearestWord(words, text)
+  const example = meant === undefined ? exampleFor(info, path) : `${lastOf(path)}: ${meant}`
+  return { _tag: "wrong", message: wordProblem(path, text, words), example }
 }
 
 /** The words that may stand there, and the one that was probably meant. */
 export const oneOf = (words: ReadonlyArray<string>, text: string): string => {
+  const near = nearestWord(words, text)
+  return ` (one of: ${words.filter((word) => word !== "").join(", ")})${near === undefined ? "" : `; did you mean "${near}"?`}`
+}
+
+/** A slip of one or two letters, or the beginning of just one of them. */
+const nearestWord = (words: ReadonlyArray<string>, text: string): string | undefined => {
   const named = words.filter((word) => word !== "")
-  const near = nearest(text, named)
-  return ` (one of: ${named.join(", ")})${near === undefined ? "" : `; did you mean "${near}"?`}`
+  const begun = text.length < 3 ? [] : named.filter((word) => word.startsWith(text.toLowerCase()))
+  return nearest(text, named) ?? (begun.length === 1 ? begun[0] : undefined)
 }
 
 /** The bound texts of configuration.md 6.1 and 6.6 for words that name a part of Olla. */
@@ -121,13 +144,13 @@ const wordProblem = (path: string, text: string, words: ReadonlyArray<string>): 
   if (text === "" && empty[path] !== undefined) return `${path} must not be empty (e.g. ${empty[path]})`
   switch (path) {
     case "discovery.type":
-      return `unsupported discovery type: ${text}${allowed}`
+      return `${path}: unsupported discovery type: ${text}${allowed}`
     case "model_registry.type":
-      return `failed to create model registry: unsupported registry type: ${text}${allowed}`
+      return `${path}: failed to create model registry: unsupported registry type: ${text}${allowed}`
     case "proxy.load_balancer":
-      return `failed to create load balancer: unknown load balancer strategy: ${text}${allowed}`
+      return `${path}: failed to create load balancer: unknown load balancer strategy: ${text}${allowed}`
     case "proxy.engine":
-      return `failed to create proxy service: unknown proxy implementation: ${text}${allowed}`
+      return `${path}: failed to create proxy service: unknown proxy implementation: ${text}${allowed}`
     default:
       return `${path}: unknown word "${text}"${allowed}`
   }

@@ -5,7 +5,6 @@
 import {
   type Alias,
   type Document,
-  type ErrorCode,
   isAlias,
   isMap,
   isScalar,
@@ -15,9 +14,9 @@ import {
   parseAllDocuments,
   type Scalar,
   visit,
-  type YAMLMap,
-  type YAMLParseError
+  type YAMLMap
 } from "yaml"
+import { complaintsOf } from "./YamlProblems.ts"
 
 /** 1-based. */
 export interface Position {
@@ -53,16 +52,6 @@ export interface YamlReading {
   readonly problems: ReadonlyArray<YamlProblem>
 }
 
-/** What the parser means, and the way out; its own words for everything else. */
-const explained: Readonly<Partial<Record<ErrorCode, string>>> = {
-  TAB_AS_INDENT: "a tab is used for indentation: indent with spaces",
-  BLOCK_AS_IMPLICIT_KEY: 'two "key: value" on one line: put each on its own line, or a text that contains ": " in quotes',
-  MULTILINE_IMPLICIT_KEY: 'no "key: value": a key needs a colon and a space after it, on the same line',
-  BAD_INDENT: "the indentation does not fit the lines before it: keys of one section begin in the same column",
-  RESOURCE_EXHAUSTION: "the document is nested too deeply",
-  BAD_SCALAR_START: "a text cannot begin with this character: put it in quotes"
-}
-
 /** What each alias stands for: the last such anchor before it. In one pass; the library's own search is one for each alias. */
 const aliasTargets = (document: Document.Parsed): ReadonlyMap<Alias, Node> => {
   const anchors = new Map<string, Node>()
@@ -79,13 +68,6 @@ const aliasTargets = (document: Document.Parsed): ReadonlyMap<Alias, Node> => {
   return targets
 }
 
-const explain = ({ code, message }: YAMLParseError): string =>
-  message.startsWith("Maximum call stack")
-    ? "the document is nested too deeply"
-    : message.startsWith("Flow ")
-      ? "a [ or { above is not closed, or its contents are not indented"
-      : (explained[code] ?? message.split("\n")[0] ?? message)
-
 /** Nodes after aliases are expanded: an alias bomb ends here. */
 const maxNodes = 200_000
 const maxDepth = 100
@@ -101,13 +83,7 @@ export const readYaml = (source: string): YamlReading => {
   const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, merge: false })
   const document = Array.isArray(documents) ? documents[0] : undefined
   if (document === undefined) return { root: undefined, problems }
-  const told = new Set<string>()
-  for (const error of document.errors) {
-    const message = explain(error)
-    // One slip makes the parser stumble over everything after it: the same words are said once.
-    if (!told.has(message)) problems.push({ ...position(error.pos[0]), message })
-    told.add(message)
-  }
+  for (const { offset, message } of complaintsOf(document, text)) problems.push({ ...position(offset), message })
   if (problems.length > 0 || document.contents === null) return { root: undefined, problems }
 
   const targets = aliasTargets(document)

@@ -2,7 +2,9 @@
  * `auth:` and `headers:` of one endpoint: shape, resolution of variables and files, and what HTTP allows
  * (endpoints-and-health.md 5, configuration.md 6.5). Values appear in no message.
  */
+import { authExamples } from "../config/ConfigExamples.ts"
 import { reasonOf } from "../config/FileReason.ts"
+import { nearest } from "../config/NearestWord.ts"
 import type { AuthConfig, EndpointConfig } from "../config/OllaConfig.ts"
 import type { Credentials } from "./Endpoint.ts"
 import { expandVariables, missingVariables } from "./VariableExpansion.ts"
@@ -13,6 +15,8 @@ export interface Complaint {
   /** Relative to the endpoint: `auth`, `headers.X-Team`. */
   readonly at: string
   readonly message: string
+  /** How it would be right, where the key alone does not say. */
+  readonly example?: string
   /** Not wrong in itself: this machine lacks a variable or a file. */
   readonly missingSecret?: true
 }
@@ -55,10 +59,21 @@ const foreign = (kind: Kind): ReadonlyArray<{ readonly text: string; readonly pa
 const isKind = (type: string): type is Kind => Object.hasOwn(pairsOf, type)
 const isSet = (value: string | undefined): value is string => value !== undefined && value !== ""
 
+/** By a word that is nearly one, else by the fields that are there. */
+const meantKind = (auth: AuthConfig): Kind | undefined => {
+  const kinds = Object.keys(pairsOf) as ReadonlyArray<Kind>
+  const near = nearest(auth.type, kinds) as Kind | undefined
+  return near ?? kinds.find((kind) => pairsOf[kind].some((each) => isSet(auth[each.inline]) || isSet(auth[each.file])))
+}
+
 /** Texts of everything that is wrong with the shape; empty when it can be resolved. */
 export const checkAuthShape = (auth: AuthConfig): ReadonlyArray<string> => {
   const kind = auth.type
-  if (!isKind(kind)) return [`auth.type "${kind}" is not valid (must be bearer, api_key, or basic)`]
+  if (!isKind(kind)) {
+    const meant = meantKind(auth)
+    const hint = kind === "" || meant === undefined ? "" : `; did you mean "${meant}"?`
+    return [`auth.type "${kind}" is not valid (must be bearer, api_key, or basic)${hint}`]
+  }
   const out: Array<string> = []
   for (const each of pairsOf[kind]) {
     const { inline, file } = each
@@ -120,7 +135,8 @@ export const resolveCredentials = (config: EndpointConfig, name: string, sources
   const auth = config.auth
   if (auth !== undefined) {
     const wrong = checkAuthShape(auth)
-    for (const text of wrong) say("error", "auth", text)
+    const example = authExamples[meantKind(auth) ?? "bearer"]
+    for (const text of wrong) complaints.push({ severity: "error", at: "auth", message: `endpoint "${name}": ${text}`, example })
     if (isSet(auth.header) && auth.type !== "api_key" && isKind(auth.type))
       say("warning", "auth.header", `auth.header is only used by api_key auth; ${auth.type} auth sends Authorization`)
     const header = auth.type === "api_key" && isSet(auth.header) ? auth.header : auth.type === "api_key" ? "X-Api-Key" : "Authorization"

@@ -51,9 +51,9 @@ export const checkEndpoints = (
   env: SecretSources["env"],
   readFile: SecretSources["readFile"]
 ): ReadonlyArray<Diagnostic> =>
-  judge(config, profiles, { env, readFile }).complaints.map(({ missingSecret, at, severity, message }) => ({
+  judge(config, profiles, { env, readFile }).complaints.map(({ missingSecret, at, severity, ...rest }) => ({
+    ...rest,
     severity: missingSecret === true ? "warning" : severity,
-    message,
     path: at
   }))
 
@@ -129,8 +129,9 @@ const loadOne = (
 
   const { check_interval: interval, check_timeout: timeout } = entry
   if (interval < 1000) fail("check_interval", `check_interval too short: minimum 1s, got ${formatDuration(interval)}`)
-  if (timeout <= 0) fail("check_timeout", `check_timeout must be positive, got ${formatDuration(timeout)}`)
-  else if (timeout >= interval)
+  // Without a timeout of its own it follows from the interval, and so does what is wrong with it.
+  if (timeout <= 0 && interval > 0) fail("check_timeout", `check_timeout must be positive, got ${formatDuration(timeout)}`)
+  else if (timeout >= interval && interval > 0)
     fail("check_timeout", `check_timeout (${formatDuration(timeout)}) must be less than check_interval (${formatDuration(interval)})`)
   if (timeout > 30_000) fail("check_timeout", `check_timeout too long: maximum 30s, got ${formatDuration(timeout)}`)
   if (entry.priority < 0) fail("priority", `priority must be non-negative, got ${entry.priority}`)
@@ -140,7 +141,12 @@ const loadOne = (
   if (!isAuto && profile === undefined) {
     const near = nearest(entry.type, profiles.typeNames)
     const hint = near === undefined ? "" : `; did you mean "${near}"?`
-    fail("type", `unsupported endpoint type: ${entry.type}, supported types: [${profiles.typeNames.join(" ")}]${hint}`)
+    complaints.push({
+      severity: "error",
+      at: "type",
+      message: `invalid endpoint config for "${name}": unsupported endpoint type: ${entry.type}, supported types: [${profiles.typeNames.join(" ")}]${hint}`,
+      ...(near === undefined ? {} : { example: `type: ${near}` })
+    })
   }
 
   for (const { at, message } of checkFilter(entry.model_filter)) fail(`model_filter.${at}`, `model_filter: ${message}`)

@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { printConfig } from "../../src/config/ConfigPrinting.ts"
-import { render } from "../../src/config/Diagnostic.ts"
+import { placeOf, render, textOf } from "../../src/config/Diagnostic.ts"
 import { overrides } from "../../src/config/Environment.ts"
 import { allKeys } from "../../src/config/SchemaTree.ts"
 import { checkEndpoints } from "../../src/endpoint/EndpointLoading.ts"
@@ -106,6 +106,51 @@ describe("broken files", () => {
   it("have all their mistakes told at once", () => {
     const found = errors("server:\n  port: x\n  read_timeout: 30\nproxy:\n  engine: a\n  load_balancer: b\ndiscovery:\n  type: c\n")
     expect(found.map((diagnostic) => diagnostic.line)).toEqual([2, 3, 5, 6, 8])
+  })
+})
+
+/** What a reader in a hurry needs: the place of the slip itself, once, and what to write instead. */
+const helpful: ReadonlyArray<readonly [text: string, ...lines: ReadonlyArray<string>]> = [
+  ['server:\n  cors:\n    allowed_origins: ["https://a\nproxy:\n  engine: olla\n', "c.yaml:3:23: the quote that begins here is not closed"],
+  ["a: 1\nserver:\n  host: 'x\\'y\n", "c.yaml:3:13: something follows the closing quote"],
+  ['server:\n  host: "x\\"\n', "c.yaml:2:9: the quote that begins here is not closed"],
+  ["server:\n  host: @a\nlogging:\n  level: %b\n", "c.yaml:2:9: a text cannot begin", "c.yaml:4:10: a text cannot begin"],
+  ["server: {port: 1\nproxy: {engine: x\n", "c.yaml:1:9: the { that begins here", "c.yaml:2:8: the { that begins here"],
+  [
+    "discovery: {static: {endpoints: [\n  {url: a}\n]}}\n",
+    "c.yaml:1:12: the { that begins here is not closed, or its contents are not indented"
+  ],
+  ["server:\n<<<<<<< ours\n  port: 1\n=======\n  port: 2\n>>>>>>> theirs\n", "c.yaml:2:1: a merge conflict is not resolved"],
+  ["a: [1]]\n", "c.yaml:1:7: this ] closes nothing"],
+  ['a: "\\d"\n', "c.yaml:1:5: in double quotes a backslash"],
+  ["server:\n  port:8080\n", "c.yaml:2:3: server needs a section, got `port:8080`: a space belongs behind the colon"],
+  ["server: {write_timeout: 1d}", "`write_timeout: 24h`"],
+  ["server: {write_timeout: 2 Minutes}", "`write_timeout: 2m`"],
+  ["server: {write_timeout: 999999999h}", "write_timeout is too long"],
+  ["server: {port: 99999999999999999999}", "server.port is too large"],
+  ["proxy: {sticky_sessions: {idle_ttl_seconds: 20m}}", "is a whole number of seconds, got `20m` (for example `idle_ttl_seconds: 1200`)"],
+  ["server: {cors: {enabled: 1}}", "`enabled: true`"],
+  ['dashboard: {enabled: "off"}', "`enabled: false`"],
+  [
+    "proxy: {load_balancer: round_robin}",
+    'proxy.load_balancer: failed to create load balancer: unknown load balancer strategy: round_robin (one of: priority, round-robin, least-connections); did you mean "round-robin"? (for example `load_balancer: round-robin`)'
+  ],
+  ["proxy: {profile: stream}", 'did you mean "streaming"?'],
+  ["discovery:\n  static:\n    - {url: http://a:1}\n", "`static: {endpoints: [{url: "]
+]
+
+describe("broken files that are told helpfully", () => {
+  it.each(helpful)("%j", (text, ...lines) => {
+    const found = errors(text).map((one) => `${placeOf(one)}${textOf(one)}`)
+    expect(found).toHaveLength(lines.length)
+    for (const [index, line] of lines.entries()) expect(found[index]).toContain(line)
+  })
+
+  it("name the keys that there are where no near one is known", () => {
+    expect(warnings("proxies: {}\n").map(textOf)).toEqual([expect.stringContaining("keys here: server, proxy, discovery")])
+    expect(warnings(endpoint("auth: {type: bearer, token: x, secret: y}")).map(textOf)).toEqual([
+      expect.stringContaining("keys here: type, token")
+    ])
   })
 })
 

@@ -128,7 +128,7 @@ describe("findings", () => {
 
   it("of a variable name the variable, not a line", () => {
     expect(told("server:\n  port: 80\n", { OLLA_SERVER_PORT: "70000" })).toEqual([
-      "OLLA_SERVER_PORT: server.port must be between 1 and 65535, got 70000 (for example `port: 40114`)"
+      "OLLA_SERVER_PORT: server.port must be between 1 and 65535, got 70000 (for example `OLLA_SERVER_PORT=40114`)"
     ])
     expect(told("", { OLLA_SERVER_WRITE_TIMEOUT: "-1s" })).toEqual([
       expect.stringMatching(/^OLLA_SERVER_WRITE_TIMEOUT: .* must not be negative, got -1s/)
@@ -146,10 +146,16 @@ describe("findings", () => {
     expect(told('server: {port: "\\e[31mred\\a"}').join("\n")).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/)
   })
 
-  it("of networks in a variable discard it, as of everything that does not parse", () => {
-    const loaded = decodeConfig("", "", { OLLA_SERVER_TRUSTED_PROXY_CIDRS: "10.0.0.0/8,nonsense" })
-    expect(loaded.diagnostics).toMatchObject([{ severity: "warning", fields: { variable: "OLLA_SERVER_TRUSTED_PROXY_CIDRS" } }])
-    expect(loaded.config?.server.rate_limits.trusted_proxy_cidrs).toHaveLength(4)
+  it("of trusted networks in a variable end the start, and name the variable: the default would trust more", () => {
+    const loaded = decodeConfig("server:\n  rate_limits:\n    trusted_proxy_cidrs: [10.0.0.0/8]\n", "c.yaml", {
+      OLLA_SERVER_TRUSTED_PROXY_CIDRS: "10.0.0.0/8, nonsense"
+    })
+    expect(loaded.diagnostics).toMatchObject([
+      { severity: "error", message: expect.stringMatching(/^OLLA_SERVER_TRUSTED_PROXY_CIDRS: .*"nonsense"/) }
+    ])
+    // Not a mistake of the file's.
+    expect(loaded.diagnostics[0]).not.toHaveProperty("line")
+    expect(loaded.diagnostics[0]?.example).toBe("OLLA_SERVER_TRUSTED_PROXY_CIDRS=10.0.0.0/8")
   })
 
   it("mention keys that do nothing only when they were changed", () => {

@@ -146,7 +146,7 @@ describe("credentials", () => {
   const shape = 'endpoint "gpu": '
   it.each([
     ["{}", `${shape}auth.type "" is not valid (must be bearer, api_key, or basic)`],
-    ["{ type: Bearer, token: x }", `${shape}auth.type "Bearer" is not valid (must be bearer, api_key, or basic)`],
+    ["{ type: Bearer, token: x }", `${shape}auth.type "Bearer" is not valid (must be bearer, api_key, or basic); did you mean "bearer"?`],
     ["{ type: bearer, token: x, token_file: y }", `${shape}bearer auth has both token and token_file set; use exactly one`],
     ["{ type: bearer }", `${shape}bearer auth requires token or token_file`],
     ["{ type: api_key }", `${shape}api_key auth requires key or key_file`],
