@@ -1,5 +1,8 @@
 /** Olla's own documents: health, readiness, status, statistics, process, version, metrics (http-api.md 3.1, 11). */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import { isRoutable } from "../endpoint/EndpointState.ts"
+import { inSlices } from "../endpoint/TimeSlices.ts"
 import type { Profiles } from "../profile/Profiles.ts"
 import { prometheusText } from "../telemetry/PrometheusText.ts"
 import { build, runtime } from "../version.ts"
@@ -155,22 +158,24 @@ const handlerOf = (name: keyof Builders): Handler => {
   return (services, context) => answer(context, schema, builders[name](services, new URLSearchParams(context.exchange.query)))
 }
 
-const metrics: Handler = (services, context) =>
-  context.answer(
-    200,
-    localRoutes.metrics.contentType,
-    prometheusText(
-      metricFamilies({
-        ...viewOf(services),
-        models: services.statistics.models(),
-        modelsOverall: services.statistics.modelsOverall(),
-        series: services.statistics.series(),
-        translators: services.statistics.translators(),
-        rejections: services.statistics.rejections(),
-        sticky: services.balancer.stickyStats()
-      })
-    )
+/** The figures are of one moment; a long text of them is written while tokens flow. */
+const metrics: Handler = (services, context) => {
+  const families = metricFamilies({
+    ...viewOf(services),
+    models: services.statistics.models(),
+    modelsOverall: services.statistics.modelsOverall(),
+    series: services.statistics.series(),
+    translators: services.statistics.translators(),
+    rejections: services.statistics.rejections(),
+    sticky: services.balancer.stickyStats()
+  })
+  services.fork(
+    Effect.matchCause(inSlices(prometheusText(families)), {
+      onFailure: (cause) => context.onFault?.(context, Cause.squash(cause)),
+      onSuccess: (text) => context.answer(200, localRoutes.metrics.contentType, text)
+    })
   )
+}
 
 const handlers: Readonly<Record<LocalRouteName, Handler>> = {
   ...(Object.fromEntries(Object.keys(builders).map((name) => [name, handlerOf(name as keyof Builders)])) as Record<

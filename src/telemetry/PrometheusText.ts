@@ -83,9 +83,12 @@ const block = (family: Family): string => {
   return platform().formatUnsafe(registry)
 }
 
-/** Families by name, each one block, its samples by label values. */
-export const prometheusText = (families: ReadonlyArray<Family>): string =>
-  families
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-    .map(block)
-    .join("")
+/** Families by name, each one block, its samples by label values; a step for each block. */
+export function* prometheusText(families: ReadonlyArray<Family>): Generator<void, string> {
+  let text = ""
+  for (const family of families.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    text += block(family)
+    yield
+  }
+  return text
+}

@@ -5,12 +5,11 @@ import { describe, expect, it } from "vitest"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { type MetricsView, metricFamilies } from "../../src/http/Metrics.ts"
-import { prometheusText } from "../../src/telemetry/PrometheusText.ts"
 import { Statistics } from "../../src/telemetry/Statistics.ts"
 import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
 import { type Usage, usageReader } from "../../src/telemetry/Usage.ts"
 import { attempt, end, newExchange } from "../telemetry/exchanges.ts"
-import { readPrometheus } from "../telemetry/promText.ts"
+import { readPrometheus, wholeText } from "../telemetry/promText.ts"
 
 /** Name, type and labels in order, as the page has them (observability.md 3.11). */
 const page: ReadonlyArray<readonly [name: string, type: string, labels: string]> = [
@@ -128,7 +127,7 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
         rejections: statistics.rejections(),
         sticky
       }
-      const text = prometheusText(metricFamilies(view))
+      const text = wholeText(metricFamilies(view))
       return { text, families: readPrometheus(text) }
     }).pipe(Effect.provide(StatisticsLive.layerWith(usageReader(() => figures))))
   )

@@ -1,12 +1,12 @@
 import { expect, it } from "vitest"
 import { DurationHistogram } from "../../src/telemetry/DurationHistogram.ts"
-import { prometheusText } from "../../src/telemetry/PrometheusText.ts"
+import { wholeText } from "./promText.ts"
 
 it("prints one block per family, sorted, with labels in the given order, escaped, and numbers of six decimals", () => {
   const histogram = new DurationHistogram()
   histogram.add(40)
   histogram.add(200_000)
-  const text = prometheusText([
+  const text = wholeText([
     {
       name: "olla_endpoint_up",
       type: "gauge",

@@ -2,6 +2,17 @@
  * A strict reader of the Prometheus text format 0.0.4, written from its specification: one block per family (HELP, TYPE,
  * samples), no series twice, histograms complete and cumulative. It throws where a scraper would drop the scrape.
  */
+import { type Family, prometheusText } from "../../src/telemetry/PrometheusText.ts"
+
+/** The text in one go; a scrape gets it in steps. */
+export const wholeText = (families: ReadonlyArray<Family>): string => {
+  const steps = prometheusText(families)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
 export interface ReadFamily {
   readonly name: string
   readonly type: string
