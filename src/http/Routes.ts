@@ -117,7 +117,8 @@ export class Routes {
       return true
     }
     const query = context.exchange.query === "" ? "" : `?${context.exchange.query}`
-    const target = (raw === path ? rest : restOf(raw)) + query
+    const sent = raw === path ? rest : restOf(raw)
+    const target = sent + query
     if (segment === "proxy") {
       if (rest === "/v1/models" && (context.exchange.method === "GET" || context.exchange.method === "HEAD"))
         discardBody(services.guard, context, () => listing(services, context, undefined, "openai"))
@@ -140,8 +141,9 @@ export class Routes {
         return true
       }
     }
-    if (provider.scope.profile.enforcePaths && !provider.paths.has(rest)) {
-      context.error("pathNotServed", { path: rest, provider: provider.scope.label })
+    // As it would be sent: a backend may take an encoded spelling for another path.
+    if (provider.scope.profile.enforcePaths && !provider.paths.has(sent)) {
+      context.error("pathNotServed", { path: sent, provider: provider.scope.label })
       return true
     }
     proxy(services, context, { scope: provider.scope, target, path: rest })
