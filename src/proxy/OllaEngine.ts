@@ -5,7 +5,7 @@
 import type { Socket } from "node:net"
 import * as Effect from "effect/Effect"
 import type { Failure } from "../exchange/Failure.ts"
-import { cutAfterFlush, flushHead } from "./ClientSocket.ts"
+import { cutAfterFlush, flushHead, writeHead } from "./ClientSocket.ts"
 import type { Relay } from "./client/Connection.ts"
 import type { Sent, Transport } from "./client/Transport.ts"
 import type { Spoken } from "./Dialect.ts"
@@ -231,7 +231,7 @@ class OllaAttempt implements Relay {
   /** `last`: the whole body goes with it. */
   #writeHead(flush: boolean, last: boolean): void {
     const { response } = this.#sending
-    response.writeHead(this.#status, this.#headers)
+    writeHead(response, this.#status, this.#headers)
     if (last) return
     this.#drains = true
     response.on("drain", this.#onDrain)
