@@ -30,11 +30,15 @@ const isUp = (source: ModelSource): boolean => isRoutable(source.endpoint.state.
 /** Can somebody serve it right now? */
 export const isServable = (model: UnifiedModel): boolean => model.sources.some(isUp)
 
-const inScope = (model: UnifiedModel, { inclusive, profile }: ListingScope): boolean =>
-  model.sources.some(({ endpoint, platform }) => {
+/** Its name for the model is one that the provider's own route takes. */
+export const isOfScope =
+  ({ inclusive, profile }: ListingScope) =>
+  ({ endpoint, platform }: ModelSource): boolean => {
     if (endpoint.isAuto) return true
     return inclusive ? endpoint.profile?.openaiCompatible === true : endpoint.profile === profile || platform === profile.name
-  })
+  }
+
+const inScope = (model: UnifiedModel, scope: ListingScope): boolean => model.sources.some(isOfScope(scope))
 
 /** Models of a provider (all of them without a scope), in the order in which they came. */
 export const listedFor = (

@@ -10,7 +10,7 @@ import * as Semaphore from "effect/Semaphore"
 import { availabilityOf } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/Snapshot.ts"
 import { inSlices } from "../endpoint/TimeSlices.ts"
-import { writeListing } from "../profile/ListingWriting.ts"
+import { type ListingView, writeListing } from "../profile/ListingWriting.ts"
 import { acceptsGzip, minGzip } from "./Conditional.ts"
 import { answerText, varying } from "./DocumentAnswer.ts"
 import { type DocumentSchema, encodeDocument } from "./documents/Encoding.ts"
@@ -51,12 +51,10 @@ export function* listingText(format: ListingFormat, document: Readonly<Record<st
   return out
 }
 
-export function* listingBytes(
-  format: string,
-  models: ReadonlyArray<UnifiedModel>,
-  select: (models: ReadonlyArray<UnifiedModel>) => ReadonlyArray<UnifiedModel>
-): Generator<void, Buffer> {
-  const document = yield* writeListing(format, models, select, availabilityOf)
+type View = Omit<ListingView<UnifiedModel>, "availabilityOf">
+
+export function* listingBytes(format: string, models: ReadonlyArray<UnifiedModel>, view: View): Generator<void, Buffer> {
+  const document = yield* writeListing(format, models, { ...view, availabilityOf })
   const pieces = yield* listingText(format as ListingFormat, document)
   const body = Buffer.allocUnsafeSlow(pieces.reduce((sum, piece) => sum + piece.length, 0))
   let at = 0
@@ -89,20 +87,14 @@ const compressed = (body: Buffer): Effect.Effect<Buffer> =>
 
 const oneByOne = Semaphore.makeUnsafe(1)
 
-/** `select`: those of some models that the list is to have. */
-export const answerListing = (
-  context: RequestContext,
-  format: string,
-  models: ReadonlyArray<UnifiedModel>,
-  select: (models: ReadonlyArray<UnifiedModel>) => ReadonlyArray<UnifiedModel>
-): void => {
+export const answerListing = (context: RequestContext, format: string, models: ReadonlyArray<UnifiedModel>, view: View): void => {
   if (models.length <= short) {
-    answerText(context, atOnce(listingBytes(format, models, select)))
+    answerText(context, atOnce(listingBytes(format, models, view)))
     return
   }
   const zip = acceptsGzip(context.headers("accept-encoding"))
   const written = Effect.gen(function* () {
-    const body = yield* inSlices(wanted(context, listingBytes(format, models, select)))
+    const body = yield* inSlices(wanted(context, listingBytes(format, models, view)))
     return body !== undefined && zip && body.length >= minGzip
       ? { body: yield* compressed(body), headers: ["Content-Encoding", "gzip"] }
       : { body, headers: [] }

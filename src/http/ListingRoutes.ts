@@ -1,6 +1,6 @@
 /** Model lists: the unified one with its filters, the providers' own, and one model (http-api.md 12, 13, backend-profiles.md 7.5). */
 import type { Catalogue } from "../catalogue/Catalogue.ts"
-import { filtered, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
+import { filtered, isOfScope, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/Snapshot.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
@@ -26,7 +26,11 @@ const everything = (services: ListingServices): ReadonlyArray<UnifiedModel> => {
 }
 
 export const listing = (services: ListingServices, context: RequestContext, scope: ProviderScope | undefined, format: string): void =>
-  answerListing(context, format, everything(services), (models) => listedFor(models, scope, { servableOnly: true }))
+  answerListing(context, format, everything(services), {
+    select: (models) => listedFor(models, scope, { servableOnly: true }),
+    // A name that only another kind uses is none of this provider's (models-and-routing.md, B10).
+    ...(scope === undefined ? {} : { names: isOfScope(scope) })
+  })
 
 /** The listing paths that Olla answers itself under a provider's prefix, by path without slash, with their format. */
 export const interceptsOf = (profile: Profile): ReadonlyMap<string, string> => {
@@ -65,9 +69,9 @@ export const modelsRoute = (services: ListingServices, context: RequestContext):
     type: typeOfCapability(query.get("capability") ?? "") ?? query.get("type") ?? "",
     ...(ready === "" ? {} : { ready: ready === "true" })
   }
-  answerListing(context, format, services.catalogue.snapshot().unified, (models) =>
-    filtered(listedFor(models, undefined, { servableOnly: !all }), filter)
-  )
+  answerListing(context, format, services.catalogue.snapshot().unified, {
+    select: (models) => filtered(listedFor(models, undefined, { servableOnly: !all }), filter)
+  })
 }
 
 /** `id`: the rest of the path, decoded; may contain slashes. */

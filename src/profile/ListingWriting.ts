@@ -86,6 +86,15 @@ function* ordered(entries: ReadonlyArray<Listed>, isSorted: boolean, once: boole
   return out
 }
 
+/** What a list is to have, and how it names it. */
+export interface ListingView<A extends WritableModel> {
+  /** Those of some models that it is to have. */
+  readonly select: (models: ReadonlyArray<A>) => ReadonlyArray<A>
+  /** Whose names it shows where it shows all of a model's; absent: everybody's. */
+  readonly names?: (source: A["sources"][number]) => boolean
+  readonly availabilityOf: (model: A) => Availability
+}
+
 /** Distinct names under which a model is asked for, first-named first. */
 const names = (model: WritableModel): ReadonlyArray<string> => [
   ...new Set(model.aliases.length > 0 ? model.aliases.map((alias) => alias.name) : [model.id])
@@ -262,17 +271,16 @@ const provider = (format: string, model: WritableModel): Listed => {
   }
 }
 
+const namesShown = <A extends WritableModel>(model: A, { names: shows }: ListingView<A>): ReadonlyArray<string> =>
+  shows === undefined ? names(model) : [...new Set(model.sources.filter(shows).map((source) => source.nativeName))]
+
 /** What one model adds to a list. */
-const entriesOf = <A extends WritableModel>(
-  format: string,
-  model: A,
-  availabilityOf: (model: A) => Availability
-): ReadonlyArray<Listed> => {
+const entriesOf = <A extends WritableModel>(format: string, model: A, view: ListingView<A>): ReadonlyArray<Listed> => {
   switch (format) {
     case "unified":
-      return [unified(model, availabilityOf(model))]
+      return [unified(model, view.availabilityOf(model))]
     case "openai":
-      return names(model).map((id) => ({ id, entry: { id, object: "model", owned_by: "olla", created: model.created } }))
+      return namesShown(model, view).map((id) => ({ id, entry: { id, object: "model", owned_by: "olla", created: model.created } }))
     case "ollama":
       return ollama(model)
     case "lmstudio":
@@ -287,20 +295,19 @@ const perStep = 16
 /** Places of models between two steps: a fraction of a millisecond. */
 const placesPerStep = 500
 
-/** `format` as `formatOf` gives it. `select`: those of some models that the list is to have. */
+/** `format` as `formatOf` gives it. */
 export function* writeListing<A extends WritableModel>(
   format: string,
   models: ReadonlyArray<A>,
-  select: (models: ReadonlyArray<A>) => ReadonlyArray<A>,
-  availabilityOf: (model: A) => Availability
+  view: ListingView<A>
 ): Generator<void, Entry> {
   const entries: Array<Listed> = []
   // Mostly they come in order: as models are listed, so they are named.
   let isSorted = true
   let places = 0
   for (let i = 0; i < models.length; i += perStep) {
-    for (const model of select(models.slice(i, i + perStep))) {
-      for (const one of entriesOf(format, model, availabilityOf)) {
+    for (const model of view.select(models.slice(i, i + perStep))) {
+      for (const one of entriesOf(format, model, view)) {
         const last = entries[entries.length - 1]
         if (last !== undefined && compareBytes(last.id, one.id) > 0) isSorted = false
         entries.push(one)

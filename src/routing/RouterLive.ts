@@ -1,11 +1,13 @@
 /** The Router over the live fleet: picks the strategy, and owns the one case that waits, a refresh on a miss. */
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { Catalogue } from "../catalogue/Catalogue.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
+import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { Profiles } from "../profile/Profiles.ts"
 import { type Decision, type RouteRequest, Router } from "./Router.ts"
@@ -62,12 +64,31 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
       misses.set(name, { at: clock.currentTimeMillisUnsafe(), refreshed })
     }
 
+    /**
+     * Asks all of them at once and waits until the model is found, or else until all have answered: who is slow or broken
+     * does not keep a request from an endpoint that has said that it has the model. False: nobody's list could be read.
+     */
+    const askAll = Effect.fnUntraced(function* (request: RouteRequest, endpoints: ReadonlyArray<Endpoint>) {
+      const found = yield* Deferred.make<boolean>()
+      const askOne = Effect.fnUntraced(function* (endpoint: Endpoint) {
+        const read = yield* fleet.refreshModels([endpoint])
+        if (!read) return false
+        yield* catalogue.settled
+        if (discoveryFirst(situationOf(request), true) !== undefined) yield* Deferred.succeed(found, true)
+        return true
+      })
+      const all = Effect.forEach(endpoints, askOne, { concurrency: "unbounded" }).pipe(
+        Effect.map((reads) => reads.length === 0 || reads.includes(true))
+      )
+      return yield* Effect.raceFirst(all, Deferred.await(found))
+    })
+
     const refresh = Effect.fnUntraced(function* (request: RouteRequest, situation: Situation, behavior: FallbackBehavior, limit: number) {
       const name = request.inspection.model
       const last = misses.get(name)
       let refreshed = last?.refreshed ?? true
       if (last === undefined || clock.currentTimeMillisUnsafe() - last.at >= rememberMiss) {
-        const done = yield* fleet.refreshModels(situation.compatible).pipe(Effect.timeoutOption(limit))
+        const done = yield* askAll(request, situation.compatible).pipe(Effect.timeoutOption(limit))
         refreshed = Option.getOrElse(done, () => false)
         yield* catalogue.settled
         remember(name, refreshed)

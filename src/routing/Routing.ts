@@ -104,7 +104,7 @@ export const discoveryFirst = (situation: Situation, refreshOnMiss: boolean): De
   return refreshOnMiss ? undefined : rejected("discovery", "model_unavailable_no_refresh")
 }
 
-/** After it (8.3, steps 3 to 7); `refreshed`: every listing was read in time. */
+/** After it (8.3, steps 3 to 7); `refreshed`: it was over in time, and some list was read. */
 export const discoveryAfter = (situation: Situation, refreshed: boolean, behavior: FallbackBehavior): Decision => {
   const offer = offerOf(situation)
   const candidates = serving(situation, offer)

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest"
 import {
   availabilityOf,
   filtered,
+  isOfScope,
   type ListingFilter,
   listedFor,
   modelsOfInventory,
@@ -19,7 +20,29 @@ const profile = (name: string): Profile => {
   return found
 }
 
-const written = (format: string, models: ReadonlyArray<UnifiedModel>) => finish(writeListing(format, models, (all) => all, availabilityOf))
+const written = (format: string, models: ReadonlyArray<UnifiedModel>) =>
+  finish(writeListing(format, models, { select: (all) => all, availabilityOf }))
+
+it("names a merged model on a provider's list by the names of its own endpoints (B8, B10)", () => {
+  const fleet = new ListedFleet()
+  fleet.with("vllm-1", "vllm", ["Llama3"])
+  fleet.with("ollama-1", "ollama", [listed("llama3", {}, { digest: "d" }), listed("llama3:8b", {}, { digest: "d" })])
+  fleet.with("auto-1", "auto", ["LLAMA3"])
+  const idsFor = (kind: string, inclusive = false) => {
+    const scope = { inclusive, profile: profile(kind) }
+    const { data } = finish(
+      writeListing("openai", fleet.snapshot().unified, {
+        select: (models) => listedFor(models, scope, { servableOnly: true }),
+        names: isOfScope(scope),
+        availabilityOf
+      })
+    )
+    return (data as ReadonlyArray<{ readonly id: string }>).map(({ id }) => id)
+  }
+  expect(idsFor("vllm")).toEqual(["LLAMA3", "Llama3"])
+  expect(idsFor("ollama")).toEqual(["LLAMA3", "llama3", "llama3:8b"])
+  expect(idsFor("openai-compatible", true)).toEqual(["LLAMA3", "Llama3", "llama3", "llama3:8b"])
+})
 
 const sample = () => {
   const fleet = new ListedFleet()

@@ -29,7 +29,7 @@ describe("a list written in pieces", () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.string({ minLength: 1, maxLength: 6 }), { maxLength: 150 }), (names) => {
         const models = fleetOf(names)
-        const document = finish(writeListing(format, models, (all) => all, availabilityOf))
+        const document = finish(writeListing(format, models, { select: (all) => all, availabilityOf }))
         const text = Buffer.concat([...finish(listingText(format, document))]).toString()
         expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(encodeDocument(listingDocuments[format] as never, document as never))))
       }),
@@ -40,9 +40,11 @@ describe("a list written in pieces", () => {
   it("never does much between two steps, however long it is", () => {
     const models = fleetOf(Array.from({ length: 3_000 }, (_, i) => `m${(i * 7919) % 3_000}`))
     let steps = 0
-    const writing = listingBytes("unified", models, (all) => {
-      expect(all.length).toBeLessThanOrEqual(16)
-      return all
+    const writing = listingBytes("unified", models, {
+      select: (all) => {
+        expect(all.length).toBeLessThanOrEqual(16)
+        return all
+      }
     })
     for (;;) {
       const step = writing.next()

@@ -23,14 +23,7 @@ const model = (more: Partial<WritableModel>): WritableModel =>
   }) as WritableModel
 
 const write = (format: string, models: ReadonlyArray<WritableModel>) =>
-  finish(
-    writeListing(
-      format,
-      models,
-      (all) => all,
-      () => []
-    )
-  )
+  finish(writeListing(format, models, { select: (all) => all, availabilityOf: () => [] }))
 
 const alias = (name: string, source: string) => ({ name, source })
 const source = (nativeName: string, platform: string, more: object = {}) =>

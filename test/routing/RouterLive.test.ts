@@ -20,12 +20,14 @@ class AskedFleet extends ListedFleet {
   readonly asked: Array<string> = []
   readonly answers = new Map<Endpoint, ReadonlyArray<string> | undefined>()
   seconds = 0
+  /** Who takes longer than the others. */
+  readonly slow = new Map<Endpoint, number>()
   aliases: Readonly<Record<string, ReadonlyArray<string>>> = {}
 
   readonly refresh = (endpoints: ReadonlyArray<Endpoint>): Effect.Effect<boolean> =>
     Effect.gen({ self: this }, function* () {
       for (const endpoint of endpoints) this.asked.push(endpoint.name)
-      yield* Effect.sleep(this.seconds * 1000)
+      yield* Effect.sleep(Math.max(this.seconds, ...endpoints.map((endpoint) => this.slow.get(endpoint) ?? 0)) * 1000)
       let read = true
       for (const endpoint of endpoints as ReadonlyArray<ListedEndpoint>) {
         if (!this.answers.has(endpoint)) continue
@@ -211,6 +213,27 @@ describe("a refresh on a miss", () => {
       yield* TestClock.adjust("200 millis")
       assert.strictEqual(brief(yield* Fiber.join(slow)), expected)
     }).pipe(Effect.provide(world(fleet, discovery(`, discovery_timeout: 3s, fallback_behavior: ${behavior}`))))
+  })
+
+  it.effect("does not wait for slow backends once the model is found, and fails only where nobody's list could be read", () => {
+    const fleet = new AskedFleet()
+    const [quick, hanging, broken] = [
+      fleet.with("quick", "ollama", ["m"]),
+      fleet.with("hanging", "ollama", []),
+      fleet.with("broken", "ollama", [])
+    ]
+    fleet.slow.set(hanging, 60)
+    fleet.answers.set(broken, undefined)
+    fleet.answers.set(quick, ["m", "new"])
+    return Effect.gen(function* () {
+      assert.strictEqual(brief(yield* decide(asking("new"))), "discovery routed model_found 200 [quick=new]")
+      assert.deepStrictEqual(fleet.asked, ["quick", "hanging", "broken"])
+      fleet.slow.delete(hanging)
+      fleet.answers.set(hanging, undefined)
+      assert.strictEqual(brief(yield* decide(asking("nowhere"))), "discovery rejected model_not_found 404 []")
+      fleet.answers.set(quick, undefined)
+      assert.strictEqual(brief(yield* decide(asking("elsewhere"))), "discovery rejected discovery_failed_compatible_only 503 []")
+    }).pipe(Effect.provide(world(fleet, discovery())))
   })
 
   it.effect("says that nobody was healthy after it", () => {
