@@ -541,7 +541,7 @@ describe("refusals", () => {
     }
   })
 
-  it("names an endpoint whose name no header can carry", async () => {
+  it("names an endpoint beyond ASCII in its header, as UTF-8", async () => {
     const gone = await startBackend({ kind: "vllm", models: ["lost"] })
     const alone = await startDaemon(endpointsYaml([{ name: '"日本"', backend: gone }], rareChecks))
     try {
