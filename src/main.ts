@@ -95,6 +95,9 @@ const start = async (): Promise<void> => {
   // What lived a little longer while the daemon warmed up would be made old from birth on: requests' own objects, which
   // then keep each other until a full collection. Without it a request costs a quarter less (bench/).
   v8.setFlagsFromString("--no-allocation-site-pretenuring")
+  // Looking up host names takes a thread each until the resolver gives up. Of the usual four, four names that nobody answers for
+  // would take all; files and compression use the same ones. Only before its first use does this count.
+  process.env["UV_THREADPOOL_SIZE"] ??= "16"
   watchSignals()
   await watchParent()
   const { main } = await import("./cli.ts")

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Agent, type Dispatcher } from "undici"
 import type { Credentials, TlsOptions } from "./Endpoint.ts"
+import { sharedLookup } from "./NameLookup.ts"
 
 export interface BackendRequest {
   readonly url: string
@@ -56,11 +57,18 @@ export class BackendClient extends Context.Service<
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const agents = new Map<TlsOptions | undefined, Agent>()
+      const lookup = sharedLookup()
       yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all([...agents.values()].map((agent) => agent.destroy()))))
       const agentFor = (tls: TlsOptions | undefined): Agent => {
         const known = agents.get(tls)
         if (known !== undefined) return known
-        const agent = new Agent({ connect: connectOptions(tls), allowH2: false, maxHeaderSize, headersTimeout: 0, bodyTimeout: 0 })
+        const agent = new Agent({
+          connect: { ...connectOptions(tls), lookup },
+          allowH2: false,
+          maxHeaderSize,
+          headersTimeout: 0,
+          bodyTimeout: 0
+        })
         agents.set(tls, agent)
         return agent
       }

@@ -1,4 +1,5 @@
 /** A fleet of every kind behind a started daemon: what an operator sees of it, in good days and bad ones. */
+import { readdirSync, readFileSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type BackendKind, backendKinds, type Fault, type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Daemon, eventually, startDaemon } from "./daemon.ts"
@@ -163,6 +164,21 @@ describe("a fleet in trouble", () => {
     expect((await endpointsOf(daemon)).get("auto")).toMatchObject({ type: "auto", detected_type: "sglang", status: "healthy" })
     expect(await idsOf(daemon, "/olla/sglang/v1/models")).toEqual(["auto-m"])
   })
+})
+
+it.runIf(process.platform === "linux")("names that nobody answers for leave threads for the others' lookups", async () => {
+  const backend = await startBackend({ kind: "vllm", models: ["m"] })
+  const url = backend.url.replace("127.0.0.1", "localhost")
+  const daemon = await startDaemon(`discovery: {static: {endpoints: [{url: "${url}", type: vllm, name: named}]}}\n`)
+  try {
+    const tasks = `/proc/${daemon.child.pid}/task`
+    const workers = readdirSync(tasks).filter((task) => readFileSync(`${tasks}/${task}/comm`, "utf8").startsWith("libuv-worker"))
+    expect(workers).toHaveLength(16)
+    expect((await endpointsOf(daemon)).get("named")).toMatchObject({ status: "healthy", model_count: 1 })
+  } finally {
+    await daemon.stop()
+    await backend.stop()
+  }
 })
 
 const many = (count: number): string =>
