@@ -9,6 +9,8 @@ import type { RequestContext } from "./RequestContext.ts"
 import type { SystemServices } from "./SystemRoutes.ts"
 
 const defaultSize = 10 * 1024 * 1024
+/** As Go's servers have it. Some megabytes of opening brackets would hold the daemon for half a minute. */
+const maxNesting = 10_000
 
 /** The whole body, or an answered error. `counted`: an error is an exchange that failed. */
 export const readTranslated = (
@@ -29,7 +31,12 @@ export const readTranslated = (
     (body) => {
       context.exchange.requestBytes = body.size
       context.exchange.timings.received = performance.now()
-      then(body, seen)
+      if (seen.nesting <= maxNesting) {
+        then(body, seen)
+        return
+      }
+      if (counted) reject(services, context, errorTable.badMessage.status, "badMessage")
+      context.error("badMessage", { what: `the body is nested deeper than ${maxNesting} levels` })
     },
     (problem) => {
       if (problem === "tooLarge" && most === services.guard.maxBodySize()) services.guard.bodyOverflow(context.exchange, most + 1)

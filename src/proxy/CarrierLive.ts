@@ -211,7 +211,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
         const why = namingItsKey(failed, settings.current().proxy)
         trip.last = { failure: why, name: held.candidate.endpoint.name }
         if (response.headersSent) {
-          exchange.outcome = { _tag: "failed", status: exchange.lastAttempt?.status ?? 0, failure: why, committed: true }
+          exchange.outcome = { _tag: "failed", status: toldStatus(trip.request), failure: why, committed: true }
           return Effect.void
         }
         if (!ruleOf(why).failover) {
@@ -252,8 +252,8 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
         return Effect.onExit(next(trip), (exit) =>
           Effect.sync(() => {
             if (exchange.outcome !== undefined) return
-            const status = exchange.lastAttempt?.status ?? 0
             const { response } = request
+            const status = toldStatus(request)
             if (Exit.isSuccess(exit)) exchange.outcome = { _tag: "completed", status }
             else if (Exit.hasInterrupts(exit))
               exchange.outcome = { _tag: "cancelled", status: status === 0 ? 499 : status, committed: response.headersSent }
@@ -272,6 +272,10 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
 )
 
 const internal = failure("internal", "no attempt was made")
+
+/** What the client was told, which in translation need not be what the backend said; the backend's before anything was. */
+const toldStatus = ({ exchange, response }: CarryRequest): number =>
+  response.headersSent ? response.statusCode : (exchange.lastAttempt?.status ?? 0)
 
 /** The deadline over all attempts fired: the limit is what an operator has set. */
 const namingItsKey = (failed: Failure, proxy: OllaConfig["proxy"]): Failure =>

@@ -29,6 +29,8 @@ export class BodyScan {
   readonly spans: Array<readonly [start: number, end: number]> = []
   /** Byte offset of the last top-level `messages` list; -1: there is none. */
   messagesAt = -1
+  /** Lists and objects that lie in one another, at most. */
+  deepest = 0
   ok = true
   done = false
   #base = 0
@@ -66,6 +68,7 @@ export class BodyScan {
               this.#value(null, "{")
             }
             depth++
+            if (depth > this.deepest) this.deepest = depth
             if (depth === 1) this.#isKey = true
           } else if (c === 125 || c === 93) {
             if (depth === 0) return this.#bad()

@@ -53,6 +53,11 @@ export class BodyInspector {
     this.#chunks.length = 0
   }
 
+  /** How deep the body is nested, for those who mean to parse it. 0 for short ones, which cannot be deep enough to matter. */
+  get nesting(): number {
+    return this.#scan?.deepest ?? 0
+  }
+
   /** `body`: all chunks, for what the scan does not say. `path`: stripped, for embeddings. */
   end(body: ReadonlyArray<Buffer>, path: string): Inspection {
     if (this.#kind !== "json" || this.#size === 0) return nothingInspected

@@ -107,15 +107,14 @@ export class TranslatedAnswer implements AnswerTranslator {
         const said = this.#read(bytes)
         if (this.#over) return said
         this.#sse.end()
-        const rest = this.#drain() ?? this.#finish()
-        return { ...said, ...rest, bytes: Buffer.concat([said?.bytes ?? nothing, rest.bytes ?? nothing]) }
+        return joined(said, this.#last())
       }
     } else if (this.#mode === "stream" || this.#mode === "sniff") {
       this.#sse.end()
       // Nobody said that this was a stream, and it was none.
       if (!this.#isEventStream && !this.#sawEvent) return this.#broken(502, this.#unreadable)
       this.#endedEarly = !this.#reader.finished
-      return this.#drain() ?? this.#finish()
+      return this.#last()
     }
     const body = parseJson(Buffer.concat(this.#held).toString("utf8"))
     this.#held = []
@@ -124,7 +123,7 @@ export class TranslatedAnswer implements AnswerTranslator {
     if (reading._tag === "invalid") return this.#broken(502, `proxy error: failed to transform response: ${reading.why}`)
     this.#tell(reading.oddities)
     this.#events = [...reading.events]
-    return this.#drain() ?? this.#finish()
+    return this.#last()
   }
 
   /** The backend's answer broke off, or the backend fell silent for good. */
@@ -190,6 +189,12 @@ export class TranslatedAnswer implements AnswerTranslator {
     const out = this.#stream.write(events)
     if (error !== undefined) return this.#broken(error.status ?? 502, error.message, out)
     return this.#stream.ended ? this.#ended(out) : this.#streamed(out)
+  }
+
+  /** What was still to be said, and the end: the last event need not have been one. */
+  #last(): Translated {
+    const said = this.#drain()
+    return this.#over && said !== undefined ? said : joined(said, this.#finish())
   }
 
   #finish(): Translated {
@@ -268,3 +273,7 @@ export class TranslatedAnswer implements AnswerTranslator {
 }
 
 const nothing = Buffer.alloc(0)
+
+/** One after the other; the first may have brought the head. */
+const joined = (first: Translated | undefined, then: Translated): Translated =>
+  first === undefined ? then : { ...first, ...then, bytes: Buffer.concat([first.bytes ?? nothing, then.bytes ?? nothing]) }

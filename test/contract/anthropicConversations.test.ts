@@ -4,6 +4,7 @@
  */
 import Anthropic from "@anthropic-ai/sdk"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
+import { ask } from "./ask.ts"
 import { type Daemon, startDaemon } from "./daemon.ts"
 import { ScriptedModel, type Turn } from "./scriptedModel.ts"
 
@@ -304,5 +305,20 @@ describe("a conversation that the server is asked to hold", () => {
       error: { error: { type: "not_found_error", details: { error_code: "thread_not_found" } } }
     })
     expect(native.asked).toEqual([])
+  })
+})
+
+describe("a body that is nested beyond reason", () => {
+  it.each(["/v1/messages", "/v1/messages/count_tokens"])("is refused before anybody has to unfold it: %s", async (path) => {
+    const deep = `${'{"a":['.repeat(600_000)}${"]}".repeat(600_000)}`
+    const said = await ask(daemon.port, {
+      method: "POST",
+      path: `/olla/anthropic${path}`,
+      body: `{"model":"plain-model","max_tokens":1,"messages":[{"role":"user","content":"x"}],"tools":[{"name":"a","input_schema":${deep}}]}`
+    })
+    expect([said.status, said.json().error]).toEqual([
+      400,
+      { type: "invalid_request_error", message: "the body is nested deeper than 10000 levels" }
+    ])
   })
 })

@@ -163,6 +163,20 @@ describe("a client that leaves", () => {
   })
 })
 
+describe("the status on record", () => {
+  it.effect("is what the client was told, where a translator told another than the backend", () => {
+    const scene = new Scene()
+    scene.add("a")
+    scene.fates.set("a", fails("untranslatable", true, 502))
+    return Effect.gen(function* () {
+      const { carry } = yield* Carrier
+      const request = scene.request()
+      yield* Effect.exit(carry(request))
+      expect(request.exchange.outcome).toMatchObject({ _tag: "failed", status: 502, committed: true })
+    }).pipe(Effect.provide(scene.layer))
+  })
+})
+
 describe("the breaker of the olla engine", () => {
   const opened = (proxy = "load_balancer: round-robin") => {
     const scene = new Scene(proxy)

@@ -20,17 +20,24 @@ import { candidatesOf, configOf, type FakeFields, FakeFleet } from "../balancing
 /** What one attempt comes to. */
 export type Fate =
   | { readonly _tag: "answers"; readonly status: number }
-  | { readonly _tag: "fails"; readonly failure: Failure; readonly committed: boolean }
+  | { readonly _tag: "fails"; readonly failure: Failure; readonly committed: boolean; readonly told: number }
   | { readonly _tag: "hangs" }
   | { readonly _tag: "dies" }
 
 export const answers = (status = 200): Fate => ({ _tag: "answers", status })
-export const fails = (kind: FailureKind, committed = false): Fate => ({ _tag: "fails", failure: failure(kind, kind), committed })
+/** `told`: the status that the client saw, when it was committed. */
+export const fails = (kind: FailureKind, committed = false, told = 200): Fate => ({
+  _tag: "fails",
+  failure: failure(kind, kind),
+  committed,
+  told
+})
 export const hangs: Fate = { _tag: "hangs" }
 export const dies: Fate = { _tag: "dies" }
 
 export class FakeResponse extends EventEmitter {
   headersSent = false
+  statusCode = 200
   destroyed = false
   socket = null
 
@@ -74,12 +81,14 @@ export class Scene {
             sending.attempt.status = fate.status
             sending.reply(fate.status, [])
             response.headersSent = true
+            response.statusCode = fate.status
             return Effect.succeed(undefined)
           case "fails":
             if (fate.committed) {
               sending.attempt.status = 200
               sending.reply(200, [])
               response.headersSent = true
+              response.statusCode = fate.told
             }
             return Effect.fail(fate.failure)
           case "hangs":

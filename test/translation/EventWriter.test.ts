@@ -103,6 +103,12 @@ describe("a streamed answer in translation", () => {
     expect(wellFormed(eventsOf(seen.body)).map((block) => block.id)).toEqual(["a", "b"])
   })
 
+  it("ends well behind a last event that no blank line ends, and that says nothing of an end", () => {
+    const seen = translateStream([sse(delta({ content: "a" })), Buffer.from(`data: ${JSON.stringify(delta({ content: "b" }))}`)])
+    expect(wellFormed(eventsOf(seen.body))).toMatchObject([{ type: "text", text: "ab" }])
+    expect(names(seen.body).at(-1)).toBe("message_stop")
+  })
+
   it("ends with an error when more waits behind an incomplete call than it can hold", () => {
     const mebibyte = "x".repeat(1024 * 1024)
     const answer = new TranslatedAnswer(options())
