@@ -13,7 +13,6 @@ import {
   readdirSync,
   renameSync,
   rmSync,
-  statSync,
   writeSync
 } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -23,10 +22,16 @@ import type { FileSettings } from "./LogDecision.ts"
 
 const day = 24 * 3_600_000
 const name = "olla.log"
-const rotated = /^olla-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}(?:-\d+)?)\.log(?:\.gz)?$/
+const rotated = /^olla-(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d\.\d{3})(?:-\d+)?\.log(?:\.gz)?$/
 
 /** `2026-03-04T05-06-07.089`, UTC. */
 const fileStamp = (at: Date): string => at.toISOString().slice(0, -1).replaceAll(":", "-")
+
+/** When a file was rotated, by its name: copying and compressing make it no younger. Epoch milliseconds. */
+const rotatedAt = (file: string): number => {
+  const [, date = "", hour = "", minute = "", second = ""] = rotated.exec(file) ?? []
+  return Date.parse(`${date}T${hour}:${minute}:${second}Z`)
+}
 
 /** Not `recursive`: where nothing can be made (/proc), the runtime would try for ever. */
 const makeFolder = (folder: string): void => {
@@ -123,7 +128,7 @@ export class LogFile {
     for (const [index, file] of files.entries()) {
       const path = join(folder, file)
       const tooMany = maxBackups > 0 && index >= maxBackups
-      if (tooMany || (maxAge > 0 && statSync(path).mtimeMs < oldest)) rmSync(path, { force: true })
+      if (tooMany || (maxAge > 0 && rotatedAt(file) < oldest)) rmSync(path, { force: true })
     }
   }
 

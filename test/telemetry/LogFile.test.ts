@@ -92,15 +92,16 @@ describe("olla.log", () => {
   })
 
   it("is pruned by age, and keeps what is not its own", async () => {
-    for (const name of ["olla-2020-01-01T00-00-00.000.log.gz", "other-2020.log"]) {
-      writeFileSync(join(folder, name), "")
-      utimesSync(join(folder, name), new Date(start - 15 * day), new Date(start - 15 * day))
-    }
+    // One was copied here just now, another has only just been touched: the name says how old it is.
+    const stamp = (ago: number) => new Date(start - ago).toISOString().slice(0, -1).replaceAll(":", "-")
+    const [gone, kept] = [`olla-${stamp(14 * day + 1)}.log.gz`, `olla-${stamp(14 * day)}-1.log`]
+    for (const name of [gone, kept, "other-2020.log"]) writeFileSync(join(folder, name), "")
+    utimesSync(join(folder, kept), new Date(start - 20 * day), new Date(start - 20 * day))
     const file = new LogFile(settings({ maxAge: 14, maxBackups: 0 }), () => new Date(start))
     file.write("first line....\n")
     file.write("second line...\n")
     await file.settled()
     file.close()
-    expect(readdirSync(folder).sort()).toEqual(["olla-2026-03-04T05-06-07.089.log.gz", "olla.log", "other-2020.log"])
+    expect(readdirSync(folder).sort()).toEqual([kept, "olla-2026-03-04T05-06-07.089.log.gz", "olla.log", "other-2020.log"])
   })
 })
