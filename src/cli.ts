@@ -194,13 +194,14 @@ export const main = async (
   const options = { configFile, env, cwd: process.cwd() }
   if (on.has("validate-config") || command === "validate" || command === "config" || command === "healthcheck") {
     const { healthcheck, showCommand, validateCommand, validateReport } = await import("./configCommands.ts")
+    const named = { ...options, configFile: command === "validate" ? (words[0] ?? configFile) : configFile }
     if (on.has("validate-config")) {
       err(head)
-      return validateReport(options, out)
+      return validateReport(named, out)
     }
     if (command === "healthcheck") return healthcheck(options, err)
     if (command === "config") return showCommand(options, on.has("json"), out)
-    return validateCommand({ ...options, configFile: words[0] ?? configFile }, on.has("json"), out)
+    return validateCommand(named, on.has("json"), out)
   }
   err(head)
   const daemon = await import("./daemon.ts")

@@ -100,6 +100,10 @@ describe("olla", () => {
   it("validates a file that is named, before --config", async () => {
     expect(await run(["validate", join(root, "config.yaml"), "--config", "/nonexistent"])).toMatchObject({ code: 0, err: "" })
     expect(await run(["validate", "/nonexistent"])).toMatchObject({ code: 1, out: expect.stringContaining("no such file") })
+    expect(await run(["validate", "/nonexistent", "--validate-config"])).toMatchObject({
+      code: 1,
+      out: expect.stringContaining("/nonexistent")
+    })
   })
 })
 
