@@ -1,0 +1,239 @@
+/**
+ * Whatever becomes of a request for a backend, its observers hear of its end exactly once, and its phases are in order
+ * (`src/exchange`). The listener, the routes' steps, the carrier and the engines are the real ones.
+ */
+import { once } from "node:events"
+import net, { type AddressInfo } from "node:net"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { layer as balancerLayer } from "../../src/balancing/BalancerLive.ts"
+import { Settings } from "../../src/config/Settings.ts"
+import { Fleet } from "../../src/endpoint/Fleet.ts"
+import type { Exchange } from "../../src/exchange/Exchange.ts"
+import { type HttpServer, makeHttpServer } from "../../src/http/HttpServer.ts"
+import { proxy } from "../../src/http/ProxyRoutes.ts"
+import type { SystemServices } from "../../src/http/SystemRoutes.ts"
+import { Carrier } from "../../src/proxy/Carrier.ts"
+import { layer as carrierLayer, Engines } from "../../src/proxy/CarrierLive.ts"
+import { ownTransport } from "../../src/proxy/client/Transport.ts"
+import { undiciTransport } from "../../src/proxy/client/UndiciTransport.ts"
+import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
+import { makeSherpaEngine } from "../../src/proxy/SherpaEngine.ts"
+import type { Decision } from "../../src/routing/Router.ts"
+import { candidatesOf, configOf, FakeFleet } from "../balancing/fakes.ts"
+import { chunk, plain, type RawBackend, rawBackend, sse } from "../proxy/rig.ts"
+
+type Say = (socket: net.Socket) => void
+
+const variants = [
+  ["olla", () => Effect.acquireRelease(Effect.sync(ownTransport), (own) => Effect.sync(() => own.close()))],
+  ["undici", () => Effect.acquireRelease(Effect.sync(undiciTransport), (own) => Effect.sync(() => own.close()))],
+  ["sherpa", undefined]
+] as const
+
+describe.each(variants)("an exchange of the %s engine", (variant, transport) => {
+  /** Ends before an engine has any part in them. */
+  const early = it.runIf(variant === "olla")
+  const scope = Scope.makeUnsafe()
+  const ended: Array<Exchange> = []
+  const config = configOf("response_header_timeout: 300ms, read_timeout: 300ms", "request_limits: {max_body_size: 1KB}")
+  let fleet: FakeFleet
+  let backend: RawBackend
+  let server: HttpServer
+  let say: Say
+  let decide: () => Decision | Effect.Effect<Decision>
+  let allowed: boolean
+  let admitted: () => void
+
+  const port = () => (server.addresses[0] as AddressInfo).port
+  const decision = (): Decision => ({ candidates: candidatesOf(fleet.endpoints), verdict: undefined })
+
+  beforeAll(async () => {
+    backend = await rawBackend((socket) => say(socket))
+    fleet = new FakeFleet()
+    const engine = await Effect.runPromise(
+      Effect.provideService(
+        transport === undefined ? makeSherpaEngine : Effect.map(transport(), (own) => makeOllaEngine(own, own)),
+        Scope.Scope,
+        scope
+      )
+    )
+    const rooms = Layer.mergeAll(
+      Settings.layerOf(config),
+      Layer.succeed(Fleet, fleet.service),
+      Layer.succeed(Engines, { byName: () => engine })
+    )
+    const built = await Effect.runPromise(
+      Layer.buildWithScope(carrierLayer.pipe(Layer.provide(balancerLayer), Layer.provide(rooms)), scope)
+    )
+    server = await Effect.runPromise(makeHttpServer({ ...config.server, host: "127.0.0.1", port: 0 }))
+    const observer = { dispatched: () => {}, attemptEnded: () => {}, ended: (exchange: Exchange) => void ended.push(exchange) }
+    const services = {
+      settings: { current: () => config },
+      fleet: fleet.service,
+      catalogue: { snapshot: () => ({ offer: () => undefined, names: [] }) },
+      router: { decide: () => decide() },
+      carrier: Context.get(built, Carrier),
+      guard: {
+        clientOf: () => ({ peer: "127.0.0.1", ip: "127.0.0.1", trustedPeer: false }),
+        corsEnabled: () => false,
+        crossSite: () => undefined,
+        gate: () => undefined,
+        admit: () => {
+          admitted()
+          return { allowed, headers: [] }
+        },
+        oversized: (_exchange: Exchange, raw: ReadonlyArray<string>) => (raw.includes("9999") ? "body" : undefined),
+        bodyOverflow: () => {},
+        maxBodySize: () => config.server.request_limits.max_body_size
+      },
+      statistics: { rejected: () => {} },
+      log: { received: () => {} },
+      observer,
+      logsRequests: () => false,
+      wantsUsage: () => false,
+      fork: Effect.runFork
+    } as unknown as SystemServices
+    server.open(services, [
+      {
+        handle: (_services, context, path) => {
+          if (path === "/local") context.answer(200, "text/plain", "here")
+          else proxy(services, context, { scope: undefined, target: path, path })
+          return true
+        }
+      }
+    ])
+  })
+  beforeEach(() => {
+    ended.length = 0
+    allowed = true
+    admitted = () => {}
+    decide = decision
+    say = (socket) => socket.write(plain("{}"))
+    fleet.endpoints.length = 0
+    fleet.add("one", { url: `http://127.0.0.1:${backend.port}` })
+  })
+  afterEach(() => {
+    for (const socket of backend.sockets.splice(0)) socket.destroy()
+  })
+  afterAll(async () => {
+    await server.stop(0)
+    await backend.stop()
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  })
+
+  const head = (more = "Content-Length: 0\r\n") => `POST /x HTTP/1.1\r\nHost: front\r\n${more}\r\n`
+  /** A client that says `text`, and leaves when `leave` resolves; resolves when its connection is gone. */
+  const client = async (text: string, leave?: (socket: net.Socket) => Promise<unknown>): Promise<string> => {
+    const socket = net.connect(port(), "127.0.0.1")
+    let said = ""
+    socket.on("data", (bytes: Buffer) => {
+      said += bytes.toString("latin1")
+    })
+    socket.on("error", () => {})
+    socket.write(text)
+    const gone = once(socket, "close")
+    if (leave !== undefined) {
+      await leave(socket)
+      socket.destroy()
+    }
+    await gone
+    return said
+  }
+  const close = "Connection: close\r\n"
+  const asked = async () => {
+    const before = backend.heard.length
+    while (backend.heard.length === before) await new Promise((resolve) => setImmediate(resolve))
+  }
+  /** Its end, once, and nothing after it: as long as another request takes. */
+  const endOf = async (): Promise<Exchange> => {
+    while (ended.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    await client(`GET /local HTTP/1.1\r\nHost: front\r\n${close}\r\n`)
+    expect(ended.length).toBe(1)
+    const [exchange] = ended as [Exchange]
+    const { accepted, received, routed, leased, sent, headers, firstByte, lastByte } = exchange.timings
+    const reached = [accepted, received, routed, leased, sent, headers, firstByte, lastByte].filter((time) => time > 0)
+    expect(reached).toEqual([...reached].sort((a, b) => a - b))
+    return exchange
+  }
+
+  it.each<readonly [string, Say, string]>([
+    ["completed", (socket) => socket.write(plain("{}")), "completed 200"],
+    ["completed with an error of the backend", (socket) => socket.write("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n"), "completed 503"],
+    ["failed, since the backend hung up", (socket) => socket.end(), "failed 502"],
+    ["failed, since the backend is silent", () => {}, "failed 504"],
+    ["failed in the middle", (socket) => socket.end(`${sse}${chunk("a")}`), "failed 200 committed"],
+    ["failed by silence in the middle", (socket) => socket.write(`${sse}${chunk("a")}`), "failed 200 committed"]
+  ])("that %s ends once", async (_what, answer, wanted) => {
+    say = answer
+    await client(`${head(`Content-Length: 2\r\n${close}`)}{}`)
+    const { outcome, timings } = await endOf()
+    expect(`${outcome?._tag} ${outcome?.status}${outcome?._tag === "failed" && outcome.committed ? " committed" : ""}`).toBe(wanted)
+    const { accepted, received, routed, leased, sent } = timings
+    expect([accepted, received, routed, leased, sent].every((time) => time > 0)).toBe(true)
+  })
+
+  early("that nobody could be found for ends once", async () => {
+    fleet.endpoints.length = 0
+    expect(await client(head(`Content-Length: 0\r\n${close}`))).toMatch(/^HTTP\/1.1 503/)
+    expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 503 })
+  })
+
+  early.each([
+    ["with a length", "Content-Length: 9999\r\n", ""],
+    ["in chunks", "Transfer-Encoding: chunked\r\n", `fff\r\n${"x".repeat(0xfff)}\r\n`]
+  ])("that is too large, %s, ends once", async (_what, framing, body) => {
+    expect(await client(head(framing + close) + body)).toMatch(/^HTTP\/1.1 413/)
+    expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 413 })
+  })
+
+  early("that comes too often ends once", async () => {
+    allowed = false
+    expect(await client(head(close))).toMatch(/^HTTP\/1.1 429/)
+    expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 429 })
+  })
+
+  early("that is no HTTP any more ends once", async () => {
+    expect(await client(`${head(`Transfer-Encoding: chunked\r\n${close}`)}zz\r\n`)).toMatch(/^HTTP\/1.1 400/)
+    expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 400 })
+  })
+
+  describe("whose client leaves", () => {
+    early("while it sends ends once", async () => {
+      const reached = new Promise<void>((resolve) => {
+        admitted = resolve
+      })
+      await client(`${head("Content-Length: 100\r\n")}{`, () => reached)
+      expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 400 })
+    })
+
+    early("while it is decided ends once", async () => {
+      let deciding = () => {}
+      const reached = new Promise<void>((resolve) => {
+        deciding = resolve
+      })
+      decide = () => {
+        deciding()
+        return Effect.never
+      }
+      await client(head(), () => reached)
+      expect((await endOf()).outcome).toMatchObject({ _tag: "cancelled", status: 499, committed: false })
+    })
+
+    it("before there is an answer ends once", async () => {
+      say = () => {}
+      await client(head(), asked)
+      expect((await endOf()).outcome).toMatchObject({ _tag: "cancelled", status: 499, committed: false })
+    })
+
+    it("in the middle of it ends once", async () => {
+      say = (socket) => socket.write(`${sse}${chunk("a")}`)
+      await client(head(), (socket) => once(socket, "data"))
+      expect((await endOf()).outcome).toMatchObject({ _tag: "cancelled", status: 200, committed: true })
+    })
+  })
+})
