@@ -141,7 +141,11 @@ export const proxy = section({
     }
   ),
   tls_handshake_timeout: duration(0, "TLS handshake with a backend. 0: 10s."),
-  stream_buffer_size: size(0, "Largest single read. 0: the engine's default (olla 64 KiB, sherpa 8 KiB).", { min: 0 }),
+  stream_buffer_size: size(
+    0,
+    "olla: largest single read from an `http:` backend, 1 MiB at most. sherpa: what is read ahead of the client. 0: the engine's default (olla 64 KiB, sherpa 8 KiB).",
+    { min: 0 }
+  ),
   profile_filter: filter("Profiles"),
   max_retries: int(3, "Deprecated, no effect: every candidate is tried once."),
   retry_backoff: duration(500, "Deprecated, no effect: failover does not wait."),

@@ -78,6 +78,12 @@ export const headerValue = (pairs: ReadonlyArray<string>, name: string): string 
   return ""
 }
 
+/** Whoever passes on chunks does not undo what else was done to them: such an answer would arrive as something that it is not. */
+export const hasUnknownCoding = (pairs: ReadonlyArray<string>): boolean => {
+  const coding = headerValue(pairs, "transfer-encoding")
+  return coding !== "" && coding.toLowerCase() !== "chunked"
+}
+
 const ascii = /^[\x20-\x7e]*$/
 const controls = /[\x00-\x1f\x7f]+/g
 

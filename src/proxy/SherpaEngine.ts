@@ -16,7 +16,7 @@ import { cutAfterFlush, flushHead } from "./ClientSocket.ts"
 import { undiciFailure } from "./client/UndiciFailure.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { Engine, Sending } from "./Engine.ts"
-import { headerValue } from "./HeaderRules.ts"
+import { hasUnknownCoding, headerValue } from "./HeaderRules.ts"
 import { KeptBody } from "./KeptBody.ts"
 import { patientClock } from "./Patience.ts"
 import { DialError } from "./sherpa/Dialing.ts"
@@ -112,6 +112,7 @@ const whyNoAnswer = (ticket: Ticket, cause: unknown): Failure | Stale => {
 const relay = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): Effect.Effect<Spoken | undefined, Failure> => {
   const { sending } = ticket
   sending.exchange.timings.headers = performance.now()
+  if (hasUnknownCoding(ticket.raw)) return Effect.fail(failure("malformed", "the response has an unknown transfer coding"))
   sending.attempt.status = answer.status
   const headers = sending.reply(answer.status, ticket.raw)
   const body = bodyOf(ticket, answer)

@@ -212,8 +212,11 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         ])
       })
 
-      it("switching protocols unasked is malformed", async () => {
-        await serveText("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+      it.each([
+        ["switching protocols unasked", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"],
+        ["with a coding besides chunks", `HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n${chunk("one")}0\r\n\r\n`]
+      ])("%s is malformed", async (_, text) => {
+        await serveText(text)
         const ended = front.carried()
         expect((await ask(front.port))?.status).toBe(502)
         expect(failureOf((await ended).exit)?.kind).toBe("malformed")

@@ -7,6 +7,7 @@
 import type net from "node:net"
 import { Client, type Dispatcher } from "undici"
 import { type Failure, failure } from "../../exchange/Failure.ts"
+import { hasUnknownCoding } from "../HeaderRules.ts"
 import { connectorTo, DialError } from "../sherpa/Dialing.ts"
 import type { Relay } from "./Connection.ts"
 import { idleFor, maxIdle } from "./ConnectionPool.ts"
@@ -216,7 +217,12 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     this.#sent = true
     this.#since = performance.now()
     this.#guarded(() => {
-      this.#frames = this.#relay.onHead(headOf(controller, status, this.#outgoing.method))
+      const head = headOf(controller, status, this.#outgoing.method)
+      if (hasUnknownCoding(head.raw)) {
+        this.#fail(failure("malformed", "the response has an unknown transfer coding"), false)
+        return
+      }
+      this.#frames = this.#relay.onHead(head)
       // undici does not say whether more came with the head; if so, it tells before this.
       queueMicrotask(() => {
         if (!this.#over && this.payload === 0) this.#relay.onWait()

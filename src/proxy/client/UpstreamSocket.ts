@@ -11,13 +11,12 @@ const lastWords = 100
 /** Every connection reads into the buffer of its size: a read and its callback are one synchronous step. */
 const buffers = new Map<number, Buffer>()
 
-/** Read sizes: what is used where nobody says, and the bounds of what somebody may say, in bytes. */
+/** Read sizes: what is used where nobody says, and the most that somebody gets, in bytes. */
 const defaultRead = 64 * 1024
-const smallestRead = 1024
 const largestRead = 1024 * 1024
 
 const bufferOf = (wanted: number): Buffer => {
-  const size = wanted <= 0 ? defaultRead : Math.min(largestRead, Math.max(smallestRead, wanted))
+  const size = wanted <= 0 ? defaultRead : Math.min(largestRead, wanted)
   let buffer = buffers.get(size)
   if (buffer === undefined) {
     buffer = Buffer.allocUnsafeSlow(size)
