@@ -229,6 +229,7 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         ["two lengths that differ", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"]
       ])("with %s is malformed", async (_, text) => {
         await serveText(text)
+        front.target = { ...front.target, timeouts: limits({ headers: 60_000 }) }
         const ended = front.carried()
         expect((await ask(front.port))?.status).toBe(502)
         expect(failureOf((await ended).exit)?.kind).toBe("malformed")

@@ -7,6 +7,7 @@ import tls from "node:tls"
 import type { buildConnector } from "undici"
 import type { Origin } from "../../endpoint/Endpoint.ts"
 import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
+import { connectKind } from "../client/ConnectKind.ts"
 import { afterLimit } from "../Patience.ts"
 
 /** Milliseconds; 0 is off. */
@@ -92,26 +93,15 @@ const tlsOptions = (origin: Origin): tls.ConnectionOptions => {
   }
 }
 
+/** `shaking`: TCP stands, and TLS is being agreed on. */
 const kindOf = (error: NodeJS.ErrnoException, shaking: boolean): FailureKind => {
+  if (!shaking) return connectKind(error)
   switch (error.code) {
-    case "ECONNREFUSED":
-      return "refused"
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-    case "EAI_FAIL":
-    case "EAI_NODATA":
-      return "dns"
-    case "ETIMEDOUT":
-      return "connect_timeout"
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-    case "EADDRNOTAVAIL":
-    case "ENETDOWN":
-    case "EHOSTDOWN":
-      return "unreachable"
     case "ECONNRESET":
     case "EPIPE":
-      return shaking ? "closed" : "refused"
+      return "closed"
+    case "ETIMEDOUT":
+      return "tls_timeout"
   }
-  return shaking ? "tls" : "refused"
+  return "tls"
 }
