@@ -161,7 +161,8 @@ first, then twice as long, an hour at most.
 | | any other list | OpenAI compatible |
 
 With a \`model_url\` that alone is asked. Until something is proved, each health check tries again; \`detected_type\` in
-\`/internal/status/endpoints\` tells what was found. Such endpoints serve every provider's routes. Say the type where you know it: it
+\`/internal/status/endpoints\` tells what was found. When another kind of server takes the place, the next
+reading of models finds out, or the next check, where the old kind's health path is not found. Such endpoints serve every provider's routes. Say the type where you know it: it
 saves questions, and keeps an endpoint out of other kinds' routes.
 
 ### When something is wrong
