@@ -46,10 +46,12 @@ export class NativeAnswer implements AnswerTranslator {
       this.#mode = "refusal"
       return undefined
     }
+    // One of a declared length takes no words of ours: they would count as the bytes that are missing.
     this.#isStream =
       headerOf(head.headers, "content-type").toLowerCase().includes("text/event-stream") &&
-      isPlain(headerOf(head.headers, "content-encoding"))
-    if (this.#isStream && head.status === 200 && headerOf(head.headers, "content-length") === "") this.#mode = "first"
+      isPlain(headerOf(head.headers, "content-encoding")) &&
+      headerOf(head.headers, "content-length") === ""
+    if (this.#isStream && head.status === 200) this.#mode = "first"
     return this.#head
   }
 
