@@ -18,8 +18,16 @@ const volatile = new Set([
   "response_time"
 ])
 
+/** Without them. Lists of plain values, which can be long, stay as they are. */
+const steady = (value: unknown): unknown => {
+  if (typeof value !== "object" || value === null) return value
+  if (Array.isArray(value)) return typeof value[0] === "object" ? value.map(steady) : value
+  return Object.fromEntries(Object.entries(value).flatMap(([key, field]) => (volatile.has(key) ? [] : [[key, steady(field)]])))
+}
+
+/** A copy and a plain `stringify`: with a function that looks at each field it takes four times as long. */
 export const entityTag = (document: unknown): string => {
-  const text = JSON.stringify(document, (key, value: unknown) => (volatile.has(key) ? undefined : value))
+  const text = JSON.stringify(steady(document))
   return `W/"${BigInt(`0x${hash("sha256", text).slice(0, 16)}`).toString(36)}"`
 }
 

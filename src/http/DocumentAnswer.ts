@@ -9,10 +9,6 @@ const json = "application/json"
 export const answerDocument = <S extends DocumentSchema>(context: RequestContext, schema: S, value: S["Type"], status = 200): void =>
   context.answer(status, json, JSON.stringify(encodeDocument(schema, value)))
 
-/** gzip where the client takes it and the body is worth it. */
-export const answerCompressed = <S extends DocumentSchema>(context: RequestContext, schema: S, value: S["Type"]): void =>
-  compressed(context, JSON.stringify(encodeDocument(schema, value)), [])
-
 /** With an entity tag that stays while nothing but the clock has changed; 304 where the client has it already. */
 export const answerConditional = <S extends DocumentSchema>(context: RequestContext, schema: S, value: S["Type"]): void => {
   const document = encodeDocument(schema, value)

@@ -1,24 +1,12 @@
-/**
- * Sends a list of models. Short ones are written at once. Long ones are filtered, sorted, encoded and put into JSON a piece at
- * a time, and compressed beside the loop, so that tokens flow meanwhile; one after the other, so that many who ask at once
- * neither add up nor take the memory of many lists.
- */
-import { gzip } from "node:zlib"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Semaphore from "effect/Semaphore"
+/** Lists of models, filtered, sorted, encoded and put into JSON a piece at a time. */
 import { availabilityOf } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/Snapshot.ts"
-import { inSlices } from "../endpoint/TimeSlices.ts"
 import { type ListingView, writeListing } from "../profile/ListingWriting.ts"
-import { acceptsGzip, minGzip } from "./Conditional.ts"
-import { answerText, varying } from "./DocumentAnswer.ts"
 import { type DocumentSchema, encodeDocument } from "./documents/Encoding.ts"
 import { type ListingFormat, listingDocuments } from "./documents/ListingDocuments.ts"
 import type { RequestContext } from "./RequestContext.ts"
+import { answerInSteps, type WrittenAnswer } from "./SlicedAnswer.ts"
 
-/** Models up to which a list is written at once: about a millisecond. */
-const short = 100
 /** Bytes that are written between two steps, about: some 0.2 ms. */
 const perStep = 16 * 1024
 
@@ -65,50 +53,9 @@ export function* listingBytes(format: string, models: ReadonlyArray<UnifiedModel
   return body
 }
 
-const atOnce = <A>(steps: Generator<void, A>): A => {
-  for (;;) {
-    const step = steps.next()
-    if (step.done === true) return step.value
-  }
-}
+export const answerListing = (context: RequestContext, format: string, models: ReadonlyArray<UnifiedModel>, view: View): void =>
+  answerInSteps(context, written(listingBytes(format, models, view)))
 
-/** Ends early when nobody waits any longer. */
-function* wanted<A>(context: RequestContext, steps: Generator<void, A>): Generator<void, A | undefined> {
-  for (;;) {
-    if (context.res.destroyed) return undefined
-    const step = steps.next()
-    if (step.done === true) return step.value
-    yield
-  }
-}
-
-const compressed = (body: Buffer): Effect.Effect<Buffer> =>
-  Effect.callback((resume) => gzip(body, (error, bytes) => resume(error === null ? Effect.succeed(bytes) : Effect.die(error))))
-
-const oneByOne = Semaphore.makeUnsafe(1)
-
-export const answerListing = (context: RequestContext, format: string, models: ReadonlyArray<UnifiedModel>, view: View): void => {
-  if (models.length <= short) {
-    answerText(context, atOnce(listingBytes(format, models, view)))
-    return
-  }
-  const zip = acceptsGzip(context.headers("accept-encoding"))
-  const written = Effect.gen(function* () {
-    const body = yield* inSlices(wanted(context, listingBytes(format, models, view)))
-    return body !== undefined && zip && body.length >= minGzip
-      ? { body: yield* compressed(body), headers: ["Content-Encoding", "gzip"] }
-      : { body, headers: [] }
-  })
-  Effect.runFork(
-    oneByOne
-      .withPermits(1)(written)
-      .pipe(
-        Effect.flatMap(({ body, headers }) =>
-          Effect.sync(() => {
-            if (body !== undefined) context.answer(200, "application/json", body, [...headers, ...varying(context)])
-          })
-        ),
-        Effect.catchCause((cause) => Effect.sync(() => context.onFault?.(context, Cause.squash(cause))))
-      )
-  )
+function* written(bytes: Generator<void, Buffer>): Generator<void, WrittenAnswer> {
+  return { status: 200, body: yield* bytes, headers: [] }
 }

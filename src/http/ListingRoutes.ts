@@ -7,11 +7,13 @@ import type { Fleet } from "../endpoint/Fleet.ts"
 import { formatOf, supportedFormats } from "../profile/ListingWriting.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"
-import { answerCompressed, answerDocument } from "./DocumentAnswer.ts"
+import { answerDocument } from "./DocumentAnswer.ts"
+import { encodeDocument } from "./documents/Encoding.ts"
 import { InventoryDocument, ModelDocument } from "./documents/ModelsDocument.ts"
 import { answerListing } from "./ListingAnswer.ts"
 import { modelDocument, modelsDocument } from "./ModelDocuments.ts"
 import type { RequestContext } from "./RequestContext.ts"
+import { answerInSteps, type WrittenAnswer } from "./SlicedAnswer.ts"
 
 export interface ListingServices {
   readonly settings: Settings["Service"]
@@ -43,10 +45,16 @@ export const interceptsOf = (profile: Profile): ReadonlyMap<string, string> => {
   return out
 }
 
+/** Without the unifier: what `/internal/status/models` says. */
+function* plainInventory({ fleet, catalogue }: ListingServices): Generator<void, WrittenAnswer> {
+  const document = yield* modelsDocument(fleet.endpoints, catalogue.snapshot(), Date.now(), false)
+  return { status: 200, body: Buffer.from(JSON.stringify(encodeDocument(InventoryDocument, document))), headers: [] }
+}
+
 export const modelsRoute = (services: ListingServices, context: RequestContext): void => {
   const query = new URLSearchParams(context.exchange.query)
   if (!services.settings.current().model_registry.enable_unifier) {
-    answerCompressed(context, InventoryDocument, modelsDocument(services.fleet.endpoints, services.catalogue.snapshot(), Date.now(), false))
+    answerInSteps(context, plainInventory(services))
     return
   }
   const asked = query.get("format") ?? ""

@@ -1,9 +1,11 @@
 /** Model documents: the inventory, usage statistics, and one model (http-api.md 11.4 to 11.6, 13). */
+import { NameMap } from "../catalogue/NameMap.ts"
 import type { Snapshot, UnifiedModel } from "../catalogue/Snapshot.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
+import { sortInSteps } from "../profile/NameOrder.ts"
 import type { ModelEndpointTotals, ModelsOverall, ModelTotals, TranslatorTotals } from "../telemetry/Statistics.ts"
-import type { InventoryDocument, InventoryModel, ModelDocument } from "./documents/ModelsDocument.ts"
+import type { InventoryDocument, InventoryModel, ModelDocument, ModelGroup } from "./documents/ModelsDocument.ts"
 import type { ModelEndpointStats, ModelStats, ModelStatsDocument, TranslatorStatsDocument } from "./documents/StatisticsDocuments.ts"
 import { present } from "./documents/Values.ts"
 import { endpointIds, plainId } from "./EndpointIds.ts"
@@ -41,19 +43,26 @@ const firstOf = <T>({ holders }: InventoryName, read: (model: ListedModel) => T 
   return undefined
 }
 
-const namesOf = (snapshot: Snapshot): ReadonlyArray<InventoryName> => {
-  const byName = new Map<string, InventoryName>()
+/** Work between two steps: a fraction of a millisecond. */
+const perStep = 200
+
+function* namesOf(snapshot: Snapshot): Generator<void, ReadonlyArray<InventoryName>> {
+  const byName = new NameMap<InventoryName>()
+  const all: Array<InventoryName> = []
+  let n = 0
   for (const { endpoint, models } of [...snapshot.inventory].sort((a, b) => compare(a.endpoint.url, b.endpoint.url)))
     for (const model of models) {
       let known = byName.get(model.name)
       if (known === undefined) {
         known = { name: model.name, holders: [], seen: 0 }
         byName.set(model.name, known)
+        all.push(known)
       }
       known.seen = Math.max(known.seen, model.lastSeen)
       if (known.holders[known.holders.length - 1]?.endpoint !== endpoint) known.holders.push({ endpoint, model })
+      if (++n % perStep === 0) yield
     }
-  return [...byName.values()]
+  return all
 }
 
 const familyOf = (entry: InventoryName, snapshot: Snapshot): string | undefined =>
@@ -102,37 +111,42 @@ const newest = (entries: ReadonlyArray<InventoryName>, count: number): ReadonlyA
   return out
 }
 
-export const modelsDocument = (
+/** In steps: a fleet may have a hundred thousand names. */
+export function* modelsDocument(
   endpoints: ReadonlyArray<Endpoint>,
   snapshot: Snapshot,
   now: number,
   grouped: boolean
-): typeof InventoryDocument.Type => {
+): Generator<void, typeof InventoryDocument.Type> {
   const ids = endpointIds(endpoints)
-  const entries = namesOf(snapshot)
+  const entries = yield* namesOf(snapshot)
   const families = new Map<string, Array<InventoryName>>()
-  for (const entry of entries) {
+  for (const [i, entry] of entries.entries()) {
     const family = familyOf(entry, snapshot) ?? "unknown"
     const members = families.get(family)
     if (members === undefined) families.set(family, [entry])
     else members.push(entry)
+    if (i % perStep === 0) yield
   }
-  const byFamily = [...families].sort(([a], [b]) => (a === "unknown" ? 1 : b === "unknown" ? -1 : compare(a, b)))
-  for (const [, members] of byFamily) members.sort((a, b) => compare(a.name, b.name))
+  const byFamily: Array<readonly [family: string, members: ReadonlyArray<InventoryName>]> = []
+  for (const [family, members] of families) byFamily.push([family, yield* sortInSteps(members, (a, b) => compare(a.name, b.name))])
+  byFamily.sort(([a], [b]) => (a === "unknown" ? 1 : b === "unknown" ? -1 : compare(a, b)))
+  const groups: Array<typeof ModelGroup.Type> = []
+  for (const [family, members] of grouped ? byFamily : []) {
+    const models: Array<typeof InventoryModel.Type> = []
+    const places = new Set<string>()
+    for (const [i, entry] of members.entries()) {
+      models.push(inventoryModel(entry, snapshot, ids, now))
+      for (const { endpoint } of entry.holders) places.add(endpoint.name)
+      if (i % perStep === 0) yield
+    }
+    groups.push({ family, models, endpoints: [...places].sort(), model_count: members.length })
+  }
   return {
     timestamp: timestamp(now),
     models_by_family: Object.fromEntries(byFamily.map(([family, members]) => [family, members.map((entry) => entry.name)])),
     recent_models: newest(entries, 10).map((entry) => inventoryModel(entry, snapshot, ids, now)),
-    ...(grouped && entries.length > 0
-      ? {
-          model_groups: byFamily.map(([family, members]) => ({
-            family,
-            models: members.map((entry) => inventoryModel(entry, snapshot, ids, now)),
-            endpoints: [...new Set(members.flatMap(({ holders }) => holders.map(({ endpoint }) => endpoint.name)))].sort(),
-            model_count: members.length
-          }))
-        }
-      : {}),
+    ...(groups.length > 0 ? { model_groups: groups } : {}),
     total_models: entries.length,
     total_families: families.size,
     total_endpoints: snapshot.inventory.length

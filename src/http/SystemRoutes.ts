@@ -15,6 +15,7 @@ import { openApiJson } from "./OpenApi.ts"
 import { processDocument } from "./ProcessDocument.ts"
 import type { ProxyServices } from "./ProxyRoutes.ts"
 import type { RequestContext } from "./RequestContext.ts"
+import { answerInSteps, conditionalAnswer } from "./SlicedAnswer.ts"
 import { endpointsDocument, type StatusView, statusDocument } from "./StatusDocuments.ts"
 import { type LocalDocument, type LocalRoute, type LocalRouteName, localRoutes } from "./Surface.ts"
 
@@ -118,7 +119,7 @@ const versionDocument = (services: SystemServices): typeof VersionDocument.Type 
 }
 
 type Builders = {
-  readonly [Name in Exclude<LocalRouteName, "health" | "ready" | "metrics" | "openapi">]: (
+  readonly [Name in Exclude<LocalRouteName, "inventory" | "health" | "ready" | "metrics" | "openapi">]: (
     services: SystemServices,
     query: URLSearchParams
   ) => LocalDocument<Name>
@@ -127,13 +128,6 @@ type Builders = {
 const builders: Builders = {
   status: (services) => statusDocument(viewOf(services)),
   endpoints: (services) => endpointsDocument(viewOf(services)),
-  inventory: (services, query) =>
-    modelsDocument(
-      services.fleet.endpoints,
-      services.catalogue.snapshot(),
-      Date.now(),
-      query.get("detailed") === "true" && query.get("group") === "family"
-    ),
   modelStats: (services, query) =>
     modelStatsDocument(
       services.statistics.models(),
@@ -156,6 +150,13 @@ const handlerOf = (name: keyof Builders): Handler => {
   const schema = localRoutes[name].document
   const answer: typeof answerDocument = route.conditional === true ? answerConditional : answerDocument
   return (services, context) => answer(context, schema, builders[name](services, new URLSearchParams(context.exchange.query)))
+}
+
+const inventory: Handler = (services, context) => {
+  const query = new URLSearchParams(context.exchange.query)
+  const grouped = query.get("detailed") === "true" && query.get("group") === "family"
+  const building = modelsDocument(services.fleet.endpoints, services.catalogue.snapshot(), Date.now(), grouped)
+  answerInSteps(context, conditionalAnswer(context, localRoutes.inventory.document, building))
 }
 
 /** The figures are of one moment; a long text of them is written while tokens flow. */
@@ -184,6 +185,7 @@ const handlers: Readonly<Record<LocalRouteName, Handler>> = {
   >),
   health,
   ready,
+  inventory,
   metrics,
   openapi: (_services, context) => context.answer(200, localRoutes.openapi.contentType, openApiJson())
 }

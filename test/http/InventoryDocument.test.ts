@@ -7,7 +7,7 @@ import { InventoryDocument } from "../../src/http/documents/ModelsDocument.ts"
 import { plainId } from "../../src/http/EndpointIds.ts"
 import { modelsDocument } from "../../src/http/ModelDocuments.ts"
 import type { ListedModel } from "../../src/profile/ListedModel.ts"
-import { ListedFleet, listed } from "../catalogue/fakes.ts"
+import { finish, ListedFleet, listed } from "../catalogue/fakes.ts"
 
 const now = 1_777_850_000_000
 
@@ -23,7 +23,7 @@ const inventory = (
     inventory: held.map(([endpoint, models]) => ({ endpoint, models })),
     ...options.snapshot
   } as Snapshot
-  const document = modelsDocument(options.configured ?? held.map(([endpoint]) => endpoint), snapshot, now, options.grouped ?? false)
+  const document = finish(modelsDocument(options.configured ?? held.map(([endpoint]) => endpoint), snapshot, now, options.grouped ?? false))
   expect(encodeDocument(InventoryDocument, document)).toEqual(document)
   return document
 }
@@ -131,7 +131,7 @@ describe("the inventory of models (http-api.md 11.4)", () => {
     const fleet = new ListedFleet()
     fleet.with("b", "ollama", [listed("qwen3:8b", {}, { family: "qwen", digest: "d" })])
     fleet.with("a", "ollama", [listed("copy", {}, { digest: "d" })])
-    const document = modelsDocument(fleet.endpoints, fleet.snapshot(), now, true)
+    const document = finish(modelsDocument(fleet.endpoints, fleet.snapshot(), now, true))
     expect(document.models_by_family).toEqual({ qwen: ["copy", "qwen3:8b"] })
     expect(document.recent_models.find(({ name }) => name === "copy")?.aliases).toEqual(["qwen3:8b"])
   })
