@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
+import { performance } from "node:perf_hooks"
 import * as Effect from "effect/Effect"
 import { timerMillis } from "../config/Duration.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
@@ -260,7 +261,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       if (isEnding(socket)) return
       if (!res.shouldKeepAlive) endConnection(socket)
       open.add(res)
-      res.once("close", leave)
+      res.on("close", leave)
       if (writeTime > 0) cutAfter(res, socket, writeTime)
       if (res.socket === null) awaitTurn(socket, res)
       onRequest(req, res)

@@ -2,6 +2,7 @@
  * The life of a proxied request: admit, read, inspect, decide, carry, answer. Each phase is a function; translator routes
  * use the same ones with a dialect of their own.
  */
+import { performance } from "node:perf_hooks"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -207,7 +208,7 @@ export const carry = (
     if (!res.writableFinished) fiber.interruptUnsafe()
   }
   if (res.closed) left()
-  else res.once("close", left)
+  else res.on("close", left)
 }
 
 const givenUp = (exchange: Exchange, carrying: Effect.Effect<void, Refused>, within: number): Effect.Effect<void, Refused> =>

@@ -2,6 +2,7 @@
  * One exchange from its candidates to its last byte: lease, send, and on to the next candidate while nothing is committed
  * (proxying.md 9). Plain functions around one fiber; the usual case is one lease, one send, one report.
  */
+import { performance } from "node:perf_hooks"
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -104,7 +105,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
       const { exchange } = trip.request
       const candidate = trip.remaining.at(-1)
       if (candidate === undefined || breakers === undefined || breakers.wouldAdmit(candidate.endpoint.url)) return
-      const record = attemptOf(candidate)
+      const record = attemptOf(candidate, performance.now())
       record.ended = record.started
       record.failure = failure("breaker_open", "circuit breaker open")
       exchange.attempts.push(record)
@@ -112,13 +113,13 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
       trip.last = { failure: record.failure, name: candidate.endpoint.name }
     }
 
-    const attemptOf = (candidate: Candidate): Attempt => ({
+    const attemptOf = (candidate: Candidate, started: number): Attempt => ({
       endpointUrl: candidate.endpoint.url,
       endpointName: candidate.endpoint.name,
       endpointType: candidate.endpoint.type,
       profileName: candidate.endpoint.profile?.name ?? "",
       model: candidate.nativeName,
-      started: performance.now(),
+      started,
       ended: 0,
       status: 0,
       bytes: 0,
@@ -132,7 +133,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
       const rename = nativeName !== "" && nativeName !== request.inspection.spelling
       const body = spoken !== undefined ? spoken.body : rename ? rewriteModel(request.body, request.inspection, nativeName) : request.body
       const size = body === request.body ? request.bodySize : body.reduce((sum, chunk) => sum + chunk.length, 0)
-      if (trip.firstSent === 0) trip.firstSent = performance.now()
+      if (trip.firstSent === 0) trip.firstSent = attempt.started
       const sending: Sending = {
         exchange: request.exchange,
         attempt,
@@ -176,7 +177,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
       observer.attemptEnded(trip.request.exchange, attempt)
     }
 
-    const attempt = (trip: Trip, held: Lease): Effect.Effect<void, Failure> => {
+    const attempt = (trip: Trip, held: Lease): Effect.Effect<unknown, Failure> => {
       const { exchange, dialect } = trip.request
       const { endpoint, nativeName } = held.candidate
       exchange.timings.leased = performance.now()
@@ -187,19 +188,19 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
         return Effect.fail(failure("breaker_open", "circuit breaker open"))
       }
       const token = admission?.token
-      const record = attemptOf(held.candidate)
+      const record = attemptOf(held.candidate, exchange.timings.leased)
       const wallStart = clock.currentTimeMillisUnsafe()
       exchange.attempts.push(record)
       observer.dispatched(exchange, record)
       const again = (spoken: Spoken | undefined): Effect.Effect<void, Failure> =>
         Effect.flatMap(send(trip, held, record, token, spoken), (next) => (next === undefined ? Effect.void : again(next)))
-      return Effect.onExit(
-        Effect.suspend(() => again(dialect?.speak(endpoint, nativeName))),
-        (exit) => Effect.sync(() => report(trip, held, record, token, wallStart, exit))
+      const sent: Effect.Effect<unknown, Failure> = Effect.suspend(() =>
+        dialect === undefined ? send(trip, held, record, token, undefined) : again(dialect.speak(endpoint, nativeName))
       )
+      return Effect.onExit(sent, (exit) => Effect.sync(() => report(trip, held, record, token, wallStart, exit)))
     }
 
-    const next = (trip: Trip): Effect.Effect<void, Refused> => {
+    const next = (trip: Trip): Effect.Effect<unknown, Refused> => {
       const held = lease(trip)
       if (held === undefined) {
         if (callReserve(trip)) return next(trip)

@@ -46,7 +46,8 @@ export const writeHead = (response: ServerResponse, status: number, headers: Rea
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] as string
     if (isNodes(name)) left.push(name, headers[i + 1] as string)
-    else text += `${name}: ${headers[i + 1]}\r\n`
+    // biome-ignore lint/style/useTemplate: a template would ask each part whether it is a string
+    else text = text + name + ": " + headers[i + 1] + "\r\n"
   }
   inside._storeHeader(text, left)
 }

@@ -69,6 +69,14 @@ export const namedByConnection = (value: string, into: Set<string>): void => {
   for (const name of value.split(",")) into.add(name.trim().toLowerCase())
 }
 
+/** Flat pairs as lines behind `text`. */
+export const headerLines = (text: string, pairs: ReadonlyArray<string>): string => {
+  let lines = text
+  // biome-ignore lint/style/useTemplate: a template would ask each part whether it is a string
+  for (let i = 0; i + 1 < pairs.length; i += 2) lines = lines + pairs[i] + ": " + pairs[i + 1] + "\r\n"
+  return lines
+}
+
 /** The first value of a header in flat pairs, by its lower-cased name; empty when absent. */
 export const headerValue = (pairs: ReadonlyArray<string>, name: string): string => {
   for (let i = 0; i + 1 < pairs.length; i += 2) {

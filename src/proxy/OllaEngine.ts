@@ -3,6 +3,7 @@
  * the backend. Chunk frames of a backend are passed on untouched wherever the client's connection allows it.
  */
 import type { Socket } from "node:net"
+import { performance } from "node:perf_hooks"
 import * as Effect from "effect/Effect"
 import type { Failure } from "../exchange/Failure.ts"
 import { cutAfterFlush, flushHead, writeHead } from "./ClientSocket.ts"
@@ -79,7 +80,8 @@ class OllaAttempt implements Relay {
         body: sending.body,
         bodySize: sending.bodySize,
         deadlines: timeouts,
-        readSize: sending.bufferSize
+        readSize: sending.bufferSize,
+        at: exchange.timings.sent
       },
       fresh,
       this

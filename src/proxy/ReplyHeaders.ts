@@ -1,4 +1,5 @@
 /** What the client gets of a backend's headers, and what Olla adds (proxying.md 11.1, http-api.md 9 and 17.19 to 17.21). */
+import { performance } from "node:perf_hooks"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Exchange } from "../exchange/Exchange.ts"
 import { build } from "../version.ts"

@@ -2,11 +2,13 @@
  * One socket to a backend, one request at a time. Reads come into one shared buffer and are relayed from there; a request
  * goes out in one writev with its body's chunks as they are. Deadlines are looked at by the pool's sweep, not by timers.
  */
+import { performance } from "node:perf_hooks"
 import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
 import { ChunkScan } from "./ChunkScan.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
 import { connectKind } from "./ConnectKind.ts"
 import { maxHead, maxInterim, parseHead, type ResponseHead } from "./ResponseHead.ts"
+import type { Outgoing } from "./Transport.ts"
 import { UpstreamSocket, unsentOf } from "./UpstreamSocket.ts"
 
 /** What becomes of an answer. Called synchronously from the socket's reads. */
@@ -102,7 +104,7 @@ export class Connection {
   }
 
   /** `head`: request line and headers with the blank line. */
-  send(method: string, head: string, body: ReadonlyArray<Buffer>, deadlines: Deadlines, relay: Relay): void {
+  send({ method, body, deadlines, at }: Outgoing, head: string, relay: Relay): void {
     const { socket } = this
     this.#relay = relay
     this.#deadlines = deadlines
@@ -115,7 +117,7 @@ export class Connection {
     this.#late = false
     this.#answered = false
     this.#uses++
-    this.#since = performance.now()
+    this.#since = at
     socket.awaiting = true
     this.#pool.activate(this)
     if (body.length === 0) {
@@ -280,7 +282,7 @@ export class Connection {
   #begin(head: ResponseHead, bytes: Buffer, at: number, relay: Relay): void {
     this.#head = head
     this.#left = head.length
-    this.#since = performance.now()
+    this.#since = this.#pool.now
     if (head.chunked) this.#scan = new ChunkScan()
     this.#frames = relay.onHead(head)
     if (this.#relay === undefined) return

@@ -2,10 +2,12 @@
  * The connections to one endpoint: idle ones in a stack, so that the warmest goes first, active ones in a set for the
  * sweep. Nothing caps the active ones (README ruling 11).
  */
+import { performance } from "node:perf_hooks"
 import type { Origin } from "../../endpoint/Endpoint.ts"
 import { Roster } from "../../exchange/Roster.ts"
 import { Connection } from "./Connection.ts"
 import type { Sweeper, Watched } from "./Sweeper.ts"
+import type { Outgoing } from "./Transport.ts"
 
 /** Idle connections kept for an endpoint, and for how long at most, in milliseconds (proxying.md 3). */
 export const maxIdle = 25
@@ -31,15 +33,14 @@ export class ConnectionPool implements Watched {
   }
 
   /** A kept connection, or a new one; `fresh` insists on a new one. */
-  take(fresh: boolean, keepAlive: number, readSize: number): Connection {
+  take(fresh: boolean, { at, deadlines, readSize }: Outgoing): Connection {
     if (!fresh) {
-      const now = performance.now()
       for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
-        if (connection.usable && connection.idleUntil > now) return connection
+        if (connection.usable && connection.idleUntil > at) return connection
         connection.socket.destroy()
       }
     }
-    return new Connection(this, keepAlive, readSize)
+    return new Connection(this, deadlines.keepAlive, readSize)
   }
 
   activate(connection: Connection): void {

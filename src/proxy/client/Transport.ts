@@ -1,5 +1,6 @@
 /** How a request reaches a backend: the own client for `http:`, undici for `https:` and as a switch. */
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
+import { headerLines } from "../HeaderRules.ts"
 import type { Deadlines, Relay } from "./Connection.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
 import { Sweeper } from "./Sweeper.ts"
@@ -16,6 +17,8 @@ export interface Outgoing {
   readonly deadlines: Deadlines & { readonly tls: number; readonly keepAlive: number }
   /** Largest single read, bytes; 0: the default. */
   readonly readSize: number
+  /** Now, by `performance.now()`. */
+  readonly at: number
 }
 
 /** One request on its way. */
@@ -37,10 +40,7 @@ const isTarget = /^[\x21-\x7e\x80-\xff]+$/
 
 const requestHead = (outgoing: Outgoing): string => {
   if (!isTarget.test(outgoing.path)) throw new Error("a path with blanks or control characters must not go out")
-  let head = `${outgoing.method} ${outgoing.path} HTTP/1.1\r\n`
-  const headers = outgoing.headers
-  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
-  return `${head}\r\n`
+  return `${headerLines(`${outgoing.method} ${outgoing.path} HTTP/1.1\r\n`, outgoing.headers)}\r\n`
 }
 
 /** Our own HTTP/1.1 client, one pool for each endpoint URL. A pool that has nothing left is dropped. */
@@ -56,8 +56,8 @@ export const ownTransport = (): Transport => {
         pool = new ConnectionPool(outgoing.endpoint.origin, sweeper)
         pools.set(outgoing.endpoint.url, pool)
       }
-      const connection = pool.take(fresh, outgoing.deadlines.keepAlive, outgoing.readSize)
-      connection.send(outgoing.method, requestHead(outgoing), outgoing.body, outgoing.deadlines, relay)
+      const connection = pool.take(fresh, outgoing)
+      connection.send(outgoing, requestHead(outgoing), relay)
       return connection
     },
     close: () => {

@@ -166,7 +166,8 @@ export const send = (transport: Transport, port: number, ask: Ask = {}): { reado
     body,
     bodySize: size,
     deadlines: { ...patient, ...ask.deadlines },
-    readSize: ask.readSize ?? 0
+    readSize: ask.readSize ?? 0,
+    at: performance.now()
   }
   return { relay, sent: transport.send(outgoing, ask.fresh ?? false, relay) }
 }
