@@ -257,7 +257,8 @@ export const asFailure = (cause: unknown): BackendFailure => {
 
 /** The parser's errors do not always have a code. */
 const codeOf = (error: unknown): string => {
-  if (error instanceof Error && error.name === "HTTPParserError") return "HPE_"
+  if (error instanceof Error && (error.name === "HTTPParserError" || error.message === "bad response" || error.message === "bad upgrade"))
+    return "HPE_"
   return typeof error === "object" && error !== null && "code" in error ? String(error.code) : ""
 }
 

@@ -212,6 +212,10 @@ describe("failures", () => {
       const closed = yield* failure(ask(silent))
       expect(["connection reset", "connection closed before an answer"]).toContain(closed.cause)
       expect((yield* failure(ask(garbage))).cause).toBe("malformed HTTP answer")
+      const upgraded = yield* serveRaw((socket) => {
+        socket.once("data", () => socket.end("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"))
+      })
+      expect((yield* failure(ask(upgraded))).cause).toBe("malformed HTTP answer")
       expect((yield* failure(ask("http://127.0.0.1:1/"))).cause).toBe("connection refused")
       expect((yield* failure(ask("http://nothing.invalid/"))).cause).toBe("no such host")
     })
