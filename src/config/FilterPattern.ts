@@ -1,9 +1,10 @@
 /** Patterns of `model_filter` and `profile_filter` (configuration.md 4.5): `*` at the ends only, case ignored. */
 import type { FilterConfig } from "./OllaConfig.ts"
 
-/** What is wrong with a pattern; `undefined` when nothing is. */
-export const checkPattern = (pattern: string): string | undefined => {
-  if (pattern.trim() === "") return "empty or whitespace-only pattern"
+/** What is wrong with a pattern; `undefined` when nothing is. Blanks around it do not count (models-and-routing.md, B11). */
+export const checkPattern = (written: string): string | undefined => {
+  const pattern = written.trim()
+  if (pattern === "") return "empty or whitespace-only pattern"
   if (pattern.includes("**")) return "double asterisk not supported"
   const stars = pattern.split("*").length - 1
   if (stars > 2) return "too many wildcards"

@@ -98,6 +98,7 @@ describe("whole numbers", () => {
 describe("filters", () => {
   it.each([
     ["", "empty or whitespace-only pattern"],
+    [" \t", "empty or whitespace-only pattern"],
     ["a**", "double asterisk not supported"],
     ["*a*b*", "too many wildcards"],
     ["a*b", "wildcards only supported at start and/or end"]
@@ -111,8 +112,11 @@ describe("filters", () => {
     [{ include: ["qwen*"], exclude: [] }, "llama", false],
     [{ include: ["*"], exclude: ["*-draft"] }, "a-DRAFT", false],
     [{ include: ["*coder*"], exclude: [] }, "deepseek-coder:6b", true],
-    [{ include: [], exclude: ["x"] }, "xy", true]
+    [{ include: [], exclude: ["x"] }, "xy", true],
+    [{ include: [" qwen* "], exclude: [" *-draft "] }, "qwen3", true],
+    [{ include: [" qwen* "], exclude: [" *-draft "] }, "qwen3-draft", false]
   ])("%j admits %s: %s", (filter, name, admitted) => {
+    for (const pattern of [...filter.include, ...filter.exclude]) expect(checkPattern(pattern)).toBeUndefined()
     expect(filterAdmits(filter, name)).toBe(admitted)
   })
 })
