@@ -31,6 +31,9 @@ const explain = ({ code, message }: YAMLParseError): string => {
   return closing === undefined ? (explained[code] ?? message.split("\n")[0] ?? message) : `this ${closing} closes nothing`
 }
 
+/** A file with more than that is no configuration. */
+const mostTold = 50
+
 interface Unclosed {
   readonly start: number
   readonly end: number
@@ -64,28 +67,33 @@ export const complaintsOf = (document: Document.Parsed, text: string): ReadonlyA
   const open = unclosed.find((one) => one.isText)
   const complaints: Array<YamlComplaint> = []
   if (open !== undefined) complaints.push({ offset: open.start, message: "the quote that begins here is not closed" })
-  const told: Array<Unclosed> = []
+  const byEnd = new Map(unclosed.filter((one) => !one.isText).map((one) => [one.end, one]))
+  // In the order of their ends: one that is around another comes right after it.
+  let told: Unclosed | undefined
   const codes = new Set<string>()
   for (const error of document.errors) {
     const offset = error.pos[0]
     if (open !== undefined && offset >= open.start) continue
     if (error.message.startsWith("Flow ")) {
-      const slip = unclosed.find((one) => !one.isText && one.end === offset)
+      const slip = byEnd.get(offset)
       const start = slip?.start ?? offset
       // Those around it and within it are open for the same reason.
-      if (slip !== undefined && told.some((one) => one.start <= slip.end && slip.start <= one.end)) continue
-      if (slip !== undefined) told.push(slip)
+      if (slip !== undefined && told !== undefined && told.start <= slip.end && slip.start <= told.end) continue
+      told = slip ?? told
       complaints.push({
         offset: start,
         message: `the ${text[start] ?? "["} that begins here is not closed, or its contents are not indented`
       })
       continue
     }
-    if (told.length > 0 && error.message.startsWith("Unexpected flow-")) continue
+    if (told !== undefined && error.message.startsWith("Unexpected flow-")) continue
     const message = explain(error)
     if (!independent.has(error.code) && codes.has(message)) continue
     codes.add(message)
     complaints.push({ offset, message })
   }
-  return complaints.sort((a, b) => a.offset - b.offset)
+  complaints.sort((a, b) => a.offset - b.offset)
+  const next = complaints[mostTold]
+  if (next === undefined) return complaints
+  return [...complaints.slice(0, mostTold), { offset: next.offset, message: `and ${complaints.length - mostTold} more from here on` }]
 }

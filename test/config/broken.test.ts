@@ -118,7 +118,7 @@ const helpful: ReadonlyArray<readonly [text: string, ...lines: ReadonlyArray<str
   ["server: {port: 1\nproxy: {engine: x\n", "c.yaml:1:9: the { that begins here", "c.yaml:2:8: the { that begins here"],
   [
     "discovery: {static: {endpoints: [\n  {url: a}\n]}}\n",
-    "c.yaml:1:12: the { that begins here is not closed, or its contents are not indented"
+    "c.yaml:1:33: the [ that begins here is not closed, or its contents are not indented"
   ],
   ["server:\n<<<<<<< ours\n  port: 1\n=======\n  port: 2\n>>>>>>> theirs\n", "c.yaml:2:1: a merge conflict is not resolved"],
   ["a: [1]]\n", "c.yaml:1:7: this ] closes nothing"],
@@ -144,6 +144,12 @@ describe("broken files that are told helpfully", () => {
     const found = errors(text).map((one) => `${placeOf(one)}${textOf(one)}`)
     expect(found).toHaveLength(lines.length)
     for (const [index, line] of lines.entries()) expect(found[index]).toContain(line)
+  })
+
+  it("are no longer than anybody reads", () => {
+    const found = errors(Array.from({ length: 20_000 }, (_, n) => `k${n}: [1\n`).join(""))
+    expect(found).toHaveLength(51)
+    expect(found.at(-1)).toMatchObject({ line: 51, message: "and 19950 more from here on" })
   })
 
   it("name the keys that there are where no near one is known", () => {
