@@ -115,7 +115,7 @@ describe("a fleet in trouble", () => {
     const more: Readonly<Record<string, string>> = { locked: ", health_check_url: /v1/models, auth: {type: bearer, token: wrong}" }
     const lines = names.map(
       (name) =>
-        `      - {url: "${of(name).url}", type: ${name === "auto" ? "auto" : "vllm"}, name: ${name}, check_interval: 1s, check_timeout: 500ms${more[name] ?? ""}}`
+        `      - {url: "${of(name).url}", type: ${name === "auto" ? "auto" : "vllm"}, name: ${name}, check_interval: 2s, check_timeout: 1900ms${more[name] ?? ""}}`
     )
     daemon = await startDaemon(
       `discovery:\n  model_discovery: {interval: 1s, timeout: 2s, retry_attempts: 0}\n  static:\n    endpoints:\n${lines.join("\n")}\n`
@@ -203,7 +203,7 @@ describe("a listing that is", () => {
   beforeAll(async () => {
     for (const name of ["steady", ...Object.keys(bad)]) backends.set(name, await startBackend({ kind: "vllm", models: [`${name}-m`] }))
     const lines = [...backends].map(
-      ([name, { url }]) => `      - {url: "${url}", type: vllm, name: ${name}, check_interval: 1s, check_timeout: 500ms}`
+      ([name, { url }]) => `      - {url: "${url}", type: vllm, name: ${name}, check_interval: 2s, check_timeout: 1900ms}`
     )
     daemon = await startDaemon(
       `discovery:\n  model_discovery: {interval: 1s, timeout: 2s, retry_attempts: 0, concurrent_workers: 9}\n  static:\n    endpoints:\n${lines.join("\n")}\n`
