@@ -29,9 +29,28 @@ const binaryPart = [
   "application/vnd.ms-powerpoint"
 ]
 
+type Kind = "streaming" | "binary" | "other"
+
+const kindOf = (contentType: string): Kind => {
+  const type = contentType.toLowerCase()
+  if (streaming.some((part) => type.includes(part))) return "streaming"
+  return binaryStart.some((start) => type.startsWith(start)) || binaryPart.some((part) => type.includes(part)) ? "binary" : "other"
+}
+
+/** Twenty comparisons for a type that hardly ever changes: what was found is kept, for so many spellings of it. */
+const maxSpellings = 200
+const known = new Map<string, Kind>()
+
+const remembered = (contentType: string): Kind => {
+  const found = known.get(contentType)
+  if (found !== undefined) return found
+  const kind = kindOf(contentType)
+  if (known.size < maxSpellings) known.set(contentType, kind)
+  return kind
+}
+
 export const flushes = (profile: OllaConfig["proxy"]["profile"], contentType: string, stream: boolean | undefined): boolean => {
   if (profile !== "auto") return profile === "streaming"
-  const type = contentType.toLowerCase()
-  if (streaming.some((part) => type.includes(part)) || stream === true) return true
-  return !(binaryStart.some((start) => type.startsWith(start)) || binaryPart.some((part) => type.includes(part)))
+  const kind = remembered(contentType)
+  return kind === "streaming" || stream === true || kind === "other"
 }
