@@ -288,7 +288,6 @@ const daemon = Effect.fnUntraced(function* (
   sink.table(FleetLive.endpointTable(fleet.endpoints))
   sink.table(routeTable(Context.get(context, Profiles).all))
   yield* Context.get(context, Catalogue).settled
-  let stopping = false
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const services: SystemServices = {
     settings: Context.get(context, Settings),
@@ -305,7 +304,8 @@ const daemon = Effect.fnUntraced(function* (
     fork,
     logsRequests: () => sink.enabled("info"),
     wantsUsage: () => config.server.request_logging && sink.enabled("info"),
-    isStopping: () => stopping
+    // At once with the signal, before anybody has read that it came.
+    isStopping: () => signals.stoppedAt > 0
   }
   // Every API that is offered in translation has its line here.
   const translators = [makeAnthropicTranslator()]
@@ -353,7 +353,7 @@ const daemon = Effect.fnUntraced(function* (
     Effect.as(signals.requested, undefined),
     Effect.promise(() => http.failed)
   )
-  stopping = true
+  if (signals.stoppedAt === 0) signals.stoppedAt = performance.now()
   // What is open may end, whatever was the reason to stop.
   if (broken !== undefined)
     sink.write("error", "The HTTP listener failed, no further request can be accepted", { address: bind, error: broken.message })

@@ -104,11 +104,14 @@ export const startDaemon = async (
   }
 }
 
+/** Milliseconds between two questions: what is asked must find time to change. */
+const askEvery = 10
+
 /** Asks until the answer is as wanted; bounded by the test's own time limit. */
 export const eventually = async <T>(ask: () => Promise<T> | T, wanted: (value: T) => boolean): Promise<T> => {
   for (;;) {
     const value = await ask()
     if (wanted(value)) return value
-    await new Promise((resolve) => setImmediate(resolve))
+    await new Promise((resolve) => setTimeout(resolve, askEvery))
   }
 }

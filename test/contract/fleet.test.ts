@@ -145,7 +145,11 @@ describe("a fleet in trouble", () => {
     await of("dies").restart()
     const back = await becomes("dies", ({ status, model_count }) => status === "healthy" && model_count === 2)
     expect(back.issues).toBeUndefined()
-    expect((await post(daemon, "/olla/vllm/v1/chat/completions", chat("new-m"))).status).toBe(200)
+    // The snapshot that routes is built a moment after the listing was read.
+    await eventually(
+      () => post(daemon, "/olla/vllm/v1/chat/completions", chat("new-m")),
+      ({ status }) => status === 200
+    )
   }, 20_000)
 
   it("rejected credentials say so, and nothing else is asked", async () => {
