@@ -3,6 +3,7 @@
  * every request, and the life of a proxied one. Each asks the sink before it builds anything, so a level that is off
  * costs a comparison.
  */
+import { performance } from "node:perf_hooks"
 import { formatDuration } from "../config/Duration.ts"
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
 import { ruleOf } from "../exchange/Failure.ts"
