@@ -41,8 +41,8 @@ export interface ProcessFigures {
   readonly processors: number
 }
 
-/** Milliseconds between two samples of the event loop's delay. */
-const sampling = 50
+/** Milliseconds between two samples of the event loop's delay: each of them wakes a daemon that has nothing to do. */
+const sampling = 250
 
 const collections = { count: 0, time: 0, last: 0 }
 let delay: ReturnType<typeof monitorEventLoopDelay> | undefined
