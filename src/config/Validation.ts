@@ -22,6 +22,9 @@ export const validate = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnos
   ...remarks(config)
 ]
 
+/** Printable ASCII: these entries stand in headers of answers as they are. */
+const headerText = /^[\x20-\x7e]*$/
+
 const discoveryRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   const discovery = config.discovery.model_discovery
   if (!discovery.enabled) return []
@@ -47,6 +50,15 @@ const serverRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   }
   if (config.server.port === 443) out.push(warning("server.port", "server.port is 443, but Olla speaks plain HTTP: put TLS in front of it"))
   if (!cors.enabled) return out
+  for (const key of ["allowed_origins", "allowed_methods", "allowed_headers", "exposed_headers"] as const)
+    for (const [index, entry] of cors[key].entries())
+      if (!headerText.test(entry))
+        out.push(
+          error(
+            `server.cors.${key}[${index}]`,
+            `server.cors config invalid: ${key} holds ${JSON.stringify(entry)}, which no header can carry`
+          )
+        )
   const fail = (key: string, text: string) => out.push(error(`server.cors.${key}`, `server.cors config invalid: ${text}`))
   if (cors.allowed_origins.length === 0)
     fail("allowed_origins", 'cors: allowed_origins must not be empty when cors is enabled; set ["*"] to allow all origins explicitly')
