@@ -8,7 +8,7 @@ import type { KeyInfo } from "./ConfigSchema.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { parseDuration } from "./Duration.ts"
 import { nearest } from "./NearestWord.ts"
-import { rangeProblem, readWord } from "./ScalarReading.ts"
+import { rangeProblem, readWord, type Usable } from "./ScalarReading.ts"
 import { allKeys } from "./SchemaTree.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -118,14 +118,7 @@ const withNearest = (name: string): string => {
 }
 
 type Reading =
-  | { readonly _tag: "ok"; readonly value: unknown }
-  | {
-      readonly _tag: "warn"
-      readonly value: unknown
-      readonly message: string
-      readonly detail: string
-      readonly fields: Readonly<Record<string, unknown>>
-    }
+  | Usable
   /** Does not parse: as if it were not set. */
   | { readonly _tag: "unread"; readonly expected: string }
   /** Parses, and may not be. */

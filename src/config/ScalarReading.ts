@@ -7,7 +7,8 @@ import type { YamlNode } from "./YamlTree.ts"
 
 export type Scalar = Extract<YamlNode, { readonly kind: "scalar" }>
 
-export type Reading =
+/** A value that is used, wherever it was written. */
+export type Usable =
   | { readonly _tag: "ok"; readonly value: unknown }
   /** A word that only warns: the key's fallback is used (README ruling 8). */
   | {
@@ -17,7 +18,8 @@ export type Reading =
       readonly detail: string
       readonly fields: Readonly<Record<string, unknown>>
     }
-  | { readonly _tag: "wrong"; readonly message: string; readonly example: string | undefined }
+
+export type Reading = Usable | { readonly _tag: "wrong"; readonly message: string; readonly example: string | undefined }
 
 const ok = (value: unknown): Reading => ({ _tag: "ok", value })
 const yes = /^(?:true|True|TRUE|y|Y|yes|Yes|YES|on|On|ON)$/
