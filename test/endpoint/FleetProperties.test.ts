@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { expect, it } from "vitest"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
+import { restartDelays } from "../../src/endpoint/Supervision.ts"
 import { failure } from "../../src/exchange/Failure.ts"
 import { answer, askedAt, type Backend, endpointAt, fleetLayer, hanging, ollama, refused, type World, world } from "./fakeFleet.ts"
 
@@ -53,10 +54,11 @@ const live = (here: World, script: ReadonlyArray<Change>): Effect.Effect<void, n
       for (let n = 0; n < seconds; n++) {
         yield* TestClock.adjust("1 second")
         second++
-        for (const { state } of fleet.endpoints) {
+        for (const { state, restarts } of fleet.endpoints) {
           expect(state.nextCheck).toBeLessThanOrEqual(second * 1000 + 60_000)
-          // What is due is asked, but for the time that a probe with its retries takes.
-          expect(state.nextCheck).toBeGreaterThan((second - 4) * 1000)
+          // What is due is asked, but for the time that a probe with its retries takes, and a crashed actor's pause.
+          const pause = !restarts ? 0 : Math.min(restartDelays.first * 2 ** (restarts - 1), restartDelays.longest)
+          expect(state.nextCheck).toBeGreaterThan((second - 4) * 1000 - pause)
         }
       }
     })
@@ -70,6 +72,9 @@ const live = (here: World, script: ReadonlyArray<Change>): Effect.Effect<void, n
     for (const host of hosts) here.backends[host] = ollama("m", "n")
     // The longest back-off, a last hanging listing, and the crash's own pause.
     yield* pass(130)
+    // A listing that kept failing is asked again after min(interval * 2^k, 1 h) from its last failure, and no later.
+    const latest = second + 3600
+    while (second < latest && hosts.some((host) => endpointAt(fleet, host).discoveryDisabled)) yield* pass(1)
     for (const host of hosts) {
       const endpoint = endpointAt(fleet, host)
       expect([host, endpoint.state.status, endpoint.state.consecutiveFailures, endpoint.state.lastError]).toEqual([host, "healthy", 0, ""])
