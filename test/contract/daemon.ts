@@ -1,10 +1,10 @@
 /** Starts the built daemon on a free port in front of simulated backends; black-box tests speak HTTP to it. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs"
-import { type AddressInfo, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import type { SimulatedBackend } from "../../src/simulator/Backend.ts"
+import { freePort } from "./freePort.ts"
 
 const root = join(import.meta.dirname, "..", "..")
 
@@ -21,17 +21,8 @@ export interface Daemon {
 /** What the daemon calls itself: a checkout's build, or a stamped one. */
 export const { build } = (await import(join(root, "dist", "version.js"))) as typeof import("../../src/version.ts")
 
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
-
-/** Short, so that tests need not wait for a backend's return. */
-const quickChecks = "check_interval: 1s, check_timeout: 500ms"
+/** Often, so that tests need not wait for a backend's return; for as long as may be, since the machine may be busy. */
+const quickChecks = "check_interval: 1s, check_timeout: 900ms"
 /** For tests whose backends stay as they are at the start, however busy the machine is. */
 export const rareChecks = "check_interval: 1h, check_timeout: 30s"
 

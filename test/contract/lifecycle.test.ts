@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from "node:fs"
 import { connect, createServer as createTcpServer } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { closing, endpoints, freePort, listening, openEnded, type Run, server, silent, start, streaming } from "./lifecycle.ts"
+import { freePort } from "./freePort.ts"
+import { closing, endpoints, listening, openEnded, type Run, server, silent, start, streaming } from "./lifecycle.ts"
 
 const messages = (run: Run): ReadonlyArray<unknown> => run.records().map((record) => record["msg"])
 

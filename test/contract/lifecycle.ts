@@ -21,13 +21,6 @@ export const listening = async (server: Server): Promise<number> => {
   return (server.address() as AddressInfo).port
 }
 
-export const freePort = async (): Promise<number> => {
-  const server = createTcpServer()
-  const port = await listening(server)
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
 export interface Run {
   readonly child: ChildProcess
   readonly cwd: string
@@ -68,8 +61,10 @@ export const start = (yaml: string, env: Readonly<Record<string, string>> = {}, 
       void ended.then(() => resolve())
       look()
     })
+  // A line that is still coming is none yet.
   const records = () =>
     out
+      .slice(0, out.lastIndexOf("\n") + 1)
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line) as Record<string, unknown>)

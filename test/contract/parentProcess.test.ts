@@ -1,7 +1,8 @@
 /** A runtime that is too old starts the shipped one (main.ts): signals, exit codes and deaths pass between the two. */
 import type { Writable } from "node:stream"
 import { describe, expect, it } from "vitest"
-import { endpoints, freePort, openEnded, type Run, server, silent, start, streaming } from "./lifecycle.ts"
+import { freePort } from "./freePort.ts"
+import { endpoints, openEnded, type Run, server, silent, start, streaming } from "./lifecycle.ts"
 
 /** The first process takes itself for an old one. */
 const old = `data:text/javascript,${encodeURIComponent(
