@@ -3,6 +3,7 @@ import Anthropic from "@anthropic-ai/sdk"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Daemon, endpointsYaml, startDaemon } from "./daemon.ts"
+import { freePort } from "./freePort.ts"
 
 let native: SimulatedBackend
 let plain: SimulatedBackend
@@ -13,7 +14,7 @@ let client: Anthropic
 beforeAll(async () => {
   native = await startBackend({ kind: "llamacpp", models: ["native-model", "both"], text: "Said by a simulated server. " })
   plain = await startBackend({ kind: "sglang", models: ["plain-model", "both"], text: "Said by a simulated server. " })
-  gone = await startBackend({ kind: "sglang", models: ["gone-model"] })
+  gone = await startBackend({ port: await freePort(), kind: "sglang", models: ["gone-model"] })
   daemon = await startDaemon(
     `${endpointsYaml([
       { name: "native", backend: native },

@@ -106,3 +106,13 @@ export const eventually = async <T>(ask: () => Promise<T> | T, wanted: (value: T
     await new Promise((resolve) => setTimeout(resolve, askEvery))
   }
 }
+
+/**
+ * Milliseconds of the first run that stayed below the limit, or of the quickest of five: a machine that was busy with
+ * something else is no fault of ours, five times in a row.
+ */
+export const quickest = async (limit: number, run: () => Promise<number>): Promise<number> => {
+  let best = Number.POSITIVE_INFINITY
+  for (let n = 0; n < 5 && best >= limit; n++) best = Math.min(best, await run())
+  return best
+}

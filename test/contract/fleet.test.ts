@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type BackendKind, backendKinds, type Fault, type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Daemon, eventually, startDaemon } from "./daemon.ts"
+import { freePort } from "./freePort.ts"
 
 interface Seen {
   readonly name: string
@@ -108,6 +109,7 @@ describe("a fleet in trouble", () => {
         name,
         await startBackend({
           kind: name === "auto" ? "sglang" : "vllm",
+          port: await freePort(),
           models: [`${name}-m`],
           ...(name === "locked" ? { key: "right" } : {})
         })
@@ -150,7 +152,7 @@ describe("a fleet in trouble", () => {
       () => post(daemon, "/olla/vllm/v1/chat/completions", chat("new-m")),
       ({ status }) => status === 200
     )
-  }, 20_000)
+  })
 
   it("rejected credentials say so, and nothing else is asked", async () => {
     expect((await endpointsOf(daemon)).get("locked")).toMatchObject({
@@ -162,7 +164,7 @@ describe("a fleet in trouble", () => {
     expect(of("locked").requests.every(({ url }) => url === "/v1/models")).toBe(true)
     of("locked").setKey("wrong")
     await becomes("locked", ({ status, model_count }) => status === "healthy" && model_count === 1)
-  }, 20_000)
+  })
 
   it("an endpoint of type auto is what it proves to be", async () => {
     expect((await endpointsOf(daemon)).get("auto")).toMatchObject({ type: "auto", detected_type: "sglang", status: "healthy" })

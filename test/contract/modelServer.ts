@@ -2,7 +2,7 @@
 import { once } from "node:events"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { createServer as createSecure, type ServerOptions } from "node:https"
-import type { AddressInfo } from "node:net"
+import { freePort } from "./freePort.ts"
 
 export interface Asked {
   readonly method: string
@@ -84,9 +84,9 @@ export class ModelServer {
   /** Again on the port it had. */
   async start(): Promise<this> {
     if (this.#server.listening) return this
+    if (this.#port === 0) this.#port = await freePort()
     this.#server.listen(this.#port, "127.0.0.1")
     await once(this.#server, "listening")
-    this.#port = (this.#server.address() as AddressInfo).port
     return this
   }
 

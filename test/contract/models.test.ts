@@ -8,6 +8,7 @@ import OpenAI from "openai"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Daemon, endpointsYaml, eventually, startDaemon } from "./daemon.ts"
+import { freePort } from "./freePort.ts"
 
 let ollama: SimulatedBackend
 let vllm: SimulatedBackend
@@ -28,7 +29,7 @@ beforeAll(async () => {
   ollama = await startBackend({ kind: "ollama", models: ["qwen3:8b", "llava:latest", "shadow:latest"] })
   vllm = await startBackend({ kind: "vllm", models: ["Qwen/Qwen3-8B", "Mixtral", "secret-model"] })
   studio = await startBackend({ kind: "lm-studio", models: ["qwen/qwen3-8b", "mixtral"] })
-  down = await startBackend({ kind: "ollama", models: ["only-down"] })
+  down = await startBackend({ port: await freePort(), kind: "ollama", models: ["only-down"] })
   daemon = await startDaemon(
     `${endpointsYaml([
       { name: "ollama", backend: ollama, extra: "priority: 300" },

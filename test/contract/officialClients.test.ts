@@ -4,6 +4,7 @@ import OpenAI from "openai"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Daemon, endpointsYaml, eventually, startDaemon } from "./daemon.ts"
+import { freePort } from "./freePort.ts"
 
 const model = "qwen3:8b"
 const text = "Once upon a time in Perth. "
@@ -20,8 +21,8 @@ describe.each([
   let ollama: Ollama
 
   beforeAll(async () => {
-    first = await startBackend({ kind: "ollama", models: [model], text })
-    second = await startBackend({ kind: "ollama", models: [model], text })
+    first = await startBackend({ kind: "ollama", port: await freePort(), models: [model], text })
+    second = await startBackend({ kind: "ollama", port: await freePort(), models: [model], text })
     const endpoints = endpointsYaml([
       { name: "first", backend: first },
       { name: "second", backend: second }

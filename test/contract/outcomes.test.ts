@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Daemon, endpointsYaml, eventually, startDaemon } from "./daemon.ts"
+import { freePort } from "./freePort.ts"
 
 const asJson = { "content-type": "application/json" }
 
@@ -50,7 +51,7 @@ describe("with nobody healthy", () => {
   let optimistic: Daemon
 
   beforeAll(async () => {
-    backend = await startBackend({ kind: "ollama", models: ["m"] })
+    backend = await startBackend({ port: await freePort(), kind: "ollama", models: ["m"] })
     strict = await start(backend, "{type: strict}")
     optimistic = await start(backend, "{type: optimistic, options: {fallback_behavior: all}}")
     await backend.kill()

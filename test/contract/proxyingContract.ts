@@ -215,6 +215,7 @@ discovery:
 
     describe("the answer", () => {
       it("has our headers once, before its first byte, and the backend's that may pass", async () => {
+        let goOn = () => {}
         a.answer = (res) => {
           res.writeHead(201, [
             ...["Content-Type", "text/event-stream", "X-Olla-Endpoint", "fake", "X-Olla-Unknown", "fake", "Set-Cookie", "a=b"],
@@ -225,14 +226,17 @@ discovery:
             ...["X-RateLimit-Limit-Tokens", "5", "Proxy-Authenticate", "Basic"]
           ])
           res.flushHeaders()
-          setTimeout(() => res.end("data: 1\n\n"), 60)
+          // Once the client has them.
+          goOn = () => res.end("data: 1\n\n")
         }
         let headed = ""
         const answer = await raw("/olla/proxy/v1/chat/completions", {
           method: "POST",
           body: '{"model":"only-a","messages":[{"role":"user","content":"Hi"}]}',
           onBytes: (soFar) => {
-            if (headed === "") headed = soFar.toString("latin1")
+            if (headed !== "" || !soFar.includes("\r\n\r\n")) return
+            headed = soFar.toString("latin1")
+            goOn()
           }
         })
         expect(headed).not.toContain("data: 1")
@@ -429,7 +433,7 @@ discovery:
       })
 
       it("waits for one that is slow but in time", async () => {
-        for (const each of [a, b]) each.answer = (res) => void setTimeout(() => res.end("late"), 1_000)
+        for (const each of [a, b]) each.answer = (res) => void setTimeout(() => res.end("late"), 500)
         expect(await (await post({ x: 1 })).text()).toBe("late")
       })
 
@@ -651,7 +655,12 @@ discovery:
       })
 
       it("shares slow requests evenly", async () => {
-        for (const each of [a, b]) each.answer = (res) => void setTimeout(() => res.end("{}"), 150)
+        const waiting: Array<() => void> = []
+        for (const each of [a, b])
+          each.answer = (res) => {
+            waiting.push(() => res.end("{}"))
+            if (waiting.length === 20) for (const answer of waiting) answer()
+          }
         await Promise.all(Array.from({ length: 20 }, (_, i) => post({ i })))
         expect([a.asked.length, b.asked.length]).toEqual([10, 10])
       })
@@ -703,10 +712,9 @@ discovery:
       a.answer = () => {}
       const first = await Promise.all(Array.from({ length: 10 }, (_, i) => post({ i })))
       expect(first.filter(({ status }) => status === 504).length).toBe(5)
-      const started = performance.now()
+      // Nobody waits for it any more: whoever did would get 504.
       const later = await Promise.all(Array.from({ length: 10 }, (_, i) => post({ i })))
       expect(later.map(({ status, headers }) => [status, headers.get("x-olla-endpoint")])).toEqual(Array(10).fill([200, "b"]))
-      expect(performance.now() - started).toBeLessThan(1_400)
       const { endpoints } = (await (await fetch(`${daemon.url}/internal/status/endpoints`)).json()) as {
         readonly endpoints: ReadonlyArray<{ readonly name: string; readonly status: string; readonly circuit_breaker?: string }>
       }

@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
+import { freePort } from "./freePort.ts"
 
 export interface Turn {
   readonly thinking?: ReadonlyArray<string>
@@ -189,7 +190,8 @@ export class ScriptedModel {
     return `http://127.0.0.1:${address?.port ?? 0}`
   }
 
-  async start(port = 0): Promise<void> {
+  async start(given?: number): Promise<void> {
+    const port = given ?? (await freePort())
     const server = createServer({ noDelay: true }, (req, res) => this.#take(req, res))
     await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve))
     this.#server = server

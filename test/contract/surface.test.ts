@@ -12,6 +12,7 @@ import { type LocalRoute, localRoutes } from "../../src/http/Surface.ts"
 import { type BackendKind, type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Answer, type Asked, ask, chat } from "./ask.ts"
 import { build, type Daemon, endpointsYaml, eventually, rareChecks, startDaemon } from "./daemon.ts"
+import { freePort } from "./freePort.ts"
 
 const fleet: ReadonlyArray<{ readonly name: string; readonly kind: BackendKind; readonly models: ReadonlyArray<string> }> = [
   { name: "gpu", kind: "vllm", models: ["org/big-model", "shared"] },
@@ -502,7 +503,7 @@ describe("refusals", () => {
   })
 
   it("is 502 with the endpoint's name when nobody answers, then 503 with a hint", async () => {
-    const gone = await startBackend({ kind: "sglang", models: ["lost"] })
+    const gone = await startBackend({ port: await freePort(), kind: "sglang", models: ["lost"] })
     const alone = await startDaemon(endpointsYaml([{ name: "gone", backend: gone }], rareChecks))
     await gone.kill()
     try {
@@ -542,7 +543,7 @@ describe("refusals", () => {
   })
 
   it("names an endpoint beyond ASCII in its header, as UTF-8", async () => {
-    const gone = await startBackend({ kind: "vllm", models: ["lost"] })
+    const gone = await startBackend({ port: await freePort(), kind: "vllm", models: ["lost"] })
     const alone = await startDaemon(endpointsYaml([{ name: '"日本"', backend: gone }], rareChecks))
     try {
       const good = await post("/olla/proxy/v1/chat/completions", "lost", "*/*", alone.port)

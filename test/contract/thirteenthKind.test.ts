@@ -165,5 +165,5 @@ describe("a thirteenth kind", () => {
       const answer = await post(`/olla/${prefix}/v1/chat/completions`, chat)
       expect([answer.status, await answer.text()]).toEqual([404, expect.stringContaining(`No ${prefix} endpoints available`)])
     }
-  }, 20_000)
+  })
 })

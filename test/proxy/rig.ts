@@ -285,6 +285,11 @@ export const sse = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransf
 export const plain = (body: string, more = ""): string =>
   `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${more}\r\n${body}`
 
+/** The loop has looked at its sockets a few times: what had arrived by now has been read. */
+export const looked = async (): Promise<void> => {
+  for (let n = 0; n < 5; n++) await new Promise((resolve) => setImmediate(resolve))
+}
+
 /** A port whose handshakes are not completed: its queue is full, and nobody accepts. */
 export const unaccepting = async (): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
   const worker = new Worker(
@@ -304,7 +309,7 @@ export const unaccepting = async (): Promise<{ readonly port: number; readonly s
     fillers.push(socket)
     filled = await Promise.race([
       once(socket, "connect").then(() => false),
-      new Promise<boolean>((resolve) => setTimeout(() => resolve(true), 150))
+      new Promise((resolve) => setTimeout(resolve, 150)).then(looked).then(() => true)
     ])
   }
   return {

@@ -3,6 +3,7 @@ import net from "node:net"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { ownTransport, type Transport } from "../../../src/proxy/client/Transport.ts"
 import { undiciTransport } from "../../../src/proxy/client/UndiciTransport.ts"
+import { looked } from "../rig.ts"
 import { ask, chunkedHead, frame, plain, Recorder, ScriptedBackend, send, until } from "./conversation.ts"
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
@@ -77,7 +78,7 @@ describe.each([
         socket.once("data", () => {
           socket.pause()
           socket.write("HTTP/1.1 413 Payload Too Large\r\nContent-Length: 8\r\nConnection: close\r\n\r\ntoo long")
-          setTimeout(() => socket.destroy(), 5)
+          setTimeout(() => void looked().then(() => socket.destroy()), 20)
         })
         return true
       }
@@ -187,7 +188,7 @@ describe.each([
     })
 
     it("because the name means nothing is a matter of names", async () => {
-      expect((await told({ hostname: "no-such-host.invalid" })).failure?.kind).toBe("dns")
+      expect((await told({ hostname: `${"x".repeat(64)}.invalid` })).failure?.kind).toBe("dns")
     })
   })
 

@@ -5,6 +5,7 @@ import type { Failure } from "../../../src/exchange/Failure.ts"
 import type { Deadlines, Relay } from "../../../src/proxy/client/Connection.ts"
 import type { ResponseHead } from "../../../src/proxy/client/ResponseHead.ts"
 import type { Outgoing, Sent, Transport } from "../../../src/proxy/client/Transport.ts"
+import { looked } from "../rig.ts"
 
 export interface Asked {
   readonly head: string
@@ -62,8 +63,8 @@ export class ScriptedBackend {
     this.answer = (socket) => {
       socket.write(text)
       if (end === "end") socket.end()
-      // After the bytes are out: a reset overtakes what is unsent.
-      if (end === "reset") setTimeout(() => socket.resetAndDestroy(), 20)
+      // After the bytes are read: a reset overtakes what is not.
+      if (end === "reset") setTimeout(() => void looked().then(() => socket.resetAndDestroy()), 20)
     }
   }
 }
