@@ -6,8 +6,10 @@
  *   npm run bench -- --targets features    what each feature costs alone
  *   npm run bench -- --targets engines     both engines, both clients of `olla`
  *   npm run bench -- --only thousand,storm --targets raw,olla,storm
+ *   npm run bench -- --targets raw,olla,before --before dist-of-yesterday    the same daemon as it was
  */
 import { availableParallelism } from "node:os"
+import { resolve } from "node:path"
 import type { Job, Result } from "./load.ts"
 import {
   cpuMicros,
@@ -47,6 +49,7 @@ const variants: Readonly<Record<string, OllaOptions>> = {
   rotation: { name: "olla, round-robin", yaml: "proxy: {load_balancer: round-robin}" },
   gathered: { name: "olla, profile standard", yaml: "proxy: {profile: standard}" },
   storm: { name: "olla, failover storm", storm: true, endpoint: "check_interval: 1s" },
+  before: { name: "olla before", dist: resolve(argument("before", "dist")) },
   sherpa: { name: "sherpa", yaml: "proxy: {engine: sherpa}" }
 }
 

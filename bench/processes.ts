@@ -78,6 +78,8 @@ export interface OllaOptions {
   readonly name: string
   readonly yaml?: string
   readonly env?: Readonly<Record<string, string>>
+  /** Folder of the build, where it is not `dist`. */
+  readonly dist?: string
   /** The default logging instead of `warn` without request records. */
   readonly logging?: boolean
   /** `messages`: Anthropic's route, always translated. */
@@ -114,11 +116,15 @@ discovery: {static: {endpoints: [${backendPorts.map((backend, i) => `{url: "http
 ${options.yaml ?? ""}`
   )
   const began = performance.now()
-  const child = spawn(process.execPath, [...(options.execArgs ?? []), join(here, "..", "dist", "main.js"), "--config", file], {
-    cwd: folder,
-    env: { PATH: process.env["PATH"] ?? "", ...options.env },
-    stdio: options.execArgs === undefined ? ["pipe", "pipe", "ignore"] : ["pipe", "pipe", "ignore", "ipc"]
-  })
+  const child = spawn(
+    process.execPath,
+    [...(options.execArgs ?? []), join(options.dist ?? join(here, "..", "dist"), "main.js"), "--config", file],
+    {
+      cwd: folder,
+      env: { PATH: process.env["PATH"] ?? "", ...options.env },
+      stdio: options.execArgs === undefined ? ["pipe", "pipe", "ignore"] : ["pipe", "pipe", "ignore", "ipc"]
+    }
+  )
   child.stdout?.resume()
   for (;;) {
     if (child.exitCode !== null) throw new Error(`${options.name} did not start`)

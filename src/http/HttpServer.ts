@@ -15,16 +15,16 @@ import { endConnection, isEnding } from "./ConnectionEnd.ts"
 import type { ErrorName } from "./ErrorTable.ts"
 import { hangUp, type ListenerRefusal, statusOf } from "./ListenerRefusal.ts"
 import { awaitTurn } from "./QueuedResponses.ts"
-import { type AwaitedRequest, broken } from "./RequestBody.ts"
 import { newExchange, RequestContext } from "./RequestContext.ts"
 import { headProblem } from "./RequestHead.ts"
 import { requestId } from "./RequestId.ts"
+import { RequestMessage } from "./RequestMessage.ts"
 import { cleanPath, decodePath, type RouteModule, Routes } from "./Routes.ts"
 import type { SystemServices } from "./SystemRoutes.ts"
 import { longestUpload, watchUploads } from "./UploadPace.ts"
 
 /** A response that knows its place among the open ones. */
-class OpenResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
+class OpenResponse<Request extends IncomingMessage = RequestMessage> extends ServerResponse<Request> {
   place = -1
 }
 
@@ -90,7 +90,7 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
     for (const module of modules) module.dress?.(context, path)
     context.error(name, {}, headers)
   }
-  return (req: IncomingMessage, res: ServerResponse): void => {
+  return (req: RequestMessage, res: ServerResponse): void => {
     const accepted = performance.now()
     const { guard } = services
     const client = guard.clientOf(req.socket.remoteAddress, req.rawHeaders)
@@ -193,10 +193,10 @@ const onClientError = (open: Roster<OpenResponse>, error: NodeJS.ErrnoException,
 /** Of this request nothing good will come any more. */
 const breakOff = (res: OpenResponse, code: string, tell: TellRefusal): void => {
   const { socket } = res.req
-  const inform = (res.req as AwaitedRequest)[broken]
+  const { taker } = res.req
   // Behind an answer that has begun nothing can be said.
   if (res.headersSent) socket.destroySoon()
-  else if (inform !== undefined) inform(code === tooSlow ? "tooSlow" : "unreadable")
+  else if (taker !== undefined) taker.fail(code === tooSlow ? "tooSlow" : "unreadable")
   else hangUp(socket, statusOf(code), code, tell)
 }
 
@@ -217,8 +217,8 @@ export const makeHttpServer = (config: OllaConfig["server"]): Effect.Effect<Http
 
 const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   const waiting: Array<() => void> = []
-  let handle: ((req: IncomingMessage, res: ServerResponse) => void) | undefined
-  const onRequest = (req: IncomingMessage, res: ServerResponse) => {
+  let handle: ((req: RequestMessage, res: ServerResponse) => void) | undefined
+  const onRequest = (req: RequestMessage, res: ServerResponse) => {
     if (handle !== undefined) handle(req, res)
     else waiting.push(() => handle?.(req, res))
   }
@@ -249,6 +249,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     // Judged by headProblem, which answers in the form of every other error.
     requireHostHeader: false,
     insecureHTTPParser: false,
+    IncomingMessage: RequestMessage,
     ServerResponse: OpenResponse
   }
   const servers: Array<Server> = []
@@ -256,7 +257,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   const failed = Promise.withResolvers<Error>()
   let port = config.port
   for (const { host, optional } of hostsOf(config.host)) {
-    const accept = (req: IncomingMessage, res: OpenResponse) => {
+    const accept = (req: RequestMessage, res: OpenResponse) => {
       const { socket } = req
       if (isEnding(socket)) return
       if (!res.shouldKeepAlive) endConnection(socket)

@@ -2,6 +2,7 @@
 import type { Guard } from "../guard/Guard.ts"
 import type { BodyInspector } from "../routing/Inspecting.ts"
 import { type RequestContext, tolerated } from "./RequestContext.ts"
+import type { BodyTaker } from "./RequestMessage.ts"
 
 export interface Body {
   readonly chunks: ReadonlyArray<Buffer>
@@ -11,13 +12,6 @@ export interface Body {
 const none: Body = { chunks: [], size: 0 }
 
 export type BodyProblem = "tooLarge" | "unreadable" | "tooSlow"
-
-/** Under this key a request whose body is awaited takes the listener's word that nothing good will come any more. */
-export const broken = Symbol("olla/http/broken")
-
-export interface AwaitedRequest {
-  [broken]?: (problem: "unreadable" | "tooSlow") => void
-}
 
 /** Chunks from this size on are memory of their own outside the heap, in bytes. */
 const ownMemory = 16 * 1024
@@ -65,33 +59,50 @@ export const discardBody = (guard: Guard["Service"], context: RequestContext, an
     answer()
     return
   }
-  const limit = guard.maxBodySize()
-  const most = Math.min(limit, tolerated)
-  let size = 0
-  let answered = false
   invite(context)
-  req.on("data", (chunk: Buffer) => {
-    size += chunk.length
-    if (answered || size <= most) return
-    answered = true
-    if (size <= limit) context.guarded(answer)
+  req.collect(new Discarding(guard, context, answer))
+}
+
+class Discarding implements BodyTaker {
+  readonly #guard: Guard["Service"]
+  readonly #context: RequestContext
+  readonly #answer: () => void
+  readonly #limit: number
+  #size = 0
+  #answered = false
+
+  constructor(guard: Guard["Service"], context: RequestContext, answer: () => void) {
+    this.#guard = guard
+    this.#context = context
+    this.#answer = answer
+    this.#limit = guard.maxBodySize()
+  }
+
+  take(chunk: Buffer): void {
+    this.#size += chunk.length
+    if (this.#answered || this.#size <= Math.min(this.#limit, tolerated)) return
+    this.#answered = true
+    const context = this.#context
+    context.req.release()
+    if (this.#size <= this.#limit) context.guarded(this.#answer)
     else {
-      guard.bodyOverflow(exchange, size)
+      this.#guard.bodyOverflow(context.exchange, this.#size)
       context.refuseUpload("tooLarge")
     }
-  })
-  req.on("end", () => {
-    if (answered) return
-    answered = true
-    context.guarded(answer)
-  })
-  const fail = (problem: "unreadable" | "tooSlow") => {
-    if (answered) return
-    answered = true
-    context.refuseUpload(problem)
   }
-  ;(req as AwaitedRequest)[broken] = fail
-  req.on("error", () => fail("unreadable"))
+
+  complete(): void {
+    if (this.#answered) return
+    this.#answered = true
+    this.#context.guarded(this.#answer)
+  }
+
+  fail(problem: "unreadable" | "tooSlow"): void {
+    if (this.#answered) return
+    this.#answered = true
+    this.#context.req.release()
+    this.#context.refuseUpload(problem)
+  }
 }
 
 /** `done` or `failed` is called exactly once, unless the client is gone: then neither. */
@@ -102,7 +113,6 @@ export const readBody = (
   done: (body: Body) => void,
   failed: (problem: BodyProblem) => void
 ): void => {
-  const { req } = context
   if (!hasBody(context)) {
     done(none)
     return
@@ -112,32 +122,59 @@ export const readBody = (
     return
   }
   invite(context)
-  const chunks: Array<Buffer> = []
-  let size = 0
-  let over = false
-  req.on("data", (chunk: Buffer) => {
-    if (over) return
-    size += chunk.length
-    if (size > limit) {
-      over = true
-      chunks.length = 0
-      context.guarded(() => failed("tooLarge"))
+  context.req.collect(new Collecting(context, limit, inspector, done, failed))
+}
+
+class Collecting implements BodyTaker {
+  readonly #context: RequestContext
+  readonly #limit: number
+  readonly #inspector: BodyInspector | undefined
+  readonly #done: (body: Body) => void
+  readonly #failed: (problem: BodyProblem) => void
+  #chunks: Array<Buffer> = []
+  #size = 0
+  #over = false
+
+  constructor(
+    context: RequestContext,
+    limit: number,
+    inspector: BodyInspector | undefined,
+    done: (body: Body) => void,
+    failed: (problem: BodyProblem) => void
+  ) {
+    this.#context = context
+    this.#limit = limit
+    this.#inspector = inspector
+    this.#done = done
+    this.#failed = failed
+  }
+
+  take(chunk: Buffer): void {
+    if (this.#over) return
+    this.#size += chunk.length
+    if (this.#size > this.#limit) {
+      this.fail("tooLarge")
       return
     }
-    chunks.push(chunk)
-    inspector?.push(chunk)
-  })
-  req.on("end", () => {
-    if (over) return
-    over = true
-    context.guarded(() => done({ chunks, size }))
-  })
-  const fail = (problem: "unreadable" | "tooSlow") => {
-    if (over) return
-    over = true
-    chunks.length = 0
-    context.guarded(() => failed(problem))
+    this.#chunks.push(chunk)
+    this.#inspector?.push(chunk)
   }
-  ;(req as AwaitedRequest)[broken] = fail
-  req.on("error", () => fail("unreadable"))
+
+  complete(): void {
+    if (this.#over) return
+    this.#over = true
+    try {
+      this.#done({ chunks: this.#chunks, size: this.#size })
+    } catch (error) {
+      this.#context.onFault?.(this.#context, error)
+    }
+  }
+
+  fail(problem: BodyProblem): void {
+    if (this.#over) return
+    this.#over = true
+    this.#chunks = []
+    this.#context.req.release()
+    this.#context.guarded(() => this.#failed(problem))
+  }
 }

@@ -1,10 +1,11 @@
 /** One request as the routes see it: what came, what must go with every answer, and the ways to answer. */
-import type { IncomingMessage, ServerResponse } from "node:http"
+import type { ServerResponse } from "node:http"
 import { Exchange } from "../exchange/Exchange.ts"
 import { asHeader } from "../proxy/HeaderRules.ts"
 import { decisionHeaders } from "../proxy/ReplyHeaders.ts"
 import { endConnection } from "./ConnectionEnd.ts"
 import { type ErrorName, errorTable, fill, renderError } from "./ErrorTable.ts"
+import type { RequestMessage } from "./RequestMessage.ts"
 
 /** Bytes of a body that nobody wants which are read away so that the connection can be kept. */
 export const tolerated = 64 * 1024
@@ -25,7 +26,7 @@ export type ErrorRenderer = (context: RequestContext, status: number, message: s
 const plainErrors: ErrorRenderer = (context, status, message, code) => renderError(status, message, code, context.headers("accept"))
 
 export class RequestContext {
-  readonly req: IncomingMessage
+  readonly req: RequestMessage
   readonly res: ServerResponse
   readonly exchange: Exchange
   readonly trustedPeer: boolean
@@ -44,7 +45,7 @@ export class RequestContext {
   /** How errors are put on this surface; the translators replace it. */
   errors: ErrorRenderer = plainErrors
 
-  constructor(req: IncomingMessage, res: ServerResponse, exchange: Exchange, trustedPeer: boolean) {
+  constructor(req: RequestMessage, res: ServerResponse, exchange: Exchange, trustedPeer: boolean) {
     this.req = req
     this.res = res
     this.exchange = exchange
@@ -164,7 +165,7 @@ export class RequestContext {
 }
 
 export const newExchange = (
-  req: IncomingMessage,
+  req: RequestMessage,
   id: string,
   path: string,
   query: string,

@@ -1,0 +1,111 @@
+/**
+ * node's request, spared of two things that every proxied request would pay for: the object of its headers, of which node
+ * itself looks at one, and a stream's events for a body that is wanted whole anyway.
+ */
+import { IncomingMessage } from "node:http"
+
+/** Takes a body as node's parser hands it out. */
+export interface BodyTaker {
+  /** The bytes are the taker's to keep. */
+  readonly take: (chunk: Buffer) => void
+  /** The body is whole. */
+  readonly complete: () => void
+  /** Nothing good will come any more. May be told more than once, and after `complete`. */
+  readonly fail: (problem: "unreadable" | "tooSlow") => void
+}
+
+/** What node's request has beneath, that its response looks at when it is finished. */
+interface Beneath {
+  _consuming?: boolean
+}
+
+export class RequestMessage extends IncomingMessage {
+  #taker: BodyTaker | undefined = undefined
+  /** The taker gets the bytes before the stream does. */
+  #direct = false
+
+  /** Who waits for the body now. */
+  get taker(): BodyTaker | undefined {
+    return this.#taker
+  }
+
+  /** True: the body was given away as a whole, and nobody will read it from the stream. */
+  get taken(): boolean {
+    return this.#direct
+  }
+
+  /** From now on the body is `taker`'s. Called once. */
+  collect(taker: BodyTaker): void {
+    this.#taker = taker
+    this.on("error", broke)
+    if (this.readableLength > 0 || this.complete) {
+      // It was kept waiting while the daemon started, and the stream holds it by now.
+      this.on("data", (chunk: Buffer) => taker.take(chunk)).on("end", () => taker.complete())
+      return
+    }
+    this.#direct = true
+    // What node sets where somebody reads: otherwise it would read away what is read already.
+    ;(this as Beneath)._consuming = true
+  }
+
+  /** What is still to come goes to the stream again. */
+  release(): void {
+    this.#taker = undefined
+    this.removeAllListeners("data")
+    if (!this.#direct) return
+    this.#direct = false
+    ;(this as Beneath)._consuming = false
+  }
+
+  override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
+    if (!this.#direct) return super.push(chunk, encoding)
+    const taker = this.#taker as BodyTaker
+    if (chunk !== null) taker.take(chunk)
+    else {
+      // It holds the whole body, and node keeps a request until the next one on its connection.
+      this.#taker = undefined
+      taker.complete()
+    }
+    return true
+  }
+}
+
+function broke(this: RequestMessage): void {
+  this.taker?.fail("unreadable")
+}
+
+type Getter<A> = (this: RequestMessage) => A
+
+const inherited = <A>(name: string): Getter<A> => {
+  for (let at: object | null = IncomingMessage.prototype; at !== null; at = Object.getPrototypeOf(at) as object | null) {
+    const found = Object.getOwnPropertyDescriptor(at, name)?.get
+    if (found !== undefined) return found as Getter<A>
+  }
+  return () => undefined as A
+}
+const streamEnded = inherited<boolean>("readableEnded")
+const allHeaders = inherited<IncomingMessage["headers"]>("headers")
+
+const noExpectation: IncomingMessage["headers"] = {}
+
+/** Of all headers node's server asks for this one, with every request in HTTP/1.1. Whoever else wants one reads `rawHeaders`. */
+const expectation = (raw: ReadonlyArray<string>): IncomingMessage["headers"] => {
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] as string
+    if (name.length === 6 && name.toLowerCase() === "expect") return { expect: raw[i + 1] as string }
+  }
+  return noExpectation
+}
+
+Object.defineProperties(RequestMessage.prototype, {
+  readableEnded: {
+    get(this: RequestMessage) {
+      return this.taken ? this.complete : streamEnded.call(this)
+    }
+  },
+  headers: {
+    get(this: RequestMessage) {
+      return this.httpVersionMinor === 1 && this.httpVersionMajor === 1 ? expectation(this.rawHeaders) : allHeaders.call(this)
+    }
+  }
+})
