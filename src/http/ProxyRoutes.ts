@@ -170,7 +170,7 @@ export const carry = (
     /** Milliseconds after which the caller does without an answer. */
     readonly within?: number
   },
-  refused: (refusal: Refused) => Effect.Effect<void> | undefined
+  refused: (refusal: Refused) => void
 ): void => {
   const { exchange, req, res } = context
   exchange.wantsUsage = services.wantsUsage()
@@ -190,25 +190,26 @@ export const carry = (
     response: res
   })
   const fiber = services.fork(
-    Effect.onExit(
-      Effect.catch(
-        carried.within === undefined ? carrying : givenUp(exchange, carrying, carried.within),
-        (refusal) => refused(refusal) ?? Effect.void
-      ),
-      (exit) => {
-        if (exit._tag === "Failure" && !res.headersSent && !res.destroyed && exchange.outcome?._tag !== "cancelled")
-          context.error("internal", { id: exchange.id })
-        services.observer.ended(exchange)
-        if (exchange.bodyTaken && exchange.attempts.length === 1 && carried.dialect === undefined) releaseBody(carried.body)
-        return Effect.void
-      }
-    )
+    Effect.onExit(carried.within === undefined ? carrying : givenUp(exchange, carrying, carried.within), (exit) => {
+      if (exit._tag === "Failure") unanswered(context, exit.cause, refused)
+      services.observer.ended(exchange)
+      if (exchange.bodyTaken && exchange.attempts.length === 1 && carried.dialect === undefined) releaseBody(carried.body)
+      return Effect.void
+    })
   )
   const left = () => {
     if (!res.writableFinished) fiber.interruptUnsafe()
   }
   if (res.closed) left()
   else res.on("close", left)
+}
+
+/** Nobody could answer, the client is gone, or there was a fault of ours. */
+const unanswered = (context: RequestContext, cause: Cause.Cause<Refused>, refused: (refusal: Refused) => void): void => {
+  const { exchange, res } = context
+  const reason = cause.reasons[0]
+  if (reason?._tag === "Fail") context.guarded(() => refused(reason.error))
+  else if (!res.headersSent && !res.destroyed && exchange.outcome?._tag !== "cancelled") context.error("internal", { id: exchange.id })
 }
 
 const givenUp = (exchange: Exchange, carrying: Effect.Effect<void, Refused>, within: number): Effect.Effect<void, Refused> =>
@@ -299,10 +300,7 @@ export const proxy = (services: ProxyServices, context: RequestContext, target: 
         services,
         context,
         { target: target.target, body, inspection, candidates: decision.candidates, dialect: undefined },
-        (refused) => {
-          refusal(context, refused)
-          return undefined
-        }
+        (refused) => refusal(context, refused)
       )
     })
   })

@@ -40,10 +40,7 @@ export class TranslatedCounts {
           return
         }
         const dialect = translator.countDialect(body.chunks, inspection, estimate)
-        carry(services, context, { target: "", body, inspection, candidates, dialect, within: countWithin }, () => {
-          answer()
-          return undefined
-        })
+        carry(services, context, { target: "", body, inspection, candidates, dialect, within: countWithin }, answer)
       })
     })
   }

@@ -122,10 +122,9 @@ export class TranslatedTurns {
       natives.length === 0 || conversation.complaint() !== undefined
         ? []
         : candidates.filter((candidate) => !natives.includes(candidate) && isRoutable(candidate.endpoint.state.status))
-    carry(services, context, { target: "", body, inspection, candidates: first, reserve, dialect }, (refused) => {
+    carry(services, context, { target: "", body, inspection, candidates: first, reserve, dialect }, (refused) =>
       this.#failed(context, refused)
-      return undefined
-    })
+    )
   }
 
   #failed(context: RequestContext, refused: Refused): void {

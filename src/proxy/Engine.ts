@@ -3,10 +3,14 @@
  * fast one (callbacks, own client), and `sherpa`, the readable one (typed streams).
  */
 import type { ServerResponse } from "node:http"
-import type { Effect } from "effect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
-import type { Failure } from "../exchange/Failure.ts"
+import { type Failure, failure } from "../exchange/Failure.ts"
+import { cutAfterFlush } from "./ClientSocket.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 
 /** Milliseconds; 0 is off. */
@@ -37,28 +41,76 @@ export interface Sending {
   readonly bodySize: number
   readonly timeouts: PhaseTimeouts
   /** From the backend's flat headers to the client's (filtered, ours added). Called once, when the head is in: it also tells the breaker. */
-  readonly reply: (status: number, rawHeaders: ReadonlyArray<string>) => Array<string>
+  reply(status: number, rawHeaders: ReadonlyArray<string>): Array<string>
   /**
    * Called right before the last bytes of a complete answer are handed over, where the attempt's own end comes in a later
    * step: whoever has his whole answer may ask again, and must meet a slot that is free.
    */
-  readonly relayed: () => void
+  relayed(): void
   /** Push every read out at once, or gather (proxying.md 11.2), by the answer's content type. */
-  readonly flushes: (contentType: string) => boolean
+  flushes(contentType: string): boolean
   readonly translator: AnswerTranslator | undefined
   readonly response: ServerResponse
   /** Largest single read, bytes; 0: the engine's default. */
   readonly bufferSize: number
 }
 
+/** Who is told how an attempt ended: exactly once, unless it was aborted. */
+export interface AttemptEnd {
+  /** Relayed to the end; or, with other words, the translator wants the same endpoint asked once more: nothing is committed then. */
+  readonly done: (again: Spoken | undefined) => void
+  /**
+   * `response.headersSent` says whether anything was committed: then what had come was delivered, the translator's last
+   * words were sent and the socket was destroyed.
+   */
+  readonly failed: (why: Failure) => void
+}
+
+/** An attempt that is under way. */
+export interface Running {
+  /** The backend notices at once; the attempt's end is not told any more. */
+  readonly abort: () => void
+}
+
 export interface Engine {
   readonly name: "olla" | "sherpa"
   /**
-   * Sends and relays to the end. Fails with a classified Failure; `response.headersSent` says whether anything was
-   * committed: then what had come was delivered, the translator's last words were sent and the socket was destroyed.
-   * A stale kept connection is repeated once on a fresh one, silently. Interruption aborts the upstream at once.
-   * Succeeds with other words when the translator wants the same endpoint asked once more; nothing is committed then.
-   * Writes `attempt.status`, `attempt.bytes`, `exchange.timings.{sent,headers,firstByte,lastByte}` and `exchange.kept`.
+   * Sends and relays to the end, which may be told before this returns. A stale kept connection is repeated once on a fresh one,
+   * silently. Writes `attempt.status`, `attempt.bytes`, `exchange.timings.{sent,headers,firstByte,lastByte}` and `exchange.kept`.
    */
-  readonly send: (sending: Sending) => Effect.Effect<Spoken | undefined, Failure>
+  readonly start: (sending: Sending, end: AttemptEnd) => Running
+}
+
+/** One attempt as an effect; interruption aborts it. */
+export const sent = (engine: Engine, sending: Sending): Effect.Effect<Spoken | undefined, Failure> =>
+  Effect.callback((resume) => {
+    const running = engine.start(sending, {
+      done: (again) => resume(Effect.succeed(again)),
+      failed: (why) => resume(Effect.fail(why))
+    })
+    return Effect.sync(() => running.abort())
+  })
+
+/** An engine whose attempts are effects: each gets a fiber of its own. */
+export const engineOf = (
+  name: Engine["name"],
+  send: (sending: Sending) => Effect.Effect<Spoken | undefined, Failure>,
+  fork: (effect: Effect.Effect<Spoken | undefined, Failure>) => Fiber.Fiber<Spoken | undefined, Failure>
+): Engine => ({
+  name,
+  start: (sending, end) => {
+    const fiber = fork(send(sending))
+    fiber.addObserver((exit) => {
+      if (Exit.isSuccess(exit)) end.done(exit.value)
+      else if (!Exit.hasInterrupts(exit)) end.failed(failureOf(exit.cause, sending))
+    })
+    return { abort: () => fiber.interruptUnsafe() }
+  }
+})
+
+const failureOf = (cause: Cause.Cause<Failure>, { response }: Sending): Failure => {
+  for (const reason of cause.reasons) if (reason._tag === "Fail") return reason.error
+  // A fault of ours: whoever was in the middle of an answer must see that it is broken.
+  if (response.headersSent) cutAfterFlush(response)
+  return failure("internal", Cause.pretty(cause))
 }

@@ -4,13 +4,11 @@
  */
 import type { Socket } from "node:net"
 import { performance } from "node:perf_hooks"
-import * as Effect from "effect/Effect"
 import type { Failure } from "../exchange/Failure.ts"
 import { cutAfterFlush, flushHead, writeHead } from "./ClientSocket.ts"
 import type { Relay } from "./client/Connection.ts"
 import type { Sent, Transport } from "./client/Transport.ts"
-import type { Spoken } from "./Dialect.ts"
-import type { Engine, Sending } from "./Engine.ts"
+import type { AttemptEnd, Engine, Running, Sending } from "./Engine.ts"
 import { headerValue } from "./HeaderRules.ts"
 import { KeptBody } from "./KeptBody.ts"
 import { TranslatedRelay } from "./TranslatedRelay.ts"
@@ -27,23 +25,17 @@ const laterStep = 4 * 1024
 
 export const makeOllaEngine = (plain: Transport, secure: Transport): Engine => ({
   name: "olla",
-  send: (sending) =>
-    Effect.callback<Spoken | undefined, Failure>((resume) => {
-      const transport = sending.endpoint.origin.secure ? secure : plain
-      const attempt = new OllaAttempt(sending, transport, (result) => resume(result))
-      attempt.start(false)
-      return Effect.sync(() => attempt.abort())
-    })
+  start: (sending, end) => {
+    const attempt = new OllaAttempt(sending, sending.endpoint.origin.secure ? secure : plain, end)
+    attempt.start(false)
+    return attempt
+  }
 })
 
-export type Settled = Effect.Effect<Spoken | undefined, Failure>
-
-export const settledWell: Settled = Effect.succeed(undefined)
-
-class OllaAttempt implements Relay {
+class OllaAttempt implements Relay, Running {
   readonly #sending: Sending
   readonly #transport: Transport
-  readonly #settle: (result: Settled) => void
+  readonly #end: AttemptEnd
   #sent: Sent | undefined
   #repeated = false
   #over = false
@@ -61,10 +53,10 @@ class OllaAttempt implements Relay {
   #drains = false
   readonly #onDrain = () => this.#sent?.resume()
 
-  constructor(sending: Sending, transport: Transport, settle: (result: Settled) => void) {
+  constructor(sending: Sending, transport: Transport, end: AttemptEnd) {
     this.#sending = sending
     this.#transport = transport
-    this.#settle = settle
+    this.#end = end
   }
 
   start(fresh: boolean): void {
@@ -108,10 +100,9 @@ class OllaAttempt implements Relay {
     const headers = sending.reply(head.status, head.raw)
     const contentType = headerValue(head.raw, "content-type")
     if (sending.translator !== undefined) {
-      this.#translated = new TranslatedRelay(sending, sending.translator, this.#onDrain, (result) => {
-        const sent = this.#sent
-        this.#finish(result)
-        sent?.abort()
+      this.#translated = new TranslatedRelay(sending, sending.translator, this.#onDrain, {
+        done: (again) => this.#translatorEnds(() => this.#end.done(again)),
+        failed: (why) => this.#translatorEnds(() => this.#end.failed(why))
       })
       this.#translated.head({ status: head.status, headers })
       return false
@@ -184,7 +175,7 @@ class OllaAttempt implements Relay {
     if (!response.headersSent) this.#writeHead(false, true)
     if (rest !== undefined && rest.length > 0) response.end(joined(rest))
     else if (!response.writableEnded) response.end()
-    this.#finish(settledWell)
+    this.#finish(undefined)
   }
 
   onFail(why: Failure, stale: boolean, payload: number): void {
@@ -202,14 +193,14 @@ class OllaAttempt implements Relay {
       } catch {
         // A translator at a loss for its last words: the cut says enough.
         if (response.headersSent) cutAfterFlush(response)
-        this.#finish(Effect.fail(why))
+        this.#finish(why)
       }
       return
     }
     this.#account(payload)
     if (this.#waiting !== undefined && this.#waiting.length > 0) this.#flushWaiting(this.#waiting)
     if (response.headersSent) cutAfterFlush(response)
-    this.#finish(Effect.fail(why))
+    this.#finish(why)
   }
 
   #account(payload: number): void {
@@ -218,11 +209,22 @@ class OllaAttempt implements Relay {
     if (exchange.timings.headers !== 0) exchange.timings.lastByte = performance.now()
   }
 
-  #finish(result: Settled): void {
+  #finish(why: Failure | undefined): void {
     if (this.#over) return
     this.#over = true
     this.#release()
-    this.#settle(result)
+    if (why === undefined) this.#end.done(undefined)
+    else this.#end.failed(why)
+  }
+
+  /** Its last word is the attempt's; what the backend still has to say is not wanted. */
+  #translatorEnds(tell: () => void): void {
+    if (this.#over) return
+    const sent = this.#sent
+    this.#over = true
+    this.#release()
+    tell()
+    sent?.abort()
   }
 
   #release(): void {

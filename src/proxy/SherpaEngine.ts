@@ -15,7 +15,7 @@ import { type Failure, failure } from "../exchange/Failure.ts"
 import { cutAfterFlush, flushHead } from "./ClientSocket.ts"
 import { undiciFailure } from "./client/UndiciFailure.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
-import type { Engine, Sending } from "./Engine.ts"
+import { type Engine, engineOf, type Sending } from "./Engine.ts"
 import { hasUnknownCoding, headerValue } from "./HeaderRules.ts"
 import { KeptBody } from "./KeptBody.ts"
 import { patientClock } from "./Patience.ts"
@@ -34,17 +34,15 @@ export const makeSherpaEngine: Effect.Effect<Engine, never, Scope.Scope> = Effec
     (kept) => Effect.promise(() => kept.destroy())
   )
   const client = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, connections)
-  return {
-    name: "sherpa",
-    send: (sending) =>
-      Effect.provideService(
-        Effect.catch(attempt(client, new Ticket(sending, false)), (failed: Failure | Stale) =>
-          failed._tag === "Stale" ? attempt(client, new Ticket(sending, true)) : Effect.fail(failed)
-        ) as Effect.Effect<Spoken | undefined, Failure>,
-        Clock.Clock,
-        patientClock
-      )
-  }
+  const send = (sending: Sending): Effect.Effect<Spoken | undefined, Failure> =>
+    Effect.provideService(
+      Effect.catch(attempt(client, new Ticket(sending, false)), (failed: Failure | Stale) =>
+        failed._tag === "Stale" ? attempt(client, new Ticket(sending, true)) : Effect.fail(failed)
+      ) as Effect.Effect<Spoken | undefined, Failure>,
+      Clock.Clock,
+      patientClock
+    )
+  return engineOf("sherpa", send, Effect.runForkWith(yield* Effect.context<never>()))
 })
 
 /** A kept connection was closed before any byte of an answer: nobody's failure. Cannot happen on a fresh one. */
@@ -159,7 +157,7 @@ const ending = (ticket: Ticket): Failure | undefined => {
 }
 
 const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, body: Body): Effect.Effect<undefined, Failure> => {
-  const { exchange, attempt, response, flushes } = ticket.sending
+  const { exchange, attempt, response } = ticket.sending
   const contentType = headerValue(ticket.raw, "content-type")
   const kept = exchange.wantsUsage ? new KeptBody(exchange.kept, ticket.raw) : undefined
   const commit = (length: number | undefined) => {
@@ -169,7 +167,7 @@ const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, b
   }
   const promised = Number(headerValue(ticket.raw, "content-length") || -1)
   const hasBody = exchange.method !== "HEAD" && status !== 204 && status !== 304
-  const flush = flushes(contentType) || !hasBody
+  const flush = ticket.sending.flushes(contentType) || !hasBody
   if (flush) {
     commit(undefined)
     flushHead(response)
@@ -220,12 +218,10 @@ const relayTranslated = (
 ): Effect.Effect<Spoken | undefined, Failure> => {
   const { response } = ticket.sending
   const said = Deferred.makeUnsafe<Spoken | undefined, Failure>()
-  const words = new TranslatedRelay(
-    ticket.sending,
-    translator,
-    () => {},
-    (result) => Deferred.doneUnsafe(said, result)
-  )
+  const words = new TranslatedRelay(ticket.sending, translator, () => {}, {
+    done: (again) => Deferred.doneUnsafe(said, Effect.succeed(again)),
+    failed: (why) => Deferred.doneUnsafe(said, Effect.fail(why))
+  })
   const translate = Stream.runForEach(body, (chunk) =>
     Effect.suspend(() => (words.push(chunk as Buffer) || response.writableEnded ? Effect.void : drained(response)))
   )

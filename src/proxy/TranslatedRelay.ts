@@ -1,9 +1,8 @@
 /** The client's side of a translated answer, for both engines: the translator's words to the response. */
-import * as Effect from "effect/Effect"
 import { type Failure, failure } from "../exchange/Failure.ts"
 import { cutAfterFlush, flushHead } from "./ClientSocket.ts"
 import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "./Dialect.ts"
-import type { Sending } from "./Engine.ts"
+import type { AttemptEnd, Sending } from "./Engine.ts"
 import { KeptBody } from "./KeptBody.ts"
 
 /** How often a translator is told of silence, in milliseconds. */
@@ -19,7 +18,7 @@ export class TranslatedRelay {
   readonly #sending: Sending
   readonly #translator: AnswerTranslator
   readonly #onDrain: () => void
-  readonly #settle: (result: Effect.Effect<Spoken | undefined, Failure>) => void
+  readonly #told: AttemptEnd
   #timer: NodeJS.Timeout | undefined
   #kept: KeptBody | undefined
   #lastSent = performance.now()
@@ -27,16 +26,11 @@ export class TranslatedRelay {
   /** The client has everything; only the backend's end is awaited. */
   #awaitsEnd = false
 
-  constructor(
-    sending: Sending,
-    translator: AnswerTranslator,
-    onDrain: () => void,
-    settle: (result: Effect.Effect<Spoken | undefined, Failure>) => void
-  ) {
+  constructor(sending: Sending, translator: AnswerTranslator, onDrain: () => void, told: AttemptEnd) {
     this.#sending = sending
     this.#translator = translator
     this.#onDrain = onDrain
-    this.#settle = settle
+    this.#told = told
     // Whatever ends the exchange closes the response: the timer cannot outlive it.
     sending.response.once("close", () => {
       if (!this.#awaitsEnd) this.#stop()
@@ -67,16 +61,16 @@ export class TranslatedRelay {
   end(): void {
     if (!this.#awaitsEnd) this.#ask(() => this.#translator.end())
     if (this.#over) return
-    const { response, relayed } = this.#sending
-    relayed()
+    const { response } = this.#sending
+    this.#sending.relayed()
     if (!response.writableEnded) response.end()
-    this.#finish(Effect.succeed(undefined))
+    this.#done()
   }
 
   fail(why: Failure): void {
     if (this.#over) return
     if (this.#awaitsEnd) {
-      this.#finish(Effect.succeed(undefined))
+      this.#done()
       return
     }
     const { response } = this.#sending
@@ -90,7 +84,7 @@ export class TranslatedRelay {
       if (last !== undefined && !response.destroyed) this.#write(last)
       cutAfterFlush(response)
     }
-    this.#finish(Effect.fail(why))
+    this.#failed(why)
   }
 
   /** A fault in a translator ends this exchange, not the process: it is called from a socket's reads. */
@@ -101,7 +95,7 @@ export class TranslatedRelay {
     } catch (error) {
       const { response } = this.#sending
       if (response.headersSent) cutAfterFlush(response)
-      this.#finish(Effect.fail(failure("internal", `the translator failed: ${error}`)))
+      this.#failed(failure("internal", `the translator failed: ${error}`))
       return true
     }
   }
@@ -110,7 +104,7 @@ export class TranslatedRelay {
     if (said === undefined || this.#over) return true
     const { response } = this.#sending
     if (said.again !== undefined) {
-      this.#finish(Effect.succeed(said.again))
+      this.#done(said.again)
       return true
     }
     let on = true
@@ -123,11 +117,11 @@ export class TranslatedRelay {
     if (said.bytes !== undefined || said.head !== undefined) this.#lastSent = performance.now()
     if (said.failed !== undefined) {
       cutAfterFlush(response)
-      this.#finish(Effect.fail(said.failed))
+      this.#failed(said.failed)
     } else if (said.done === true) {
       this.#sending.relayed()
       response.end()
-      if (said.fault !== undefined) this.#finish(Effect.fail(said.fault))
+      if (said.fault !== undefined) this.#failed(said.fault)
       else this.#awaitEnd()
     }
     return on
@@ -143,14 +137,23 @@ export class TranslatedRelay {
     this.#awaitsEnd = true
     this.#sending.exchange.timings.lastByte = performance.now()
     clearInterval(this.#timer)
-    this.#timer = setTimeout(() => this.#finish(Effect.succeed(undefined)), endWithin).unref()
+    this.#timer = setTimeout(() => this.#done(), endWithin).unref()
   }
 
-  #finish(result: Effect.Effect<Spoken | undefined, Failure>): void {
-    if (this.#over) return
+  /** False: it has ended before. */
+  #ends(): boolean {
+    if (this.#over) return false
     this.#stop()
     if (!this.#awaitsEnd) this.#sending.exchange.timings.lastByte = performance.now()
-    this.#settle(result)
+    return true
+  }
+
+  #done(again?: Spoken): void {
+    if (this.#ends()) this.#told.done(again)
+  }
+
+  #failed(why: Failure): void {
+    if (this.#ends()) this.#told.failed(why)
   }
 
   #stop(): void {

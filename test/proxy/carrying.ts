@@ -13,7 +13,7 @@ import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import { type Failure, type FailureKind, failure } from "../../src/exchange/Failure.ts"
 import type { Carrier, CarryRequest, Refused } from "../../src/proxy/Carrier.ts"
 import { layer as carrierLayer, Engines, Observer } from "../../src/proxy/CarrierLive.ts"
-import type { Engine, Sending } from "../../src/proxy/Engine.ts"
+import { type Engine, engineOf, type Sending } from "../../src/proxy/Engine.ts"
 import type { Inspection } from "../../src/routing/Router.ts"
 import { candidatesOf, configOf, type FakeFields, FakeFleet } from "../balancing/fakes.ts"
 
@@ -68,36 +68,38 @@ export class Scene {
     return this.sent.map(({ endpoint }) => endpoint.name)
   }
 
-  readonly #engine = (name: "olla" | "sherpa"): Engine => ({
-    name,
-    send: (sending) =>
-      Effect.suspend(() => {
-        this.sent.push(sending)
-        const given = this.fates.get(sending.endpoint.name) ?? answers()
-        const fate = typeof given === "function" ? given(this.tried.filter((each) => each === sending.endpoint.name).length) : given
-        const response = sending.response as unknown as FakeResponse
-        switch (fate._tag) {
-          case "answers":
-            sending.attempt.status = fate.status
-            sending.reply(fate.status, [])
-            response.headersSent = true
-            response.statusCode = fate.status
-            return Effect.succeed(undefined)
-          case "fails":
-            if (fate.committed) {
-              sending.attempt.status = 200
-              sending.reply(200, [])
+  readonly #engine = (name: "olla" | "sherpa"): Engine =>
+    engineOf(
+      name,
+      (sending) =>
+        Effect.suspend(() => {
+          this.sent.push(sending)
+          const given = this.fates.get(sending.endpoint.name) ?? answers()
+          const fate = typeof given === "function" ? given(this.tried.filter((each) => each === sending.endpoint.name).length) : given
+          const response = sending.response as unknown as FakeResponse
+          switch (fate._tag) {
+            case "answers":
+              sending.attempt.status = fate.status
+              sending.reply(fate.status, [])
               response.headersSent = true
-              response.statusCode = fate.told
-            }
-            return Effect.fail(fate.failure)
-          case "hangs":
-            return Effect.never
-          case "dies":
-            return Effect.die(new Error("a bug"))
-        }
-      })
-  })
+              response.statusCode = fate.status
+              return Effect.succeed(undefined)
+            case "fails":
+              if (fate.committed) {
+                sending.attempt.status = 200
+                sending.reply(200, [])
+                response.headersSent = true
+                response.statusCode = fate.told
+              }
+              return Effect.fail(fate.failure)
+            case "hangs":
+              return Effect.never
+            case "dies":
+              return Effect.die(new Error("a bug"))
+          }
+        }),
+      Effect.runFork
+    )
 
   get layer(): Layer.Layer<Carrier> {
     const settings = Settings.layerOf(this.#config)

@@ -9,7 +9,7 @@ import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import type { Failure } from "../../src/exchange/Failure.ts"
 import type { Transport } from "../../src/proxy/client/Transport.ts"
 import type { Spoken } from "../../src/proxy/Dialect.ts"
-import type { Engine, Sending } from "../../src/proxy/Engine.ts"
+import { type Engine, type Sending, sent } from "../../src/proxy/Engine.ts"
 import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
 
 const hop = new Set(["connection", "keep-alive", "transfer-encoding", "trailer", "upgrade"])
@@ -129,7 +129,7 @@ export class OllaFront {
       bufferSize: 0,
       ...this.over
     }
-    const fiber = Effect.runFork(this.engine.send(sending))
+    const fiber = Effect.runFork(sent(this.engine, sending))
     response.on("close", () => {
       if (!response.writableFinished) fiber.interruptUnsafe()
     })

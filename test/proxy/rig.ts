@@ -10,7 +10,7 @@ import * as Scope from "effect/Scope"
 import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import type { Failure } from "../../src/exchange/Failure.ts"
 import type { Spoken } from "../../src/proxy/Dialect.ts"
-import type { Engine, Sending } from "../../src/proxy/Engine.ts"
+import { type Engine, type Sending, sent } from "../../src/proxy/Engine.ts"
 import { replyHeaders } from "../../src/proxy/ReplyHeaders.ts"
 import { type FakeFields, FakeFleet } from "../balancing/fakes.ts"
 
@@ -138,7 +138,7 @@ export class Front {
           bufferSize: 0,
           ...this.target
         }
-        const fiber = Effect.runFork(this.#engine.send(sending))
+        const fiber = Effect.runFork(sent(this.#engine, sending))
         res.on("close", () => {
           if (!res.writableFinished) fiber.interruptUnsafe()
         })
