@@ -228,6 +228,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     if (services?.logsRequests() === true) services.log.unread(refusal)
   }
   let unwatch = (): void => {}
+  let stopping = false
   // One function for all of them: `this` is the response.
   function leave(this: OpenResponse): void {
     open.delete(this)
@@ -260,6 +261,8 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     const accept = (req: RequestMessage, res: OpenResponse) => {
       const { socket } = req
       if (isEnding(socket)) return
+      // On its way when the stop came: it is answered, and its connection goes with it.
+      if (stopping) res.shouldKeepAlive = false
       if (!res.shouldKeepAlive) endConnection(socket)
       open.add(res)
       res.on("close", leave)
@@ -298,6 +301,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       for (const one of waiting.splice(0)) one()
     },
     stop: async (grace) => {
+      stopping = true
       const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())))
       const closeIdle = () => {
         for (const server of servers) server.closeIdleConnections()

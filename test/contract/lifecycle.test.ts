@@ -133,9 +133,9 @@ describe("a stop", () => {
     expect(run.out()).toContain("reload")
   })
 
-  it("is told to a request that is on its way: not ready any more", async () => {
+  it("is told to a request that is on its way: not ready any more, and its connection goes with it", async () => {
     const port = await freePort()
-    const run = start(server(port, ", shutdown_timeout: 5s") + endpoints((await openEnded()).url))
+    const run = start(server(port, ", shutdown_timeout: 1h") + endpoints((await openEnded()).url))
     await run.saw("Olla started")
     const socket = connect(port, "127.0.0.1")
     closing.push(() => socket.destroy())
@@ -152,7 +152,7 @@ describe("a stop", () => {
     socket.write("Host: a\r\n\r\n")
     await over
     expect(said.match(/\{.*\}/g)).toEqual(['{"status":"ready"}', '{"status":"not_ready","reason":"stopping"}'])
-    expect(said).toMatch(/HTTP\/1\.1 503 /)
+    expect(said).toMatch(/HTTP\/1\.1 503 [\s\S]*\r\nConnection: close\r\n/)
     expect(await run.ended).toBe(0)
   })
 
