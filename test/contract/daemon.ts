@@ -12,7 +12,7 @@ export interface Daemon {
   readonly url: string
   readonly port: number
   readonly child: ChildProcess
-  /** Everything written to standard output so far. */
+  /** Every line written to standard output so far. */
   readonly output: () => string
   /** SIGTERM; resolves with the exit code. */
   readonly stop: () => Promise<number | null>
@@ -71,7 +71,8 @@ export const startDaemon = async (
     output += chunk.toString()
   })
   child.stderr?.resume()
-  const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)))
+  // Not before its last words have come.
+  const exited = new Promise<number | null>((resolve) => child.once("close", (code) => resolve(code)))
   const url = `http://127.0.0.1:${port}`
   if (options.waits !== false) {
     await new Promise<void>((resolve, reject) => {
@@ -87,7 +88,7 @@ export const startDaemon = async (
     url,
     port,
     child,
-    output: () => output,
+    output: () => output.slice(0, output.lastIndexOf("\n") + 1),
     stop: () => {
       child.kill("SIGTERM")
       return exited

@@ -1,7 +1,7 @@
 /** `dashboard.gate_internal_api` on the wire (security.md 13): who may see Olla's own documents, and that clients may go on. */
 import { type IncomingHttpHeaders, request } from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { type Daemon, startDaemon } from "./daemon.ts"
+import { type Daemon, eventually, startDaemon } from "./daemon.ts"
 
 let daemon: Daemon
 
@@ -65,6 +65,7 @@ describe("a gated internal API", () => {
 
   it("tells the start and each refusal in the log, with the key to change", async () => {
     await get("/version", "127.0.0.1", { Host: "evil.example" })
+    await eventually(daemon.output, (text) => text.includes('"host":"evil.example"'))
     const records = daemon
       .output()
       .split("\n")

@@ -100,7 +100,7 @@ describe("an OpenAI client", () => {
     expect(sent(ollama)).toEqual(["qwen3:8b"])
     expect(ollama.inference()[0]?.header("x-model")).toBe("team-chat")
     expect(stats).toEqual({ "qwen3:8b": 1 })
-    expect(daemon.output()).toMatch(/Model alias resolved/)
+    await eventually(daemon.output, (text) => text.includes("Model alias resolved"))
   })
 
   it("has the whole body rewritten in its name only, anew for the next endpoint on failover", async () => {

@@ -2,7 +2,7 @@
 import { once } from "node:events"
 import { request } from "node:http"
 import net from "node:net"
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest"
 import { ask, type Answer as RawAnswer } from "../proxy/rig.ts"
 import { type Daemon, eventually, startDaemon } from "./daemon.ts"
 import { ModelServer, sse } from "./modelServer.ts"
@@ -20,11 +20,8 @@ export const proxyingContract = (label: string, engine: "olla" | "sherpa", env: 
     let a: ModelServer
     let b: ModelServer
     let daemon: Daemon
-
-    beforeAll(async () => {
-      a = await new ModelServer(["m", "only-a", "backend-name-a"]).start()
-      b = await new ModelServer(["m", "backend-name-b"]).start()
-      daemon = await startDaemon(
+    const started = () =>
+      startDaemon(
         `proxy:
   engine: ${engine}
   response_header_timeout: 1500ms
@@ -40,6 +37,11 @@ discovery:
 `,
         { env, server: "  request_limits: {max_body_size: 1MB}\n" }
       )
+
+    beforeAll(async () => {
+      a = await new ModelServer(["m", "only-a", "backend-name-a"]).start()
+      b = await new ModelServer(["m", "backend-name-b"]).start()
+      daemon = await started()
     })
     afterAll(async () => {
       await daemon?.stop()
@@ -709,6 +711,15 @@ discovery:
     })
 
     it.runIf(engine === "olla")("has a breaker that hides a backend which hangs, after five", async () => {
+      const shared = daemon
+      // One of its own: for half a minute, nothing goes to that backend.
+      daemon = await started()
+      onTestFinished(async () => {
+        const own = daemon
+        daemon = shared
+        await own.stop()
+      })
+      await eventually(status, ({ routable_count }) => routable_count === 2)
       a.answer = () => {}
       const first = await Promise.all(Array.from({ length: 10 }, (_, i) => post({ i })))
       expect(first.filter(({ status }) => status === 504).length).toBe(5)
