@@ -721,7 +721,17 @@ discovery:
       })
       await eventually(status, ({ routable_count }) => routable_count === 2)
       a.answer = () => {}
-      const first = await Promise.all(Array.from({ length: 10 }, (_, i) => post({ i })))
+      // Each gets half of them, as long as neither answers.
+      const waiting: Array<() => void> = []
+      b.answer = (res) => void waiting.push(() => res.end("{}"))
+      const asking = Promise.all(Array.from({ length: 10 }, (_, i) => post({ i })))
+      await eventually(
+        () => asked().length,
+        (count) => count === 10
+      )
+      b.answer = (res) => res.end("{}")
+      for (const answer of waiting) answer()
+      const first = await asking
       expect(first.filter(({ status }) => status === 504).length).toBe(5)
       // Nobody waits for it any more: whoever did would get 504.
       const later = await Promise.all(Array.from({ length: 10 }, (_, i) => post({ i })))
