@@ -10,9 +10,10 @@ import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { PhaseTimeouts, Sending } from "./Engine.ts"
 import type { EngineBreakers } from "./EngineBreakers.ts"
 import { flushes } from "./FlushMode.ts"
+import type { ReplyHead } from "./HeaderLines.ts"
 import { headerValue } from "./HeaderRules.ts"
-import { outboundHeaders } from "./Outbound.ts"
-import { replyHeaders } from "./ReplyHeaders.ts"
+import { outboundHead } from "./Outbound.ts"
+import { replyHead } from "./ReplyHeaders.ts"
 import { outboundPath } from "./TargetUrl.ts"
 
 const orDefault = (value: number, fallback: number): number => (value === 0 ? fallback : value)
@@ -51,7 +52,7 @@ export class AttemptSending implements Sending {
   readonly endpoint: Endpoint
   readonly method: string
   readonly path: string
-  readonly headers: ReadonlyArray<string>
+  readonly headers: string
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
   readonly timeouts: PhaseTimeouts
@@ -85,7 +86,7 @@ export class AttemptSending implements Sending {
     this.path = outboundPath(spoken?.target ?? request.target, endpoint.origin.basePath, endpoint.preservePath)
     this.body = spoken !== undefined ? spoken.body : rename ? rewriteModel(request.body, inspection, nativeName) : request.body
     this.bodySize = this.body === request.body ? request.bodySize : sizeOf(this.body)
-    this.headers = outboundHeaders(request, endpoint, this.bodySize, spoken)
+    this.headers = outboundHead(request, endpoint, this.bodySize, spoken)
     this.timeouts = timeoutsOf(config.proxy, request, firstSent)
     this.translator = spoken?.answer?.()
     this.response = request.response
@@ -97,9 +98,9 @@ export class AttemptSending implements Sending {
     this.#token = token
   }
 
-  reply(_status: number, raw: ReadonlyArray<string>): Array<string> {
+  reply(_status: number, raw: ReadonlyArray<string>): ReplyHead {
     this.#breakers?.succeed(this.endpoint.url, this.#token)
-    return replyHeaders(this.exchange, this.endpoint, raw, this.#request.replyHeaders, this.#config.server.cors.enabled)
+    return replyHead(this.exchange, this.endpoint, raw, this.#request.replyHeaders, this.#config.server.cors.enabled)
   }
 
   relayed(): void {

@@ -1,5 +1,6 @@
 /** What node's response does not offer: a head that goes out as it is, or alone, and a connection that ends badly on purpose. */
 import { type ServerResponse, STATUS_CODES } from "node:http"
+import { pairsOfReply, type ReplyHead } from "./HeaderLines.ts"
 
 /** How long a client may take to accept what was already written, in milliseconds. */
 const patience = 10_000
@@ -10,46 +11,25 @@ interface Beneath {
   readonly _expect_continue?: boolean
 }
 
-/** From these node learns how the body is framed and whether the connection is kept. */
-const isNodes = (name: string): boolean => {
-  switch (name.length) {
-    case 4:
-    case 6:
-    case 7:
-    case 10:
-    case 14:
-    case 17:
-      return nodes.has(name.toLowerCase())
-    default:
-      return false
-  }
-}
-const nodes = new Set(["date", "expect", "trailer", "connection", "keep-alive", "content-length", "transfer-encoding"])
-
 /**
- * `writeHead` for flat pairs that are known to be headers: names are tokens, values hold no control characters. node would look
+ * `writeHead` for lines that are known to be headers: names are tokens, values hold no control characters. node would look
  * at each of them again, with two regular expressions, which for the dozen and a half that a proxied answer has is a tenth of
  * what a request costs. Whatever is out of the ordinary, a node that has no such inside included, goes the usual way.
+ * `coding`: pairs that frame the body, where it has no length of the backend's.
  */
-export const writeHead = (response: ServerResponse, status: number, headers: ReadonlyArray<string>): void => {
+export const writeHead = (response: ServerResponse, status: number, head: ReplyHead, coding: ReadonlyArray<string>): void => {
   const inside = response as unknown as Beneath
   const unusual = status < 200 || status === 204 || status === 304 || inside._expect_continue === true || response.hasHeader("connection")
   if (unusual || inside._storeHeader === undefined) {
-    response.writeHead(status, headers as Array<string>)
+    response.writeHead(status, [...pairsOfReply(head), ...coding])
     return
   }
   const reason = STATUS_CODES[status] ?? "unknown"
   response.statusCode = status
   response.statusMessage = reason
-  let text = `HTTP/1.1 ${status} ${reason}\r\n`
-  const left: Array<string> = []
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const name = headers[i] as string
-    if (isNodes(name)) left.push(name, headers[i + 1] as string)
-    // biome-ignore lint/style/useTemplate: a template would ask each part whether it is a string
-    else text = text + name + ": " + headers[i + 1] + "\r\n"
-  }
-  inside._storeHeader(text, left)
+  if (head.dated) response.sendDate = false
+  // From these node learns how the body is framed; what else it would look for is not among the lines.
+  inside._storeHeader(`HTTP/1.1 ${status} ${reason}\r\n${head.lines}`, head.length === "" ? coding : ["Content-Length", head.length])
 }
 
 /**

@@ -12,6 +12,7 @@ import type { Attempt, Exchange } from "../exchange/Exchange.ts"
 import { type Failure, failure } from "../exchange/Failure.ts"
 import { cutAfterFlush } from "./ClientSocket.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
+import type { ReplyHead } from "./HeaderLines.ts"
 
 /** Milliseconds; 0 is off. */
 export interface PhaseTimeouts {
@@ -35,13 +36,13 @@ export interface Sending {
   readonly method: string
   /** Request target: path and query. */
   readonly path: string
-  /** Flat name/value pairs, `host` and `content-length` included. */
-  readonly headers: ReadonlyArray<string>
+  /** All header lines, `Host` and `Content-Length` included. */
+  readonly headers: string
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
   readonly timeouts: PhaseTimeouts
   /** From the backend's flat headers to the client's (filtered, ours added). Called once, when the head is in: it also tells the breaker. */
-  reply(status: number, rawHeaders: ReadonlyArray<string>): Array<string>
+  reply(status: number, rawHeaders: ReadonlyArray<string>): ReplyHead
   /**
    * Called right before the last bytes of a complete answer are handed over, where the attempt's own end comes in a later
    * step: whoever has his whole answer may ask again, and must meet a slot that is free.

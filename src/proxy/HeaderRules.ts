@@ -15,6 +15,8 @@ export const HOST = 8
 export const VARY = 9
 export const CORS = 10
 export const MODEL = 11
+export const LENGTH = 12
+export const DATE = 13
 
 export type Rule = number
 
@@ -41,7 +43,9 @@ const responseRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ),
   ["connection", CONNECTION],
   ["via", VIA],
-  ["vary", VARY]
+  ["vary", VARY],
+  ["content-length", LENGTH],
+  ["date", DATE]
 ])
 
 /** Spellings remembered for each direction. */
@@ -65,16 +69,22 @@ export const responseRule = remembering(responseRules, (low) =>
 )
 
 /** Lower-cased names that a `Connection` header takes with it. */
-export const namedByConnection = (value: string, into: Set<string>): void => {
+const namedBy = (value: string, into: Set<string>): void => {
   for (const name of value.split(",")) into.add(name.trim().toLowerCase())
 }
 
-/** Flat pairs as lines behind `text`. */
-export const headerLines = (text: string, pairs: ReadonlyArray<string>): string => {
-  let lines = text
-  // biome-ignore lint/style/useTemplate: a template would ask each part whether it is a string
-  for (let i = 0; i + 1 < pairs.length; i += 2) lines = lines + pairs[i] + ": " + pairs[i + 1] + "\r\n"
-  return lines
+/** Lower-cased names that the `Connection` headers take with them; `undefined`: none, as nearly always. */
+export const namedByConnection = (pairs: ReadonlyArray<string>): ReadonlySet<string> | undefined => {
+  let named: Set<string> | undefined
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    const name = pairs[i] as string
+    if (name.length !== 10 || name.toLowerCase() !== "connection") continue
+    const value = (pairs[i + 1] as string).toLowerCase()
+    if (value === "keep-alive" || value === "close") continue
+    named ??= new Set()
+    namedBy(value, named)
+  }
+  return named
 }
 
 /** The first value of a header in flat pairs, by its lower-cased name; empty when absent. */

@@ -9,6 +9,7 @@ import { cutAfterFlush, flushHead, writeHead } from "./ClientSocket.ts"
 import type { Relay } from "./client/Connection.ts"
 import type { Sent, Transport } from "./client/Transport.ts"
 import type { AttemptEnd, Engine, Running, Sending } from "./Engine.ts"
+import { pairsOfReply, type ReplyHead } from "./HeaderLines.ts"
 import { headerValue } from "./HeaderRules.ts"
 import { KeptBody } from "./KeptBody.ts"
 import { TranslatedRelay } from "./TranslatedRelay.ts"
@@ -32,6 +33,9 @@ export const makeOllaEngine = (plain: Transport, secure: Transport): Engine => (
   }
 })
 
+const noReply: ReplyHead = { lines: "", length: "", dated: false }
+const chunked: ReadonlyArray<string> = ["Transfer-Encoding", "chunked"]
+
 class OllaAttempt implements Relay, Running {
   readonly #sending: Sending
   readonly #transport: Transport
@@ -48,7 +52,9 @@ class OllaAttempt implements Relay, Running {
   #waitingBytes = 0
   #step = firstStep
   #status = 0
-  #headers: Array<string> = []
+  #reply: ReplyHead = noReply
+  /** What frames the body, where the backend has said nothing of it that may pass. */
+  #coding: ReadonlyArray<string> = []
   #hasLength = false
   #drains = false
   readonly #onDrain = () => this.#sent?.resume()
@@ -97,19 +103,19 @@ class OllaAttempt implements Relay, Running {
     const { exchange, attempt, response } = sending
     exchange.timings.headers = performance.now()
     attempt.status = head.status
-    const headers = sending.reply(head.status, head.raw)
+    const reply = sending.reply(head.status, head.raw)
     const contentType = headerValue(head.raw, "content-type")
     if (sending.translator !== undefined) {
       this.#translated = new TranslatedRelay(sending, sending.translator, this.#onDrain, {
         done: (again) => this.#translatorEnds(() => this.#end.done(again)),
         failed: (why) => this.#translatorEnds(() => this.#end.failed(why))
       })
-      this.#translated.head({ status: head.status, headers })
+      this.#translated.head({ status: head.status, headers: pairsOfReply(reply) })
       return false
     }
     if (exchange.wantsUsage) this.#kept = new KeptBody(exchange.kept, head.raw)
     this.#status = head.status
-    this.#headers = headers
+    this.#reply = reply
     this.#hasLength = head.length >= 0
     if (head.length === 0) return false
     if (!sending.flushes(contentType)) {
@@ -121,7 +127,7 @@ class OllaAttempt implements Relay, Running {
     const { socket } = response
     // Raw frames only where node's response owns the socket, has nothing queued and will frame the end itself.
     const splice = head.chunked && socket !== null && response.req.httpVersionMinor === 1 && response.req.httpVersionMajor === 1
-    if (splice) headers.push("transfer-encoding", "chunked")
+    if (splice) this.#coding = chunked
     socket?.cork()
     this.#writeHead(true, false)
     if (socket !== null) process.nextTick(() => socket.uncork())
@@ -170,7 +176,7 @@ class OllaAttempt implements Relay, Running {
     const rest = this.#waiting
     if (rest !== undefined && !response.headersSent && !this.#hasLength) {
       // Whole before the first output: its length is known after all.
-      this.#headers.push("content-length", String(this.#waitingBytes))
+      this.#coding = ["Content-Length", String(this.#waitingBytes)]
     }
     if (!response.headersSent) this.#writeHead(false, true)
     if (rest !== undefined && rest.length > 0) response.end(joined(rest))
@@ -235,7 +241,7 @@ class OllaAttempt implements Relay, Running {
   /** `last`: the whole body goes with it. */
   #writeHead(flush: boolean, last: boolean): void {
     const { response } = this.#sending
-    writeHead(response, this.#status, this.#headers)
+    writeHead(response, this.#status, this.#reply, this.#coding)
     if (last) return
     this.#drains = true
     response.on("drain", this.#onDrain)

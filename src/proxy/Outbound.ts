@@ -5,8 +5,6 @@ import type { CarryRequest } from "./Carrier.ts"
 import type { Spoken } from "./Dialect.ts"
 import {
   asHeader,
-  CONNECTION,
-  DROP,
   FORWARDED_FOR,
   FORWARDED_HOST,
   FORWARDED_PROTO,
@@ -19,8 +17,9 @@ import {
   VIA
 } from "./HeaderRules.ts"
 
-const proxiedBy = `${build.name}/${build.version}`
+const proxiedByLine = `X-Proxied-By: ${build.name}/${build.version}\r\n`
 const via = `1.1 ${build.shortName}/${build.version}`
+const viaLine = `Via: ${via}\r\n`
 
 /** Methods whose requests say `Content-Length: 0` when they have no body. */
 const saysNoBody = new Set(["POST", "PUT", "PATCH"])
@@ -51,13 +50,16 @@ const ownOf = (credentials: Credentials): ReadonlyArray<string> => {
   return pairs
 }
 
-/** Flat name/value pairs, `Host` and `Content-Length` included. */
-export const outboundHeaders = (request: CarryRequest, endpoint: Endpoint, bodySize: number, spoken: Spoken | undefined): Array<string> => {
-  const { exchange, rawHeaders, trustedPeer } = request
+/** All header lines of the request, `Host` and `Content-Length` included. */
+export const outboundHead = (request: CarryRequest, endpoint: Endpoint, bodySize: number, spoken: Spoken | undefined): string => {
+  const { exchange, rawHeaders, trustedPeer: trusted } = request
   const own = endpoint.credentials
-  const out: Array<string> = ["Host", endpoint.origin.authority]
+  const { names } = own
   const replaced = spoken === undefined || spoken.headers.length === 0 ? undefined : namesOf(spoken.headers)
-  let connectionNames: Set<string> | undefined
+  const named = namedByConnection(rawHeaders)
+  const selects = names.size > 0 || named !== undefined || replaced !== undefined || spoken?.without !== undefined
+  // biome-ignore-start lint/style/useTemplate: a template would ask each part whether it is a string
+  let lines = "Host: " + endpoint.origin.authority + "\r\n"
   let clientVia = ""
   let forwardedFor = ""
   let forwardedProto = ""
@@ -68,21 +70,19 @@ export const outboundHeaders = (request: CarryRequest, endpoint: Endpoint, bodyS
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
     const value = rawHeaders[i + 1] as string
-    switch (requestRule(name)) {
-      case PASS: {
-        if (own.names.size > 0 || replaced !== undefined || spoken?.without !== undefined) {
+    const rule = requestRule(name)
+    switch (rule) {
+      case PASS:
+      case MODEL: {
+        if (rule === MODEL && model !== "") break
+        if (selects) {
           const low = name.toLowerCase()
-          if (own.names.has(low) || replaced?.has(low) === true || spoken?.without?.(low) === true) break
+          if (names.has(low) || named?.has(low) === true) break
+          if (rule === PASS && (replaced?.has(low) === true || spoken?.without?.(low) === true)) break
         }
-        out.push(name, value)
+        lines = lines + name + ": " + value + "\r\n"
         break
       }
-      case CONNECTION:
-        if (value.length > 10 || value.toLowerCase() !== "keep-alive") {
-          connectionNames ??= new Set()
-          namedByConnection(value, connectionNames)
-        }
-        break
       case VIA:
         clientVia = clientVia === "" ? value : `${clientVia}, ${value}`
         break
@@ -101,46 +101,36 @@ export const outboundHeaders = (request: CarryRequest, endpoint: Endpoint, bodyS
       case HOST:
         host = value
         break
-      case MODEL:
-        if (model === "") push(out, own.names, name, value)
-        break
-      case DROP:
-        break
     }
   }
-  if (connectionNames !== undefined) dropNamed(out, connectionNames)
   if (spoken !== undefined)
-    for (let i = 0; i + 1 < spoken.headers.length; i += 2)
-      push(out, own.names, spoken.headers[i] as string, spoken.headers[i + 1] as string)
-  const trusted = trustedPeer
+    for (let i = 0; i + 1 < spoken.headers.length; i += 2) {
+      const name = spoken.headers[i] as string
+      if (!names.has(name.toLowerCase())) lines = lines + name + ": " + spoken.headers[i + 1] + "\r\n"
+    }
   const { peer } = exchange
-  push(out, own.names, "X-Proxied-By", proxiedBy)
-  push(out, own.names, "Via", clientVia === "" ? via : `${clientVia}, ${via}`)
-  push(out, own.names, "X-Real-IP", trusted && realIp !== "" ? realIp : peer)
-  push(out, own.names, "X-Forwarded-For", trusted && forwardedFor !== "" ? `${forwardedFor}, ${peer}` : peer)
-  push(out, own.names, "X-Forwarded-Proto", trusted && forwardedProto !== "" ? forwardedProto : "http")
+  if (!names.has("x-proxied-by")) lines += proxiedByLine
+  if (!names.has("via")) lines += clientVia === "" ? viaLine : `Via: ${clientVia}, ${via}\r\n`
+  if (!names.has("x-real-ip")) lines = lines + "X-Real-IP: " + (trusted && realIp !== "" ? realIp : peer) + "\r\n"
+  if (!names.has("x-forwarded-for"))
+    lines = lines + "X-Forwarded-For: " + (trusted && forwardedFor !== "" ? `${forwardedFor}, ${peer}` : peer) + "\r\n"
+  if (!names.has("x-forwarded-proto"))
+    lines = trusted && forwardedProto !== "" ? `${lines}X-Forwarded-Proto: ${forwardedProto}\r\n` : lines + "X-Forwarded-Proto: http\r\n"
   const outerHost = trusted && forwardedHost !== "" ? forwardedHost : host
-  if (outerHost !== "") push(out, own.names, "X-Forwarded-Host", outerHost)
-  push(out, own.names, "X-Request-ID", exchange.id)
+  if (outerHost !== "" && !names.has("x-forwarded-host")) lines = lines + "X-Forwarded-Host: " + outerHost + "\r\n"
+  if (!names.has("x-request-id")) lines = lines + "X-Request-ID: " + exchange.id + "\r\n"
   const ours = ownOf(own)
-  const replacesModel = model !== "" && own.names.has("x-model")
+  const replacesModel = model !== "" && names.has("x-model")
   for (let i = 0; i + 1 < ours.length; i += 2)
-    if (!replacesModel || (ours[i] as string).toLowerCase() !== "x-model") out.push(ours[i] as string, ours[i + 1] as string)
-  if (model !== "") out.push("X-Model", model)
-  if (bodySize > 0 || saysNoBody.has(request.exchange.method)) out.push("Content-Length", String(bodySize))
-  return out
-}
-
-const push = (out: Array<string>, own: ReadonlySet<string>, name: string, value: string): void => {
-  if (own.size === 0 || !own.has(name.toLowerCase())) out.push(name, value)
+    if (!replacesModel || (ours[i] as string).toLowerCase() !== "x-model") lines = lines + ours[i] + ": " + ours[i + 1] + "\r\n"
+  if (model !== "") lines = lines + "X-Model: " + model + "\r\n"
+  if (bodySize > 0 || saysNoBody.has(exchange.method)) lines = lines + "Content-Length: " + bodySize + "\r\n"
+  // biome-ignore-end lint/style/useTemplate: a template would ask each part whether it is a string
+  return lines
 }
 
 const namesOf = (pairs: ReadonlyArray<string>): ReadonlySet<string> => {
   const out = new Set<string>()
   for (let i = 0; i < pairs.length; i += 2) out.add((pairs[i] as string).toLowerCase())
   return out
-}
-
-const dropNamed = (headers: Array<string>, names: ReadonlySet<string>): void => {
-  for (let i = headers.length - 2; i >= 2; i -= 2) if (names.has((headers[i] as string).toLowerCase())) headers.splice(i, 2)
 }

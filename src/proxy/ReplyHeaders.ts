@@ -1,12 +1,14 @@
 /** What the client gets of a backend's headers, and what Olla adds (proxying.md 11.1, http-api.md 9 and 17.19 to 17.21). */
 import { performance } from "node:perf_hooks"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import type { Exchange } from "../exchange/Exchange.ts"
+import type { Exchange, RoutingVerdict } from "../exchange/Exchange.ts"
 import { build } from "../version.ts"
-import { asHeader, CONNECTION, CORS, namedByConnection, PASS, responseRule, VARY, VIA } from "./HeaderRules.ts"
+import { linesOf, type ReplyHead } from "./HeaderLines.ts"
+import { asHeader, CORS, DATE, LENGTH, namedByConnection, PASS, responseRule, VARY, VIA } from "./HeaderRules.ts"
 
-const servedBy = `${build.name}/${build.version}`
 const via = `1.1 ${build.shortName}/${build.version}`
+const viaLine = `Via: ${via}\r\n`
+const idLine = `X-Served-By: ${build.name}/${build.version}\r\nX-Olla-Request-ID: `
 
 /** Headers that name the exchange and what was decided: also on errors, where nothing of a backend is known but its name. */
 export const decisionHeaders = (exchange: Exchange, out: Array<string>): void => {
@@ -25,55 +27,105 @@ const stickyHeaders = (exchange: Exchange, out: Array<string>): void => {
   if (sticky.source === "session_header" && exchange.sessionId !== "") out.push("X-Olla-Session-ID", exchange.sessionId)
 }
 
+/** The last decision that was told: one model mostly comes after another of its kind. */
+let toldModel = ""
+let toldVerdict: Pick<RoutingVerdict, "strategy" | "action" | "reason"> | undefined
+let toldLines = ""
+
+const decisionLines = (exchange: Exchange): string => {
+  const { model, verdict } = exchange
+  const same =
+    toldModel === model &&
+    toldVerdict?.strategy === verdict?.strategy &&
+    toldVerdict?.action === verdict?.action &&
+    toldVerdict?.reason === verdict?.reason
+  if (!same) {
+    const pairs: Array<string> = []
+    decisionHeaders(exchange, pairs)
+    toldModel = model
+    toldVerdict = verdict
+    toldLines = linesOf(pairs)
+  }
+  return toldLines
+}
+
+const stickyLines = (exchange: Exchange): string => {
+  if (exchange.sticky === undefined) return ""
+  const pairs: Array<string> = []
+  stickyHeaders(exchange, pairs)
+  return linesOf(pairs)
+}
+
 /**
- * Flat pairs for `writeHead`. `ours`: further headers of this answer (rate limit, CORS), which win over the backend's;
+ * `raw`: the backend's headers. `ours`: further headers of this answer (rate limit, CORS), which win over the backend's;
  * `corsOn`: the backend's own CORS headers are dropped.
  */
-export const replyHeaders = (
+export const replyHead = (
   exchange: Exchange,
   endpoint: Endpoint,
   raw: ReadonlyArray<string>,
   ours: ReadonlyArray<string>,
   corsOn: boolean
-): Array<string> => {
+): ReplyHead => {
   const strip = endpoint.credentials.names
+  const named = namedByConnection(raw)
   const elapsed = Math.round(performance.now() - exchange.timings.accepted)
-  const out: Array<string> = ["X-Served-By", servedBy, "X-Olla-Request-ID", exchange.id]
-  out.push(
-    "X-Olla-Endpoint",
-    asHeader(endpoint.name),
-    "X-Olla-Backend-Type",
-    asHeader(endpoint.type),
-    "X-Olla-Response-Time",
-    `${elapsed}ms`
-  )
-  decisionHeaders(exchange, out)
-  stickyHeaders(exchange, out)
+  // biome-ignore-start lint/style/useTemplate: a template would ask each part whether it is a string
+  let lines =
+    idLine +
+    exchange.id +
+    "\r\nX-Olla-Endpoint: " +
+    asHeader(endpoint.name) +
+    "\r\nX-Olla-Backend-Type: " +
+    asHeader(endpoint.type) +
+    "\r\nX-Olla-Response-Time: " +
+    elapsed +
+    "ms\r\n" +
+    decisionLines(exchange) +
+    stickyLines(exchange)
   let backendVia = ""
   let vary = ""
-  let named: Set<string> | undefined
-  const from = out.length
+  let length = ""
+  let dated = false
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string
+    const value = raw[i + 1] as string
     const rule = responseRule(name)
-    if (rule === PASS || (rule === CORS && !corsOn)) {
-      if (strip.size === 0 || !strip.has(name.toLowerCase())) out.push(name, raw[i + 1] as string)
-    } else if (rule === VIA) backendVia = backendVia === "" ? (raw[i + 1] as string) : `${backendVia}, ${raw[i + 1]}`
-    else if (rule === VARY) vary = vary === "" ? (raw[i + 1] as string) : `${vary}, ${raw[i + 1]}`
-    else if (rule === CONNECTION) {
-      const value = (raw[i + 1] as string).toLowerCase()
-      if (value !== "keep-alive" && value !== "close") {
-        named ??= new Set()
-        namedByConnection(value, named)
+    switch (rule) {
+      case PASS:
+      case CORS:
+      case LENGTH:
+      case DATE: {
+        if (rule === CORS && corsOn) break
+        if ((strip.size > 0 || named !== undefined) && isDropped(name, strip, named)) break
+        if (rule === LENGTH) {
+          length = value
+          break
+        }
+        if (rule === DATE) dated = true
+        lines = lines + name + ": " + value + "\r\n"
+        break
       }
+      case VIA:
+        backendVia = backendVia === "" ? value : `${backendVia}, ${value}`
+        break
+      case VARY:
+        vary = vary === "" ? value : `${vary}, ${value}`
+        break
     }
   }
-  if (named !== undefined) for (let i = out.length - 2; i >= from; i -= 2) if (named.has((out[i] as string).toLowerCase())) out.splice(i, 2)
-  out.push("Via", backendVia === "" ? via : `${backendVia}, ${via}`)
+  lines += backendVia === "" ? viaLine : `Via: ${backendVia}, ${via}\r\n`
   for (let i = 0; i + 1 < ours.length; i += 2) {
-    if ((ours[i] as string).toLowerCase() === "vary") vary = vary === "" ? (ours[i + 1] as string) : `${vary}, ${ours[i + 1]}`
-    else out.push(ours[i] as string, ours[i + 1] as string)
+    const name = ours[i] as string
+    if (name.length === 4 && name.toLowerCase() === "vary") vary = vary === "" ? (ours[i + 1] as string) : `${vary}, ${ours[i + 1]}`
+    else lines = lines + name + ": " + ours[i + 1] + "\r\n"
   }
-  if (vary !== "" && !strip.has("vary")) out.push("Vary", vary)
-  return out
+  // biome-ignore-end lint/style/useTemplate: a template would ask each part whether it is a string
+  if (vary !== "" && !strip.has("vary")) lines += `Vary: ${vary}\r\n`
+  return { lines, length, dated }
+}
+
+const isDropped = (name: string, strip: ReadonlySet<string>, named: ReadonlySet<string> | undefined): boolean => {
+  const low = name.toLowerCase()
+  return strip.has(low) || named?.has(low) === true
 }

@@ -16,6 +16,7 @@ import { cutAfterFlush, flushHead } from "./ClientSocket.ts"
 import { undiciFailure } from "./client/UndiciFailure.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import { type Engine, engineOf, type Sending } from "./Engine.ts"
+import { pairsOfReply } from "./HeaderLines.ts"
 import { hasUnknownCoding, headerValue } from "./HeaderRules.ts"
 import { KeptBody } from "./KeptBody.ts"
 import { patientClock } from "./Patience.ts"
@@ -112,7 +113,7 @@ const relay = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): E
   sending.exchange.timings.headers = performance.now()
   if (hasUnknownCoding(ticket.raw)) return Effect.fail(failure("malformed", "the response has an unknown transfer coding"))
   sending.attempt.status = answer.status
-  const headers = sending.reply(answer.status, ticket.raw)
+  const headers = pairsOfReply(sending.reply(answer.status, ticket.raw))
   const body = bodyOf(ticket, answer)
   return sending.translator === undefined
     ? relayAsItCame(ticket, answer.status, headers, body)

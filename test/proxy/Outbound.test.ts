@@ -1,6 +1,7 @@
 /** Forwarding headers by trust, and what an endpoint sets (proxying.md 4.3). */
 import { describe, expect, it } from "vitest"
-import { outboundHeaders } from "../../src/proxy/Outbound.ts"
+import { pairsOf } from "../../src/proxy/HeaderLines.ts"
+import { outboundHead } from "../../src/proxy/Outbound.ts"
 import { Scene } from "./carrying.ts"
 
 const sent = (
@@ -17,7 +18,7 @@ const sent = (
   const endpoint = scene.add("a", { url: "http://backend:8000", headers: options.own ?? [] })
   const request = scene.request({ rawHeaders: ["Host", "front:1", ...raw], method: options.method ?? "GET" })
   request.exchange.model = options.model ?? ""
-  const flat = outboundHeaders({ ...request, trustedPeer: options.trusted === true }, endpoint, options.size ?? 0, undefined)
+  const flat = pairsOf(outboundHead({ ...request, trustedPeer: options.trusted === true }, endpoint, options.size ?? 0, undefined))
   return flat.flatMap((name, i) => (i % 2 === 0 ? [`${name.toLowerCase()}: ${flat[i + 1]}`] : []))
 }
 const of = (lines: ReadonlyArray<string>, name: string) =>

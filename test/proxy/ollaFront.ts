@@ -10,9 +10,11 @@ import type { Failure } from "../../src/exchange/Failure.ts"
 import type { Transport } from "../../src/proxy/client/Transport.ts"
 import type { Spoken } from "../../src/proxy/Dialect.ts"
 import { type Engine, type Sending, sent } from "../../src/proxy/Engine.ts"
+import { linesOf } from "../../src/proxy/HeaderLines.ts"
+import { headerValue } from "../../src/proxy/HeaderRules.ts"
 import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
 
-const hop = new Set(["connection", "keep-alive", "transfer-encoding", "trailer", "upgrade"])
+const hop = new Set(["content-length", "connection", "keep-alive", "transfer-encoding", "trailer", "upgrade"])
 
 /** A backend on the loopback, as far as an engine looks at it. */
 export const endpointAt = (port: number): Endpoint => ({
@@ -117,11 +119,15 @@ export class OllaFront {
       endpoint: endpointAt(this.backendPort),
       method,
       path,
-      headers: ["Host", `127.0.0.1:${this.backendPort}`, "Content-Length", String(bodySize)],
+      headers: `Host: 127.0.0.1:${this.backendPort}\r\nContent-Length: ${bodySize}\r\n`,
       body,
       bodySize,
       timeouts: { connect: 5_000, tls: 5_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
-      reply: (_status, raw) => raw.flatMap((name, i) => (i % 2 === 0 && !hop.has(name.toLowerCase()) ? [name, raw[i + 1] as string] : [])),
+      reply: (_status, raw) => ({
+        lines: linesOf(raw.flatMap((name, i) => (i % 2 === 0 && !hop.has(name.toLowerCase()) ? [name, raw[i + 1] as string] : []))),
+        length: headerValue(raw, "content-length"),
+        dated: headerValue(raw, "date") !== ""
+      }),
       relayed: () => {},
       flushes: () => true,
       translator: undefined,

@@ -11,7 +11,7 @@ import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import type { Failure } from "../../src/exchange/Failure.ts"
 import type { Spoken } from "../../src/proxy/Dialect.ts"
 import { type Engine, type Sending, sent } from "../../src/proxy/Engine.ts"
-import { replyHeaders } from "../../src/proxy/ReplyHeaders.ts"
+import { replyHead } from "../../src/proxy/ReplyHeaders.ts"
 import { type FakeFields, FakeFleet } from "../balancing/fakes.ts"
 
 export interface Heard {
@@ -126,11 +126,11 @@ export class Front {
           endpoint,
           method: req.method ?? "",
           path: req.url ?? "",
-          headers: ["Host", endpoint.origin.authority, ...(size > 0 || req.method === "POST" ? ["Content-Length", String(size)] : [])],
+          headers: `Host: ${endpoint.origin.authority}\r\n${size > 0 || req.method === "POST" ? `Content-Length: ${size}\r\n` : ""}`,
           body,
           bodySize: size,
           timeouts: { connect: 2_000, tls: 2_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
-          reply: (_status, raw) => replyHeaders(exchange, endpoint, raw, [], false),
+          reply: (_status, raw) => replyHead(exchange, endpoint, raw, [], false),
           relayed: () => {},
           flushes: () => true,
           translator: undefined,

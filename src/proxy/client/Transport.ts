@@ -1,6 +1,5 @@
 /** How a request reaches a backend: the own client for `http:`, undici for `https:` and as a switch. */
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
-import { headerLines } from "../HeaderRules.ts"
 import type { Deadlines, Relay } from "./Connection.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
 import { Sweeper } from "./Sweeper.ts"
@@ -10,8 +9,8 @@ export interface Outgoing {
   readonly method: string
   /** Request target. */
   readonly path: string
-  /** Flat name/value pairs, all of them. */
-  readonly headers: ReadonlyArray<string>
+  /** All header lines. */
+  readonly headers: string
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
   readonly deadlines: Deadlines & { readonly tls: number; readonly keepAlive: number }
@@ -40,7 +39,8 @@ const isTarget = /^[\x21-\x7e\x80-\xff]+$/
 
 const requestHead = (outgoing: Outgoing): string => {
   if (!isTarget.test(outgoing.path)) throw new Error("a path with blanks or control characters must not go out")
-  return `${headerLines(`${outgoing.method} ${outgoing.path} HTTP/1.1\r\n`, outgoing.headers)}\r\n`
+  // biome-ignore lint/style/useTemplate: a template would ask each part whether it is a string
+  return outgoing.method + " " + outgoing.path + " HTTP/1.1\r\n" + outgoing.headers + "\r\n"
 }
 
 /** Our own HTTP/1.1 client, one pool for each endpoint URL. A pool that has nothing left is dropped. */

@@ -7,6 +7,7 @@
 import type net from "node:net"
 import { Client, type Dispatcher } from "undici"
 import { type Failure, failure } from "../../exchange/Failure.ts"
+import { pairsOf } from "../HeaderLines.ts"
 import { hasUnknownCoding } from "../HeaderRules.ts"
 import { connectorTo, DialError } from "../sherpa/Dialing.ts"
 import type { Relay } from "./Connection.ts"
@@ -157,7 +158,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
         {
           method: method as Dispatcher.HttpMethod,
           path,
-          headers: headers as Array<string>,
+          headers: pairsOf(headers),
           // Several chunks go out as they are: putting a long prompt together costs more than its writes. undici takes any
           // iterable, which its types do not tell.
           body: body.length === 0 ? null : body.length === 1 ? (body[0] as Buffer) : (body as never)

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import { Client, Dispatcher } from "undici"
 import { InterimFilter } from "../client/InterimFilter.ts"
 import type { Sending } from "../Engine.ts"
+import { pairsOf } from "../HeaderLines.ts"
 import { connectorTo } from "./Dialing.ts"
 
 /** Idle connections kept, for one backend and for all together, and for how long in milliseconds. */
@@ -76,7 +77,7 @@ export class KeptClients extends Dispatcher {
     link.filter?.expect()
     return link.client.dispatch(
       // Time limits are the engine's.
-      { ...options, path: sending.path, headers: withoutLength(sending.headers), headersTimeout: 0, bodyTimeout: 0 },
+      { ...options, path: sending.path, headers: withoutLength(pairsOf(sending.headers)), headersTimeout: 0, bodyTimeout: 0 },
       this.#watching(ticket, link, handler)
     )
   }

@@ -1,10 +1,12 @@
 /** One client against a backend that says exactly the bytes it is told, at the moments it is told. */
+
 import { once } from "node:events"
 import net, { type AddressInfo } from "node:net"
 import type { Failure } from "../../../src/exchange/Failure.ts"
 import type { Deadlines, Relay } from "../../../src/proxy/client/Connection.ts"
 import type { ResponseHead } from "../../../src/proxy/client/ResponseHead.ts"
 import type { Outgoing, Sent, Transport } from "../../../src/proxy/client/Transport.ts"
+import { linesOf } from "../../../src/proxy/HeaderLines.ts"
 import { looked } from "../rig.ts"
 
 export interface Asked {
@@ -163,7 +165,7 @@ export const send = (transport: Transport, port: number, ask: Ask = {}): { reado
     },
     method,
     path: ask.path ?? "/v1/chat?x=1",
-    headers: ["Host", authority, "X-One", "1", ...(method === "GET" || method === "HEAD" ? [] : ["Content-Length", String(size)])],
+    headers: linesOf(["Host", authority, "X-One", "1", ...(method === "GET" || method === "HEAD" ? [] : ["Content-Length", String(size)])]),
     body,
     bodySize: size,
     deadlines: { ...patient, ...ask.deadlines },
