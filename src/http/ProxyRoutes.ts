@@ -14,12 +14,12 @@ import { nearestNames, nearestText } from "../catalogue/NearestName.ts"
 import type { Settings } from "../config/Settings.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
-import type { Exchange } from "../exchange/Exchange.ts"
 import { failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import type { Guard } from "../guard/Guard.ts"
-import type { Carrier, Refused } from "../proxy/Carrier.ts"
+import type { Carrier, CarryRequest, Refused } from "../proxy/Carrier.ts"
 import type { Dialect } from "../proxy/Dialect.ts"
+import type { Running } from "../proxy/Engine.ts"
 import { BodyInspector } from "../routing/Inspecting.ts"
 import type { Candidate, Decision, Inspection, ProviderScope, Router } from "../routing/Router.ts"
 import type { RequestLog } from "../telemetry/RequestLog.ts"
@@ -172,9 +172,9 @@ export const carry = (
   },
   refused: (refusal: Refused) => void
 ): void => {
-  const { exchange, req, res } = context
+  const { exchange, req } = context
   exchange.wantsUsage = services.wantsUsage()
-  const carrying = services.carrier.carry({
+  const request: CarryRequest = {
     exchange,
     target: carried.target,
     rawHeaders: req.rawHeaders,
@@ -187,40 +187,66 @@ export const carry = (
     sticky: stickyOf(services, context, carried.body, carried.inspection),
     dialect: carried.dialect,
     replyHeaders: context.extra,
-    response: res
-  })
-  const fiber = services.fork(
-    Effect.onExit(carried.within === undefined ? carrying : givenUp(exchange, carrying, carried.within), (exit) => {
-      if (exit._tag === "Failure") unanswered(context, exit.cause, refused)
-      services.observer.ended(exchange)
-      if (exchange.bodyTaken && exchange.attempts.length === 1 && carried.dialect === undefined) releaseBody(carried.body)
-      return Effect.void
-    })
-  )
-  const left = () => {
-    if (!res.writableFinished) fiber.interruptUnsafe()
+    response: context.res
   }
-  if (res.closed) left()
-  else res.on("close", left)
+  const journey = new CarriedExchange(services, context, carried.body, refused)
+  journey.start(request, carried.within)
 }
 
-/** Nobody could answer, the client is gone, or there was a fault of ours. */
-const unanswered = (context: RequestContext, cause: Cause.Cause<Refused>, refused: (refusal: Refused) => void): void => {
-  const { exchange, res } = context
-  const reason = cause.reasons[0]
-  if (reason?._tag === "Fail") context.guarded(() => refused(reason.error))
-  else if (!res.headersSent && !res.destroyed && exchange.outcome?._tag !== "cancelled") context.error("internal", { id: exchange.id })
-}
+/** What the listener must do for an exchange that is being carried: answer when nobody could, tell its end, stop it when the client leaves. */
+class CarriedExchange {
+  readonly #services: ProxyServices
+  readonly #context: RequestContext
+  readonly #body: Body
+  readonly #refused: (refusal: Refused) => void
+  #timer: NodeJS.Timeout | undefined = undefined
+  #over = false
 
-const givenUp = (exchange: Exchange, carrying: Effect.Effect<void, Refused>, within: number): Effect.Effect<void, Refused> =>
-  Effect.timeoutOrElse(carrying, {
-    duration: within,
-    orElse: () => {
-      const why = failure("response_timeout", `not waited for longer than ${within} ms`, within)
-      exchange.outcome = { _tag: "failed", status: 504, failure: why, committed: false }
-      return Effect.fail({ _tag: "Refused", failure: why, message: why.detail })
+  constructor(services: ProxyServices, context: RequestContext, body: Body, refused: (refusal: Refused) => void) {
+    this.#services = services
+    this.#context = context
+    this.#body = body
+    this.#refused = refused
+  }
+
+  /** `within`: milliseconds after which the caller does without an answer. */
+  start(request: CarryRequest, within: number | undefined): void {
+    const { res } = this.#context
+    const running = this.#services.carrier.start(request, (refusal) => this.#end(request, refusal))
+    if (this.#over) return
+    const stop = () => {
+      if (this.#over || res.writableFinished) return
+      running.abort()
+      this.#end(request, undefined)
     }
-  })
+    if (res.closed) {
+      stop()
+      return
+    }
+    res.on("close", stop)
+    if (within !== undefined) this.#timer = setTimeout(() => this.#giveUp(request, running, within), within)
+  }
+
+  #end(request: CarryRequest, refusal: Refused | undefined): void {
+    if (this.#over) return
+    this.#over = true
+    clearTimeout(this.#timer)
+    const context = this.#context
+    const { exchange, dialect } = request
+    if (refusal !== undefined) context.guarded(() => this.#refused(refusal))
+    this.#services.observer.ended(exchange)
+    if (exchange.bodyTaken && exchange.attempts.length === 1 && dialect === undefined) releaseBody(this.#body)
+  }
+
+  #giveUp(request: CarryRequest, running: Running, within: number): void {
+    if (this.#over) return
+    const { exchange } = request
+    const why = failure("response_timeout", `not waited for longer than ${within} ms`, within)
+    exchange.outcome = { _tag: "failed", status: 504, failure: why, committed: false }
+    running.abort()
+    this.#end(request, { _tag: "Refused", failure: why, message: why.detail })
+  }
+}
 
 /** An exchange that ends before an endpoint was chosen. */
 export const reject = (services: ProxyServices, context: RequestContext, status: number, reason: string): void => {

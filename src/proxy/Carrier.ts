@@ -1,11 +1,12 @@
 /** Carries one exchange: attempts and failover, outbound request, engine, relay. */
 import type { ServerResponse } from "node:http"
-import { Context, type Effect } from "effect"
+import { Context } from "effect"
 import type { StickyKey } from "../balancing/Balancer.ts"
 import type { Exchange } from "../exchange/Exchange.ts"
 import type { Failure } from "../exchange/Failure.ts"
 import type { Candidate, Inspection } from "../routing/Router.ts"
 import type { Dialect } from "./Dialect.ts"
+import type { Running } from "./Engine.ts"
 
 export interface CarryRequest {
   readonly exchange: Exchange
@@ -41,11 +42,12 @@ export class Carrier extends Context.Service<
   Carrier,
   {
     /**
-     * Carries the exchange to its end, including the attempts' reports to observers. When the effect is done the response has been ended or destroyed,
-     * except on `Refused`. Interruption aborts the upstream, frees the lease and records `cancelled`.
-     * Sets `exchange.outcome`; the caller reports `ended`.
+     * Carries the exchange to its end, including the attempts' reports to observers, and sets `exchange.outcome`. When `arrived` is told,
+     * once and perhaps before this returns, the response has been ended or destroyed, except with `Refused`. `abort` stops the
+     * backend, frees the lease and records `cancelled`; nothing is told then. The caller reports `ended`. No effect: a fiber for each
+     * exchange would be a tenth of what a request costs.
      */
-    readonly carry: (request: CarryRequest) => Effect.Effect<void, Refused>
+    readonly start: (request: CarryRequest, arrived: (refused: Refused | undefined) => void) => Running
     /** State of the `olla` engine's breaker for this endpoint; `undefined` on the `sherpa` engine. */
     readonly breakerOf: (url: string) => "closed" | "open" | "half-open" | undefined
   }

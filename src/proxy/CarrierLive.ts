@@ -1,4 +1,4 @@
-/** The carrier of the daemon: one journey for each exchange, in one effect whose interruption ends it. */
+/** The carrier of the daemon: one journey for each exchange. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -46,12 +46,11 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Fleet | En
     }
 
     return Carrier.of({
-      carry: (request) =>
-        Effect.callback((resume) => {
-          const journey = new Journey(roads, request, (refused) => resume(refused === undefined ? Effect.void : Effect.fail(refused)))
-          journey.next()
-          return Effect.sync(() => journey.abort())
-        }),
+      start: (request, arrived) => {
+        const journey = new Journey(roads, request, arrived)
+        journey.next()
+        return journey
+      },
       breakerOf: (url) => breakers?.phaseOf(url)
     })
   })

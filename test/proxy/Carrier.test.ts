@@ -6,9 +6,8 @@ import * as TestClock from "effect/testing/TestClock"
 import fc from "fast-check"
 import { type FailureKind, failureRules } from "../../src/exchange/Failure.ts"
 import { timeoutsOf } from "../../src/proxy/AttemptSending.ts"
-import { Carrier } from "../../src/proxy/Carrier.ts"
 import { candidatesOf, configOf } from "../balancing/fakes.ts"
-import { answers, dies, fails, hangs, refusedOf, Scene } from "./carrying.ts"
+import { answers, carrying, dies, fails, hangs, refusedOf, Scene } from "./carrying.ts"
 
 /** failover, demotion, breaker, status: as the page has them. */
 const table: ReadonlyArray<readonly [FailureKind, boolean, boolean, boolean, number]> = [
@@ -32,7 +31,7 @@ describe("a failure before anything is committed", () => {
       scene.add("b")
       scene.fates.set("a", fails(kind))
       return Effect.gen(function* () {
-        const { carry, breakerOf } = yield* Carrier
+        const { carry, breakerOf } = yield* carrying
         const request = scene.request({ method })
         const exit = yield* Effect.exit(carry(request))
         expect(scene.tried).toEqual(failover ? ["a", "b"] : ["a"])
@@ -58,7 +57,7 @@ describe("a failure before anything is committed", () => {
       scene.fates.set(name, fails("refused"))
     }
     return Effect.gen(function* () {
-      const { carry } = yield* Carrier
+      const { carry } = yield* carrying
       const refused = refusedOf(yield* Effect.exit(carry(scene.request())))
       expect([...scene.tried].sort()).toEqual(["a", "b", "c"])
       expect(refused?.message).toMatch(/^all endpoints failed with connection errors: connection refused after \d+\.\ds - /)
@@ -72,7 +71,7 @@ describe("a failure before anything is committed", () => {
     scene.add("a")
     scene.fates.set("a", fails("closed"))
     return Effect.gen(function* () {
-      const { carry } = yield* Carrier
+      const { carry } = yield* carrying
       expect(refusedOf(yield* Effect.exit(carry(scene.request())))?.message).toMatch(
         /^all endpoints failed with connection errors: connection closed/
       )
@@ -89,7 +88,7 @@ describe("a failure before anything is committed", () => {
       return fails("refused")
     })
     return Effect.gen(function* () {
-      const { carry } = yield* Carrier
+      const { carry } = yield* carrying
       yield* carry(scene.request())
       expect(scene.tried).toEqual(["a", "c"])
     }).pipe(Effect.provide(scene.layer))
@@ -99,7 +98,7 @@ describe("a failure before anything is committed", () => {
     const scene = new Scene()
     scene.add("a", { status: "offline" })
     return Effect.gen(function* () {
-      const { carry } = yield* Carrier
+      const { carry } = yield* carrying
       const refused = refusedOf(yield* Effect.exit(carry(scene.request())))
       expect(refused?.message).toBe("endpoint selection failed: no routable endpoints available")
       expect(scene.ended).toEqual([])
@@ -112,7 +111,7 @@ describe("a failure before anything is committed", () => {
     scene.add("b")
     scene.fates.set("a", dies)
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* Carrier
+      const { carry, breakerOf } = yield* carrying
       for (let i = 0; i < 6; i++) {
         const request = scene.request({ among: [a] })
         const exit = yield* Effect.exit(carry(request))
@@ -131,7 +130,7 @@ describe("a failure after the commit", () => {
     scene.add("b")
     scene.fates.set("a", fails(kind, true))
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* Carrier
+      const { carry, breakerOf } = yield* carrying
       const request = scene.request({ method: "GET" })
       yield* carry(request)
       expect(scene.tried).toEqual(["a"])
@@ -148,7 +147,7 @@ describe("a client that leaves", () => {
     scene.add("b")
     scene.fates.set("a", hangs)
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* Carrier
+      const { carry, breakerOf } = yield* carrying
       for (let i = 0; i < 6; i++) {
         const request = scene.request({ among: [a] })
         const fiber = yield* Effect.forkChild(carry(request), { startImmediately: true })
@@ -168,7 +167,7 @@ describe("the status on record", () => {
     scene.add("a")
     scene.fates.set("a", fails("untranslatable", true, 502))
     return Effect.gen(function* () {
-      const { carry } = yield* Carrier
+      const { carry } = yield* carrying
       const request = scene.request()
       yield* Effect.exit(carry(request))
       expect(request.exchange.outcome).toMatchObject({ _tag: "failed", status: 502, committed: true })
@@ -183,7 +182,7 @@ describe("the breaker of the olla engine", () => {
     const b = scene.add("b")
     scene.fates.set("a", fails("header_timeout"))
     const open = Effect.gen(function* () {
-      const { carry } = yield* Carrier
+      const { carry } = yield* carrying
       for (let i = 0; i < 5; i++) yield* Effect.exit(carry(scene.request({ among: [a] })))
       scene.sent.length = 0
       scene.ended.length = 0
@@ -194,7 +193,7 @@ describe("the breaker of the olla engine", () => {
   it.effect("passes an open endpoint over, and no request fails for it", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* Carrier
+      const { carry, breakerOf } = yield* carrying
       yield* open
       expect(breakerOf(a.url)).toBe("open")
       for (let i = 0; i < 10; i++) yield* carry(scene.request())
@@ -206,7 +205,7 @@ describe("the breaker of the olla engine", () => {
   it.effect("refuses when nobody else is left, naming the endpoint", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry } = yield* Carrier
+      const { carry } = yield* carrying
       yield* open
       const request = scene.request({ among: [a] })
       const refused = refusedOf(yield* Effect.exit(carry(request)))
@@ -219,7 +218,7 @@ describe("the breaker of the olla engine", () => {
   it.effect("calls the second choice up before it refuses, and puts no refusal on record then", () => {
     const { scene, a, b, open } = opened()
     return Effect.gen(function* () {
-      const { carry } = yield* Carrier
+      const { carry } = yield* carrying
       yield* open
       yield* carry(scene.request({ among: [a], reserve: () => candidatesOf([b]) }))
       expect([scene.tried, scene.ended.map(({ endpointName, failure }) => [endpointName, failure])]).toEqual([["b"], [["b", undefined]]])
@@ -231,7 +230,7 @@ describe("the breaker of the olla engine", () => {
   it.effect("lets exactly one through after thirty seconds, and all after its success", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* Carrier
+      const { carry, breakerOf } = yield* carrying
       yield* open
       yield* TestClock.adjust(30_000)
       yield* Effect.exit(carry(scene.request({ among: [a] })))
@@ -253,7 +252,7 @@ describe("the breaker of the olla engine", () => {
   it.effect("opens for thirty seconds more when the trial fails", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* Carrier
+      const { carry, breakerOf } = yield* carrying
       yield* open
       yield* TestClock.adjust(30_001)
       yield* Effect.exit(carry(scene.request({ among: [a] })))
@@ -267,7 +266,7 @@ describe("the breaker of the olla engine", () => {
   it.effect("replaces a trial that never reports, and ignores its late word", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* Carrier
+      const { carry, breakerOf } = yield* carrying
       yield* open
       yield* TestClock.adjust(30_001)
       scene.fates.set("a", hangs)
@@ -287,7 +286,7 @@ describe("the breaker of the olla engine", () => {
     const a = scene.add("a")
     scene.fates.set("a", answers(500))
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* Carrier
+      const { carry, breakerOf } = yield* carrying
       for (let i = 0; i < 7; i++) yield* carry(scene.request())
       expect([scene.tried.length, breakerOf(a.url), a.state.status]).toEqual([7, "closed", "healthy"])
     }).pipe(Effect.provide(scene.layer))
@@ -296,7 +295,7 @@ describe("the breaker of the olla engine", () => {
   it.effect("starts anew when a probe brings an endpoint back, and only then", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* Carrier
+      const { carry, breakerOf } = yield* carrying
       yield* open
       a.become("healthy")
       expect(breakerOf(a.url)).toBe("open")
@@ -312,7 +311,7 @@ describe("the breaker of the olla engine", () => {
     const { scene, a, open } = opened("load_balancer: round-robin, sticky_sessions: { enabled: true }")
     const sticky = { key: "k", source: "session_header" } as const
     return Effect.gen(function* () {
-      const { carry } = yield* Carrier
+      const { carry } = yield* carrying
       scene.fates.set("a", answers())
       yield* carry(scene.request({ among: [a], sticky }))
       scene.fates.set("a", fails("header_timeout"))
@@ -326,7 +325,7 @@ describe("the breaker of the olla engine", () => {
   it.effect("does not exist in sherpa", () => {
     const { scene, a, open } = opened("engine: sherpa")
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* Carrier
+      const { carry, breakerOf } = yield* carrying
       yield* open
       yield* Effect.exit(carry(scene.request({ among: [a] })))
       expect([scene.tried, breakerOf(a.url)]).toEqual([["a"], undefined])
@@ -341,7 +340,7 @@ describe("a sticky session", () => {
     scene.add("a")
     scene.add("b")
     return Effect.gen(function* () {
-      const { carry } = yield* Carrier
+      const { carry } = yield* carrying
       const said: Array<string | undefined> = []
       const ask = Effect.gen(function* () {
         const request = scene.request({ sticky })
@@ -380,7 +379,7 @@ describe("leases", () => {
               scene.fates.set(name, () => fates[nth++ % fates.length] ?? answers())
             }
             const program = Effect.gen(function* () {
-              const { carry } = yield* Carrier
+              const { carry } = yield* carrying
               for (let i = 0; i < 12; i++) {
                 const request = scene.request()
                 const fiber = yield* Effect.forkChild(carry(request), { startImmediately: true })

@@ -11,7 +11,7 @@ import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
 import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import { type Failure, type FailureKind, failure } from "../../src/exchange/Failure.ts"
-import type { Carrier, CarryRequest, Refused } from "../../src/proxy/Carrier.ts"
+import { Carrier, type CarryRequest, type Refused } from "../../src/proxy/Carrier.ts"
 import { layer as carrierLayer, Engines, Observer } from "../../src/proxy/CarrierLive.ts"
 import { type Engine, engineOf, type Sending } from "../../src/proxy/Engine.ts"
 import type { Inspection } from "../../src/routing/Router.ts"
@@ -45,6 +45,16 @@ export class FakeResponse extends EventEmitter {
     this.destroyed = true
   }
 }
+
+/** The carrier as effects: interruption aborts. */
+export const carrying = Effect.map(Carrier, ({ start, breakerOf }) => ({
+  carry: (request: CarryRequest): Effect.Effect<void, Refused> =>
+    Effect.callback((resume) => {
+      const running = start(request, (refused) => resume(refused === undefined ? Effect.void : Effect.fail(refused)))
+      return Effect.sync(() => running.abort())
+    }),
+  breakerOf
+}))
 
 export class Scene {
   readonly fleet = new FakeFleet()
