@@ -2,7 +2,7 @@
  * Which candidate serves the attempt. `acquire` picks, counts and returns the lease in one synchronous step, so that
  * parallel requests see each other.
  */
-import { Context } from "effect"
+import * as Context from "effect/Context"
 import type { StickyVerdict } from "../exchange/Exchange.ts"
 import type { Candidate } from "../routing/Router.ts"
 

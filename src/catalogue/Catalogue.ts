@@ -1,5 +1,6 @@
 /** Owner of the routing snapshot. */
-import { Context, type Effect } from "effect"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import type { Snapshot } from "./Snapshot.ts"
 
 export class Catalogue extends Context.Service<

@@ -2,7 +2,8 @@
  * The one place that other rooms take their configuration from. Read it when it is used: a reload swaps what `current`
  * returns, so nothing that a reload may change is baked into a Layer.
  */
-import { Context, Layer } from "effect"
+import * as Context from "effect/Context"
+import * as Layer from "effect/Layer"
 import type { OllaConfig } from "./OllaConfig.ts"
 
 export class Settings extends Context.Service<

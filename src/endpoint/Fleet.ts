@@ -1,5 +1,6 @@
 /** All endpoints with their live state, in configuration order (of two with one URL the later stays). */
-import { Context, type Effect } from "effect"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import type { Endpoint } from "./Endpoint.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 

@@ -1,5 +1,5 @@
 /** All profiles that exist in this process, in name order with `openai-compatible` last. */
-import { Context } from "effect"
+import * as Context from "effect/Context"
 import type { Diagnostic } from "../config/Diagnostic.ts"
 import type { Profile } from "./Profile.ts"
 

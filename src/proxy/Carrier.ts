@@ -1,6 +1,6 @@
 /** Carries one exchange: attempts and failover, outbound request, engine, relay. */
 import type { ServerResponse } from "node:http"
-import { Context } from "effect"
+import * as Context from "effect/Context"
 import type { StickyKey } from "../balancing/Balancer.ts"
 import type { Exchange } from "../exchange/Exchange.ts"
 import type { Failure } from "../exchange/Failure.ts"

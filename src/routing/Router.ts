@@ -2,7 +2,8 @@
  * Which endpoints may serve a request, and why: inspect, constrain, decide. Synchronous and pure over the snapshot and
  * the endpoints' states, but for one named case (a refresh on a miss).
  */
-import { Context, type Effect } from "effect"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { RoutingVerdict } from "../exchange/Exchange.ts"
 import type { Profile } from "../profile/Profile.ts"
