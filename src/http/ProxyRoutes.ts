@@ -314,10 +314,11 @@ export const proxy = (services: ProxyServices, context: RequestContext, target: 
   receive(services, context, inspector, services.guard.maxBodySize(), (body) => {
     const inspection = inspector.end(body.chunks, target.path ?? "")
     decide(services, context, target, inspection, (decision) => {
-      services.log.received(context.exchange, context.header("user-agent"), {
-        target: target.target,
-        contentType: context.header("content-type")
-      })
+      if (services.logsRequests())
+        services.log.received(context.exchange, context.header("user-agent"), {
+          target: target.target,
+          contentType: context.header("content-type")
+        })
       if (decision.candidates.length === 0) {
         refuseDecision(services, context, target, decision)
         return

@@ -1,13 +1,13 @@
 /** What the client gets of a backend's headers, and what Olla adds (proxying.md 11.1, http-api.md 9 and 17.19 to 17.21). */
 import { performance } from "node:perf_hooks"
-import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { Credentials, Endpoint } from "../endpoint/Endpoint.ts"
 import type { Exchange, RoutingVerdict } from "../exchange/Exchange.ts"
 import { build } from "../version.ts"
 import { linesOf, type ReplyHead } from "./HeaderLines.ts"
 import { asHeader, CORS, DATE, LENGTH, namedByConnection, PASS, responseRule, VARY, VIA } from "./HeaderRules.ts"
 
-const via = `1.1 ${build.shortName}/${build.version}`
-const viaLine = `Via: ${via}\r\n`
+const ourVia = `1.1 ${build.shortName}/${build.version}`
+const viaLine = `Via: ${ourVia}\r\n`
 const idLine = `X-Served-By: ${build.name}/${build.version}\r\nX-Olla-Request-ID: `
 
 /** Headers that name the exchange and what was decided: also on errors, where nothing of a backend is known but its name. */
@@ -56,34 +56,33 @@ const stickyLines = (exchange: Exchange): string => {
   return linesOf(pairs)
 }
 
-/**
- * `raw`: the backend's headers. `ours`: further headers of this answer (rate limit, CORS), which win over the backend's;
- * `corsOn`: the backend's own CORS headers are dropped.
- */
-export const replyHead = (
-  exchange: Exchange,
-  endpoint: Endpoint,
-  raw: ReadonlyArray<string>,
-  ours: ReadonlyArray<string>,
-  corsOn: boolean
-): ReplyHead => {
-  const strip = endpoint.credentials.names
+/** What passes of a backend's headers, and what of it is joined with ours. */
+interface Passing {
+  readonly raw: ReadonlyArray<string>
+  readonly credentials: Credentials
+  readonly corsOn: boolean
+  readonly lines: string
+  readonly vary: string
+  readonly length: string
+  readonly dated: boolean
+}
+
+/** The last of each endpoint: the client room hands out the same list for a head that comes again. */
+const lastPassing = new WeakMap<Endpoint, Passing>()
+
+const passingOf = (endpoint: Endpoint, raw: ReadonlyArray<string>, corsOn: boolean): Passing => {
+  const last = lastPassing.get(endpoint)
+  if (last !== undefined && last.raw === raw && last.credentials === endpoint.credentials && last.corsOn === corsOn) return last
+  const passing = passed(endpoint.credentials, raw, corsOn)
+  lastPassing.set(endpoint, passing)
+  return passing
+}
+
+const passed = (credentials: Credentials, raw: ReadonlyArray<string>, corsOn: boolean): Passing => {
+  const strip = credentials.names
   const named = namedByConnection(raw)
-  const elapsed = Math.round(performance.now() - exchange.timings.accepted)
-  // biome-ignore-start lint/style/useTemplate: a template would ask each part whether it is a string
-  let lines =
-    idLine +
-    exchange.id +
-    "\r\nX-Olla-Endpoint: " +
-    asHeader(endpoint.name) +
-    "\r\nX-Olla-Backend-Type: " +
-    asHeader(endpoint.type) +
-    "\r\nX-Olla-Response-Time: " +
-    elapsed +
-    "ms\r\n" +
-    decisionLines(exchange) +
-    stickyLines(exchange)
-  let backendVia = ""
+  let lines = ""
+  let via = ""
   let vary = ""
   let length = ""
   let dated = false
@@ -103,29 +102,60 @@ export const replyHead = (
           break
         }
         if (rule === DATE) dated = true
-        lines = lines + name + ": " + value + "\r\n"
+        lines += `${name}: ${value}\r\n`
         break
       }
       case VIA:
-        backendVia = backendVia === "" ? value : `${backendVia}, ${value}`
+        via = via === "" ? value : `${via}, ${value}`
         break
       case VARY:
         vary = vary === "" ? value : `${vary}, ${value}`
         break
     }
   }
-  lines += backendVia === "" ? viaLine : `Via: ${backendVia}, ${via}\r\n`
+  lines += via === "" ? viaLine : `Via: ${via}, ${ourVia}\r\n`
+  return { raw, credentials, corsOn, lines, vary, length, dated }
+}
+
+const isDropped = (name: string, strip: ReadonlySet<string>, named: ReadonlySet<string> | undefined): boolean => {
+  const low = name.toLowerCase()
+  return strip.has(low) || named?.has(low) === true
+}
+
+/**
+ * `raw`: the backend's headers. `ours`: further headers of this answer (rate limit, CORS), which win over the backend's;
+ * `corsOn`: the backend's own CORS headers are dropped.
+ */
+export const replyHead = (
+  exchange: Exchange,
+  endpoint: Endpoint,
+  raw: ReadonlyArray<string>,
+  ours: ReadonlyArray<string>,
+  corsOn: boolean
+): ReplyHead => {
+  const elapsed = Math.round(performance.now() - exchange.timings.accepted)
+  const { lines: passing, vary: theirVary, length, dated } = passingOf(endpoint, raw, corsOn)
+  // biome-ignore-start lint/style/useTemplate: a template would ask each part whether it is a string
+  let lines =
+    idLine +
+    exchange.id +
+    "\r\nX-Olla-Endpoint: " +
+    asHeader(endpoint.name) +
+    "\r\nX-Olla-Backend-Type: " +
+    asHeader(endpoint.type) +
+    "\r\nX-Olla-Response-Time: " +
+    elapsed +
+    "ms\r\n" +
+    decisionLines(exchange) +
+    stickyLines(exchange) +
+    passing
+  let vary = theirVary
   for (let i = 0; i + 1 < ours.length; i += 2) {
     const name = ours[i] as string
     if (name.length === 4 && name.toLowerCase() === "vary") vary = vary === "" ? (ours[i + 1] as string) : `${vary}, ${ours[i + 1]}`
     else lines = lines + name + ": " + ours[i + 1] + "\r\n"
   }
   // biome-ignore-end lint/style/useTemplate: a template would ask each part whether it is a string
-  if (vary !== "" && !strip.has("vary")) lines += `Vary: ${vary}\r\n`
+  if (vary !== "" && !endpoint.credentials.names.has("vary")) lines += `Vary: ${vary}\r\n`
   return { lines, length, dated }
-}
-
-const isDropped = (name: string, strip: ReadonlySet<string>, named: ReadonlySet<string> | undefined): boolean => {
-  const low = name.toLowerCase()
-  return strip.has(low) || named?.has(low) === true
 }

@@ -7,7 +7,7 @@ import { type Failure, type FailureKind, failure } from "../../exchange/Failure.
 import { ChunkScan } from "./ChunkScan.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
 import { connectKind } from "./ConnectKind.ts"
-import { maxHead, maxInterim, parseHead, type ResponseHead } from "./ResponseHead.ts"
+import { maxHead, maxInterim, type ResponseHead } from "./ResponseHead.ts"
 import type { Outgoing } from "./Transport.ts"
 import { UpstreamSocket, unsentOf } from "./UpstreamSocket.ts"
 
@@ -268,7 +268,7 @@ export class Connection {
         this.#pending = Buffer.from(bytes.subarray(at))
         return
       }
-      const head = parseHead(bytes.toString("latin1", at, end + 2), this.#method)
+      const head = this.#pool.headOf(bytes.toString("latin1", at, end + 2), this.#method)
       if (head === undefined) return this.#fail("malformed", "the response is not HTTP")
       if (head.status === 101) return this.#fail("malformed", "the backend switched protocols unasked")
       at = end + 4

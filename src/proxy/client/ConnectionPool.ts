@@ -6,6 +6,7 @@ import { performance } from "node:perf_hooks"
 import type { Origin } from "../../endpoint/Endpoint.ts"
 import { Roster } from "../../exchange/Roster.ts"
 import { Connection } from "./Connection.ts"
+import { parseHead, type ResponseHead } from "./ResponseHead.ts"
 import type { Sweeper, Watched } from "./Sweeper.ts"
 import type { Outgoing } from "./Transport.ts"
 
@@ -16,11 +17,19 @@ export const idleFor = 90_000
 /** Milliseconds for which a connection may idle; `keepFor`: seconds that the backend keeps it, -1 unknown; one second earlier is ours. */
 export const idleTime = (keepFor: number): number => (keepFor < 0 ? idleFor : Math.min(idleFor, (keepFor - 1) * 1000))
 
+/** Characters of a head that is compared with the next one. */
+const longestRemembered = 2_048
+
 export class ConnectionPool implements Watched {
   readonly origin: Origin
   readonly #idle: Array<Connection> = []
   readonly #active = new Roster<Connection>()
   readonly #sweeper: Sweeper
+
+  /** The last head that was read: many a backend says the same again, within the second of its `Date`. */
+  #lastText = ""
+  #lastMethod = ""
+  #lastHead: ResponseHead | undefined = undefined
 
   constructor(origin: Origin, sweeper: Sweeper) {
     this.origin = origin
@@ -30,6 +39,18 @@ export class ConnectionPool implements Watched {
   /** The coarse clock of reads: a call of `performance.now()` per token would cost more than it tells. */
   get now(): number {
     return this.#sweeper.now
+  }
+
+  /** As `parseHead` has it. */
+  headOf(text: string, method: string): ResponseHead | undefined {
+    if (text === this.#lastText && method === this.#lastMethod) return this.#lastHead
+    const head = parseHead(text, method)
+    if (text.length <= longestRemembered) {
+      this.#lastText = text
+      this.#lastMethod = method
+      this.#lastHead = head
+    }
+    return head
   }
 
   /** A kept connection, or a new one; `fresh` insists on a new one. */
