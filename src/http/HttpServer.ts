@@ -99,7 +99,7 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
     const context = new RequestContext(req, res, exchange, client.trustedPeer)
     context.onRefused = onRefused
     context.onFault = onFault
-    exchange.id = requestId(context.header("x-request-id"))
+    exchange.id = requestId(context.known.requestId)
     res.on("error", ignore)
     const clean = cleanPath(path)
     // What is served is what is judged: an encoded or doubled slash hides no internal route.
@@ -111,10 +111,10 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
           context.answer(204, "", "", preflight)
           return
         }
-        for (const part of guard.corsHeaders(exchange.method, decoded, context.header("origin") || undefined)) context.extra.push(part)
+        for (const part of guard.corsHeaders(exchange.method, decoded, context.known.origin || undefined)) context.extra.push(part)
       }
       if (services.logsRequests()) logEnds(services, context)
-      if (guard.crossSite(decoded, context.header("host") || undefined, context.header("origin") || undefined) !== undefined) {
+      if (guard.crossSite(decoded, context.known.host || undefined, context.known.origin || undefined) !== undefined) {
         refuse(context, decoded, "crossSite")
         return
       }
@@ -124,7 +124,7 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
         return
       }
       if (!decoded.startsWith("/olla/")) {
-        const host = context.header("host")
+        const { host } = context.known
         const denial = guard.gate(exchange, decoded, host || undefined)
         if (denial !== undefined) {
           context.error("gated", { reason: denial.reason, ip: exchange.peer, host: host.slice(0, mostHostShown) })

@@ -310,7 +310,7 @@ export const refusal = (context: RequestContext, refused: Refused): void => {
 /** One proxied request from its head to its answer. */
 export const proxy = (services: ProxyServices, context: RequestContext, target: ProxyTarget): void => {
   if (!admit(services, context)) return
-  const inspector = new BodyInspector(context.header("content-type"))
+  const inspector = new BodyInspector(context.known.contentType)
   receive(services, context, inspector, services.guard.maxBodySize(), (body) => {
     const inspection = inspector.end(body.chunks, target.path ?? "")
     decide(services, context, target, inspection, (decision) => {

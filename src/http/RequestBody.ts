@@ -27,18 +27,19 @@ export const releaseBody = (body: Body): void => {
 
 /** Declared by the client; -1 when it is not. */
 export const declaredLength = (context: RequestContext): number => {
-  const text = context.header("content-length")
+  const text = context.known.contentLength
   return text === "" ? -1 : Number(text)
 }
 
 export const hasBody = (context: RequestContext): boolean => {
   const length = declaredLength(context)
-  return length > 0 || (length < 0 && context.header("transfer-encoding") !== "")
+  return length > 0 || (length < 0 && context.known.transferEncoding !== "")
 }
 
 /** Tells a client that waits for leave to send its body. */
 const invite = (context: RequestContext): void => {
-  if (context.header("expect").toLowerCase() !== "100-continue") return
+  const { expect } = context.known
+  if (expect === "" || expect.toLowerCase() !== "100-continue") return
   context.res.writeContinue()
   context.invited = true
 }

@@ -5,6 +5,7 @@ import { asHeader } from "../proxy/HeaderRules.ts"
 import { decisionHeaders } from "../proxy/ReplyHeaders.ts"
 import { endConnection } from "./ConnectionEnd.ts"
 import { type ErrorName, errorTable, fill, renderError } from "./ErrorTable.ts"
+import { KnownHeaders } from "./KnownHeaders.ts"
 import type { RequestMessage } from "./RequestMessage.ts"
 
 /** Bytes of a body that nobody wants which are read away so that the connection can be kept. */
@@ -30,6 +31,7 @@ export class RequestContext {
   readonly res: ServerResponse
   readonly exchange: Exchange
   readonly trustedPeer: boolean
+  readonly known: KnownHeaders
   /** Flat pairs that every answer carries: rate limits, CORS. */
   readonly extra: Array<string> = []
   /** The client waited for leave to send its body, and has got it. */
@@ -50,6 +52,7 @@ export class RequestContext {
     this.res = res
     this.exchange = exchange
     this.trustedPeer = trustedPeer
+    this.known = new KnownHeaders(req.rawHeaders)
   }
 
   renderError(status: number, message: string, code: string | null): RenderedError {
@@ -101,9 +104,9 @@ export class RequestContext {
   /** Some of the request's body is still to come and is too much to be read away, or will never be sent. */
   #hasUnreadBody(): boolean {
     if (this.req.complete) return false
-    const length = this.header("content-length")
-    if (length === "") return this.header("transfer-encoding") !== ""
-    return Number(length) > tolerated || (Number(length) > 0 && !this.invited && this.header("expect") !== "")
+    const length = this.known.contentLength
+    if (length === "") return this.known.transferEncoding !== ""
+    return Number(length) > tolerated || (Number(length) > 0 && !this.invited && this.known.expect !== "")
   }
 
   /** Ends the answer when the client has stopped sending, or was given its chance to read it. */

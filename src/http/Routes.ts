@@ -2,7 +2,7 @@
 import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"
 import { interceptsOf, listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
-import { proxy } from "./ProxyRoutes.ts"
+import { type ProxyTarget, proxy } from "./ProxyRoutes.ts"
 import { discardBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import { type SystemServices, systemRoutes } from "./SystemRoutes.ts"
@@ -73,11 +73,17 @@ const labelOf = (segment: string): string => {
   return low === "lmstudio" ? "lm-studio" : low
 }
 
+/** Paths that are remembered, and their longest, in characters. */
+const maxKnown = 1_000
+const longestKnown = 200
+
 export class Routes {
   readonly #services: SystemServices
   readonly #modules: ReadonlyArray<RouteModule>
   /** By raw segment; only segments that resolve are kept, so it is bounded by the profiles' prefixes and their spellings. */
   readonly #providers = new Map<string, Provider>()
+  /** What was found out about paths without escapes that are proxied, whatever the method: clients ask for the same few. */
+  readonly #known = new Map<string, ProxyTarget>()
 
   constructor(services: SystemServices, modules: ReadonlyArray<RouteModule>) {
     this.#services = services
@@ -105,6 +111,12 @@ export class Routes {
   /** `path` decoded, `raw` as it is forwarded. */
   #olla(context: RequestContext, path: string, raw: string): boolean {
     const services = this.#services
+    const known = this.#known.get(raw)
+    if (known !== undefined) {
+      const { query } = context.exchange
+      proxy(services, context, query === "" ? known : { ...known, target: `${known.target}?${query}` })
+      return true
+    }
     const slash = path.indexOf("/", 6)
     const segment = slash < 0 ? path.slice(6) : path.slice(6, slash)
     const rest = slash < 0 ? "/" : path.slice(slash)
@@ -122,7 +134,10 @@ export class Routes {
     if (segment === "proxy") {
       if (rest === "/v1/models" && (context.exchange.method === "GET" || context.exchange.method === "HEAD"))
         discardBody(services.guard, context, () => listing(services, context, undefined, "openai"))
-      else proxy(services, context, { scope: undefined, target, path: rest })
+      else {
+        if (rest !== "/v1/models") this.#remember(raw, path, { scope: undefined, target: sent, path: rest })
+        proxy(services, context, { scope: undefined, target, path: rest })
+      }
       return true
     }
     if (segment === "anthropic" || segment === "") return false
@@ -146,8 +161,13 @@ export class Routes {
       context.error("pathNotServed", { path: sent, provider: provider.scope.label })
       return true
     }
+    this.#remember(raw, path, { scope: provider.scope, target: sent, path: rest })
     proxy(services, context, { scope: provider.scope, target, path: rest })
     return true
+  }
+
+  #remember(raw: string, path: string, target: ProxyTarget): void {
+    if (raw === path && raw.length <= longestKnown && this.#known.size < maxKnown) this.#known.set(raw, target)
   }
 
   #provider(segment: string): Provider | undefined {
