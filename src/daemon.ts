@@ -38,6 +38,7 @@ import { makeSherpaEngine } from "./proxy/SherpaEngine.ts"
 import { Router } from "./routing/Router.ts"
 import * as RouterLive from "./routing/RouterLive.ts"
 import { onSignal } from "./signals.ts"
+import { releaseStartupMemory } from "./startupMemory.ts"
 import * as EffectLogger from "./telemetry/EffectLogger.ts"
 import * as GuardReporting from "./telemetry/GuardReporting.ts"
 import { decideLogging } from "./telemetry/LogDecision.ts"
@@ -314,6 +315,7 @@ const daemon = Effect.fnUntraced(function* (
     if (enabled) sink.write("info", "Registered Anthropic translator", { max_message_size })
     else sink.write("info", "Anthropic translator disabled via configuration", {})
   }
+  releaseStartupMemory()
   http.open(
     services,
     translators.map((translator) => translatorRoutes(services, translator))
