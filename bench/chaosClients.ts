@@ -26,17 +26,19 @@ export interface Aim {
   readonly port: number
   readonly path: string
   readonly run: string
+  /** Milliseconds without anything from the server after which a client gives up. */
+  readonly patience: number
 }
 
 const pause = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
 
-/** Runs until `until` (epoch milliseconds); resolves when the last one is through. */
-export const runClients = async (aim: Aim, count: number, until: number): Promise<ReadonlyArray<Seen>> => {
+/** Runs until `until` (epoch milliseconds) or for `most` requests; resolves when the last one is through. */
+export const runClients = async (aim: Aim, count: number, until: number, most: number): Promise<ReadonlyArray<Seen>> => {
   const seen: Array<Seen> = []
   const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
   let next = 0
   const client = async () => {
-    while (Date.now() < until) {
+    while (Date.now() < until && next < most) {
       const last = await one(aim, agent, `${aim.run}-${next++}`)
       seen.push(last)
       await pause(20 + Math.random() * (last.how === "refused" ? 1_000 : 150))
@@ -103,6 +105,7 @@ const one = (aim: Aim, agent: Agent, id: string): Promise<Seen> =>
         })
       }
     )
+    asked.setTimeout(aim.patience, () => asked.destroy())
     asked.once("socket", (socket) => {
       if (!socket.connecting) return
       socket.once("connect", () => {
