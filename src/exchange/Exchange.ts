@@ -1,6 +1,6 @@
 /**
  * One client request from accept to last byte: its identity, the times of its phases, its attempts and the one outcome.
- * Mutable on purpose and owned by one fiber: every phase writes its own fields once, telemetry reads them at the end.
+ * Mutable on purpose and owned by one request: every phase writes its own fields once, telemetry reads them at the end.
  */
 import type { Failure } from "./Failure.ts"
 

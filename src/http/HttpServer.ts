@@ -176,6 +176,8 @@ type TellRefusal = (refusal: ListenerRefusal) => void
 
 /** node's word for a request that takes too long. */
 const tooSlow = "ERR_HTTP_REQUEST_TIMEOUT"
+/** Its parser's, for bytes that follow a request with `Connection: close`. */
+const afterLast = "HPE_CLOSED_CONNECTION"
 
 /** What node's parser refuses is answered by the request that it belongs to, where there is one, and the connection closed. */
 const onClientError = (open: Roster<OpenResponse>, error: NodeJS.ErrnoException, socket: Socket, tell: TellRefusal): void => {
@@ -186,7 +188,12 @@ const onClientError = (open: Roster<OpenResponse>, error: NodeJS.ErrnoException,
     socket.destroy()
     return
   }
-  for (const res of open) if (res.socket === socket) return breakOff(res, code, tell)
+  for (const res of open) {
+    if (res.socket !== socket) continue
+    // Something behind the request that was to be the last one: it is not looked at, and takes nobody's answer away.
+    if (code === afterLast && res.req.complete) return
+    return breakOff(res, code, tell)
+  }
   hangUp(socket, statusOf(code), code, tell)
 }
 

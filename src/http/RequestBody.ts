@@ -106,7 +106,7 @@ class Discarding implements BodyTaker {
   }
 }
 
-/** `done` or `failed` is called exactly once, unless the client is gone: then neither. */
+/** `done` or `failed` is called exactly once: a client that is gone before its body is whole has failed as `unreadable`. */
 export const readBody = (
   context: RequestContext,
   limit: number,

@@ -1,6 +1,6 @@
 /**
- * The fast engine: the shell in Effect, the bytes in callbacks. One `Effect.callback` is one attempt; its finalizer stops
- * the backend. Chunk frames of a backend are passed on untouched wherever the client's connection allows it.
+ * The fast engine: callbacks from the first byte to the last, no fiber. One object is one attempt; `abort` stops the backend.
+ * Chunk frames of a backend are passed on untouched wherever the client's connection allows it.
  */
 import type { Socket } from "node:net"
 import { performance } from "node:perf_hooks"

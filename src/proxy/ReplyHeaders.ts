@@ -4,7 +4,7 @@ import type { Credentials, Endpoint } from "../endpoint/Endpoint.ts"
 import type { Exchange, RoutingVerdict } from "../exchange/Exchange.ts"
 import { build } from "../version.ts"
 import { linesOf, type ReplyHead } from "./HeaderLines.ts"
-import { asHeader, CORS, DATE, LENGTH, namedByConnection, PASS, responseRule, VARY, VIA } from "./HeaderRules.ts"
+import { asHeader, CONNECTION, CORS, DATE, DROP, LENGTH, namedByConnection, responseRule, VARY, VIA } from "./HeaderRules.ts"
 
 const ourVia = `1.1 ${build.shortName}/${build.version}`
 const viaLine = `Via: ${ourVia}\r\n`
@@ -90,27 +90,21 @@ const passed = (credentials: Credentials, raw: ReadonlyArray<string>, corsOn: bo
     const name = raw[i] as string
     const value = raw[i + 1] as string
     const rule = responseRule(name)
+    if (rule === DROP || rule === CONNECTION || (rule === CORS && corsOn)) continue
+    if ((strip.size > 0 || named !== undefined) && isDropped(name, strip, named)) continue
     switch (rule) {
-      case PASS:
-      case CORS:
-      case LENGTH:
-      case DATE: {
-        if (rule === CORS && corsOn) break
-        if ((strip.size > 0 || named !== undefined) && isDropped(name, strip, named)) break
-        if (rule === LENGTH) {
-          length = value
-          break
-        }
-        if (rule === DATE) dated = true
-        lines += `${name}: ${value}\r\n`
-        break
-      }
       case VIA:
         via = via === "" ? value : `${via}, ${value}`
         break
       case VARY:
         vary = vary === "" ? value : `${vary}, ${value}`
         break
+      case LENGTH:
+        length = value
+        break
+      default:
+        if (rule === DATE) dated = true
+        lines += `${name}: ${value}\r\n`
     }
   }
   lines += via === "" ? viaLine : `Via: ${via}, ${ourVia}\r\n`
@@ -156,6 +150,6 @@ export const replyHead = (
     else lines = lines + name + ": " + ours[i + 1] + "\r\n"
   }
   // biome-ignore-end lint/style/useTemplate: a template would ask each part whether it is a string
-  if (vary !== "" && !endpoint.credentials.names.has("vary")) lines += `Vary: ${vary}\r\n`
+  if (vary !== "") lines += `Vary: ${vary}\r\n`
   return { lines, length, dated }
 }

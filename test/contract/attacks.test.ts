@@ -302,6 +302,12 @@ describe("bytes behind a request", () => {
     expect(arrived()).toEqual([])
   })
 
+  it("of a last request take its answer away from nobody, while that is still made", async () => {
+    const { statuses, said } = await converse(daemon.port, [`${chat}Connection: close\r\nContent-Length: 13\r\n\r\n${body}${smuggled}`])
+    expect([statuses, /\r\nConnection: close\r\n/i.test(said)]).toEqual([[200], true])
+    expect(arrived().map(({ url }) => url)).toEqual(["/v1/chat/completions"])
+  })
+
   it("of a client that vanishes are given up with it, whether they were answered or waiting", async () => {
     backend.setFault({ _tag: "slowHeaders", delay: 60_000 })
     const one = `${chat}Content-Length: 13\r\n\r\n${body}`
