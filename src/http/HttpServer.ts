@@ -164,7 +164,8 @@ const logEnds = (services: SystemServices, context: RequestContext): void => {
       remote,
       header,
       status: res.headersSent ? res.statusCode : 499,
-      responseBytes: exchange.lastAttempt?.bytes ?? context.answered
+      // What Olla says itself after its attempts is all that the client got.
+      responseBytes: context.answered > 0 ? context.answered : (exchange.lastAttempt?.bytes ?? 0)
     })
   )
 }

@@ -1,4 +1,4 @@
-/** The headers that every request is asked for, found in one pass. First values; empty when absent. */
+/** The headers that every request is asked for, found in one pass. Of each the first value that says anything; empty when none does. */
 
 const is = (name: string, usual: string, low: string): boolean => name === usual || name === low || name.toLowerCase() === low
 

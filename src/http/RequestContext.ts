@@ -91,10 +91,11 @@ export class RequestContext {
     if (unread && !last) all.push("Connection", "close")
     if (unread || last) endConnection(this.req.socket)
     if (status !== 304 && status !== 204) all.push("Content-Type", contentType, "Content-Length", String(bytes.length))
-    this.answered = bytes.length
+    const bodiless = status === 304 || status === 204 || this.req.method === "HEAD"
+    if (!bodiless) this.answered = bytes.length
     res.writeHead(status, all)
-    if (!unread || status === 304 || status === 204 || this.req.method === "HEAD") {
-      res.end(status === 304 || status === 204 ? undefined : bytes)
+    if (bodiless || !unread) {
+      res.end(bodiless ? undefined : bytes)
       return
     }
     res.write(bytes)

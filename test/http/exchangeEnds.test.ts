@@ -15,7 +15,7 @@ import { Settings } from "../../src/config/Settings.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
 import type { Exchange } from "../../src/exchange/Exchange.ts"
 import { type HttpServer, makeHttpServer } from "../../src/http/HttpServer.ts"
-import { proxy } from "../../src/http/ProxyRoutes.ts"
+import { carry, proxy } from "../../src/http/ProxyRoutes.ts"
 import type { SystemServices } from "../../src/http/SystemRoutes.ts"
 import { Carrier } from "../../src/proxy/Carrier.ts"
 import { layer as carrierLayer, Engines } from "../../src/proxy/CarrierLive.ts"
@@ -23,7 +23,9 @@ import { ownTransport } from "../../src/proxy/client/Transport.ts"
 import { undiciTransport } from "../../src/proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
 import { makeSherpaEngine } from "../../src/proxy/SherpaEngine.ts"
+import { BodyInspector } from "../../src/routing/Inspecting.ts"
 import type { Decision } from "../../src/routing/Router.ts"
+import type { AccessFields } from "../../src/telemetry/RequestLog.ts"
 import { candidatesOf, configOf, FakeFleet } from "../balancing/fakes.ts"
 import { chunk, plain, type RawBackend, rawBackend, sse } from "../proxy/rig.ts"
 
@@ -40,6 +42,7 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
   const early = it.runIf(variant === "olla")
   const scope = Scope.makeUnsafe()
   const ended: Array<Exchange> = []
+  const logged: Array<AccessFields> = []
   const config = configOf("response_header_timeout: 300ms, read_timeout: 300ms", "request_limits: {max_body_size: 1KB}")
   let fleet: FakeFleet
   let backend: RawBackend
@@ -92,9 +95,9 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
         maxBodySize: () => config.server.request_limits.max_body_size
       },
       statistics: { rejected: () => {} },
-      log: { received: () => {} },
+      log: { received: () => {}, started: () => {}, unread: () => {}, access: (fields: AccessFields) => logged.push(fields) },
       observer,
-      logsRequests: () => false,
+      logsRequests: () => true,
       wantsUsage: () => false,
       fork: Effect.runFork
     } as unknown as SystemServices
@@ -102,6 +105,20 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
       {
         handle: (_services, context, path) => {
           if (path === "/local") context.answer(200, "text/plain", "here")
+          else if (path === "/hurried")
+            carry(
+              services,
+              context,
+              {
+                target: path,
+                body: { chunks: [], size: 0 },
+                inspection: new BodyInspector("").end([], path),
+                candidates: candidatesOf(fleet.endpoints),
+                dialect: undefined,
+                within: 30
+              },
+              () => context.answer(200, "text/plain", "without it")
+            )
           else proxy(services, context, { scope: undefined, target: path, path })
           return true
         }
@@ -110,6 +127,7 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
   })
   beforeEach(() => {
     ended.length = 0
+    logged.length = 0
     allowed = true
     admitted = () => {}
     decide = decision
@@ -200,6 +218,35 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
   early("that is no HTTP any more ends once", async () => {
     expect(await client(`${head(`Transfer-Encoding: chunked\r\n${close}`)}zz\r\n`)).toMatch(/^HTTP\/1.1 400/)
     expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 400 })
+  })
+
+  describe("that is not waited for", () => {
+    it("ends once, leaves its backend, and is logged with what its client got", async () => {
+      say = () => {}
+      const left = asked().then(() => once(backend.sockets.at(-1) as net.Socket, "close"))
+      expect(await client(`GET /hurried HTTP/1.1\r\nHost: front\r\n${close}\r\n`)).toMatch(/^HTTP\/1.1 200 [\s\S]*without it$/)
+      expect((await endOf()).outcome).toMatchObject({ _tag: "failed", status: 504, committed: false })
+      await left
+      expect(logged[0]).toMatchObject({ status: 200, responseBytes: 10 })
+    })
+
+    it("is left alone when it answers in time", async () => {
+      expect(await client(`GET /hurried HTTP/1.1\r\nHost: front\r\n${close}\r\n`)).toMatch(/^HTTP\/1.1 200 [\s\S]*\{\}$/)
+      expect((await endOf()).outcome).toMatchObject({ _tag: "completed", status: 200 })
+      expect(logged[0]).toMatchObject({ status: 200, responseBytes: 2 })
+    })
+  })
+
+  early("of Olla's own is logged with what its client got, also where that is no body", async () => {
+    for (const [method, bytes] of [
+      ["GET", 4],
+      ["HEAD", 0]
+    ] as const) {
+      logged.length = 0
+      await client(`${method} /local HTTP/1.1\r\nHost: front\r\n${close}\r\n`)
+      while (logged.length === 0) await new Promise((resolve) => setImmediate(resolve))
+      expect(logged[0]?.responseBytes, method).toBe(bytes)
+    }
   })
 
   describe("whose client leaves", () => {
