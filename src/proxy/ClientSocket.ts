@@ -44,7 +44,8 @@ export const flushHead = (response: ServerResponse): void => {
 export const cutAfterFlush = (response: ServerResponse): void => {
   const socket = response.socket
   if (socket === null) {
-    response.destroy()
+    // It waits for the answer before it on its connection: what was written goes out when that is whole.
+    response.once("socket", () => cutAfterFlush(response))
     return
   }
   // node corks a response's writes until the next tick; the cut comes after them.
