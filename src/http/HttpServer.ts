@@ -11,6 +11,7 @@ import type { OllaConfig } from "../config/OllaConfig.ts"
 import { failure } from "../exchange/Failure.ts"
 import { Roster } from "../exchange/Roster.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
+import { cutAfterFlush } from "../proxy/ClientSocket.ts"
 import { endConnection, isEnding } from "./ConnectionEnd.ts"
 import type { ErrorName } from "./ErrorTable.ts"
 import { hangUp, type ListenerRefusal, statusOf } from "./ListenerRefusal.ts"
@@ -149,7 +150,7 @@ const fault = (services: SystemServices, context: RequestContext, error: unknown
     services.observer.ended(exchange)
   }
   context.error("internal", { id: exchange.id })
-  if (committed && !res.writableEnded) res.destroy()
+  if (committed && !res.writableEnded) cutAfterFlush(res)
 }
 
 /** The first line of a request, and the last ones when its connection says how it ended. */
