@@ -164,11 +164,7 @@ class Collecting implements BodyTaker {
   complete(): void {
     if (this.#over) return
     this.#over = true
-    try {
-      this.#done({ chunks: this.#chunks, size: this.#size })
-    } catch (error) {
-      this.#context.onFault?.(this.#context, error)
-    }
+    this.#context.guarded(() => this.#done({ chunks: this.#chunks, size: this.#size }))
   }
 
   fail(problem: BodyProblem): void {

@@ -1,7 +1,7 @@
 /** One request as the routes see it: what came, what must go with every answer, and the ways to answer. */
 import type { ServerResponse } from "node:http"
 import { Exchange } from "../exchange/Exchange.ts"
-import { asHeader } from "../proxy/HeaderRules.ts"
+import { asHeader, headerValue } from "../proxy/HeaderRules.ts"
 import { decisionHeaders } from "../proxy/ReplyHeaders.ts"
 import { endConnection } from "./ConnectionEnd.ts"
 import { type ErrorName, errorTable, fill, renderError } from "./ErrorTable.ts"
@@ -61,12 +61,7 @@ export class RequestContext {
 
   /** First value of a request header by lower-cased name; empty when absent. */
   header(name: string): string {
-    const raw = this.req.rawHeaders
-    for (let i = 0; i + 1 < raw.length; i += 2) {
-      const key = raw[i] as string
-      if (key.length === name.length && key.toLowerCase() === name) return raw[i + 1] as string
-    }
-    return ""
+    return headerValue(this.req.rawHeaders, name)
   }
 
   /** All values of a list header, as one. */

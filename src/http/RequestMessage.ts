@@ -3,6 +3,7 @@
  * itself looks at one, and a stream's events for a body that is wanted whole anyway.
  */
 import { IncomingMessage } from "node:http"
+import { headerOf } from "../guard/RawHeaders.ts"
 
 /** Takes a body as node's parser hands it out. */
 export interface BodyTaker {
@@ -90,11 +91,8 @@ const noExpectation: IncomingMessage["headers"] = {}
 
 /** Of all headers node's server asks for this one, with every request in HTTP/1.1. Whoever else wants one reads `rawHeaders`. */
 const expectation = (raw: ReadonlyArray<string>): IncomingMessage["headers"] => {
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i] as string
-    if (name.length === 6 && name.toLowerCase() === "expect") return { expect: raw[i + 1] as string }
-  }
-  return noExpectation
+  const expect = headerOf(raw, "expect")
+  return expect === undefined ? noExpectation : { expect }
 }
 
 Object.defineProperties(RequestMessage.prototype, {

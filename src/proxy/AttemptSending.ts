@@ -98,7 +98,7 @@ export class AttemptSending implements Sending {
     this.#token = token
   }
 
-  reply(_status: number, raw: ReadonlyArray<string>): ReplyHead {
+  reply(raw: ReadonlyArray<string>): ReplyHead {
     this.#breakers?.succeed(this.endpoint.url, this.#token)
     return replyHead(this.exchange, this.endpoint, raw, this.#request.replyHeaders, this.#config.server.cors.enabled)
   }

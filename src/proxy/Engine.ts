@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from "node:http"
 import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
@@ -42,7 +42,7 @@ export interface Sending {
   readonly bodySize: number
   readonly timeouts: PhaseTimeouts
   /** From the backend's flat headers to the client's (filtered, ours added). Called once, when the head is in: it also tells the breaker. */
-  reply(status: number, rawHeaders: ReadonlyArray<string>): ReplyHead
+  reply(rawHeaders: ReadonlyArray<string>): ReplyHead
   /**
    * Called right before the last bytes of a complete answer are handed over, where the attempt's own end comes in a later
    * step: whoever has his whole answer may ask again, and must meet a slot that is free.
@@ -81,16 +81,6 @@ export interface Engine {
    */
   readonly start: (sending: Sending, end: AttemptEnd) => Running
 }
-
-/** One attempt as an effect; interruption aborts it. */
-export const sent = (engine: Engine, sending: Sending): Effect.Effect<Spoken | undefined, Failure> =>
-  Effect.callback((resume) => {
-    const running = engine.start(sending, {
-      done: (again) => resume(Effect.succeed(again)),
-      failed: (why) => resume(Effect.fail(why))
-    })
-    return Effect.sync(() => running.abort())
-  })
 
 /** An engine whose attempts are effects: each gets a fiber of its own. */
 export const engineOf = (

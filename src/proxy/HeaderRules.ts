@@ -68,11 +68,6 @@ export const responseRule = remembering(responseRules, (low) =>
   low.startsWith("x-olla-") ? DROP : low.startsWith("access-control-") ? CORS : PASS
 )
 
-/** Lower-cased names that a `Connection` header takes with it. */
-const namedBy = (value: string, into: Set<string>): void => {
-  for (const name of value.split(",")) into.add(name.trim().toLowerCase())
-}
-
 /** Lower-cased names that the `Connection` headers take with them; `undefined`: none, as nearly always. */
 export const namedByConnection = (pairs: ReadonlyArray<string>): ReadonlySet<string> | undefined => {
   let named: Set<string> | undefined
@@ -82,10 +77,13 @@ export const namedByConnection = (pairs: ReadonlyArray<string>): ReadonlySet<str
     const value = (pairs[i + 1] as string).toLowerCase()
     if (value === "keep-alive" || value === "close") continue
     named ??= new Set()
-    namedBy(value, named)
+    for (const each of value.split(",")) named.add(each.trim())
   }
   return named
 }
+
+/** A list header's value with one more line of it. */
+export const listed = (list: string, value: string): string => (list === "" ? value : `${list}, ${value}`)
 
 /** The first value of a header in flat pairs, by its lower-cased name; empty when absent. */
 export const headerValue = (pairs: ReadonlyArray<string>, name: string): string => {

@@ -8,6 +8,7 @@ import type { Failure } from "../exchange/Failure.ts"
 import { cutAfterFlush, flushHead, writeHead } from "./ClientSocket.ts"
 import type { Relay } from "./client/Connection.ts"
 import type { Sent, Transport } from "./client/Transport.ts"
+import type { Spoken } from "./Dialect.ts"
 import type { AttemptEnd, Engine, Running, Sending } from "./Engine.ts"
 import { pairsOfReply, type ReplyHead } from "./HeaderLines.ts"
 import { headerValue } from "./HeaderRules.ts"
@@ -103,12 +104,12 @@ class OllaAttempt implements Relay, Running {
     const { exchange, attempt, response } = sending
     exchange.timings.headers = performance.now()
     attempt.status = head.status
-    const reply = sending.reply(head.status, head.raw)
+    const reply = sending.reply(head.raw)
     const contentType = headerValue(head.raw, "content-type")
     if (sending.translator !== undefined) {
       this.#translated = new TranslatedRelay(sending, sending.translator, this.#onDrain, {
-        done: (again) => this.#translatorEnds(() => this.#end.done(again)),
-        failed: (why) => this.#translatorEnds(() => this.#end.failed(why))
+        done: (again) => this.#translatorEnds(undefined, again),
+        failed: (why) => this.#translatorEnds(why)
       })
       this.#translated.head({ status: head.status, headers: pairsOfReply(reply) })
       return false
@@ -215,21 +216,19 @@ class OllaAttempt implements Relay, Running {
     if (exchange.timings.headers !== 0) exchange.timings.lastByte = performance.now()
   }
 
-  #finish(why: Failure | undefined): void {
+  #finish(why: Failure | undefined, again?: Spoken): void {
     if (this.#over) return
     this.#over = true
     this.#release()
-    if (why === undefined) this.#end.done(undefined)
+    if (why === undefined) this.#end.done(again)
     else this.#end.failed(why)
   }
 
   /** Its last word is the attempt's; what the backend still has to say is not wanted. */
-  #translatorEnds(tell: () => void): void {
+  #translatorEnds(why: Failure | undefined, again?: Spoken): void {
     if (this.#over) return
     const sent = this.#sent
-    this.#over = true
-    this.#release()
-    tell()
+    this.#finish(why, again)
     sent?.abort()
   }
 

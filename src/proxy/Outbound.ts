@@ -9,6 +9,7 @@ import {
   FORWARDED_HOST,
   FORWARDED_PROTO,
   HOST,
+  listed,
   MODEL,
   namedByConnection,
   PASS,
@@ -84,10 +85,10 @@ export const outboundHead = (request: CarryRequest, endpoint: Endpoint, bodySize
         break
       }
       case VIA:
-        clientVia = clientVia === "" ? value : `${clientVia}, ${value}`
+        clientVia = listed(clientVia, value)
         break
       case FORWARDED_FOR:
-        forwardedFor = forwardedFor === "" ? value : `${forwardedFor}, ${value}`
+        forwardedFor = listed(forwardedFor, value)
         break
       case FORWARDED_PROTO:
         forwardedProto = value
@@ -112,8 +113,7 @@ export const outboundHead = (request: CarryRequest, endpoint: Endpoint, bodySize
   if (!names.has("x-proxied-by")) lines += proxiedByLine
   if (!names.has("via")) lines += clientVia === "" ? viaLine : `Via: ${clientVia}, ${via}\r\n`
   if (!names.has("x-real-ip")) lines = lines + "X-Real-IP: " + (trusted && realIp !== "" ? realIp : peer) + "\r\n"
-  if (!names.has("x-forwarded-for"))
-    lines = lines + "X-Forwarded-For: " + (trusted && forwardedFor !== "" ? `${forwardedFor}, ${peer}` : peer) + "\r\n"
+  if (!names.has("x-forwarded-for")) lines = lines + "X-Forwarded-For: " + (trusted ? listed(forwardedFor, peer) : peer) + "\r\n"
   if (!names.has("x-forwarded-proto"))
     lines = trusted && forwardedProto !== "" ? `${lines}X-Forwarded-Proto: ${forwardedProto}\r\n` : lines + "X-Forwarded-Proto: http\r\n"
   const outerHost = trusted && forwardedHost !== "" ? forwardedHost : host

@@ -4,7 +4,7 @@ import type { Credentials, Endpoint } from "../endpoint/Endpoint.ts"
 import type { Exchange, RoutingVerdict } from "../exchange/Exchange.ts"
 import { build } from "../version.ts"
 import { linesOf, type ReplyHead } from "./HeaderLines.ts"
-import { asHeader, CONNECTION, CORS, DATE, DROP, LENGTH, namedByConnection, responseRule, VARY, VIA } from "./HeaderRules.ts"
+import { asHeader, CONNECTION, CORS, DATE, DROP, LENGTH, listed, namedByConnection, responseRule, VARY, VIA } from "./HeaderRules.ts"
 
 const ourVia = `1.1 ${build.shortName}/${build.version}`
 const viaLine = `Via: ${ourVia}\r\n`
@@ -17,14 +17,6 @@ export const decisionHeaders = (exchange: Exchange, out: Array<string>): void =>
   if (verdict === undefined) return
   out.push("X-Olla-Routing-Strategy", verdict.strategy, "X-Olla-Routing-Decision", verdict.action)
   if (verdict.reason !== "") out.push("X-Olla-Routing-Reason", asHeader(verdict.reason))
-}
-
-const stickyHeaders = (exchange: Exchange, out: Array<string>): void => {
-  const sticky = exchange.sticky
-  if (sticky === undefined) return
-  out.push("X-Olla-Sticky-Session", sticky.outcome)
-  if (sticky.source !== "none") out.push("X-Olla-Sticky-Key-Source", sticky.source)
-  if (sticky.source === "session_header" && exchange.sessionId !== "") out.push("X-Olla-Session-ID", exchange.sessionId)
 }
 
 /** The last decision that was told: one model mostly comes after another of its kind. */
@@ -49,10 +41,11 @@ const decisionLines = (exchange: Exchange): string => {
   return toldLines
 }
 
-const stickyLines = (exchange: Exchange): string => {
-  if (exchange.sticky === undefined) return ""
-  const pairs: Array<string> = []
-  stickyHeaders(exchange, pairs)
+const stickyLines = ({ sessionId, sticky }: Exchange): string => {
+  if (sticky === undefined) return ""
+  const pairs: Array<string> = ["X-Olla-Sticky-Session", sticky.outcome]
+  if (sticky.source !== "none") pairs.push("X-Olla-Sticky-Key-Source", sticky.source)
+  if (sticky.source === "session_header" && sessionId !== "") pairs.push("X-Olla-Session-ID", sessionId)
   return linesOf(pairs)
 }
 
@@ -94,10 +87,10 @@ const passed = (credentials: Credentials, raw: ReadonlyArray<string>, corsOn: bo
     if ((strip.size > 0 || named !== undefined) && isDropped(name, strip, named)) continue
     switch (rule) {
       case VIA:
-        via = via === "" ? value : `${via}, ${value}`
+        via = listed(via, value)
         break
       case VARY:
-        vary = vary === "" ? value : `${vary}, ${value}`
+        vary = listed(vary, value)
         break
       case LENGTH:
         length = value
@@ -146,7 +139,7 @@ export const replyHead = (
   let vary = theirVary
   for (let i = 0; i + 1 < ours.length; i += 2) {
     const name = ours[i] as string
-    if (name.length === 4 && name.toLowerCase() === "vary") vary = vary === "" ? (ours[i + 1] as string) : `${vary}, ${ours[i + 1]}`
+    if (name.length === 4 && name.toLowerCase() === "vary") vary = listed(vary, ours[i + 1] as string)
     else lines = lines + name + ": " + ours[i + 1] + "\r\n"
   }
   // biome-ignore-end lint/style/useTemplate: a template would ask each part whether it is a string

@@ -113,7 +113,7 @@ const relay = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): E
   sending.exchange.timings.headers = performance.now()
   if (hasUnknownCoding(ticket.raw)) return Effect.fail(failure("malformed", "the response has an unknown transfer coding"))
   sending.attempt.status = answer.status
-  const headers = pairsOfReply(sending.reply(answer.status, ticket.raw))
+  const headers = pairsOfReply(sending.reply(ticket.raw))
   const body = bodyOf(ticket, answer)
   return sending.translator === undefined
     ? relayAsItCame(ticket, answer.status, headers, body)

@@ -90,14 +90,14 @@ export class Scene {
           switch (fate._tag) {
             case "answers":
               sending.attempt.status = fate.status
-              sending.reply(fate.status, [])
+              sending.reply([])
               response.headersSent = true
               response.statusCode = fate.status
               return Effect.succeed(undefined)
             case "fails":
               if (fate.committed) {
                 sending.attempt.status = 200
-                sending.reply(200, [])
+                sending.reply([])
                 response.headersSent = true
                 response.statusCode = fate.told
               }

@@ -9,10 +9,11 @@ import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import type { Failure } from "../../src/exchange/Failure.ts"
 import type { Transport } from "../../src/proxy/client/Transport.ts"
 import type { Spoken } from "../../src/proxy/Dialect.ts"
-import { type Engine, type Sending, sent } from "../../src/proxy/Engine.ts"
+import type { Engine, Sending } from "../../src/proxy/Engine.ts"
 import { linesOf } from "../../src/proxy/HeaderLines.ts"
 import { headerValue } from "../../src/proxy/HeaderRules.ts"
 import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
+import { sent } from "./attempt.ts"
 
 const hop = new Set(["content-length", "connection", "keep-alive", "transfer-encoding", "trailer", "upgrade"])
 
@@ -123,7 +124,7 @@ export class OllaFront {
       body,
       bodySize,
       timeouts: { connect: 5_000, tls: 5_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
-      reply: (_status, raw) => ({
+      reply: (raw) => ({
         lines: linesOf(raw.flatMap((name, i) => (i % 2 === 0 && !hop.has(name.toLowerCase()) ? [name, raw[i + 1] as string] : []))),
         length: headerValue(raw, "content-length"),
         dated: headerValue(raw, "date") !== ""

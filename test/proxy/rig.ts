@@ -10,9 +10,10 @@ import * as Scope from "effect/Scope"
 import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import type { Failure } from "../../src/exchange/Failure.ts"
 import type { Spoken } from "../../src/proxy/Dialect.ts"
-import { type Engine, type Sending, sent } from "../../src/proxy/Engine.ts"
+import type { Engine, Sending } from "../../src/proxy/Engine.ts"
 import { replyHead } from "../../src/proxy/ReplyHeaders.ts"
 import { type FakeFields, FakeFleet } from "../balancing/fakes.ts"
+import { sent } from "./attempt.ts"
 
 export interface Heard {
   readonly line: string
@@ -130,7 +131,7 @@ export class Front {
           body,
           bodySize: size,
           timeouts: { connect: 2_000, tls: 2_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
-          reply: (_status, raw) => replyHead(exchange, endpoint, raw, [], false),
+          reply: (raw) => replyHead(exchange, endpoint, raw, [], false),
           relayed: () => {},
           flushes: () => true,
           translator: undefined,
