@@ -2,23 +2,31 @@
  * One client request from accept to last byte: its identity, the times of its phases, its attempts and the one outcome.
  * Mutable on purpose and owned by one request: every phase writes its own fields once, telemetry reads them at the end.
  */
+import { performance } from "node:perf_hooks"
 import type { Failure } from "./Failure.ts"
 
-/** `performance.now()` milliseconds; 0 while a phase has not been reached. */
-export interface Timings {
+/** Of the whole exchange, in `performance.now()` milliseconds; 0 while a phase has not been reached. */
+export interface ExchangeTimings {
   accepted: number
   /** The request body is in. */
   received: number
   routed: number
+  settled: number
+}
+
+/** Of one attempt, in `performance.now()` milliseconds; 0 while a phase has not been reached. */
+export interface AttemptTimings {
   leased: number
   sent: number
+  /** The connection was there, TLS included; stays 0 on a kept one. */
+  connected: number
   /** The answer's header block is in. */
   headers: number
   firstByte: number
   lastByte: number
 }
 
-/** What routing said, in the words of the `X-Olla-Routing-*` headers (models-and-routing.md 8). */
+/** What routing said, in the words of the `X-Olla-Routing-*` headers. */
 export interface RoutingVerdict {
   readonly strategy: "strict" | "optimistic" | "discovery" | "alias"
   readonly action: "routed" | "fallback" | "rejected"
@@ -33,8 +41,8 @@ export interface StickyVerdict {
   readonly source: "session_header" | "prefix_hash" | "auth_header" | "ip" | "none"
 }
 
-/** One try on one endpoint. */
-export interface Attempt {
+/** Whom an attempt asks, and for what. */
+export interface AttemptTarget {
   readonly endpointUrl: string
   readonly endpointName: string
   readonly endpointType: string
@@ -42,13 +50,41 @@ export interface Attempt {
   readonly profileName: string
   /** The model's name on that endpoint; empty without a model. */
   readonly model: string
-  readonly started: number
-  ended: number
+}
+
+/** One try on one endpoint. */
+export class Attempt implements AttemptTarget {
+  readonly endpointUrl: string
+  readonly endpointName: string
+  readonly endpointType: string
+  readonly profileName: string
+  readonly model: string
+  readonly timings: AttemptTimings
+  /** `performance.now()` milliseconds; 0 while it is under way. */
+  ended = 0
   /** HTTP status of the answer; 0 while there is none. */
-  status: number
+  status = 0
   /** Body bytes accepted by the client's socket. */
-  bytes: number
-  failure: Failure | undefined
+  bytes = 0
+  failure: Failure | undefined = undefined
+
+  /** `leased`: when the endpoint was leased, `performance.now()` milliseconds. */
+  constructor(target: AttemptTarget, leased: number) {
+    this.endpointUrl = target.endpointUrl
+    this.endpointName = target.endpointName
+    this.endpointType = target.endpointType
+    this.profileName = target.profileName
+    this.model = target.model
+    this.timings = { leased, sent: 0, connected: 0, headers: 0, firstByte: 0, lastByte: 0 }
+  }
+
+  /** The same endpoint is asked once more, in other words: what came of the first answer is no part of this attempt's record. */
+  restart(): void {
+    const { timings } = this
+    timings.sent = timings.connected = timings.headers = timings.firstByte = timings.lastByte = 0
+    this.status = 0
+    this.bytes = 0
+  }
 }
 
 export type Outcome =
@@ -75,7 +111,7 @@ export class Exchange {
   readonly clientIp: string
   /** Epoch milliseconds of the accept, for log records. */
   readonly startedAt: number
-  readonly timings: Timings
+  readonly timings: ExchangeTimings
   /** Client-facing model name, lower-cased; empty: none was found. */
   model = ""
   /** Trace id of the client's valid `traceparent`; empty: none. */
@@ -92,7 +128,7 @@ export class Exchange {
   /** The request's body was written out to its end, and nothing will read its memory any more. */
   bodyTaken = false
   readonly attempts: Array<Attempt> = []
-  outcome: Outcome | undefined = undefined
+  #outcome: Outcome | undefined = undefined
   /** Somebody will read usage figures from the answer: only then are its head and tail kept. */
   wantsUsage = true
   /** Head and tail of the answer's body, kept for usage figures; read only after the end. */
@@ -126,7 +162,20 @@ export class Exchange {
     this.peer = fields.peer
     this.clientIp = fields.clientIp
     this.startedAt = fields.startedAt
-    this.timings = { accepted: fields.accepted, received: 0, routed: 0, leased: 0, sent: 0, headers: 0, firstByte: 0, lastByte: 0 }
+    this.timings = { accepted: fields.accepted, received: 0, routed: 0, settled: 0 }
+  }
+
+  /** How it ended; `undefined` while it is under way. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome
+  }
+
+  /** The one end of the exchange. False: it has ended before, and this changes nothing. */
+  settle(outcome: Outcome): boolean {
+    if (this.#outcome !== undefined) return false
+    this.#outcome = outcome
+    this.timings.settled = performance.now()
+    return true
   }
 
   get lastAttempt(): Attempt | undefined {

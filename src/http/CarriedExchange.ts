@@ -59,7 +59,7 @@ export class CarriedExchange {
     if (this.#over) return
     const { exchange } = request
     const why = failure("response_timeout", `not waited for longer than ${within} ms`, within)
-    exchange.outcome = { _tag: "failed", status: 504, failure: why, committed: false }
+    exchange.settle({ _tag: "failed", status: 504, failure: why, committed: false })
     running.abort()
     this.#end(request, { _tag: "Refused", failure: why, message: why.detail })
   }

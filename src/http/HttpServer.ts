@@ -146,7 +146,7 @@ const fault = (services: SystemServices, context: RequestContext, error: unknown
   services.fork(Effect.logError("A request ended in a fault", { request_id: exchange.id, error: detail }))
   const committed = res.headersSent
   if (context.admitted && exchange.outcome === undefined) {
-    exchange.outcome = { _tag: "failed", status: 500, failure: failure("internal", detail), committed }
+    exchange.settle({ _tag: "failed", status: 500, failure: failure("internal", detail), committed })
     services.observer.ended(exchange)
   }
   context.error("internal", { id: exchange.id })

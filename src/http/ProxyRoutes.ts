@@ -137,7 +137,7 @@ export const decide = (
             context.onFault?.(context, Cause.squash(exit.cause))
             return
           }
-          exchange.outcome = { _tag: "cancelled", status: 499, committed: false }
+          exchange.settle({ _tag: "cancelled", status: 499, committed: false })
           services.observer.ended(exchange)
         })
     )
@@ -194,7 +194,7 @@ export const carry = (
 
 /** An exchange that ends before an endpoint was chosen. */
 export const reject = (services: ProxyServices, context: RequestContext, status: number, reason: string): void => {
-  context.exchange.outcome = { _tag: "rejected", status, reason }
+  context.exchange.settle({ _tag: "rejected", status, reason })
   services.observer.ended(context.exchange)
 }
 

@@ -77,7 +77,7 @@ export interface Engine {
   readonly name: "olla" | "sherpa"
   /**
    * Sends and relays to the end, which may be told before this returns. A stale kept connection is repeated once on a fresh one,
-   * silently. Writes `attempt.status`, `attempt.bytes`, `exchange.timings.{sent,headers,firstByte,lastByte}` and `exchange.kept`.
+   * silently. Writes `attempt.status`, `attempt.bytes`, all of `attempt.timings` but `leased`, and `exchange.kept`.
    */
   readonly start: (sending: Sending, end: AttemptEnd) => Running
 }

@@ -5,7 +5,7 @@
 import { performance } from "node:perf_hooks"
 import type { Balancer, Lease } from "../balancing/Balancer.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
-import type { Attempt } from "../exchange/Exchange.ts"
+import { Attempt } from "../exchange/Exchange.ts"
 import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import type { Candidate } from "../routing/Router.ts"
@@ -84,6 +84,7 @@ export class Journey implements AttemptEnd {
   done(again: Spoken | undefined): void {
     if (this.#over) return
     if (again !== undefined) {
+      this.#attempt?.restart()
       this.#send(again)
       return
     }
@@ -103,7 +104,7 @@ export class Journey implements AttemptEnd {
     const why = namingItsKey(failed, this.#roads.config().proxy)
     this.#last = { failure: why, name: candidate.endpoint.name }
     if (response.headersSent) {
-      exchange.outcome = { _tag: "failed", status: this.#toldStatus(), failure: why, committed: true }
+      exchange.settle({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
       this.#complete()
     } else if (!ruleOf(why).failover) {
       this.#allConnection = false
@@ -139,7 +140,7 @@ export class Journey implements AttemptEnd {
     const { breakers, observer, now } = this.#roads
     const { exchange, dialect } = this.#request
     const { endpoint, nativeName } = held.candidate
-    exchange.timings.leased = performance.now()
+    const leased = performance.now()
     exchange.sticky = held.sticky
     const admission = breakers?.admit(endpoint.url)
     if (admission?._tag === "Denied") {
@@ -150,9 +151,9 @@ export class Journey implements AttemptEnd {
     this.#held = held
     this.#token = admission?.token
     this.#wallStart = now()
-    const record = attemptOf(held.candidate, exchange.timings.leased)
+    const record = attemptOf(held.candidate, leased)
     this.#attempt = record
-    if (this.#firstSent === 0) this.#firstSent = record.started
+    if (this.#firstSent === 0) this.#firstSent = leased
     exchange.attempts.push(record)
     observer.dispatched(exchange, record)
     let spoken: Spoken | undefined
@@ -221,7 +222,7 @@ export class Journey implements AttemptEnd {
     const candidate = this.#remaining.at(-1)
     if (candidate === undefined || breakers === undefined || breakers.wouldAdmit(candidate.endpoint.url)) return
     const record = attemptOf(candidate, performance.now())
-    record.ended = record.started
+    record.ended = record.timings.leased
     record.failure = failure("breaker_open", "circuit breaker open")
     exchange.attempts.push(record)
     observer.attemptEnded(exchange, record)
@@ -246,7 +247,7 @@ export class Journey implements AttemptEnd {
 
   #arrive(outcome: NonNullable<CarryRequest["exchange"]["outcome"]>, exchange: CarryRequest["exchange"]): void {
     this.#over = true
-    exchange.outcome ??= outcome
+    exchange.settle(outcome)
   }
 
   #refusal(): Refused {
@@ -274,18 +275,17 @@ const allAdmitted = (candidates: ReadonlyArray<Candidate>, breakers: EngineBreak
   return true
 }
 
-const attemptOf = ({ endpoint, nativeName }: Candidate, started: number): Attempt => ({
-  endpointUrl: endpoint.url,
-  endpointName: endpoint.name,
-  endpointType: endpoint.type,
-  profileName: endpoint.profile?.name ?? "",
-  model: nativeName,
-  started,
-  ended: 0,
-  status: 0,
-  bytes: 0,
-  failure: undefined
-})
+const attemptOf = ({ endpoint, nativeName }: Candidate, leased: number): Attempt =>
+  new Attempt(
+    {
+      endpointUrl: endpoint.url,
+      endpointName: endpoint.name,
+      endpointType: endpoint.type,
+      profileName: endpoint.profile?.name ?? "",
+      model: nativeName
+    },
+    leased
+  )
 
 /** The deadline over all attempts fired: the limit is what an operator has set. */
 const namingItsKey = (failed: Failure, proxy: OllaConfig["proxy"]): Failure =>

@@ -68,8 +68,8 @@ class OllaAttempt implements Relay, Running {
 
   start(fresh: boolean): void {
     const sending = this.#sending
-    const { timeouts, exchange } = sending
-    exchange.timings.sent = performance.now()
+    const { timeouts, attempt } = sending
+    attempt.timings.sent = performance.now()
     this.#sent = this.#transport.send(
       {
         endpoint: sending.endpoint,
@@ -80,7 +80,7 @@ class OllaAttempt implements Relay, Running {
         bodySize: sending.bodySize,
         deadlines: timeouts,
         readSize: sending.bufferSize,
-        at: exchange.timings.sent
+        at: attempt.timings.sent
       },
       fresh,
       this
@@ -99,10 +99,14 @@ class OllaAttempt implements Relay, Running {
     return this.#kept !== undefined
   }
 
+  onConnect(): void {
+    this.#sending.attempt.timings.connected = performance.now()
+  }
+
   onHead(head: Parameters<Relay["onHead"]>[0]): boolean {
     const sending = this.#sending
     const { exchange, attempt, response } = sending
-    exchange.timings.headers = performance.now()
+    attempt.timings.headers = performance.now()
     attempt.status = head.status
     const reply = sending.reply(head.raw)
     const contentType = headerValue(head.raw, "content-type")
@@ -143,8 +147,8 @@ class OllaAttempt implements Relay, Running {
   }
 
   onBytes(bytes: Buffer, last: boolean, payload: ReadonlyArray<Buffer> | undefined): boolean {
-    const { exchange, response } = this.#sending
-    if (exchange.timings.firstByte === 0) exchange.timings.firstByte = performance.now()
+    const { attempt, response } = this.#sending
+    if (attempt.timings.firstByte === 0) attempt.timings.firstByte = performance.now()
     if (this.#translated !== undefined) return this.#translated.push(Buffer.from(bytes))
     if (this.#kept !== undefined) {
       if (payload === undefined) this.#kept.push(Buffer.from(bytes))
@@ -211,9 +215,9 @@ class OllaAttempt implements Relay, Running {
   }
 
   #account(payload: number): void {
-    const { exchange, attempt } = this.#sending
+    const { attempt } = this.#sending
     attempt.bytes = payload
-    if (exchange.timings.headers !== 0) exchange.timings.lastByte = performance.now()
+    if (attempt.timings.headers !== 0) attempt.timings.lastByte = performance.now()
   }
 
   #finish(why: Failure | undefined, again?: Spoken): void {

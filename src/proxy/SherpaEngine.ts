@@ -62,7 +62,7 @@ const attempt = (client: HttpClient.HttpClient, ticket: Ticket): Effect.Effect<S
 const ask = (client: HttpClient.HttpClient, ticket: Ticket): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure | Stale> => {
   const { sending } = ticket
   const { headers: limit, response: deadline } = sending.timeouts
-  sending.exchange.timings.sent = performance.now()
+  sending.attempt.timings.sent = performance.now()
   const answer = client.execute(requestOf(sending)).pipe(
     // Headers, path and what becomes of the answer are in the ticket.
     Effect.provideService(NodeHttpClient.UndiciOptions, {
@@ -110,7 +110,7 @@ const whyNoAnswer = (ticket: Ticket, cause: unknown): Failure | Stale => {
 
 const relay = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): Effect.Effect<Spoken | undefined, Failure> => {
   const { sending } = ticket
-  sending.exchange.timings.headers = performance.now()
+  sending.attempt.timings.headers = performance.now()
   if (hasUnknownCoding(ticket.raw)) return Effect.fail(failure("malformed", "the response has an unknown transfer coding"))
   sending.attempt.status = answer.status
   const headers = pairsOfReply(sending.reply(ticket.raw))
@@ -127,7 +127,7 @@ type Body = Stream.Stream<Uint8Array>
  * says afterwards whether that was the end.
  */
 const bodyOf = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): Body => {
-  const { exchange, timeouts } = ticket.sending
+  const { attempt, timeouts } = ticket.sending
   const bytes = Stream.catchCause(answer.stream, (cause) =>
     Stream.suspend(() => {
       ticket.broke ??= new Error(String(cause))
@@ -145,7 +145,7 @@ const bodyOf = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): 
         })
       : bytes
   return Stream.mapArray(patient, (chunks) => {
-    if (exchange.timings.firstByte === 0) exchange.timings.firstByte = performance.now()
+    if (attempt.timings.firstByte === 0) attempt.timings.firstByte = performance.now()
     return chunks
   })
 }
@@ -187,7 +187,7 @@ const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, b
     })
   const watched = Stream.tap(body, (chunk) => Effect.sync(() => kept?.push(chunk as Buffer)))
   const finish = Effect.suspend((): Effect.Effect<undefined, Failure> => {
-    exchange.timings.lastByte = performance.now()
+    attempt.timings.lastByte = performance.now()
     const why = ending(ticket)
     if (why !== undefined) {
       if (response.headersSent) cutAfterFlush(response)

@@ -135,7 +135,7 @@ export class TranslatedRelay {
 
   #awaitEnd(): void {
     this.#awaitsEnd = true
-    this.#sending.exchange.timings.lastByte = performance.now()
+    this.#sending.attempt.timings.lastByte = performance.now()
     clearInterval(this.#timer)
     this.#timer = setTimeout(() => this.#done(), endWithin).unref()
   }
@@ -144,7 +144,7 @@ export class TranslatedRelay {
   #ends(): boolean {
     if (this.#over) return false
     this.#stop()
-    if (!this.#awaitsEnd) this.#sending.exchange.timings.lastByte = performance.now()
+    if (!this.#awaitsEnd) this.#sending.attempt.timings.lastByte = performance.now()
     return true
   }
 

@@ -1,5 +1,5 @@
 /** The fields of request records, in the order of the page (observability.md 7.3, 7.4). Pure; `undefined` is left out of a record. */
-import type { Exchange } from "../exchange/Exchange.ts"
+import type { AttemptTimings, Exchange } from "../exchange/Exchange.ts"
 import type { Fields } from "./LogRecord.ts"
 import type { Usage } from "./Usage.ts"
 
@@ -87,20 +87,23 @@ export const completedFields = (
 
 const between = (from: number, to: number): number => (from === 0 || to === 0 ? 0 : wholeMillis(to - from))
 
+const noTimings: AttemptTimings = { leased: 0, sent: 0, connected: 0, headers: 0, firstByte: 0, lastByte: 0 }
+
 /** The engine's own view of an exchange: `Proxy metrics`. */
 export const engineFields = (exchange: Exchange, status: number, usage: Usage | undefined): Fields => {
-  const { timings } = exchange
+  const { accepted, routed } = exchange.timings
   const last = exchange.lastAttempt
+  const { leased, sent, headers, firstByte, lastByte } = last?.timings ?? noTimings
   const bytes = last?.bytes ?? 0
   return {
     endpoint: last?.endpointName ?? "",
-    latency_ms: last === undefined ? 0 : wholeMillis(last.ended - timings.accepted),
-    processing_ms: between(timings.accepted, timings.sent),
-    backend_ms: between(timings.sent, timings.headers),
-    first_data_ms: between(timings.accepted, timings.firstByte),
-    streaming_ms: between(timings.firstByte, timings.lastByte),
-    selection_ms: between(timings.routed, timings.leased),
-    header_ms: between(timings.leased, timings.sent),
+    latency_ms: last === undefined ? 0 : wholeMillis(last.ended - accepted),
+    processing_ms: between(accepted, sent),
+    backend_ms: between(sent, headers),
+    first_data_ms: between(accepted, firstByte),
+    streaming_ms: between(firstByte, lastByte),
+    selection_ms: between(routed, leased),
+    header_ms: between(leased, sent),
     total_bytes: bytes,
     bytes_formatted: compactBytes(bytes),
     status,
@@ -110,22 +113,23 @@ export const engineFields = (exchange: Exchange, status: number, usage: Usage | 
 
 /** `Request metrics` and the tail of `Request failed`: what every phase took. */
 export const metricsFields = (exchange: Exchange, duration: number, usage: Usage | undefined): Fields => {
-  const { timings } = exchange
+  const { accepted, received, routed } = exchange.timings
   const last = exchange.lastAttempt
+  const { leased, sent, headers, firstByte, lastByte } = last?.timings ?? noTimings
   return {
     endpoint: last?.endpointName ?? "",
     model: exchange.model,
     client_ip: exchange.clientIp,
     total_bytes: last?.bytes ?? 0,
     duration_ms: duration,
-    latency_ms: last === undefined ? duration : wholeMillis(last.ended - timings.accepted),
-    request_processing_ms: between(timings.accepted, timings.sent),
-    backend_response_ms: between(timings.sent, timings.headers),
-    first_data_ms: between(timings.accepted, timings.firstByte),
-    streaming_ms: between(timings.firstByte, timings.lastByte),
-    header_processing_ms: between(timings.leased, timings.sent),
-    path_resolution_ms: between(timings.received, timings.routed),
-    selection_ms: between(timings.routed, timings.leased),
+    latency_ms: last === undefined ? duration : wholeMillis(last.ended - accepted),
+    request_processing_ms: between(accepted, sent),
+    backend_response_ms: between(sent, headers),
+    first_data_ms: between(accepted, firstByte),
+    streaming_ms: between(firstByte, lastByte),
+    header_processing_ms: between(leased, sent),
+    path_resolution_ms: between(received, routed),
+    selection_ms: between(routed, leased),
     target_path: last === undefined ? exchange.path : undefined,
     sticky_source: exchange.sticky === undefined || exchange.sticky.source === "none" ? undefined : exchange.sticky.source,
     session_id: some(exchange.sessionId),

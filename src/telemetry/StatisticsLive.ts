@@ -40,7 +40,8 @@ const attemptClass = (attempt: Attempt): StatusClass => (attempt.failure?.kind =
 const whole = (millis: number): number => (millis > 0 ? Math.trunc(millis) : 0)
 
 const attemptResult = (exchange: Exchange, attempt: Attempt): Result => {
-  const { accepted, firstByte } = exchange.timings
+  const { accepted } = exchange.timings
+  const { firstByte } = attempt.timings
   const success = succeeded(attempt)
   return {
     success,
@@ -54,8 +55,10 @@ const attemptResult = (exchange: Exchange, attempt: Attempt): Result => {
 
 /** The whole of a dispatched request, by its last word. */
 const exchangeResult = (exchange: Exchange, last: Attempt): Result => {
-  const { outcome, timings } = exchange
-  const whenDone = timings.lastByte > 0 ? Math.max(timings.lastByte, last.ended) : last.ended
+  const { outcome } = exchange
+  const { accepted } = exchange.timings
+  const { firstByte, lastByte } = last.timings
+  const whenDone = Math.max(lastByte, last.ended)
   const success =
     (outcome?._tag === "completed" && outcome.status < 500) ||
     (outcome?._tag === "cancelled" &&
@@ -65,8 +68,8 @@ const exchangeResult = (exchange: Exchange, last: Attempt): Result => {
   return {
     success,
     statusClass: outcome?._tag === "cancelled" ? "cancelled" : classOf(outcome?._tag === "completed" ? outcome.status : last.status),
-    latency: whole(whenDone - timings.accepted),
-    firstToken: success && timings.firstByte > 0 ? whole(timings.firstByte - timings.accepted) : undefined,
+    latency: whole(whenDone - accepted),
+    firstToken: success && firstByte > 0 ? whole(firstByte - accepted) : undefined,
     bytes: success || last.failure === undefined ? last.bytes : 0
   }
 }

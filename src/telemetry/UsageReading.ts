@@ -29,7 +29,8 @@ export const readUsage =
     if (attempt.endpointType === "" && attempt.profileName === "") return undefined
     const profile = profiles.byName(attempt.profileName) ?? profiles.byName("openai-compatible")
     if (profile === undefined) return undefined
-    const { kept, timings } = exchange
+    const { kept } = exchange
+    const { timings } = attempt
     const responseMs = timings.sent > 0 && timings.lastByte > timings.sent ? timings.lastByte - timings.sent : 0
     return extractUsage(profile, { contentType: kept.contentType, text: () => keptText(kept), headers: kept.headers, responseMs })
   }

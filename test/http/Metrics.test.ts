@@ -104,9 +104,14 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
         ] as const) {
           const exchange = newExchange({ model: nasty })
           exchange.kept.tail.push(new Uint8Array([1]))
-          exchange.timings.firstByte = exchange.timings.accepted + 20
           exchange.translator = { name: "anthropic", mode: "passthrough", fallbackReason: "" }
-          attempt(statistics.observer, exchange, { endpoint: nasty, url: at, status, ends: 1234 })
+          attempt(statistics.observer, exchange, {
+            endpoint: nasty,
+            url: at,
+            status,
+            ends: 1234,
+            timings: { firstByte: exchange.timings.accepted + 20 }
+          })
           end(statistics.observer, exchange)
         }
         statistics.rejected(404)

@@ -173,8 +173,16 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
     await client(`GET /local HTTP/1.1\r\nHost: front\r\n${close}\r\n`)
     expect(ended.length).toBe(1)
     const [exchange] = ended as [Exchange]
-    const { accepted, received, routed, leased, sent, headers, firstByte, lastByte } = exchange.timings
-    const reached = [accepted, received, routed, leased, sent, headers, firstByte, lastByte].filter((time) => time > 0)
+    const { accepted, received, routed, settled } = exchange.timings
+    const attempts = exchange.attempts.flatMap(({ timings: { leased, sent, connected, headers, firstByte, lastByte } }) => [
+      leased,
+      sent,
+      connected,
+      headers,
+      firstByte,
+      lastByte
+    ])
+    const reached = [accepted, received, routed, ...attempts, settled].filter((time) => time > 0)
     expect(reached).toEqual([...reached].sort((a, b) => a - b))
     return exchange
   }
@@ -189,10 +197,11 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
   ])("that %s ends once", async (_what, answer, wanted) => {
     say = answer
     await client(`${head(`Content-Length: 2\r\n${close}`)}{}`)
-    const { outcome, timings } = await endOf()
+    const { outcome, timings, lastAttempt } = await endOf()
     expect(`${outcome?._tag} ${outcome?.status}${outcome?._tag === "failed" && outcome.committed ? " committed" : ""}`).toBe(wanted)
-    const { accepted, received, routed, leased, sent } = timings
-    expect([accepted, received, routed, leased, sent].every((time) => time > 0)).toBe(true)
+    const { accepted, received, routed, settled } = timings
+    const { leased, sent } = lastAttempt?.timings ?? { leased: 0, sent: 0 }
+    expect([accepted, received, routed, leased, sent, settled].every((time) => time > 0)).toBe(true)
   })
 
   early("that nobody could be found for ends once", async () => {

@@ -1,4 +1,4 @@
-/** Attempts, failover, demotion, breakers and leases: the tables of proxying.md 6, 9 and 10. */
+/** Attempts, failover, demotion, breakers and leases. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -7,7 +7,7 @@ import fc from "fast-check"
 import { type FailureKind, failureRules } from "../../src/exchange/Failure.ts"
 import { timeoutsOf } from "../../src/proxy/AttemptSending.ts"
 import { candidatesOf, configOf } from "../balancing/fakes.ts"
-import { answers, carrying, dies, fails, hangs, refusedOf, Scene } from "./carrying.ts"
+import { answers, asksAgain, carrying, dies, fails, hangs, refusedOf, Scene } from "./carrying.ts"
 
 /** failover, demotion, breaker, status: as the page has them. */
 const table: ReadonlyArray<readonly [FailureKind, boolean, boolean, boolean, number]> = [
@@ -63,6 +63,21 @@ describe("a failure before anything is committed", () => {
       expect(refused?.message).toMatch(/^all endpoints failed with connection errors: connection refused after \d+\.\ds - /)
       expect(refused?.message).not.toContain("10.1.2.3")
       expect(scene.fleet.endpoints.map(({ state }) => state.status)).toEqual(["offline", "offline", "offline"])
+    }).pipe(Effect.provide(scene.layer))
+  })
+
+  it.effect("keeps nothing of an answer after which the same endpoint was asked in other words", () => {
+    const scene = new Scene()
+    scene.add("a")
+    scene.fates.set("a", (nth) => (nth === 1 ? asksAgain : fails("closed")))
+    return Effect.gen(function* () {
+      const { carry } = yield* carrying
+      const request = scene.request()
+      expect(refusedOf(yield* Effect.exit(carry(request)))?.failure.kind).toBe("closed")
+      expect(scene.tried).toEqual(["a", "a"])
+      const [only, ...more] = request.exchange.attempts
+      expect(more).toEqual([])
+      expect([only?.status, only?.timings.headers, only?.timings.firstByte, only?.timings.lastByte]).toEqual([0, 0, 0, 0])
     }).pipe(Effect.provide(scene.layer))
   })
 

@@ -21,6 +21,8 @@ import { candidatesOf, configOf, type FakeFields, FakeFleet } from "../balancing
 export type Fate =
   | { readonly _tag: "answers"; readonly status: number }
   | { readonly _tag: "fails"; readonly failure: Failure; readonly committed: boolean; readonly told: number }
+  /** Its translator wants the same endpoint asked once more. */
+  | { readonly _tag: "asksAgain" }
   | { readonly _tag: "hangs" }
   | { readonly _tag: "dies" }
 
@@ -32,6 +34,7 @@ export const fails = (kind: FailureKind, committed = false, told = 200): Fate =>
   committed,
   told
 })
+export const asksAgain: Fate = { _tag: "asksAgain" }
 export const hangs: Fate = { _tag: "hangs" }
 export const dies: Fate = { _tag: "dies" }
 
@@ -102,6 +105,10 @@ export class Scene {
                 response.statusCode = fate.told
               }
               return Effect.fail(fate.failure)
+            case "asksAgain":
+              sending.attempt.status = 400
+              Object.assign(sending.attempt.timings, { sent: 1, headers: 2, firstByte: 3, lastByte: 4 })
+              return Effect.succeed({ mode: "translation", target: "/x", body: [], headers: [], answer: undefined } as const)
             case "hangs":
               return Effect.never
             case "dies":

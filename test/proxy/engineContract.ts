@@ -303,10 +303,10 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         await serveText(plain('{"usage":1}'))
         const ended = front.carried()
         await ask(front.port)
-        const { exchange, attempt, exit } = await ended
+        const { attempt, exit } = await ended
         expect(Exit.isSuccess(exit)).toBe(true)
         expect([attempt.status, attempt.bytes]).toEqual([200, 11])
-        const { sent, headers, firstByte, lastByte } = exchange.timings
+        const { sent, headers, firstByte, lastByte } = attempt.timings
         expect([sent > 0, headers >= sent, firstByte >= headers, lastByte >= firstByte]).toEqual([true, true, true, true])
       })
 

@@ -5,7 +5,7 @@ import net, { type AddressInfo } from "node:net"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
-import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
+import { Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import type { Failure } from "../../src/exchange/Failure.ts"
 import type { Transport } from "../../src/proxy/client/Transport.ts"
 import type { Spoken } from "../../src/proxy/Dialect.ts"
@@ -102,18 +102,16 @@ export class OllaFront {
       startedAt: Date.now(),
       accepted: performance.now()
     })
-    const attempt: Attempt = {
-      endpointUrl: "",
-      endpointName: "one",
-      endpointType: "",
-      profileName: "",
-      model: "",
-      started: performance.now(),
-      ended: 0,
-      status: 0,
-      bytes: 0,
-      failure: undefined
-    }
+    const attempt = new Attempt(
+      {
+        endpointUrl: "",
+        endpointName: "one",
+        endpointType: "",
+        profileName: "",
+        model: ""
+      },
+      performance.now()
+    )
     const sending: Sending = {
       exchange,
       attempt,

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
+import { Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import type { Failure } from "../../src/exchange/Failure.ts"
 import type { Spoken } from "../../src/proxy/Dialect.ts"
 import type { Engine, Sending } from "../../src/proxy/Engine.ts"
@@ -109,18 +109,16 @@ export class Front {
           startedAt: Date.now(),
           accepted: performance.now()
         })
-        const attempt: Attempt = {
-          endpointUrl: endpoint.url,
-          endpointName: endpoint.name,
-          endpointType: "",
-          profileName: "",
-          model: "",
-          started: performance.now(),
-          ended: 0,
-          status: 0,
-          bytes: 0,
-          failure: undefined
-        }
+        const attempt = new Attempt(
+          {
+            endpointUrl: endpoint.url,
+            endpointName: endpoint.name,
+            endpointType: "",
+            profileName: "",
+            model: ""
+          },
+          performance.now()
+        )
         const sending: Sending = {
           exchange,
           attempt,

@@ -54,6 +54,8 @@ const headers: Readonly<Record<string, string>> = {
 const header = (name: string): string => headers[name] ?? ""
 const keysOf = (record: Fields | undefined) => Object.keys(record ?? {}).slice(4)
 
+const phases = { leased: 1004, sent: 1006, headers: 1050, firstByte: 1055, lastByte: 1095 }
+
 describe("a proxied request", () => {
   it("is received, dispatched and completed, in the fields of the page", () => {
     const { log, records } = logging({
@@ -107,16 +109,8 @@ describe("a proxied request", () => {
   it("tells every phase at debug", () => {
     const { log, records } = logging({ level: "debug" })
     const exchange = newExchange()
-    Object.assign(exchange.timings, {
-      received: 1001,
-      routed: 1003,
-      leased: 1004,
-      sent: 1006,
-      headers: 1050,
-      firstByte: 1055,
-      lastByte: 1095
-    })
-    attempt(log.observer, exchange)
+    Object.assign(exchange.timings, { received: 1001, routed: 1003 })
+    attempt(log.observer, exchange, { timings: phases })
     end(log.observer, exchange)
     expect(records().find(({ msg }) => msg === "Request metrics")).toMatchObject({
       endpoint: "desk",
@@ -139,17 +133,9 @@ describe("a proxied request", () => {
     })
     const exchange = newExchange({ query: "api_key=hidden&n=1" })
     exchange.candidates = 2
-    Object.assign(exchange.timings, {
-      received: 1001,
-      routed: 1003,
-      leased: 1004,
-      sent: 1006,
-      headers: 1050,
-      firstByte: 1055,
-      lastByte: 1095
-    })
+    Object.assign(exchange.timings, { received: 1001, routed: 1003 })
     log.received(exchange, "curl/8", { target: "/v1/chat?api_key=hidden&n=1", contentType: "application/json" })
-    attempt(log.observer, exchange, { bytes: 2048 })
+    attempt(log.observer, exchange, { timings: phases, bytes: 2048 })
     end(log.observer, exchange)
     const debug = records().filter(({ level }) => level === "DEBUG")
     expect(debug.map(({ msg }) => msg)).toEqual([

@@ -193,8 +193,7 @@ describe("statistics", () => {
     use((statistics) =>
       Effect.sync(() => {
         const exchange = newExchange({ model: "" })
-        exchange.timings.firstByte = 1030
-        attempt(statistics.observer, exchange, { ends: 300 })
+        attempt(statistics.observer, exchange, { ends: 300, timings: { firstByte: 1030 } })
         end(statistics.observer, exchange)
         expect(statistics.models()).toEqual([])
         const [series] = statistics.series()

@@ -1,5 +1,5 @@
 /** Exchanges for tests, as the http and proxy rooms would leave them. */
-import { type Attempt, Exchange, type Outcome } from "../../src/exchange/Exchange.ts"
+import { Attempt, type AttemptTimings, Exchange, type Outcome } from "../../src/exchange/Exchange.ts"
 import { type Failure, type FailureKind, failure } from "../../src/exchange/Failure.ts"
 import type { ExchangeObserver } from "../../src/exchange/Observer.ts"
 
@@ -29,24 +29,24 @@ export interface Try {
   readonly ends?: number
   readonly bytes?: number
   readonly failed?: FailureKind
+  readonly timings?: Partial<AttemptTimings>
 }
 
 /** Dispatches and ends one attempt. */
 export const attempt = (observer: ExchangeObserver, exchange: Exchange, what: Try = {}): Attempt => {
   const name = what.endpoint ?? "desk"
   const failed: Failure | undefined = what.failed === undefined ? undefined : failure(what.failed, `${what.failed} at 10.0.0.5:8000`)
-  const record: Attempt = {
-    endpointUrl: what.url ?? `http://${name}:11434`,
-    endpointName: name,
-    endpointType: "ollama",
-    profileName: "ollama",
-    model: what.model ?? exchange.model,
-    started: exchange.timings.accepted,
-    ended: 0,
-    status: 0,
-    bytes: 0,
-    failure: undefined
-  }
+  const record = new Attempt(
+    {
+      endpointUrl: what.url ?? `http://${name}:11434`,
+      endpointName: name,
+      endpointType: "ollama",
+      profileName: "ollama",
+      model: what.model ?? exchange.model
+    },
+    exchange.timings.accepted
+  )
+  Object.assign(record.timings, what.timings)
   exchange.attempts.push(record)
   observer.dispatched(exchange, record)
   record.ended = exchange.timings.accepted + (what.ends ?? 100)
@@ -59,10 +59,11 @@ export const attempt = (observer: ExchangeObserver, exchange: Exchange, what: Tr
 
 export const end = (observer: ExchangeObserver, exchange: Exchange, outcome?: Outcome): void => {
   const last = exchange.lastAttempt
-  exchange.outcome =
+  exchange.settle(
     outcome ??
-    (last?.failure === undefined
-      ? { _tag: "completed", status: last?.status ?? 200 }
-      : { _tag: "failed", status: 502, failure: last.failure, committed: false })
+      (last?.failure === undefined
+        ? { _tag: "completed", status: last?.status ?? 200 }
+        : { _tag: "failed", status: 502, failure: last.failure, committed: false })
+  )
   observer.ended(exchange)
 }

@@ -7,7 +7,7 @@ import { runInNewContext } from "node:vm"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import type { Attempt, Exchange, Outcome } from "../../src/exchange/Exchange.ts"
+import { Attempt, type Exchange, type Outcome } from "../../src/exchange/Exchange.ts"
 import { type FailureKind, failure, failureRules } from "../../src/exchange/Failure.ts"
 import { maxModels } from "../../src/telemetry/ModelStatistics.ts"
 import { maxLimitedIps, SecurityStatistics } from "../../src/telemetry/SecurityStatistics.ts"
@@ -63,18 +63,16 @@ const calls = (statistics: Service, { model, client, steps, end: how }: Story): 
   const exchange: Exchange = newExchange({ model, clientIp: `10.0.0.${client}` })
   const out: Array<() => void> = []
   for (const { endpoint, status, failed, bytes, ends } of steps) {
-    const record: Attempt = {
-      endpointUrl: `http://e${endpoint}:1`,
-      endpointName: `e${endpoint}`,
-      endpointType: "vllm",
-      profileName: "vllm",
-      model,
-      started: 0,
-      ended: 0,
-      status: 0,
-      bytes: 0,
-      failure: undefined
-    }
+    const record = new Attempt(
+      {
+        endpointUrl: `http://e${endpoint}:1`,
+        endpointName: `e${endpoint}`,
+        endpointType: "vllm",
+        profileName: "vllm",
+        model
+      },
+      0
+    )
     // A breaker's refusal is on record without having been sent.
     out.push(() => {
       exchange.attempts.push(record)
@@ -100,7 +98,7 @@ const calls = (statistics: Service, { model, client, steps, end: how }: Story): 
           : last.failure === undefined
             ? { _tag: "completed", status: last.status }
             : { _tag: "failed", status: 502, failure: last.failure, committed: last.status > 0 }
-    exchange.outcome = outcome
+    exchange.settle(outcome)
     statistics.observer.ended(exchange)
   })
   return out

@@ -13,6 +13,8 @@ import { UpstreamSocket, unsentOf } from "./UpstreamSocket.ts"
 
 /** What becomes of an answer. Called synchronously from the socket's reads. */
 export interface Relay {
+  /** A connection has been made for it, TLS included. Not told on a kept one. */
+  readonly onConnect: () => void
   /** True: chunk frames may be passed on as they are; false: payload only. */
   readonly onHead: (head: ResponseHead) => boolean
   /** The head came alone: what is to be sent of it need not wait for the body. */
@@ -83,6 +85,7 @@ export class Connection {
       .on("connect", () => {
         this.#connected = true
         this.#since = performance.now()
+        this.#relay?.onConnect()
       })
       .on("end", () => {
         this.#ended = true

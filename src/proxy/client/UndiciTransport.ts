@@ -41,7 +41,7 @@ export const undiciTransport = (): Transport => {
         pool = new LinkPool()
         pools.set(endpoint.url, pool)
       }
-      const flight = new Flight(pool, pool.take(outgoing, fresh), outgoing, relay)
+      const flight = new Flight(pool, pool.take(outgoing, fresh, relay), outgoing, relay)
       pool.flights.add(flight)
       sweeper.watch(pool)
       flight.start()
@@ -65,8 +65,8 @@ class LinkPool implements Watched {
     return this.#links.size === 0
   }
 
-  take(outgoing: Outgoing, fresh: boolean): Link {
-    return (fresh ? undefined : this.#idle.pop()) ?? this.#open(outgoing)
+  take(outgoing: Outgoing, fresh: boolean, relay: Relay): Link {
+    return (fresh ? undefined : this.#idle.pop()) ?? this.#open(outgoing, relay)
   }
 
   park(link: Link): void {
@@ -93,12 +93,13 @@ class LinkPool implements Watched {
     for (const link of this.#links) this.drop(link)
   }
 
-  #open({ endpoint: { origin }, deadlines }: Outgoing): Link {
+  #open({ endpoint: { origin }, deadlines }: Outgoing, relay: Relay): Link {
     const host = origin.hostname.includes(":") ? `[${origin.hostname}]` : origin.hostname
     const client = new Client(`${origin.secure ? "https" : "http"}://${host}:${origin.port}`, {
       connect: connectorTo(origin, deadlines, (socket) => {
         link.socket = socket
         link.filter = new InterimFilter(socket)
+        relay.onConnect()
       }),
       pipelining: 1,
       allowH2: false,

@@ -5,6 +5,7 @@
  * whether the connection had been used before, and why an answer broke off.
  */
 import type net from "node:net"
+import { performance } from "node:perf_hooks"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { Client, Dispatcher } from "undici"
@@ -97,13 +98,14 @@ export class KeptClients extends Dispatcher {
     return at < 0 ? undefined : this.#idle.splice(at, 1)[0]
   }
 
-  #open({ endpoint, timeouts }: Sending): Link {
+  #open({ endpoint, timeouts, attempt }: Sending): Link {
     const { origin, url } = endpoint
     const host = origin.hostname.includes(":") ? `[${origin.hostname}]` : origin.hostname
     const client = new Client(`${origin.secure ? "https" : "http"}://${host}:${origin.port}`, {
       connect: connectorTo(origin, timeouts, (socket) => {
         link.socket = socket
         link.filter = new InterimFilter(socket)
+        attempt.timings.connected = performance.now()
       }),
       pipelining: 1,
       allowH2: false,

@@ -106,6 +106,8 @@ export class Recorder implements Relay {
     return Buffer.concat(this.#parts)
   }
 
+  onConnect(): void {}
+
   onHead(head: ResponseHead): boolean {
     this.heads.push(head)
     return this.#frames && head.chunked
