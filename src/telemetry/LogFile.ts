@@ -1,5 +1,5 @@
 /**
- * `olla.log` with rotation (configuration.md 8.4). Lines are appended synchronously in the sink's batches, so none is
+ * `olla.log` with rotation. Lines are appended synchronously in the sink's batches, so none is
  * lost at exit; compressing and pruning what was rotated happens in the background.
  */
 import {
@@ -22,6 +22,7 @@ import type { FileSettings } from "./LogDecision.ts"
 
 const day = 24 * 3_600_000
 const name = "olla.log"
+const newline = 0x0a
 const rotated = /^olla-(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d\.\d{3})(?:-\d+)?\.log(?:\.gz)?$/
 
 /** `2026-03-04T05-06-07.089`, UTC. */
@@ -43,13 +44,17 @@ const makeFolder = (folder: string): void => {
 export class LogFile {
   readonly #settings: FileSettings
   readonly #now: () => Date
+  readonly #write: (to: number, bytes: Buffer) => number
   #descriptor: number
   #size: number
+  /** The last line is not whole: the disk was full in the middle of it. */
+  #torn = false
   #background: Promise<void> = Promise.resolve()
 
-  /** Throws when the folder cannot be made or the file not opened. */
-  constructor(settings: FileSettings, now: () => Date = () => new Date()) {
+  /** Throws when the folder cannot be made or the file not opened. `write` says how many of the bytes it took. */
+  constructor(settings: FileSettings, now: () => Date = () => new Date(), write: (to: number, bytes: Buffer) => number = writeSync) {
     this.#settings = settings
+    this.#write = write
     this.#now = now
     makeFolder(resolve(settings.folder))
     this.#descriptor = this.#open()
@@ -79,9 +84,15 @@ export class LogFile {
   }
 
   #append(text: string, size: number): void {
-    const bytes = Buffer.from(text)
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#descriptor, bytes, at)
-    this.#size += size
+    const bytes = Buffer.from(this.#torn ? `\n${text}` : text)
+    let at = 0
+    try {
+      while (at < bytes.length) at += this.#write(this.#descriptor, bytes.subarray(at))
+      this.#torn = false
+    } finally {
+      if (at > 0 && at < bytes.length) this.#torn = bytes[at - 1] !== newline
+      this.#size += at < bytes.length ? at : size
+    }
   }
 
   /** Whatever fails, the file that was written so far stays the one that is written. */

@@ -1,5 +1,5 @@
 /**
- * The shapes of a log record (configuration.md 8.3, observability.md 7.2): a JSON object per line, `key=value` text, and
+ * The shapes of a log record: a JSON object per line, `key=value` text, and
  * coloured text for a terminal. Every string passes the redactor, and no control character or escape sequence of a
  * client's reaches a file or a terminal.
  */
@@ -60,11 +60,27 @@ const other = new Second()
 export const zonedTime = (at: number): string => other.zoned(at)
 
 const ansi = /\u001b\[[0-9;]*[a-zA-Z]/g
-/** A secret could be in it, or something that a terminal or a log reader would act on. */
-const careful = /[\u001b\u007f-\u009f\u2028\u2029]|:\/\/|\?|bearer |basic /i
-const beyond = /[\u007f-\u009f\u2028\u2029]/g
+/**
+ * What is not seen but acted on by a terminal, an editor or a reader of lines, as far as JSON does not escape it anyway: control
+ * characters, line and paragraph separators, marks that turn the direction of writing round, zero widths, tags. Spelled out for
+ * speed: the property test compares with Unicode's own classes.
+ */
+const unseen = String.raw`\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb`
+/** Those beyond the first 65,536, by the first half of their pair. */
+const unseenPairs = String.raw`[\ud804\ud80d\ud82f\ud834\udb40][\udc00-\udfff]`
+/** A secret could be in it, or something unseen. */
+const careful = new RegExp(`[\\u001b${unseen}]|${unseenPairs}|:\\/\\/|\\?|bearer |basic `, "i")
+const beyond = new RegExp(`[${unseen}]|${unseenPairs}`, "g")
+const formatting = /\p{Cf}/u
 
-const escaped = (json: string): string => json.replace(beyond, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
+const escapedUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`
+
+const escapedChar = (char: string): string => {
+  if (char.length === 1) return escapedUnit(char)
+  return formatting.test(char) ? escapedUnit(char) + escapedUnit(char.slice(1)) : char
+}
+
+const escaped = (json: string): string => json.replace(beyond, escapedChar)
 
 const cleaned = (text: string): string => redactText(text.indexOf("\u001b") === -1 ? text : text.replace(ansi, ""))
 
@@ -176,12 +192,18 @@ const plainText = (value: unknown): string => {
 }
 
 const bare = /^[^\s"=\p{Cc}\p{Cf}]+$/u
-const hidden = /[\p{Cc}\p{Cf}]/gu
+const hidden = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
-const shown = (char: string): string => `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`
+const shown = (char: string): string => {
+  const code = (char.codePointAt(0) ?? 0).toString(16)
+  return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, "0")}`
+}
+
+/** For people: what is not seen is spelled out. */
+export const visible = (text: string): string => text.replace(hidden, shown)
 
 /** Quoted where a reader could not tell where it ends. */
-const quoted = (text: string): string => (bare.test(text) ? text : JSON.stringify(text).replace(hidden, shown))
+const quoted = (text: string): string => (bare.test(text) ? text : visible(JSON.stringify(text)))
 
 export const textLine = (level: Level, message: string, fields: Fields, at: number): string => {
   let line = `time=${now.zoned(at)} level=${level.toUpperCase()} msg=${quoted(plainText(message))}`
@@ -199,8 +221,7 @@ const endpointKeys: ReadonlySet<string> = new Set(["endpoint", "endpoint_name", 
 export const prettyLine = (level: Level, message: string, fields: Fields, at: number, theme: Theme): string => {
   const { local } = now.at(at)
   const paint = (colour: string, text: string): string => `\u001b[${colour}m${text}\u001b[0m`
-  const text = plainText(message)
-    .replace(hidden, shown)
+  const text = visible(plainText(message))
     .replace(healthWords, (word) => paint(theme.health[word] ?? theme.message, word))
     .replace(countWords, (_all, count: string) => `(${paint(theme.number, count)})`)
   let line = `${paint(theme.time, local.slice(11))} ${paint(theme.levels[level], level.toUpperCase().padEnd(5))} ${text}`

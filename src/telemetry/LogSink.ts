@@ -1,14 +1,14 @@
 /**
- * Where log records go, in which form, from which level on (configuration.md 8). A record is put together only when its
+ * Where log records go, in which form, from which level on. A record is put together only when its
  * level is on, and the lines of a few milliseconds go out in one write: a proxied request writes several, and a system
  * call each would cost more than everything else about them. Lines are never lost: warnings go out at the end of the
  * turn, and `flush` (called at shutdown and on exit) waits until everything is out.
  */
-import { writeSync } from "node:fs"
 import { bootstrapLogging, type LogDecision } from "./LogDecision.ts"
 import { LogFile } from "./LogFile.ts"
-import { type Fields, jsonLine, type Level, type LogForm, prettyLine, textLine } from "./LogRecord.ts"
+import { type Fields, jsonLine, type Level, type LogForm, prettyLine, textLine, visible } from "./LogRecord.ts"
 import { type Theme, themeOf } from "./LogTheme.ts"
+import { standardOutput, type Writer } from "./StandardOutput.ts"
 
 export { type Fields, type Level, LogDuration, type LogForm } from "./LogRecord.ts"
 
@@ -30,7 +30,7 @@ const inColumns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
     .map(
       (row) =>
         `${row
-          .map((cell, n) => cell.padEnd(widths[n] ?? 0))
+          .map((cell, n) => visible(cell).padEnd(widths[n] ?? 0))
           .join("  ")
           .trimEnd()}\n`
     )
@@ -43,9 +43,6 @@ const ranks: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, err
 const lingering = 10
 /** Characters that go out at once. */
 const enough = 64 * 1024
-/** Bytes kept for a reader that does not read; what comes after that is dropped. */
-const mostPending = 8 * 1024 * 1024
-
 export interface SinkOptions {
   readonly level: Level
   readonly form: LogForm
@@ -55,56 +52,6 @@ export interface SinkOptions {
   readonly out?: (text: string) => void
   /** Epoch milliseconds. */
   readonly now?: () => number
-}
-
-interface Writer {
-  readonly write: (text: string) => void
-  /** Waits, within reason, until a slow reader has taken everything. */
-  readonly finish: () => void
-}
-
-/** Longest wait for a reader at `finish`, in milliseconds. */
-const patience = 1_000
-
-/**
- * Standard output by its descriptor: no stream object and no event of a broken pipe. A full pipe is tried again later,
- * one that is gone is no reason to die.
- */
-const stdoutWriter = (): Writer => {
-  let left: Buffer = Buffer.alloc(0)
-  let gone = false
-  let retry: NodeJS.Timeout | undefined
-  const push = (): boolean => {
-    while (left.length > 0 && !gone) {
-      try {
-        left = left.subarray(writeSync(1, left))
-      } catch (error) {
-        if (error instanceof Error && "code" in error && error.code === "EAGAIN") return false
-        gone = true
-      }
-    }
-    left = Buffer.alloc(0)
-    return true
-  }
-  const later = () => {
-    if (retry !== undefined) return
-    retry = setTimeout(() => {
-      retry = undefined
-      if (!push()) later()
-    }, lingering)
-  }
-  return {
-    write: (text) => {
-      if (gone) return
-      if (left.length > mostPending) return
-      left = left.length === 0 ? Buffer.from(text) : Buffer.concat([left, Buffer.from(text)])
-      if (!push()) later()
-    },
-    finish: () => {
-      const until = performance.now() + patience
-      while (!push() && performance.now() < until) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
-    }
-  }
 }
 
 /** What writes to standard output now; a process that ends without a word to anybody still says its last ones. */
@@ -128,8 +75,10 @@ const outputs = (options: SinkOptions): Outputs => {
   const least = ranks[options.level]
   const { form, file } = options
   const theme = options.theme ?? themeOf(undefined)
-  const writer: Writer = options.out === undefined ? stdoutWriter() : { write: options.out, finish: () => {} }
   const now = options.now ?? Date.now
+  const lost = (records: number) =>
+    `${render("warn", "Standard output took no more for a while, and records were dropped", { records }, now())}\n`
+  const writer: Writer = options.out === undefined ? standardOutput({ lost }) : { write: options.out, finish: () => {} }
   const json = form === "json"
   const detailed = json || file !== undefined
   let console = ""

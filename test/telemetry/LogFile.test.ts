@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gunzipSync } from "node:zlib"
@@ -77,6 +77,23 @@ describe("olla.log", () => {
     await after.settled()
     after.close()
     expect(readdirSync(folder)).toHaveLength(2)
+  })
+
+  it("begins a new line after a disk that was full in the middle of one", () => {
+    let room = 12
+    const file = new LogFile(settings({ maxSize: 1_000 }), undefined, (to, bytes) => {
+      if (room === 0) throw new Error("ENOSPC")
+      const part = writeSync(to, bytes.subarray(0, room))
+      room -= part
+      return part
+    })
+    file.write("whole\n")
+    expect(() => file.write("cut in two\n")).toThrow("ENOSPC")
+    expect(() => file.write("not at all\n")).toThrow("ENOSPC")
+    room = 100
+    file.write("whole again\n")
+    file.close()
+    expect(readFileSync(join(folder, "olla.log"), "utf8")).toBe("whole\ncut in\nwhole again\n")
   })
 
   it("is pruned by count, the oldest first", async () => {

@@ -8,6 +8,12 @@ import { themeOf } from "../../src/telemetry/LogTheme.ts"
 /** In the zone that the tests run in. */
 const at = new Date(2026, 2, 4, 5, 6, 7, 89).getTime()
 const zoned = zonedTime(at)
+const unseenCharacter = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
+/** All characters of those classes, but ESC, with which sequences begin that are taken away. */
+const unseen = Array.from({ length: 0x11_0000 }, (_, code) => code)
+  .filter((code) => (code < 0xd800 || code > 0xdfff) && code !== 0x1b)
+  .map((code) => String.fromCodePoint(code))
+  .filter((char) => unseenCharacter.test(char))
 const ansi = "\u001b[31m"
 
 describe("JSON", () => {
@@ -65,6 +71,20 @@ describe("JSON", () => {
         const line = jsonLine("info", message, { value: `${ansi}${value}\n\r\u009b` }, at)
         expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/)
         expect(JSON.parse(line).value).not.toContain(ansi)
+      })
+    )
+  })
+
+  it("escapes everything that is not seen, so that what is shown is what was sent", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom(...unseen, "a", "\u{1f469}") }), (value) => {
+        for (const line of [
+          jsonLine("info", value, { value, deep: { value } }, at),
+          textLine("info", value, { value, deep: { value } }, at)
+        ])
+          expect(line).not.toMatch(unseenCharacter)
+        expect(prettyLine("info", value, { value }, at, themeOf("dark")).replaceAll(/\u001b\[[0-9;]*m/g, "")).not.toMatch(unseenCharacter)
+        expect(JSON.parse(jsonLine("info", "m", { value: `x${value}` }, at)).value).toBe(`x${value}`)
       })
     )
   })

@@ -1,0 +1,88 @@
+/**
+ * Standard output by its descriptor: no stream object, and no event of a broken pipe. A reader that is slow is waited for, a
+ * disk that is full is tried again, and one that has gone is no reason to die.
+ */
+import { writeSync } from "node:fs"
+
+export interface Writer {
+  /** Whole lines. */
+  readonly write: (text: string) => void
+  /** Waits, within reason, until a slow reader has taken everything. */
+  readonly finish: () => void
+}
+
+/** Milliseconds until a pipe that is full is tried again, and one that failed in another way, such as a file on a full disk. */
+const slowRetry = 10
+const failedRetry = 1_000
+/** Longest wait for a reader at `finish`, in milliseconds. */
+const patience = 1_000
+/** Bytes kept for a reader that does not read; what comes after that is dropped, and counted. */
+export const mostPending = 8 * 1024 * 1024
+
+/** Nobody will ever read again. */
+const final: ReadonlySet<string> = new Set(["EPIPE", "EBADF", "ECONNRESET", "ENOTCONN"])
+
+export interface StandardOutputOptions {
+  /** Takes some of the bytes and says how many, or throws what the system says. */
+  readonly write?: (bytes: Buffer) => number
+  /** The line that tells of records that were dropped, with its line end; they are counted by lines. */
+  readonly lost?: (records: number) => string
+}
+
+const linesOf = (text: string): number => text.split("\n").length - 1
+
+export const standardOutput = ({ write = (bytes) => writeSync(1, bytes), lost = () => "" }: StandardOutputOptions = {}): Writer => {
+  let left: Buffer = Buffer.alloc(0)
+  let dropped = 0
+  let gone = false
+  let retry: NodeJS.Timeout | undefined
+
+  /** `done`: all is out, or never will be. */
+  const push = (): "done" | "full" | "failed" => {
+    while (left.length > 0 && !gone) {
+      try {
+        left = left.subarray(write(left))
+      } catch (error) {
+        const code = error instanceof Error && "code" in error ? error.code : undefined
+        if (code === "EAGAIN" || code === "EINTR") return "full"
+        if (!final.has(String(code))) return "failed"
+        gone = true
+      }
+      if (left.length === 0 && dropped > 0 && !gone) {
+        left = Buffer.from(lost(dropped))
+        dropped = 0
+      }
+    }
+    left = Buffer.alloc(0)
+    return "done"
+  }
+
+  const later = (time: number) => {
+    retry ??= setTimeout(() => {
+      retry = undefined
+      attempt()
+    }, time).unref()
+  }
+
+  const attempt = () => {
+    const state = push()
+    if (state !== "done") later(state === "full" ? slowRetry : failedRetry)
+  }
+
+  return {
+    write: (text) => {
+      if (gone) return
+      if (left.length + text.length > mostPending) {
+        dropped += linesOf(text)
+        return
+      }
+      left = left.length === 0 ? Buffer.from(text) : Buffer.concat([left, Buffer.from(text)])
+      // What is being waited for is asked again when its time comes, not with each line.
+      if (retry === undefined) attempt()
+    },
+    finish: () => {
+      const until = performance.now() + patience
+      while (push() === "full" && performance.now() < until) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
+  }
+}
