@@ -221,7 +221,7 @@ const rooms = (
   observerLayer: Layer.Layer<never, never, Statistics>,
   usage: ReadUsage
 ) => {
-  const settings = Settings.layerOf(config, loaded.folder)
+  const settings = Settings.layerOf(config, loaded.folder, (key) => loaded.originOf(key) !== "default")
   const ground = Layer.merge(Layer.succeed(Profiles, profiles), settings)
   const fleet = Layer.provideMerge(FleetLive.layer, ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)

@@ -97,9 +97,18 @@ export const server = section({
     max_header_size: size(MiB, "Largest header block; above it 431. 0 or less: 1 MiB; at least 4 KiB.")
   }),
   rate_limits: section({
-    global_requests_per_minute: int(1000, "Requests a minute over all clients. 0 or less: off."),
-    per_ip_requests_per_minute: int(100, "Requests a minute for each client address. 0 or less: off."),
-    health_requests_per_minute: int(1000, "Requests a minute for each client address on /internal/health. 0 or less: off."),
+    global_requests_per_minute: int(
+      1000,
+      "Requests a minute over all clients. 0 or less: off. Not set: not for loopback and private addresses."
+    ),
+    per_ip_requests_per_minute: int(
+      100,
+      "Requests a minute for each client address. 0 or less: off. Not set: not for loopback and private addresses."
+    ),
+    health_requests_per_minute: int(
+      1000,
+      "Requests a minute for each client address on /internal/health. 0 or less: off. Not set: not for loopback and private addresses."
+    ),
     burst_size: int(50, "Requests that may come at once: the capacity of the buckets.", { min: 0 }),
     cleanup_interval: duration(5 * minutes, "How often buckets that were idle for ten minutes are dropped. 0 or less: never.", {
       min: Number.NEGATIVE_INFINITY

@@ -13,8 +13,13 @@ export class Settings extends Context.Service<
     readonly current: () => OllaConfig
     /** Folder of the loaded file (`undefined` with built-in defaults): where profiles/ and models.yaml are also looked for. */
     readonly folder: string | undefined
+    /** The file or a variable says something about this key (`server.rate_limits.burst_size`): its value is no default. */
+    readonly isWritten: (key: string) => boolean
   }
 >()("olla/config/Settings") {
-  static readonly layerOf = (config: OllaConfig, folder?: string): Layer.Layer<Settings> =>
-    Layer.succeed(Settings, { current: () => config, folder })
+  static readonly layerOf = (
+    config: OllaConfig,
+    folder?: string,
+    isWritten: (key: string) => boolean = () => true
+  ): Layer.Layer<Settings> => Layer.succeed(Settings, { current: () => config, folder, isWritten })
 }

@@ -1,5 +1,5 @@
 /**
- * Who is asking (security.md 4). Addresses are brought into one spelling before they are compared, counted or printed:
+ * Who is asking. Addresses are brought into one spelling before they are compared, counted or printed:
  * IPv4-mapped IPv6 as IPv4, no zones, no ports. The networks that a proxy may speak from are parsed once per
  * configuration, and what was found out about a peer is kept, because peers are few and ask often.
  */
@@ -58,6 +58,18 @@ export const inNetworks = (networks: ReadonlyArray<IpNetwork.IpNetwork>, address
   return networks.some((network) => IpNetwork.contains(network, plain))
 }
 
+/**
+ * Loopback, link-local, and what RFC 1918 and RFC 4193 keep for private networks: the machine itself, and who shares a network
+ * with it. Addresses shared behind a carrier (RFC 6598) are not.
+ */
+export const isPrivateAddress = (address: string): boolean => {
+  const parsed = Result.getOrUndefined(NetAddress.ipFromString(address))
+  if (parsed === undefined) return false
+  const plain = unmap(parsed)
+  if (NetAddress.isLoopback(plain) || NetAddress.isLinkLocal(plain)) return true
+  return NetAddress.isIpv4Address(plain) ? NetAddress.isPrivate(plain) : NetAddress.isUniqueLocal(plain)
+}
+
 /** `for=` values of a `Forwarded` header (RFC 7239), in order; commas inside quotes do not separate. */
 const forwardedFor = (header: string): ReadonlyArray<string> =>
   (header.match(/(?:[^,"]|"(?:\\.|[^"\\])*")+/g) ?? []).flatMap((element) => {
@@ -84,6 +96,7 @@ export class ClientAddresses {
   readonly #networks: ReadonlyArray<IpNetwork.IpNetwork>
   readonly #trust: boolean
   readonly #peers = new Map<string, boolean>()
+  readonly #private = new Map<string, boolean>()
 
   constructor(options: { readonly trust_proxy_headers: boolean; readonly trusted_proxy_cidrs: ReadonlyArray<string> }) {
     this.#trust = options.trust_proxy_headers
@@ -97,6 +110,16 @@ export class ClientAddresses {
     const trusted = inNetworks(this.#networks, address)
     this.#peers.set(address, trusted)
     return trusted
+  }
+
+  /** `isPrivateAddress`, remembered. */
+  isPrivate(address: string): boolean {
+    const known = this.#private.get(address)
+    if (known !== undefined) return known
+    if (this.#private.size >= remembered) this.#private.clear()
+    const found = isPrivateAddress(address)
+    this.#private.set(address, found)
+    return found
   }
 
   of(peer: string | undefined, rawHeaders: ReadonlyArray<string>): Client {

@@ -1,5 +1,5 @@
 /**
- * Cross-origin resource sharing (security.md 8, http-api.md 6 and 17.49) as pure functions over the compiled lists.
+ * Cross-origin resource sharing as pure functions over the compiled lists.
  * A lone `*` does not open `/internal/*` and `/version`: what is there is for the operator, not for any web page.
  */
 
@@ -35,7 +35,8 @@ export const defaultExposedHeaders: ReadonlyArray<string> = [
   "X-Olla-Mode",
   "X-Olla-Sticky-Session",
   "X-Olla-Sticky-Key-Source",
-  "X-Olla-Session-ID"
+  "X-Olla-Session-ID",
+  "X-Olla-Limit"
 ]
 
 /** Routes that `*` does not cover. `path` is the clean one that is served. */

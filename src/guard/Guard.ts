@@ -2,7 +2,7 @@
  * Who may ask, how often, how much. Everything here is synchronous and costs well under a microsecond on the usual
  * path: no request waits for the guard. What it refuses it says as plain values; `http/` turns them into answers.
  *
- * Order per request (http-api.md 2): `preflight` - `crossSite` - `gate` - `admit` (limited routes) - `oversized` - handler; a body
+ * Order per request: `preflight` - `crossSite` - `gate` - `admit` (limited routes) - `oversized` - handler; a body
  * without a declared length is counted by its reader against `maxBodySize()` and reported with `bodyOverflow`.
  */
 import * as Context from "effect/Context"
@@ -28,10 +28,15 @@ export interface GuardedRequest {
   readonly clientIp: string
 }
 
+/** The limits of `server.rate_limits` that can refuse: of one client, of all together, of one client's looks at `/internal/health`. */
+export type LimitScope = "ip" | "global" | "health"
+
 export interface Admission {
   readonly allowed: boolean
   /** Which bucket refused. */
-  readonly refusedBy: "client" | "global" | undefined
+  readonly refusedBy: LimitScope | undefined
+  /** Requests a minute of that bucket; the client's limit when allowed. */
+  readonly limit: number
   /** Seconds, at least 1; 0 when allowed. */
   readonly retryAfter: number
   /** `X-RateLimit-*` and, when refused, `Retry-After`: raw name/value pairs for every answer to this request. */
@@ -82,7 +87,7 @@ export class GuardEvents extends Context.Service<
   GuardEvents,
   {
     /** Every 429. `first`: the client's first within a minute, the only one that gets a line of its own. */
-    readonly rateLimited: (request: GuardedRequest, limit: number, retryAfter: number, first: boolean) => void
+    readonly rateLimited: (request: GuardedRequest, refusal: Admission, first: boolean) => void
     /** At most once a minute: refusals since the last call that got no line. */
     readonly rateLimitedQuietly: (count: number) => void
     /** Every 413 and 431. `size` and `limit` in bytes. */
@@ -91,3 +96,10 @@ export class GuardEvents extends Context.Service<
     readonly accessDenied: (request: GuardedRequest, denial: AccessDenial, host: string) => void
   }
 >()("olla/guard/GuardEvents") {}
+
+/** The configuration key of each limit. */
+export const limitKeys: Readonly<Record<LimitScope, string>> = {
+  ip: "server.rate_limits.per_ip_requests_per_minute",
+  global: "server.rate_limits.global_requests_per_minute",
+  health: "server.rate_limits.health_requests_per_minute"
+}

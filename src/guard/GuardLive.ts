@@ -12,7 +12,7 @@ import { ClientAddresses, limitKey } from "./ClientAddress.ts"
 import { Cors, isInternalPath } from "./Cors.ts"
 import { crossSiteProblem } from "./CrossSite.ts"
 import { type Admission, Guard, GuardEvents, type GuardedRequest } from "./Guard.ts"
-import { RateLimits, type Verdict } from "./RateLimits.ts"
+import { type RateLimitSettings, RateLimits, type Verdict, withoutDefaults } from "./RateLimits.ts"
 import { headerOf } from "./RawHeaders.ts"
 import { declaredLength, effectiveBodyLimit, effectiveHeaderLimit, headerSize, mostHeaders } from "./SizeLimits.ts"
 
@@ -43,12 +43,18 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
     const cors = compiled((value: OllaConfig["server"]["cors"]) => new Cors(value))
     const access = compiled((policy: OllaConfig["dashboard"]["access_policy"]) => new AccessPolicy(policy))
     const limits = new RateLimits()
+    const unwritten = compiled((value: OllaConfig["server"]["rate_limits"]) => withoutDefaults(value, settings.isWritten))
+    /** As they hold for this client. */
+    const limitsFor = ({ clientIp }: GuardedRequest): RateLimitSettings => {
+      const all = server().rate_limits
+      return addresses(all).isPrivate(clientIp) ? unwritten(all) : all
+    }
     let quiet = 0
 
     const tell = (request: GuardedRequest, verdict: Verdict): Admission => {
       if (!verdict.allowed) {
         if (!verdict.first) quiet++
-        events.rateLimited(request, verdict.limit, verdict.retryAfter, verdict.first)
+        events.rateLimited(request, verdict, verdict.first)
       }
       return verdict
     }
@@ -80,8 +86,8 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
 
     return {
       clientOf: (peer, rawHeaders) => addresses(server().rate_limits).of(peer, rawHeaders),
-      admit: (request) => tell(request, limits.admit(limitKey(request.clientIp), server().rate_limits, now(), wall())),
-      admitHealth: (request) => tell(request, limits.admitHealth(limitKey(request.clientIp), server().rate_limits, now(), wall())),
+      admit: (request) => tell(request, limits.admit(limitKey(request.clientIp), limitsFor(request), now(), wall())),
+      admitHealth: (request) => tell(request, limits.admitHealth(limitKey(request.clientIp), limitsFor(request), now(), wall())),
       oversized: (request, rawHeaders) => {
         const { max_body_size, max_header_size } = server().request_limits
         const bodyLimit = effectiveBodyLimit(max_body_size)

@@ -1,8 +1,8 @@
 /**
- * The three limits together (security.md 2 and 3, http-api.md 17.10-17.14): the client's bucket, the global one, and
+ * The three limits together: the client's bucket, the global one, and
  * health's own. A refused request costs nobody a token. Limits of 0 or less are off, each by itself.
  */
-import type { Admission } from "./Guard.ts"
+import { type Admission, type LimitScope, limitKeys } from "./Guard.ts"
 import { type Bucket, hasToken, millisUntil, newBucket, type Rate, refill, TokenBuckets, wholeTokens } from "./TokenBuckets.ts"
 
 export interface RateLimitSettings {
@@ -13,10 +13,24 @@ export interface RateLimitSettings {
 }
 
 export interface Verdict extends Admission {
-  /** Requests per minute of the bucket that refused; the client's limit when allowed. */
-  readonly limit: number
   /** Refused, and the first refusal of this client within a minute. */
   readonly first: boolean
+}
+
+/**
+ * What holds for clients on the machine itself and in private networks: only limits that somebody has set, by their own number or
+ * by `burst_size`. The defaults are for strangers; behind a proxy or a chat front end that is not told of as trusted, a whole
+ * house is one address.
+ */
+export const withoutDefaults = (settings: RateLimitSettings, isWritten: (key: string) => boolean): RateLimitSettings => {
+  const burst = isWritten("server.rate_limits.burst_size")
+  const set = (scope: LimitScope, limit: number): number => (burst || isWritten(limitKeys[scope]) ? limit : 0)
+  return {
+    global_requests_per_minute: set("global", settings.global_requests_per_minute),
+    per_ip_requests_per_minute: set("ip", settings.per_ip_requests_per_minute),
+    health_requests_per_minute: set("health", settings.health_requests_per_minute),
+    burst_size: settings.burst_size
+  }
 }
 
 /** Milliseconds between two reports about one client. */
@@ -39,7 +53,7 @@ export class RateLimits {
     const burst = settings.burst_size
     const clientRate: Rate = { perMinute: settings.per_ip_requests_per_minute, burst }
     const client = clientRate.perMinute > 0 ? this.#clients.at(key, clientRate, now) : undefined
-    if (client !== undefined && !hasToken(client)) return refused("client", client, clientRate, client, clientRate, now, wall)
+    if (client !== undefined && !hasToken(client)) return refused("ip", client, clientRate, client, clientRate, now, wall)
     if (settings.global_requests_per_minute > 0) {
       const globalRate: Rate = { perMinute: settings.global_requests_per_minute, burst }
       this.#global ??= newBucket(burst, now)
@@ -54,7 +68,7 @@ export class RateLimits {
     const rate: Rate = { perMinute: settings.health_requests_per_minute, burst: settings.burst_size }
     const bucket = rate.perMinute > 0 ? this.#health.at(key, rate, now) : undefined
     return bucket !== undefined && !hasToken(bucket)
-      ? refused("client", bucket, rate, bucket, rate, now, wall)
+      ? refused("health", bucket, rate, bucket, rate, now, wall)
       : granted(bucket, rate, wall)
   }
 
@@ -83,7 +97,7 @@ const granted = (bucket: Bucket | undefined, rate: Rate, wall: number): Verdict 
 }
 
 const refused = (
-  by: "client" | "global",
+  by: LimitScope,
   refuser: Bucket,
   refuserRate: Rate,
   client: Bucket | undefined,
@@ -95,7 +109,7 @@ const refused = (
   const reported = client ?? refuser
   const first = now - reported.reportedAt >= reportEvery
   if (first) reported.reportedAt = now
-  const headers = [...limitHeaders(client, clientRate, 0, wall), "Retry-After", String(retryAfter)]
+  const headers = [...limitHeaders(client, clientRate, 0, wall), "Retry-After", String(retryAfter), "X-Olla-Limit", limitKeys[by]]
   return { allowed: false, refusedBy: by, retryAfter, limit: refuserRate.perMinute, first, headers }
 }
 

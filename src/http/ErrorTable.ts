@@ -149,9 +149,10 @@ export const errorTable = {
   },
   rateLimited: {
     status: 429,
-    text: "Too Many Requests",
-    when: "a limit of `server.rate_limits` is used up",
-    remedy: "wait for the seconds of `Retry-After`"
+    text: "Too Many Requests: {limit} requests a minute {whose} ({key})",
+    when: "a limit of `server.rate_limits` is used up: `code` is `rate_limited_ip` or `rate_limited_global`, and `X-Olla-Limit` names the key",
+    remedy:
+      "wait for the seconds of `Retry-After`, or raise the limit. Limits that nobody set do not hold for loopback and private addresses"
   },
   headersTooLarge: {
     status: 431,

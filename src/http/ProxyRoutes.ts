@@ -25,6 +25,7 @@ import type { RequestLog } from "../telemetry/RequestLog.ts"
 import type { Statistics } from "../telemetry/Statistics.ts"
 import { CarriedExchange } from "./CarriedExchange.ts"
 import { errorTable, fill, rejectionText } from "./ErrorTable.ts"
+import { rateCode, refuseRate } from "./RateRefusal.ts"
 import { type Body, readBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
 
@@ -55,15 +56,15 @@ export interface ProxyTarget {
   readonly path: string | undefined
 }
 
-/** False: the request has been refused. Limits come before anything is read: rate first, then size (security.md 2). */
+/** False: the request has been refused. Limits come before anything is read: rate first, then size. */
 export const admit = (services: ProxyServices, context: RequestContext): boolean => {
   const { exchange } = context
   context.admitted = true
   const admission = services.guard.admit(exchange)
   for (const part of admission.headers) context.extra.push(part)
   if (!admission.allowed) {
-    reject(services, context, 429, "rate_limited")
-    context.error("rateLimited")
+    reject(services, context, 429, rateCode(admission))
+    refuseRate(context, admission)
     return false
   }
   const over = services.guard.oversized(exchange, context.req.rawHeaders)

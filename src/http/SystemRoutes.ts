@@ -14,6 +14,7 @@ import { modelStatsDocument, modelsDocument, translatorStatsDocument } from "./M
 import { openApiJson } from "./OpenApi.ts"
 import { processDocument } from "./ProcessDocument.ts"
 import type { ProxyServices } from "./ProxyRoutes.ts"
+import { refuseRate } from "./RateRefusal.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import { answerInSteps, conditionalAnswer } from "./SlicedAnswer.ts"
 import { endpointsDocument, type StatusView, statusDocument } from "./StatusDocuments.ts"
@@ -54,7 +55,7 @@ const health: Handler = (services, context) => {
   const admission = services.guard.admitHealth(context.exchange)
   for (const part of admission.headers) context.extra.push(part)
   if (admission.allowed) answerDocument(context, HealthDocument, { status: "healthy" })
-  else context.error("rateLimited")
+  else refuseRate(context, admission)
 }
 
 const ready: Handler = (services, context) => {

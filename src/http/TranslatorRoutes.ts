@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import { Inspector } from "../translation/Inspector.ts"
 import type { Translator, TranslatorRoute } from "../translation/Translator.ts"
+import { admitLocal } from "./RateRefusal.ts"
 import { discardBody } from "./RequestBody.ts"
 import type { ErrorRenderer, RequestContext } from "./RequestContext.ts"
 import type { RouteModule } from "./Routes.ts"
@@ -38,10 +39,11 @@ export const translatorRoutes = (services: SystemServices, translator: Translato
         counts.handle(context)
         break
       case "models":
-        discardBody(services.guard, context, () => modelsPage(services, context))
+        if (admitLocal(services.guard, context)) discardBody(services.guard, context, () => modelsPage(services, context))
         break
       case "model":
-        discardBody(services.guard, context, () => modelById(services, context, path.slice(route.path.length)))
+        if (admitLocal(services.guard, context))
+          discardBody(services.guard, context, () => modelById(services, context, path.slice(route.path.length)))
         break
       case "root":
         discardBody(services.guard, context, () => context.json({ status: "ok" }))

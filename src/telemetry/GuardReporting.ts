@@ -1,7 +1,7 @@
-/** What the guard refused, counted and told (observability.md 2.7, 7.4). Implements the port that the guard defines. */
+/** What the guard refused, counted and told. Implements the port that the guard defines. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { GuardEvents } from "../guard/Guard.ts"
+import { GuardEvents, limitKeys } from "../guard/Guard.ts"
 import type { LogSink } from "./LogSink.ts"
 import { Statistics } from "./Statistics.ts"
 
@@ -12,7 +12,7 @@ export const layer = (sink: LogSink): Layer.Layer<GuardEvents, never, Statistics
   Layer.effect(
     GuardEvents,
     Effect.map(Statistics, (statistics) => ({
-      rateLimited: (request, limit, retryAfter, first) => {
+      rateLimited: (request, { refusedBy = "ip", limit, retryAfter }, first) => {
         statistics.rateLimited(request.clientIp)
         if (!first || !sink.enabled("warn")) return
         sink.write("warn", "Rate limit exceeded", {
@@ -21,6 +21,8 @@ export const layer = (sink: LogSink): Layer.Layer<GuardEvents, never, Statistics
           method: request.method,
           path: request.path,
           limit,
+          limit_key: limitKeys[refusedBy],
+          scope: refusedBy,
           retry_after: retryAfter
         })
       },

@@ -1,4 +1,4 @@
-/** Who may ask how often and how much, through started daemons (security.md 2 to 5). Clients are told apart by a trusted proxy's word. */
+/** Who may ask how often and how much, through started daemons. Clients are told apart by a trusted proxy's word. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Daemon, endpointsYaml, eventually, startDaemon } from "./daemon.ts"
@@ -52,6 +52,8 @@ const limitsOf = ({ status, headers }: Response) => ({
   retry: headers.has("retry-after")
 })
 
+const tooMany = "Too Many Requests: 2 requests a minute for each client address (server.rate_limits.per_ip_requests_per_minute)"
+
 const drain = async (daemon: Daemon, client: string, times = 3, path = chatPath) => {
   const answers = []
   for (let n = 0; n < times; n++) answers.push(limitsOf(await ask(daemon, client, path)))
@@ -83,14 +85,15 @@ describe("a client's own limit", () => {
     expect(refused.headers.get("content-type")).toBe("text/plain; charset=utf-8")
     expect(refused.headers.get("x-content-type-options")).toBe("nosniff")
     expect(refused.headers.get("x-olla-request-id")).toMatch(/^[!-~]{10,128}$/)
-    expect(await refused.text()).toBe("Too Many Requests\n")
+    expect(refused.headers.get("x-olla-limit")).toBe("server.rate_limits.per_ip_requests_per_minute")
+    expect(await refused.text()).toBe(`${tooMany}\n`)
   })
 
   it("is nobody else's, and refuses in the form that is asked for", async () => {
     await drain(limited, "203.0.113.2")
     const json = await ask(limited, "203.0.113.2", chatPath, { accept: "application/json" })
     expect(json.status).toBe(429)
-    expect(await json.json()).toEqual({ error: { message: "Too Many Requests", type: "rate_limit_error", code: null } })
+    expect(await json.json()).toEqual({ error: { message: tooMany, type: "rate_limit_error", code: "rate_limited_ip" } })
     expect((await ask(limited, "203.0.113.3")).status).toBe(200)
   })
 
@@ -101,16 +104,20 @@ describe("a client's own limit", () => {
       const answer = await ask(limited, client, path)
       expect([answer.status, answer.headers.get("x-ratelimit-limit")]).toEqual([200, "2"])
     }
+    for (const path of ["/olla/anthropic/v1/models", "/olla/anthropic/v1/models/m"]) {
+      const list = await fetch(`${limited.url}${path}`, { headers: { "x-forwarded-for": client } })
+      expect(limitsOf(list)).toEqual({ status: 429, limit: "2", remaining: "0", retry: true })
+    }
     for (const path of ["/olla/anthropic/v1/messages", "/olla/anthropic/v1/messages/count_tokens"]) {
       const refused = await ask(limited, client, path)
       expect(limitsOf(refused)).toEqual({ status: 429, limit: "2", remaining: "0", retry: true })
-      expect(await refused.json()).toMatchObject({ type: "error", error: { type: "rate_limit_error", message: "Too Many Requests" } })
+      expect(await refused.json()).toMatchObject({ type: "error", error: { type: "rate_limit_error", message: tooMany } })
     }
     expect((await ask(limited, client, "/olla/vllm/v1/chat/completions")).status).toBe(429)
   })
 
   it("is not on documents and listings, which say nothing of limits", async () => {
-    for (const path of ["/version", "/internal/status", "/olla/models", "/olla/openai/v1/models", "/olla/anthropic/v1/models"])
+    for (const path of ["/version", "/internal/status", "/olla/models", "/olla/openai/v1/models", "/olla/anthropic"])
       for (let n = 0; n < 5; n++) {
         const answer = await fetch(`${limited.url}${path}`, { headers: { "x-forwarded-for": "203.0.113.5" } })
         expect(limitsOf(answer)).toEqual({ status: 200, limit: null, remaining: null, retry: false })
@@ -148,12 +155,26 @@ describe("a client's own limit", () => {
       method: "POST",
       path: chatPath,
       limit: 2,
+      limit_key: "server.rate_limits.per_ip_requests_per_minute",
+      scope: "ip",
       retry_after: expect.any(Number)
     })
     await eventually(limited.output, (text) => {
       const id = JSON.parse(records[0] ?? "").request_id as string
       return text.split("\n").some((line) => line.includes('"Access log"') && line.includes(id) && line.includes('"status":429'))
     })
+  })
+})
+
+describe("a limit that nobody has set", () => {
+  it("does not refuse the work of the machine itself: two hundred requests from one address", async () => {
+    const daemon = await startDaemon(endpointsYaml([{ name: "desk", backend }]), { rateLimits: "{}" })
+    try {
+      const statuses = await Promise.all(Array.from({ length: 200 }, () => ask(daemon, "").then(({ status }) => status)))
+      expect(statuses.filter((status) => status !== 200)).toEqual([])
+    } finally {
+      await daemon.stop()
+    }
   })
 })
 
@@ -196,6 +217,8 @@ describe("the limit for all", () => {
     for (let n = 0; n < 3; n++) answers.push(await ask(shared, "203.0.113.30"))
     const refused = answers.at(-1)!
     expect(limitsOf(refused)).toEqual({ status: 429, limit: "0", remaining: "0", retry: true })
+    expect(refused.headers.get("x-olla-limit")).toBe("server.rate_limits.global_requests_per_minute")
+    expect(await refused.text()).toContain("2 requests a minute for all clients together")
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(10)
     expect(Number(refused.headers.get("retry-after"))).toBeLessThanOrEqual(30)
     const health = await fetch(`${shared.url}/internal/health`)

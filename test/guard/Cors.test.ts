@@ -66,13 +66,13 @@ describe("an answer", () => {
     expect(cors().answer("DELETE", "https://y", false)).toEqual(["Vary", "Origin"])
   })
 
-  it("exposes the twelve headers of ours unless the configuration names others", () => {
+  it("exposes the headers of ours unless the configuration names others", () => {
     expect(pairs(cors().answer("GET", "https://y", false))).toEqual({
       Vary: "Origin",
       "Access-Control-Allow-Origin": "*",
       "Access-Control-Expose-Headers": defaultExposedHeaders.join(", ")
     })
-    expect(defaultExposedHeaders).toHaveLength(12)
+    expect(defaultExposedHeaders.every((name) => name.startsWith("X-Olla-"))).toBe(true)
     expect(pairs(cors({ exposed_headers: ["X-A", "X-B"] }).answer("GET", "https://y", false))["Access-Control-Expose-Headers"]).toBe(
       "X-A, X-B"
     )

@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { Settings } from "../../src/config/Settings.ts"
-import { Guard, GuardEvents, type GuardedRequest } from "../../src/guard/Guard.ts"
+import { type Admission, Guard, GuardEvents, type GuardedRequest } from "../../src/guard/Guard.ts"
 import * as GuardLive from "../../src/guard/GuardLive.ts"
 
 const told: Array<ReadonlyArray<unknown>> = []
@@ -12,7 +12,7 @@ const told: Array<ReadonlyArray<unknown>> = []
 const events = Layer.sync(GuardEvents, () => {
   told.length = 0
   return {
-    rateLimited: (request: GuardedRequest, limit: number, retryAfter: number, first: boolean) => {
+    rateLimited: (request: GuardedRequest, { limit, retryAfter }: Admission, first: boolean) => {
       told.push(["rate", request.id, limit, retryAfter, first])
     },
     rateLimitedQuietly: (count: number) => {
@@ -31,6 +31,14 @@ const guarded = (yaml: string) => {
   const { config } = decodeConfig(yaml, "test.yaml", {})
   if (config === undefined) throw new Error("the test's configuration is wrong")
   return Layer.provide(Layer.fresh(GuardLive.layer), Layer.merge(events, Settings.layerOf(config)))
+}
+
+/** With the knowledge of what was written. */
+const useWritten = <A>(yaml: string, body: (guard: Guard["Service"]) => Effect.Effect<A>) => {
+  const loaded = decodeConfig(yaml, "test.yaml", {})
+  if (loaded.config === undefined) throw new Error("the test's configuration is wrong")
+  const settings = Settings.layerOf(loaded.config, undefined, (key) => loaded.originOf(key) !== "default")
+  return Effect.flatMap(Guard, body).pipe(Effect.provide(Layer.provide(Layer.fresh(GuardLive.layer), Layer.merge(events, settings))))
 }
 
 const request = (changes: Partial<GuardedRequest> = {}): GuardedRequest => ({
@@ -59,6 +67,44 @@ describe("the guard", () => {
       })
     )
   )
+
+  it.effect("asks nothing of loopback and private addresses where nobody has set a limit", () => {
+    const drained = (guard: Guard["Service"], clientIp: string) => {
+      for (let n = 0; n < 60; n++) guard.admit(request({ clientIp }))
+      return guard.admit(request({ clientIp })).refusedBy
+    }
+    const drainedHealth = (guard: Guard["Service"], clientIp: string) => {
+      for (let n = 0; n < 60; n++) guard.admitHealth(request({ clientIp }))
+      return guard.admitHealth(request({ clientIp })).refusedBy
+    }
+    const near = ["127.0.0.1", "127.8.0.1", "::1", "10.1.2.3", "172.31.0.9", "192.168.1.4", "169.254.0.1", "fd00::1", "fe80::1"]
+    const far = ["203.0.113.9", "2001:db8::1", "172.32.0.1", "100.64.0.1", "11.0.0.1"]
+    const limits = "server:\n  rate_limits:\n    "
+    return Effect.gen(function* () {
+      yield* useWritten("", (guard) =>
+        Effect.gen(function* () {
+          for (const ip of near) expect([ip, drained(guard, ip), drainedHealth(guard, ip)]).toEqual([ip, undefined, undefined])
+          for (const ip of far) {
+            yield* TestClock.adjust("1 hour")
+            expect([ip, drained(guard, ip), drainedHealth(guard, ip)]).toEqual([ip, "ip", "health"])
+          }
+        })
+      )
+      yield* useWritten(`${limits}per_ip_requests_per_minute: 100\n`, (guard) =>
+        Effect.gen(function* () {
+          for (const ip of [...near, ...far]) {
+            yield* TestClock.adjust("1 hour")
+            expect([ip, drained(guard, ip)]).toEqual([ip, "ip"])
+          }
+          expect(drainedHealth(guard, "::1")).toBe(undefined)
+        })
+      )
+      yield* useWritten(`${limits}global_requests_per_minute: 50\n`, (guard) =>
+        Effect.sync(() => expect(drained(guard, "10.1.2.3")).toBe("global"))
+      )
+      yield* useWritten(`${limits}burst_size: 20\n`, (guard) => Effect.sync(() => expect(drained(guard, "10.1.2.3")).toBe("ip")))
+    })
+  })
 
   it.effect("sums up quiet refusals once a minute", () =>
     use("server:\n  rate_limits:\n    burst_size: 0\n", (guard) =>

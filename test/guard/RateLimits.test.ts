@@ -25,7 +25,7 @@ describe("admission", () => {
     expect(pairs(limits.admit("a", settings(), 0, wall).headers)["X-RateLimit-Remaining"]).toBe("1")
     expect(limits.admit("a", settings(), 0, wall).allowed).toBe(true)
     const refused = limits.admit("a", settings(), 0, wall)
-    expect(refused).toMatchObject({ allowed: false, refusedBy: "client", retryAfter: 1, limit: 60 })
+    expect(refused).toMatchObject({ allowed: false, refusedBy: "ip", retryAfter: 1, limit: 60 })
     expect(pairs(refused.headers)).toMatchObject({
       "X-RateLimit-Remaining": "0",
       "X-RateLimit-Reset": String(wall / 1000 + 3),
@@ -63,7 +63,7 @@ describe("admission", () => {
 
   it.each([
     ["per client off keeps the global limit", { per_ip_requests_per_minute: 0 }, ["yes", "yes", "yes", "global"], "0"],
-    ["global off keeps the client's", { global_requests_per_minute: 0 }, ["yes", "yes", "yes", "client"], "60"],
+    ["global off keeps the client's", { global_requests_per_minute: 0 }, ["yes", "yes", "yes", "ip"], "60"],
     ["both off admits all", { global_requests_per_minute: 0, per_ip_requests_per_minute: -1 }, ["yes", "yes", "yes", "yes"], "0"]
   ])("%s", (_name, changes, expected, limit) => {
     const limits = new RateLimits()

@@ -21,8 +21,9 @@ describe("what the guard refused", () => {
       const events = yield* GuardEvents
       const statistics = yield* Statistics
       const request = { id: "r1", method: "POST", path: "/olla/proxy/x", peer: "10.0.0.1", clientIp: "203.0.113.1" }
-      events.rateLimited(request, 60, 2, true)
-      events.rateLimited(request, 60, 2, false)
+      const refusal = { allowed: false, refusedBy: "global", limit: 60, retryAfter: 2, headers: [] } as const
+      events.rateLimited(request, refusal, true)
+      events.rateLimited(request, refusal, false)
       events.rateLimitedQuietly(1)
       events.sizeLimited(request, "body", 60 * 1024 * 1024, 1024)
       events.sizeLimited(request, "headers", 9000, 4096)
@@ -39,6 +40,8 @@ describe("what the guard refused", () => {
           method: "POST",
           path: "/olla/proxy/x",
           limit: 60,
+          limit_key: "server.rate_limits.global_requests_per_minute",
+          scope: "global",
           retry_after: 2
         },
         { level: "WARN", count: 1 },
