@@ -16,7 +16,7 @@ import { NameReading } from "../src/catalogue/NameReading.ts"
 import type { InventoryEntry, Snapshot, UnifiedModel } from "../src/catalogue/Snapshot.ts"
 import { type BuildInput, buildSnapshot } from "../src/catalogue/SnapshotBuilding.ts"
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
-import type { Endpoint } from "../src/endpoint/Endpoint.ts"
+import { Endpoint } from "../src/endpoint/Endpoint.ts"
 import { loadEndpoints } from "../src/endpoint/EndpointLoading.ts"
 import { inSlices } from "../src/endpoint/TimeSlices.ts"
 import { listingBytes } from "../src/http/ListingAnswer.ts"
@@ -46,28 +46,20 @@ const endpointsOf = (size: number, type: string): ReadonlyArray<Endpoint> => {
   const list = Array.from({ length: size }, (_, i) => `{url: "http://10.0.${i >> 8}.${i & 255}:1", name: e${i}, type: ${type}}`).join(", ")
   const { config } = decodeConfig(`discovery: {static: {endpoints: [${list}]}}`, "bench.yaml", {})
   if (config === undefined) throw new Error("the bench's configuration is wrong")
-  return loadEndpoints(config, profiles, {}, () => "").specs.map((spec, index) => ({
-    ...spec,
-    index,
-    profile: profiles.resolveType(type),
-    state: {
-      status: "healthy",
-      lastChecked: 0,
-      lastLatency: 0,
-      consecutiveFailures: 0,
-      backoffMultiplier: 1,
-      nextCheck: 0,
-      rateLimitedUntil: 0,
-      lastError: ""
-    },
-    models: [],
-    modelsSyncedAt: 1,
-    discoveryDisabled: false,
-    inFlight: 0,
-    healthUrl: "",
-    modelUrl: "",
-    attemptFailed: () => undefined
-  }))
+  const port = {
+    now: () => 0,
+    policy: () => ({ checkInterval: 1, discovery: { enabled: false, interval: 1 } }),
+    command: () => {},
+    hurry: () => {}
+  }
+  return loadEndpoints(config, profiles, {}, () => "").specs.map((spec) => {
+    const endpoint = new Endpoint(spec, port)
+    endpoint.modelsSyncedAt = 1
+    endpoint.step({ _tag: "ProbeDue", now: 0 })
+    const result = { status: "healthy", errorType: 0, statusCode: 200, cause: "", latency: 1, rateLimit: undefined } as const
+    endpoint.step({ _tag: "ProbeFinished", startedAt: 0, now: 0, result, jitter: 0, listed: true })
+    return endpoint
+  })
 }
 
 const families = ["qwen3", "llama3.2", "mistral-small", "deepseek-r1", "gemma3", "phi4-mini", "codestral", "nomic-embed-text"]

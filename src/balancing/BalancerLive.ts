@@ -12,7 +12,7 @@ import { leastConnections, type Pick, priority, roundRobin } from "./Picking.ts"
 import { SessionStore } from "./SessionStore.ts"
 
 const lease = (candidate: Candidate, sticky: StickyVerdict | undefined): Lease => {
-  candidate.endpoint.inFlight++
+  candidate.endpoint.enter()
   let held = true
   return {
     candidate,
@@ -20,7 +20,7 @@ const lease = (candidate: Candidate, sticky: StickyVerdict | undefined): Lease =
     release: () => {
       if (!held) return
       held = false
-      candidate.endpoint.inFlight--
+      candidate.endpoint.leave()
     }
   }
 }

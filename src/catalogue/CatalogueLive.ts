@@ -3,7 +3,6 @@
  * one. A rebuild gives the loop back every few milliseconds and swaps the snapshot in one step. Lists of endpoints that
  * have been away too long are left out, by the clock and not by the next list (models-and-routing.md 3.9).
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -38,7 +37,6 @@ const platformOf = (endpoint: Endpoint): string => endpoint.profile?.name ?? "op
 const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources, "configFolder">) {
   const settings = yield* Settings
   const fleet = yield* Fleet
-  const clock = yield* Clock.Clock
   const registry = () => settings.current().model_registry
 
   let reading = new NameReading(defaultRules)
@@ -60,7 +58,7 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
   const isAged = (endpoint: Endpoint): boolean => {
     if (isRoutable(endpoint.state.status)) return false
     const threshold = registry().unification.stale_threshold
-    return clock.currentTimeMillisUnsafe() - endpoint.modelsSyncedAt >= (threshold > 0 ? threshold : defaultThreshold)
+    return endpoint.modelsAge >= (threshold > 0 ? threshold : defaultThreshold)
   }
 
   /** Takes over an endpoint's list; false: nothing has changed. */

@@ -9,8 +9,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Agent, type Dispatcher } from "undici"
-import type { Credentials, TlsOptions } from "./Endpoint.ts"
 import { sharedLookup } from "./NameLookup.ts"
+import type { Credentials, TlsOptions } from "./Origin.ts"
 
 export interface BackendRequest {
   readonly url: string

@@ -18,6 +18,7 @@ import { type DiscoveryFailure, type DiscoveryOperation, isRecoverable, isWarnin
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import { modelUrlOf } from "./EndpointSpec.ts"
 import { displayUrl, joinUrl } from "./EndpointUrl.ts"
+import { monotonic } from "./Monotonic.ts"
 import { inSlices } from "./TimeSlices.ts"
 
 export interface Listing {
@@ -67,11 +68,11 @@ export interface Discoverer {
 
 export const makeDiscoverer = (client: BackendClient["Service"], profiles: ProfileSet): Discoverer => {
   const fetch = Effect.fnUntraced(function* (spec: EndpointSpec, url: string, profile: string) {
-    const started = yield* Clock.currentTimeMillis
+    const started = yield* monotonic
     const outcome = yield* client
       .get({ url, headers: fixedHeaders, credentials: spec.credentials, tls: spec.origin.tls, maxBody, body: "text" })
       .pipe(Effect.catch((failure: BackendFailure) => Effect.succeed(failure)))
-    const now = yield* Clock.currentTimeMillis
+    const latency = (yield* monotonic) - started
     const failed = (operation: DiscoveryOperation, status: number, cause: string): DiscoveryFailure => ({
       _tag: "DiscoveryFailure",
       operation,
@@ -79,7 +80,7 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
       url: operation === "parse_response" ? displayUrl(url) : spec.displayUrl,
       profile,
       status,
-      latency: now - started,
+      latency,
       cause
     })
     if ("_tag" in outcome) {
@@ -90,7 +91,7 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
       )
     }
     if (outcome.status !== 200) return yield* Effect.fail(failed("http_status", outcome.status, statusCause(outcome.status)))
-    return { body: outcome.body, now, failed }
+    return { body: outcome.body, now: yield* Clock.currentTimeMillis, failed }
   })
 
   // Long bodies one after the other: each has the loop for a millisecond at a time, many of them together would not.
@@ -165,7 +166,7 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
     spec.profile === undefined ? auto(spec, remembered) : typed(spec, spec.profile)
 
   const discover = Effect.fnUntraced(function* (spec: EndpointSpec, remembered: Profile | undefined, limits: DiscoveryLimits) {
-    const started = yield* Clock.currentTimeMillis
+    const started = yield* monotonic
     let last: DiscoveryFailure | undefined
     const all = Effect.gen(function* () {
       for (let k = 0; ; k++) {
@@ -177,7 +178,7 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
       }
     })
     const late = Effect.suspend(() =>
-      Effect.map(Clock.currentTimeMillis, (now) => last ?? timedOut(spec, remembered, now - started)).pipe(Effect.flatMap(Effect.fail))
+      Effect.map(monotonic, (now) => last ?? timedOut(spec, remembered, now - started)).pipe(Effect.flatMap(Effect.fail))
     )
     return yield* Effect.timeoutOrElse(all, { duration: limits.timeout, orElse: () => late })
   })

@@ -1,4 +1,4 @@
-/** When an endpoint is asked for its models, as pure data (endpoints-and-health.md 11.5, 12). */
+/** When an endpoint is asked for its models, as pure data. Times are milliseconds of the monotonic clock. */
 
 export interface DiscoveryState {
   /** A listing is being read; further wishes join it. */
@@ -7,11 +7,11 @@ export interface DiscoveryState {
   readonly failures: number
   /** Failures since it was disabled, the disabling one included; 0: enabled. */
   readonly step: number
-  /** Epoch milliseconds of the next try while disabled. */
+  /** Time of the next try while disabled. */
   readonly retryAt: number
   /** The last discovery on recovery failed: the next healthy probe tries once more. */
   readonly retryWhenHealthy: boolean
-  /** Epoch milliseconds of the last listing; 0: none yet. */
+  /** Time of the last listing; 0: none yet. */
   readonly syncedAt: number
 }
 

@@ -1,91 +1,215 @@
 /**
- * One configured backend: what is fixed at load, and handles to what changes. Identity is `url`; everything per endpoint
- * is keyed by it or hangs on this object, never by name.
+ * One backend for as long as the daemon knows it: its identity, which is its URL, and all that is known of it right now. What the
+ * configuration says of it (`spec`) may be replaced; the object, its counters and whoever holds it stay. Nobody else keeps
+ * anything by an endpoint's URL.
+ *
+ * The condition is stepped by `transition` and never assigned, synchronously, from the actor that watches the backend and from
+ * requests alike: a dead backend is out of rotation before the attempt that met it has moved on.
  */
-import type { SecureContext } from "node:tls"
+import * as MutableRef from "effect/MutableRef"
+import * as Ref from "effect/Ref"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import type { Profile } from "../profile/Profile.ts"
-import type { AttemptFailure, EndpointState } from "./EndpointState.ts"
+import { isDisabled } from "./DiscoveryState.ts"
+import { EndpointBreaker } from "./EndpointBreaker.ts"
+import { type EndpointSpec, healthPathOf, healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
+import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } from "./EndpointState.ts"
+import type { Credentials, Origin } from "./Origin.ts"
+import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
+import {
+  type ActorState,
+  dueAt,
+  type EndpointCommand,
+  type EndpointEvent,
+  type EndpointPolicy,
+  initialState,
+  transition
+} from "./Transition.ts"
 
-/** Where and how to connect: what an engine needs, parsed once. */
-export interface Origin {
-  readonly secure: boolean
-  /** Without brackets. */
-  readonly hostname: string
-  readonly port: number
-  /** `Host` header: host[:port] as in the URL. */
-  readonly authority: string
-  /** Path of the base URL, `""` or `/...`. */
-  readonly basePath: string
-  /** Certificates are read at load; `undefined`: system defaults. */
-  readonly tls: TlsOptions | undefined
-}
+export type { Credentials, Origin, TlsOptions } from "./Origin.ts"
 
-export interface TlsOptions {
-  readonly ca: string | undefined
-  readonly cert: string | undefined
-  readonly key: string | undefined
-  readonly serverName: string | undefined
-  readonly rejectUnauthorized: boolean
-  /** The same, built once: making it for each connection would cost milliseconds. */
-  readonly context?: SecureContext
-}
-
-/** Resolved once at load. Never serialised, never logged. */
-export interface Credentials {
-  /** The `headers:` map and then the auth header, in the order in which they are set. Names as written. */
-  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
-  /** Lower-cased names from `headers:` and `auth:`; also removed from answers. */
-  readonly names: ReadonlySet<string>
-}
-
-export interface Endpoint {
-  /** Serialised base URL: the identity. */
-  readonly url: string
-  /** Base URL without userinfo, query and fragment. */
-  readonly displayUrl: string
-  readonly name: string
-  /** `type` as configured, `""` included. */
-  readonly type: string
-  /** Resolved from `type`; for `auto` and empty types what was detected, `undefined` until then. */
-  readonly profile: Profile | undefined
-  /** `type` is `auto` or empty: accepted on every provider route and path. */
-  readonly isAuto: boolean
-  /** Position in the configuration: the stable order of candidates. */
-  readonly index: number
-  readonly priority: number
-  readonly preservePath: boolean
-  readonly healthUrl: string
-  readonly modelUrl: string
+/** What an endpoint needs of whoever watches it. */
+export interface EndpointPort {
   /** Milliseconds. */
-  readonly checkInterval: number
-  readonly checkTimeout: number
-  readonly origin: Origin
-  readonly credentials: Credentials
+  readonly now: () => number
+  readonly policy: (spec: EndpointSpec) => EndpointPolicy
+  /** Takes what a step commands; neither waits nor throws. */
+  readonly command: (command: EndpointCommand) => void
+  /** Something is due sooner than it was. */
+  readonly hurry: () => void
+}
 
-  /** Synchronous read of the current state. */
-  readonly state: EndpointState
-  /** The last successful listing, after the model filter; replaced whole. */
-  readonly models: ReadonlyArray<ListedModel>
-  /** Epoch milliseconds of the last successful listing; 0: none yet. */
-  readonly modelsSyncedAt: number
-  /** Discovery is in timed back-off after failures. */
-  readonly discoveryDisabled: boolean
-  /** What is wrong with the listing, without address; empty: the last one was read. */
-  readonly listingIssue?: string
-  /** How often its actor crashed and was started anew. */
-  readonly restarts?: number
-  /** Profile name that was detected; only for `auto` and empty types. */
-  readonly detectedType?: string | undefined
-  /** Configured or defaulted health path before joining, as the start-up table shows it. */
-  readonly healthPath?: string
+export class Endpoint {
+  /** Base URL as configured: the identity. */
+  readonly url: string
+  /** Replaced by a reload; everything reads it when it is used. */
+  spec: EndpointSpec
+  /** Of the `olla` engine's attempts; stays closed where nobody reports to it. */
+  readonly breaker: EndpointBreaker
+  /** Dialects whose native route this backend refused though its kind has it. Forgotten with each change of status: it may be another server then. */
+  readonly refusedDialects = new Set<string>()
+  /** Finished probes since the start, those whose result was discarded included. */
+  readonly probeCounts = { success: 0, failure: 0 }
   /** A probe was answered at least once: `state.lastLatency` is a response time. */
-  readonly hasAnsweredProbe?: boolean
-  /** Finished health checks since the start, those whose result was discarded included. */
-  readonly probeCounts?: { readonly success: number; readonly failure: number }
-  /** Attempts under way. Changed only by leases, in matched pairs. */
-  inFlight: number
+  hasAnsweredProbe = false
+  /** Epoch milliseconds at which the last listing was read; 0: none yet. */
+  modelsSyncedAt = 0
+  /** What is wrong with the listing, without address; empty: the last one was read. */
+  listingIssue = ""
+  /** How often its actor crashed and was started anew. */
+  restarts = 0
+  readonly #port: EndpointPort
+  readonly #state: Ref.Ref<ActorState>
+  #models: ReadonlyArray<ListedModel> = []
+  #detected: Profile | undefined
+  #inFlight = 0
 
-  /** An attempt failed in a way that demotes (`ruleOf(failure).demote`): steps the state at once, synchronously. */
-  readonly attemptFailed: (failure: AttemptFailure) => void
+  constructor(spec: EndpointSpec, port: EndpointPort) {
+    this.url = spec.url
+    this.spec = spec
+    this.#port = port
+    this.#state = Ref.makeUnsafe(initialState(port.now()))
+    this.breaker = new EndpointBreaker(port.now)
+  }
+
+  /** Base URL without userinfo, query and fragment. */
+  get displayUrl(): string {
+    return this.spec.displayUrl
+  }
+  get name(): string {
+    return this.spec.name
+  }
+  /** `type` as configured, `""` included. */
+  get type(): string {
+    return this.spec.type
+  }
+  /** `type` is `auto` or empty: accepted on every provider route and path. */
+  get isAuto(): boolean {
+    return this.spec.isAuto
+  }
+  /** Position in the configuration: the stable order of candidates. */
+  get index(): number {
+    return this.spec.index
+  }
+  get priority(): number {
+    return this.spec.priority
+  }
+  get preservePath(): boolean {
+    return this.spec.preservePath
+  }
+  /** Milliseconds. */
+  get checkInterval(): number {
+    return this.spec.checkInterval
+  }
+  /** Milliseconds. */
+  get checkTimeout(): number {
+    return this.spec.checkTimeout
+  }
+  get origin(): Origin {
+    return this.spec.origin
+  }
+  get credentials(): Credentials {
+    return this.spec.credentials
+  }
+
+  /** Resolved from `type`; for `auto` and empty types what was detected, `undefined` until then. */
+  get profile(): Profile | undefined {
+    return this.spec.profile ?? this.#detected
+  }
+  /** Profile name that was detected; only for `auto` and empty types. */
+  get detectedType(): string | undefined {
+    return this.#detected?.name
+  }
+  /** Configured or defaulted health path before joining, as the start-up table shows it. */
+  get healthPath(): string {
+    return healthPathOf(this.spec, this.profile)
+  }
+  get healthUrl(): string {
+    return healthUrlOf(this.spec, this.profile)
+  }
+  get modelUrl(): string {
+    return modelUrlOf(this.spec, this.profile)
+  }
+
+  /** The current condition. */
+  get state(): EndpointState {
+    return Ref.getUnsafe(this.#state).condition
+  }
+  /** The condition with what only its actor and its log lines look at. */
+  get inner(): ActorState {
+    return Ref.getUnsafe(this.#state)
+  }
+  /** The last successful listing, after the model filter; replaced whole. */
+  get models(): ReadonlyArray<ListedModel> {
+    return this.#models
+  }
+  /** Milliseconds since the last listing was read. */
+  get modelsAge(): number {
+    return this.#port.now() - this.inner.discovery.syncedAt
+  }
+  /** Discovery is in timed back-off after failures. */
+  get discoveryDisabled(): boolean {
+    return isDisabled(this.inner.discovery)
+  }
+
+  /** Attempts under way. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+  /** An attempt begins. Called by leases only, each followed by one `leave`. */
+  enter(): void {
+    this.#inFlight++
+  }
+  leave(): void {
+    this.#inFlight--
+  }
+
+  /** The only thing that changes the condition. */
+  step(event: EndpointEvent): void {
+    const before = this.inner
+    const { state, commands } = transition(before, event, this.#port.policy(this.spec))
+    MutableRef.set(this.#state.ref, state)
+    for (const command of commands) {
+      if (command._tag === "Announce") this.becameOther(command.from, command.to)
+      this.#port.command(command)
+    }
+    if (dueAt(state) < dueAt(before)) this.#port.hurry()
+  }
+
+  /** What was learned of the server that was there before. */
+  protected becameOther(from: EndpointState, to: EndpointState): void {
+    this.refusedDialects.clear()
+    if (to.status === "healthy" && !isRoutable(from.status)) this.breaker.reset()
+  }
+
+  /** An attempt failed in a way that demotes (`ruleOf(failure).demote`). */
+  attemptFailed(failed: AttemptFailure): void {
+    this.step({ _tag: "AttemptFailed", startedAt: failed.startedAt, now: this.#port.now(), cause: demotionCause(failed) })
+  }
+
+  /** Counts a finished probe. What it means is a step of its own. */
+  probed(result: ProbeResult): void {
+    this.probeCounts[isSuccess(result.status) ? "success" : "failure"]++
+    if (result.statusCode !== undefined) this.hasAnsweredProbe = true
+  }
+
+  /** Takes over a listing that was read at this moment, in epoch milliseconds. */
+  register(models: ReadonlyArray<ListedModel>, at: number): void {
+    this.#models = models
+    this.modelsSyncedAt = at
+    this.listingIssue = ""
+  }
+
+  /** What a listing proved about the kind of server; the name when that is news. Of no matter where the type is configured. */
+  recognise(profile: Profile): string | undefined {
+    if (!this.isAuto) return undefined
+    const news = this.#detected?.name === profile.name ? undefined : profile.name
+    this.#detected = profile
+    return news
+  }
+
+  /** What was detected before, to be asked first. */
+  get detected(): Profile | undefined {
+    return this.#detected
+  }
 }

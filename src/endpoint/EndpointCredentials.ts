@@ -6,7 +6,7 @@ import { authExamples } from "../config/ConfigExamples.ts"
 import { reasonOf } from "../config/FileReason.ts"
 import { nearest } from "../config/NearestWord.ts"
 import type { AuthConfig, EndpointConfig } from "../config/OllaConfig.ts"
-import type { Credentials } from "./Endpoint.ts"
+import type { Credentials } from "./Origin.ts"
 import { expandVariables, missingVariables } from "./VariableExpansion.ts"
 
 /** A complaint about one key below the endpoint. */

@@ -102,12 +102,13 @@ const checkError = (name: string, healthUrl: string, result: ProbeResult, failur
     : `health check failed for ${name} (${url}): HTTP ${result.statusCode} ${after}: ${result.cause}`
 }
 
-export const demotionLine = (name: string, after: EndpointState): LogLine =>
+/** `next`: when it is asked again, as people read it. */
+export const demotionLine = (name: string, after: EndpointState, next: string): LogLine =>
   line("warn", "Marking endpoint as unhealthy due to connection failure", {
     endpoint: name,
     consecutive_failures: after.consecutiveFailures,
     backoff_multiplier: after.backoffMultiplier,
-    next_check: new Date(after.nextCheck).toISOString()
+    next_check: next
   })
 
 export const discoveryStartLines = (name: string, url: string, reason: DiscoveryReason): ReadonlyArray<LogLine> =>
@@ -145,11 +146,11 @@ export const discoveryFailureLines = (
   before: ActorState,
   after: ActorState,
   failure: DiscoveryFailure,
-  reason: DiscoveryReason
+  reason: DiscoveryReason,
+  next_attempt: string
 ): ReadonlyArray<LogLine> => {
   const detailed_error = describe(failure)
   const disabledNow = !isDisabled(before.discovery) && isDisabled(after.discovery)
-  const next_attempt = new Date(after.discovery.retryAt).toISOString()
   return [
     line("error", `Model discovery failed (${operatorMessage(failure)}) ${name}`, { endpoint_name: name, detailed_error }),
     ...(!disabledNow

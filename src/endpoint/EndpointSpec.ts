@@ -1,8 +1,8 @@
 /** What is fixed about one endpoint once the configuration is loaded. */
 import type { FilterConfig } from "../config/OllaConfig.ts"
 import type { Profile } from "../profile/Profile.ts"
-import type { Credentials, Origin } from "./Endpoint.ts"
 import { joinUrl } from "./EndpointUrl.ts"
+import type { Credentials, Origin } from "./Origin.ts"
 
 export interface EndpointSpec {
   readonly url: string

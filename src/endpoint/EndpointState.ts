@@ -1,15 +1,15 @@
 /** One endpoint's condition right now. Stepped by `transition`, never assigned. */
 import type { Failure, FailureKind } from "../exchange/Failure.ts"
 
-/** Wire strings of endpoints-and-health.md 6. `warming` is recognised and never produced. */
+/** As the documents spell them. `warming` is recognised and never produced. */
 export type Status = "unknown" | "healthy" | "busy" | "warming" | "offline" | "unhealthy" | "config_error" | "rate_limited"
 
 export const isRoutable = (status: Status): boolean => status === "healthy" || status === "busy" || status === "warming"
 
-/** Share of the priority balancer's draw (endpoints-and-health.md 6). */
+/** Share of the priority balancer's draw. */
 export const weightOf = (status: Status): number => (status === "healthy" ? 1 : status === "busy" ? 0.3 : status === "warming" ? 0.1 : 0)
 
-/** All times are epoch milliseconds of Effect's Clock; 0 stands for "not yet". */
+/** All times are milliseconds of the monotonic clock; 0 stands for "not yet". */
 export interface EndpointState {
   readonly status: Status
   /** Start of the last probe, or the moment of the last demotion. */
@@ -27,7 +27,7 @@ export interface EndpointState {
 /** What a failed attempt tells the endpoint. */
 export interface AttemptFailure {
   readonly failure: Failure
-  /** Epoch milliseconds: an older attempt cannot demote an endpoint that was probed healthy after it began. */
+  /** Milliseconds of the monotonic clock: an older attempt cannot demote an endpoint that was probed healthy after it began. */
   readonly startedAt: number
 }
 

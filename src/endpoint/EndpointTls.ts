@@ -2,8 +2,8 @@
 import { createSecureContext, getCACertificates, setDefaultCACertificates } from "node:tls"
 import { reasonOf } from "../config/FileReason.ts"
 import type { TlsConfig } from "../config/OllaConfig.ts"
-import type { TlsOptions } from "./Endpoint.ts"
 import type { Complaint, SecretSources } from "./EndpointCredentials.ts"
+import type { TlsOptions } from "./Origin.ts"
 
 let authorities: ReadonlyArray<string> | undefined
 

@@ -2,7 +2,7 @@
  * URLs of endpoints, judged and joined on their text: a forgiving parser would repair what an operator should hear about,
  * and would add slashes or drop ports that identity and display must keep (endpoints-and-health.md 2, 3.1, 4.1).
  */
-import type { Origin, TlsOptions } from "./Endpoint.ts"
+import type { Origin, TlsOptions } from "./Origin.ts"
 
 interface UrlParts {
   readonly scheme: string

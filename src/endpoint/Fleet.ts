@@ -10,6 +10,8 @@ export class Fleet extends Context.Service<
   Fleet,
   {
     readonly endpoints: ReadonlyArray<Endpoint>
+    /** Milliseconds of the monotonic clock, which the endpoints' times are of. */
+    readonly now: () => number
     readonly byUrl: (url: string) => Endpoint | undefined
     /** Called synchronously on each event, in registration order; a listener neither throws nor waits. Returns its own removal. */
     readonly onEvent: (listener: (event: FleetEvent) => void) => () => void

@@ -1,6 +1,6 @@
 /**
  * Supervises all endpoints: loads them, starts one actor each, leads them through start-up and the rounds of model
- * discovery (endpoints-and-health.md 7.1, 7.2, 11.2, 11.7).
+ * discovery.
  */
 import { readFileSync } from "node:fs"
 import * as Cause from "effect/Cause"
@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { Settings } from "../config/Settings.ts"
@@ -27,7 +28,8 @@ import { trustSystemAuthorities } from "./EndpointTls.ts"
 import { Fleet } from "./Fleet.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
-import { makeProbePlaces } from "./ProbePlaces.ts"
+import { monotonicOf, wallAt } from "./Monotonic.ts"
+import { makeProbePermits } from "./ProbePermits.ts"
 
 /** The configuration has faults that leave no fleet to start; whoever starts the daemon has usually told them before. */
 export class EndpointsInvalid extends Schema.TaggedError<EndpointsInvalid>()("EndpointsInvalid", {
@@ -55,26 +57,37 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
   const errors = loaded.diagnostics.filter(({ severity }) => severity === "error")
   if (errors.length > 0) return yield* new EndpointsInvalid({ messages: errors.map(({ message }) => message) })
   const count = loaded.specs.length
-  const startedAt = clock.currentTimeMillisUnsafe()
+  const now = () => monotonicOf(clock)
+  const wall = () => clock.currentTimeMillisUnsafe()
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
 
   const listeners = new Set<(event: FleetEvent) => void>()
-  const probePlaces = makeProbePlaces(count)
+  const probePermits = makeProbePermits(count)
   const context: FleetContext = {
     client,
     discoverer: makeDiscoverer(client, profiles),
     discovery,
-    clock,
+    now,
+    wall,
+    shown: (moment) => new Date(wallAt(moment, { monotonic: now(), wall: wall() })).toISOString(),
     random: () => random.nextDoubleUnsafe(),
-    probePlaces,
+    probePermits,
     discoveryWorkers: yield* Semaphore.make(Math.max(1, discovery().concurrent_workers)),
     recoverySlots: yield* Semaphore.make(Math.max(16, Math.ceil(count / 4))),
     publish: (event) => {
-      for (const listener of [...listeners]) listener(event)
+      for (const listener of [...listeners])
+        try {
+          listener(event)
+        } catch (cause) {
+          const error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
+          fork(Effect.logError("a listener of the fleet failed", { endpoint: event.endpoint.name, error }))
+        }
     }
   }
-  const actors = loaded.specs.map((spec) => new EndpointActor(spec, context))
-  if (actors.some((actor) => [actor.healthUrl, actor.modelUrl].some((url) => url.startsWith("https:")))) trustSystemAuthorities()
-  const byUrl = new Map(actors.map((actor) => [actor.url, actor]))
+  const actors = yield* Effect.forEach(loaded.specs, (spec) => EndpointActor.make(spec, context))
+  const endpoints = actors.map(({ endpoint }) => endpoint)
+  if (endpoints.some(({ healthUrl, modelUrl }) => [healthUrl, modelUrl].some((url) => url.startsWith("https:")))) trustSystemAuthorities()
+  const byUrl = new Map(actors.map((actor) => [actor.endpoint.url, actor]))
   const ready = yield* Deferred.make<void>()
 
   const fibers = yield* FiberMap.make<string>()
@@ -96,16 +109,16 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
     return failures[0]
   })
 
-  const routable = () => actors.filter((actor) => isRoutable(actor.state.status))
+  const routable = () => actors.filter((actor) => isRoutable(actor.endpoint.state.status))
 
   const startup = Effect.gen(function* () {
-    yield* Effect.logInfo("Starting Health Checker Service", { check_interval: Duration.millis(shortest(actors)), endpoints: count })
+    yield* Effect.logInfo("Starting Health Checker Service", { check_interval: Duration.millis(shortest(endpoints)), endpoints: count })
     yield* Effect.logInfo("Initialising health checks", { endpoints: count })
-    for (const actor of actors) start(actor.url, actor.run)
+    for (const { endpoint, run } of actors) start(endpoint.url, run)
     yield* Effect.forEach(actors, (actor) => Deferred.await(actor.firstProbe), { concurrency: "unbounded", discard: true })
-    yield* probePlaces.settle
+    yield* probePermits.settle
     yield* Effect.logInfo(`Registered endpoints (${count})`)
-    for (const { name, displayUrl: url, priority } of actors) yield* Effect.logInfo("Endpoint registered", { name, url, priority })
+    for (const { name, displayUrl: url, priority } of endpoints) yield* Effect.logInfo("Endpoint registered", { name, url, priority })
     if (discovery().enabled) {
       yield* Effect.logInfo("Initialising model discovery service", { interval: Duration.millis(discovery().interval) })
       // Each endpoint reads its models as soon as its own first probe is through; here is only waited for them.
@@ -120,28 +133,26 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
     Deferred.doneUnsafe(ready, Effect.void)
   })
 
-  const periodic = Effect.gen(function* () {
-    const pace = () => (discovery().enabled ? Math.max(discovery().interval, 1) : longestSleep)
-    let due = startedAt + pace()
-    while (true) {
-      const now = yield* Clock.currentTimeMillis
-      if (now < due) {
-        yield* Effect.sleep(Math.min(due - now, longestSleep))
-        continue
-      }
-      if (discovery().enabled) {
-        const failure = yield* round(
-          routable().filter((actor) => !actor.discoveryDisabled),
-          (actor) => actor.discover("periodic")
-        )
-        if (failure !== undefined)
-          yield* Effect.logWarning(`Regular discovery failed (${operatorMessage(failure)})`, { detailed_error: describe(failure) })
-      }
-      // A round that took longer than the interval drops the rounds it missed.
-      const after = yield* Clock.currentTimeMillis
-      due += Math.max(1, Math.ceil((after - due + 1) / pace())) * pace()
-    }
+  const periodicRound = Effect.gen(function* () {
+    if (!discovery().enabled) return
+    const failure = yield* round(
+      routable().filter(({ endpoint }) => !endpoint.discoveryDisabled),
+      (actor) => actor.discover("periodic")
+    )
+    if (failure !== undefined)
+      yield* Effect.logWarning(`Regular discovery failed (${operatorMessage(failure)})`, { detailed_error: describe(failure) })
   })
+  // Of the start, not of the end of the one before: a round that takes longer than the interval drops those that it missed.
+  let due = now()
+  const untilNext = Effect.sync(() => {
+    const pace = discovery().enabled ? Math.max(discovery().interval, 1) : longestSleep
+    due += Math.max(1, Math.ceil((now() - due + 1) / pace)) * pace
+    return Duration.millis(due - now())
+  })
+  const periodic = Effect.schedule(
+    periodicRound,
+    Schedule.modifyDelay(Schedule.forever, () => untilNext)
+  )
 
   const boundary = Effect.sleep(startupLimit).pipe(Effect.andThen(announceReady))
   yield* Effect.forkScoped(boundary)
@@ -155,8 +166,9 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
   yield* Effect.addFinalizer(() => (discovery().enabled ? Effect.logInfo("Stopping model discovery service") : Effect.void))
 
   return Fleet.of({
-    endpoints: actors,
-    byUrl: (url) => byUrl.get(url),
+    endpoints,
+    now,
+    byUrl: (url) => byUrl.get(url)?.endpoint,
     onEvent: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -173,8 +185,8 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
 
 const longestSleep = 3_600_000
 
-const shortest = (actors: ReadonlyArray<EndpointActor>): number =>
-  actors.reduce((least, { checkInterval }) => Math.min(least, checkInterval), 30_000)
+const shortest = (endpoints: ReadonlyArray<Endpoint>): number =>
+  endpoints.reduce((least, { checkInterval }) => Math.min(least, checkInterval), 30_000)
 
 /** For tests and benches: environment, files and client come from the caller. */
 export const layerFrom = (sources: SecretSources): Layer.Layer<Fleet, EndpointsInvalid, Settings | Profiles | BackendClient> =>
@@ -194,7 +206,7 @@ export const endpointTable = (endpoints: ReadonlyArray<Endpoint>): ReadonlyArray
       endpoint.name,
       endpoint.type,
       endpoint.displayUrl,
-      (endpoint.healthPath ?? "").replace(/[?#].*$/s, ""),
+      endpoint.healthPath.replace(/[?#].*$/s, ""),
       `${Math.round(endpoint.checkInterval / 1000)}s`,
       `${Math.round(endpoint.checkTimeout / 1000)}s`
     ])

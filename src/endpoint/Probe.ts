@@ -5,7 +5,8 @@ import * as Random from "effect/Random"
 import { formatDuration } from "../config/Duration.ts"
 import { build } from "../version.ts"
 import type { BackendAnswer, BackendClient, BackendFailure } from "./BackendClient.ts"
-import type { Credentials, TlsOptions } from "./Endpoint.ts"
+import { monotonic } from "./Monotonic.ts"
+import type { Credentials, TlsOptions } from "./Origin.ts"
 import { isSuccess, type ProbeResult, probeError, statusOfAnswer } from "./ProbeResult.ts"
 import { retryWindow } from "./RetryAfter.ts"
 
@@ -42,7 +43,7 @@ const timedOut = (limit: number): BackendFailure => ({
 
 /** Never fails; a defect escapes to the actor, which records it. */
 export const probe = Effect.fnUntraced(function* (client: BackendClient["Service"], target: ProbeTarget) {
-  const started = yield* Clock.currentTimeMillis
+  const started = yield* monotonic
   const once = client
     .get({
       url: target.healthUrl,
@@ -61,12 +62,11 @@ export const probe = Effect.fnUntraced(function* (client: BackendClient["Service
     yield* Effect.sleep(pauseAfter(n, yield* Random.next))
     outcome = yield* once
   }
-  const now = yield* Clock.currentTimeMillis
-  return resultOf(outcome, now - started, now)
+  return resultOf(outcome, (yield* monotonic) - started, yield* Clock.currentTimeMillis)
 })
 
-/** `latency`: of the whole probe, milliseconds. */
-export const resultOf = (outcome: BackendAnswer | BackendFailure, latency: number, now: number): ProbeResult => {
+/** `latency`: of the whole probe, milliseconds; `wall`: epoch milliseconds. */
+export const resultOf = (outcome: BackendAnswer | BackendFailure, latency: number, wall: number): ProbeResult => {
   if ("_tag" in outcome)
     return {
       status: "offline",
@@ -77,7 +77,7 @@ export const resultOf = (outcome: BackendAnswer | BackendFailure, latency: numbe
       rateLimit: undefined
     }
   const status = statusOfAnswer(outcome.status, outcome.latency)
-  const rateLimit = status === "rate_limited" ? { ...retryWindow(outcome.retryAfter, now), header: outcome.retryAfter ?? "" } : undefined
+  const rateLimit = status === "rate_limited" ? { ...retryWindow(outcome.retryAfter, wall), header: outcome.retryAfter ?? "" } : undefined
   return {
     status,
     errorType: probeError.none,

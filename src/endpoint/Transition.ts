@@ -1,19 +1,7 @@
 /**
- * The whole behaviour of one endpoint as a pure function of its state and an event (endpoints-and-health.md 4.3, 7.6, 8,
- * 9, 10.3, 11.5, 12). Time and chance come in with the event; what is to be done goes out as commands, which the actor
- * carries out.
+ * The whole behaviour of one endpoint as a pure function of its state and an event. Time and chance come in with the event; what is
+ * to be done goes out as commands, which the actor carries out. All times are milliseconds of the monotonic clock.
  */
-import {
-  type Admission,
-  admit,
-  admitsFrom,
-  type BreakerPolicy,
-  type BreakerState,
-  closedBreaker,
-  fail,
-  release,
-  succeed
-} from "./CircuitBreaker.ts"
 import { type DiscoveryState, isDisabled, listingFailed, listingRead, neverDiscovered } from "./DiscoveryState.ts"
 import { type EndpointState, isRoutable } from "./EndpointState.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
@@ -21,20 +9,17 @@ import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
 /** Milliseconds. */
 export interface EndpointPolicy {
   readonly checkInterval: number
-  readonly breaker: BreakerPolicy
   readonly discovery: { readonly enabled: boolean; readonly interval: number }
 }
 
 export interface ActorState {
   /** What everybody else sees. */
   readonly condition: EndpointState
-  /** Of health probes. */
-  readonly breaker: BreakerState
   /** At most one probe is in flight. */
-  readonly probing: { readonly token: number | undefined } | undefined
-  /** Epoch milliseconds; 0: never. */
+  readonly probing: boolean
+  /** 0: never. */
   readonly demotedAt: number
-  /** Start of the last probe that found it healthy, epoch milliseconds; 0: never. */
+  /** Start of the last probe that found it healthy; 0: never. */
   readonly probedHealthyAt: number
   readonly discovery: DiscoveryState
 }
@@ -66,6 +51,8 @@ export type EndpointCommand =
   | { readonly _tag: "Discover"; readonly reason: DiscoveryReason }
   /** The status changed. */
   | { readonly _tag: "Announce"; readonly from: EndpointState; readonly to: EndpointState }
+  /** A failed attempt took it out of rotation. */
+  | { readonly _tag: "Demoted"; readonly to: EndpointState }
 
 export interface Transition {
   readonly state: ActorState
@@ -88,17 +75,27 @@ export const initialState = (now: number): ActorState => ({
     rateLimitedUntil: 0,
     lastError: ""
   },
-  breaker: closedBreaker,
-  probing: undefined,
+  probing: false,
   demotedAt: 0,
   probedHealthyAt: 0,
   discovery: neverDiscovered
 })
 
+/** When the next probe is due. */
+const probeDueAt = ({ condition, probing }: ActorState): number =>
+  probing ? Number.POSITIVE_INFINITY : Math.max(condition.nextCheck, condition.rateLimitedUntil)
+
+/** When a listing that is in back-off after failures is tried again. */
+export const listingDueAt = ({ condition, discovery }: ActorState): number =>
+  isDisabled(discovery) && !discovery.running && isRoutable(condition.status) ? discovery.retryAt : Number.POSITIVE_INFINITY
+
+/** When something is due that no event brings about. */
+export const dueAt = (state: ActorState): number => Math.min(probeDueAt(state), listingDueAt(state))
+
 export const transition = (state: ActorState, event: EndpointEvent, policy: EndpointPolicy): Transition => {
   switch (event._tag) {
     case "ProbeDue":
-      return probeDue(state, event.now, policy)
+      return probeDue(state, event.now)
     case "ProbeFinished":
       return probeFinished(state, event, policy)
     case "AttemptFailed":
@@ -114,14 +111,13 @@ export const transition = (state: ActorState, event: EndpointEvent, policy: Endp
       return { state: { ...state, discovery: { ...failed, running: false, retryWhenHealthy: event.reason === "recovery" } }, commands: [] }
     }
     case "Restarted": {
-      const breaker = release(state.breaker, state.probing?.token)
       const condition = {
         ...state.condition,
         nextCheck: Math.min(state.condition.nextCheck, event.now + policy.checkInterval),
         lastError: event.cause
       }
       return {
-        state: { ...state, condition, breaker, probing: undefined, discovery: { ...state.discovery, running: false } },
+        state: { ...state, condition, probing: false, discovery: { ...state.discovery, running: false } },
         commands: []
       }
     }
@@ -137,24 +133,10 @@ const become = (state: ActorState, condition: EndpointState, commands: ReadonlyA
   return { state: { ...state, condition }, commands: [...announce, ...commands] }
 }
 
-const probeDue = (state: ActorState, now: number, policy: EndpointPolicy): Transition => {
-  if (state.probing !== undefined || now < state.condition.nextCheck || now < state.condition.rateLimitedUntil) return unchanged(state)
-  const asked: { readonly state: BreakerState; readonly admission: Admission } = admit(state.breaker, now, policy.breaker)
-  const next = { ...state, breaker: asked.state }
-  if (asked.admission._tag === "Admitted")
-    return { state: { ...next, probing: { token: asked.admission.token } }, commands: [{ _tag: "Probe" }] }
-  // Suppressed: nothing is learned, so nothing changes but the time of the next try.
-  const { status, lastError } = state.condition
-  return become(next, {
-    ...state.condition,
-    status: status === "unknown" || isRoutable(status) ? "offline" : status,
-    nextCheck: Math.max(admitsFrom(asked.state, policy.breaker), now + 1),
-    rateLimitedUntil: 0,
-    lastError: lastError === "" ? "circuit breaker is open" : lastError
-  })
-}
+const probeDue = (state: ActorState, now: number): Transition =>
+  now < probeDueAt(state) ? unchanged(state) : { state: { ...state, probing: true }, commands: [{ _tag: "Probe" }] }
 
-/** Wait after a failure, and the next multiplier (7.6). */
+/** Wait after a failure, and the next multiplier. */
 const backOff = (multiplier: number, interval: number): { readonly wait: number; readonly next: number } =>
   multiplier <= 1
     ? { wait: interval, next: 2 }
@@ -163,12 +145,9 @@ const backOff = (multiplier: number, interval: number): { readonly wait: number;
 type Finished = Extract<EndpointEvent, { readonly _tag: "ProbeFinished" }>
 
 const probeFinished = (state: ActorState, event: Finished, policy: EndpointPolicy): Transition => {
-  const { result, startedAt, now } = event
+  const { result, startedAt } = event
   const { condition } = state
-  const token = state.probing?.token
-  const answered = result.status !== "offline" && result.status !== "unhealthy"
-  const breaker = answered ? succeed(state.breaker, token) : fail(state.breaker, token, now, policy.breaker)
-  const settled: ActorState = { ...state, breaker, probing: undefined }
+  const settled: ActorState = { ...state, probing: false }
   // A demotion came while the probe was under way: what the probe saw is older.
   if (startedAt < condition.lastChecked) return unchanged(settled)
 
@@ -212,7 +191,7 @@ const probeFinished = (state: ActorState, event: Finished, policy: EndpointPolic
   return become(settled, { ...common, consecutiveFailures, backoffMultiplier: next, nextCheck: spreadOut(wait) })
 }
 
-/** Whether a good probe calls for the endpoint's models (7.7, 12). */
+/** Whether a good probe calls for the endpoint's models. */
 const discoverAfter = (state: ActorState, event: Finished, policy: EndpointPolicy): DiscoveryReason | undefined => {
   const was = state.condition.status
   const isHealthy = event.result.status === "healthy"
@@ -233,18 +212,16 @@ const attemptFailed = (
   if (state.demotedAt > 0 && state.demotedAt >= event.startedAt) return unchanged(state)
   const { condition } = state
   const { wait, next } = backOff(condition.backoffMultiplier, policy.checkInterval)
-  return become(
-    { ...state, demotedAt: event.now },
-    {
-      ...condition,
-      status: "offline",
-      lastChecked: event.now,
-      consecutiveFailures: condition.consecutiveFailures + 1,
-      backoffMultiplier: next,
-      nextCheck: Math.max(event.now + wait, condition.rateLimitedUntil),
-      lastError: event.cause
-    }
-  )
+  const to: EndpointState = {
+    ...condition,
+    status: "offline",
+    lastChecked: event.now,
+    consecutiveFailures: condition.consecutiveFailures + 1,
+    backoffMultiplier: next,
+    nextCheck: Math.max(event.now + wait, condition.rateLimitedUntil),
+    lastError: event.cause
+  }
+  return become({ ...state, demotedAt: event.now }, to, [{ _tag: "Demoted", to }])
 }
 
 const discoverNow = (

@@ -172,7 +172,7 @@ const perEndpoint = (view: MetricsView, labelsOf: (url: string, name: string) =>
       "gauge",
       "circuit_breaker_state",
       "0 closed, 1 half-open, 2 open.",
-      all.flatMap(({ endpoint, labels }) => one(breakerValues[view.breakerOf(endpoint.url) ?? "closed"], labels))
+      all.flatMap(({ endpoint, labels }) => one(breakerValues[endpoint.breaker.phase], labels))
     ),
     single(
       "counter",

@@ -204,7 +204,7 @@ export const retryAfter = (services: ProxyServices): ReadonlyArray<string> => {
   let earliest = Number.POSITIVE_INFINITY
   for (const { state } of services.fleet.endpoints) if (!isRoutable(state.status)) earliest = Math.min(earliest, state.nextCheck)
   if (services.fleet.endpoints.length === 0) return []
-  const seconds = earliest === Number.POSITIVE_INFINITY ? 1 : Math.ceil((earliest - Date.now()) / 1000)
+  const seconds = earliest === Number.POSITIVE_INFINITY ? 1 : Math.ceil((earliest - services.fleet.now()) / 1000)
   return ["Retry-After", String(Math.min(60, Math.max(1, seconds)))]
 }
 

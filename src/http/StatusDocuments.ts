@@ -2,6 +2,7 @@
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
+import { wallAt } from "../endpoint/Monotonic.ts"
 import type { EndpointTotals, GlobalTotals, SecurityTotals, UsageTotals } from "../telemetry/Statistics.ts"
 import { build } from "../version.ts"
 import type { EndpointsDocument, EndpointUsage, ListedEndpoint, StatusDocument, StatusEndpoint } from "./documents/StatusDocument.ts"
@@ -10,7 +11,10 @@ import { endpointIds } from "./EndpointIds.ts"
 import { ago, bytes, latency, percent, timestamp, until, uptime } from "./Formats.ts"
 
 export interface StatusView {
+  /** Epoch milliseconds. */
   readonly now: number
+  /** The monotonic clock at the same moment, which the endpoints' times are of. */
+  readonly monotonic: number
   readonly config: OllaConfig
   readonly endpoints: ReadonlyArray<Endpoint>
   readonly totals: (url: string) => EndpointTotals | undefined
@@ -18,7 +22,6 @@ export interface StatusView {
   readonly security: SecurityTotals
   readonly startedAt: number
   readonly rejections: Readonly<Record<string, number>>
-  readonly breakerOf: (url: string) => "closed" | "open" | "half-open" | undefined
 }
 
 const successRate = (totals: EndpointTotals | undefined): number =>
@@ -80,6 +83,9 @@ const allIssues = (endpoint: Endpoint, totals: EndpointTotals | undefined): stri
 
 const at = (millis: number): string | undefined => (millis === 0 ? undefined : timestamp(millis))
 
+/** An endpoint's time as epoch milliseconds; 0 stays "not yet". */
+const wall = (moment: number, { now, monotonic }: StatusView): number => (moment === 0 ? 0 : wallAt(moment, { monotonic, wall: now }))
+
 const zeroTime = "0001-01-01T00:00:00Z"
 
 const noClasses = { "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, transport: 0, cancelled: 0 }
@@ -97,9 +103,9 @@ const shared = (view: StatusView, endpoint: Endpoint, id: string, totals: Endpoi
     avg_latency_ms: totals === undefined || totals.totalRequests === 0 ? undefined : Math.trunc(totals.averageLatency),
     min_latency_ms: Math.trunc(totals?.minLatency ?? 0),
     max_latency_ms: Math.trunc(totals?.maxLatency ?? 0),
-    health_check_at: at(state.lastChecked),
-    next_check_at: at(state.nextCheck),
-    circuit_breaker: view.breakerOf(endpoint.url) ?? "closed",
+    health_check_at: at(wall(state.lastChecked, view)),
+    next_check_at: at(wall(state.nextCheck, view)),
+    circuit_breaker: endpoint.breaker.phase,
     requests_by_class: { ...noClasses, ...totals?.statusClasses },
     latency_ms: totals?.latencyPercentiles,
     ttft_ms: totals?.firstTokenPercentiles
@@ -108,7 +114,7 @@ const shared = (view: StatusView, endpoint: Endpoint, id: string, totals: Endpoi
 
 /** Of its health first, then of its listing; `undefined`: nothing is wrong. */
 const lastError = ({ state, listingIssue }: Endpoint): string | undefined =>
-  [state.lastError, listingIssue ?? ""].filter((text) => text !== "").join("; ") || undefined
+  [state.lastError, listingIssue].filter((text) => text !== "").join("; ") || undefined
 
 export const endpointsDocument = (view: StatusView): typeof EndpointsDocument.Type => {
   const { now } = view
@@ -125,13 +131,13 @@ export const endpointsDocument = (view: StatusView): typeof EndpointsDocument.Ty
         model_count: endpoint.models.length,
         request_count: totals?.totalRequests ?? 0,
         active_connections: endpoint.inFlight,
-        health_check: state.lastChecked === 0 ? "" : ago(state.lastChecked, now),
-        response_time: endpoint.hasAnsweredProbe === true ? latency(state.lastLatency) : undefined,
+        health_check: state.lastChecked === 0 ? "" : ago(state.lastChecked, view.monotonic),
+        response_time: endpoint.hasAnsweredProbe ? latency(state.lastLatency) : undefined,
         last_model_sync: synced > 0 ? ago(synced, now) : undefined,
         last_model_sync_at: at(synced),
         issues: gravest(endpoint, totals),
         last_error: lastError(endpoint),
-        actor_restarts: (endpoint.restarts ?? 0) > 0 ? endpoint.restarts : undefined,
+        actor_restarts: endpoint.restarts > 0 ? endpoint.restarts : undefined,
         discovery_disabled: endpoint.discoveryDisabled ? true : undefined
       })
     }),
@@ -212,8 +218,8 @@ export const statusDocument = (view: StatusView): typeof StatusDocument.Type => 
         requests: totals?.totalRequests ?? 0,
         avg_latency: latency(totals?.averageLatency ?? 0),
         traffic: bytes(totals?.totalBytes ?? 0),
-        last_check: ago(state.lastChecked, now),
-        next_check: until(state.nextCheck, now),
+        last_check: ago(state.lastChecked, view.monotonic),
+        next_check: until(state.nextCheck, view.monotonic),
         issues: allIssues(endpoint, totals),
         models:
           endpoint.models.length === 0

@@ -41,14 +41,14 @@ const once = <A>(read: (url: string) => A): ((url: string) => A) => {
 
 const viewOf = (services: SystemServices): StatusView => ({
   now: Date.now(),
+  monotonic: services.fleet.now(),
   config: services.settings.current(),
   endpoints: services.fleet.endpoints,
   totals: once(services.statistics.endpoint),
   global: services.statistics.global(),
   security: services.statistics.security(),
   startedAt: services.statistics.startedAt,
-  rejections: services.statistics.rejections(),
-  breakerOf: services.carrier.breakerOf
+  rejections: services.statistics.rejections()
 })
 
 const health: Handler = (services, context) => {

@@ -17,7 +17,6 @@ import { modelById, modelsPage } from "./TranslatorModels.ts"
 type Named = Exclude<TranslatorRoute, { readonly kind: "absent" }>
 
 export const translatorRoutes = (services: SystemServices, translator: Translator): RouteModule => {
-  services.fleet.onEvent(translator.onFleetEvent)
   const { base } = translator
   const config = () => services.settings.current().translators[translator.name]
   const turns = new TranslatedTurns(services, translator, inspectors(services, translator))

@@ -8,7 +8,6 @@ import { rewriteModel } from "../routing/ModelRewrite.ts"
 import type { CarryRequest } from "./Carrier.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { PhaseTimeouts, Sending } from "./Engine.ts"
-import type { EngineBreakers } from "./EngineBreakers.ts"
 import { flushes } from "./FlushMode.ts"
 import type { ReplyHead } from "./HeaderLines.ts"
 import { headerValue } from "./HeaderRules.ts"
@@ -41,7 +40,7 @@ export const timeoutsOf = (proxy: OllaConfig["proxy"], request: CarryRequest, fi
 
 interface Shared {
   readonly config: () => OllaConfig
-  readonly breakers: EngineBreakers | undefined
+  readonly hasBreakers: boolean
 }
 
 const sizeOf = (chunks: ReadonlyArray<Buffer>): number => chunks.reduce((sum, chunk) => sum + chunk.length, 0)
@@ -60,7 +59,7 @@ export class AttemptSending implements Sending {
   readonly response: ServerResponse
   readonly bufferSize: number
   readonly #config: OllaConfig
-  readonly #breakers: EngineBreakers | undefined
+  readonly #hasBreakers: boolean
   readonly #request: CarryRequest
   readonly #held: Lease
   readonly #token: number | undefined
@@ -92,14 +91,14 @@ export class AttemptSending implements Sending {
     this.response = request.response
     this.bufferSize = config.proxy.stream_buffer_size
     this.#config = config
-    this.#breakers = shared.breakers
+    this.#hasBreakers = shared.hasBreakers
     this.#request = request
     this.#held = held
     this.#token = token
   }
 
   reply(raw: ReadonlyArray<string>): ReplyHead {
-    this.#breakers?.succeed(this.endpoint.url, this.#token)
+    if (this.#hasBreakers) this.endpoint.breaker.succeed(this.#token)
     return replyHead(this.exchange, this.endpoint, raw, this.#request.replyHeaders, this.#config.server.cors.enabled)
   }
 

@@ -48,7 +48,5 @@ export class Carrier extends Context.Service<
      * exchange would be a tenth of what a request costs.
      */
     readonly start: (request: CarryRequest, arrived: (refused: Refused | undefined) => void) => Running
-    /** State of the `olla` engine's breaker for this endpoint; `undefined` on the `sherpa` engine. */
-    readonly breakerOf: (url: string) => "closed" | "open" | "half-open" | undefined
   }
 >()("olla/proxy/Carrier") {}

@@ -14,7 +14,6 @@ import type { CarryRequest, Refused } from "./Carrier.ts"
 import { cutAfterFlush } from "./ClientSocket.ts"
 import type { Spoken } from "./Dialect.ts"
 import type { AttemptEnd, Engine, Running } from "./Engine.ts"
-import type { EngineBreakers } from "./EngineBreakers.ts"
 import { failureText } from "./FailureText.ts"
 
 /** What all journeys share. */
@@ -22,10 +21,10 @@ export interface Roads {
   readonly config: () => OllaConfig
   readonly balancer: Balancer["Service"]
   readonly engine: Engine
-  /** `undefined`: the engine has none. */
-  readonly breakers: EngineBreakers | undefined
+  /** The engine has breakers: its attempts report to those of the endpoints. */
+  readonly hasBreakers: boolean
   readonly observer: ExchangeObserver
-  /** Epoch milliseconds. */
+  /** Milliseconds of the monotonic clock. */
   readonly now: () => number
 }
 
@@ -47,7 +46,7 @@ export class Journey implements AttemptEnd {
   #held: Lease | undefined = undefined
   #attempt: Attempt | undefined = undefined
   #token: Token = undefined
-  #wallStart = 0
+  #startedAt = 0
   #running: Running | undefined = undefined
   /** Counts what was sent: an engine may be through before it returns. */
   #sent = 0
@@ -118,11 +117,11 @@ export class Journey implements AttemptEnd {
 
   /** The next lease. Candidates whose breaker is open are passed over; `undefined`: nobody can be asked. */
   #lease(): Lease | undefined {
-    const { balancer, breakers } = this.#roads
+    const { balancer, hasBreakers } = this.#roads
     const { sticky } = this.#request
     const remaining = this.#remaining
-    if (breakers === undefined || allAdmitted(remaining, breakers)) return balancer.acquire(remaining, sticky)
-    const admitting = remaining.filter(({ endpoint }) => breakers.wouldAdmit(endpoint.url))
+    if (!hasBreakers || allAdmitted(remaining)) return balancer.acquire(remaining, sticky)
+    const admitting = remaining.filter(({ endpoint }) => endpoint.breaker.wouldAdmit)
     return admitting.length > 0 ? balancer.acquire(admitting, sticky) : undefined
   }
 
@@ -137,12 +136,12 @@ export class Journey implements AttemptEnd {
   }
 
   #begin(held: Lease): void {
-    const { breakers, observer, now } = this.#roads
+    const { hasBreakers, observer, now } = this.#roads
     const { exchange, dialect } = this.#request
     const { endpoint, nativeName } = held.candidate
     const leased = performance.now()
     exchange.sticky = held.sticky
-    const admission = breakers?.admit(endpoint.url)
+    const admission = hasBreakers ? endpoint.breaker.admit() : undefined
     if (admission?._tag === "Denied") {
       held.release()
       this.#onFailure(failure("breaker_open", "circuit breaker open"), held.candidate)
@@ -150,7 +149,7 @@ export class Journey implements AttemptEnd {
     }
     this.#held = held
     this.#token = admission?.token
-    this.#wallStart = now()
+    this.#startedAt = now()
     const record = attemptOf(held.candidate, leased)
     this.#attempt = record
     if (this.#firstSent === 0) this.#firstSent = leased
@@ -198,7 +197,7 @@ export class Journey implements AttemptEnd {
     this.#running = undefined
     // Whatever an engine still has to say of it is nobody's business any more.
     this.#sent++
-    const { breakers, observer, config } = this.#roads
+    const { hasBreakers, observer, config } = this.#roads
     held.release()
     attempt.ended = performance.now()
     const { endpoint } = held.candidate
@@ -206,21 +205,21 @@ export class Journey implements AttemptEnd {
       if (failed !== undefined) attempt.failure = namingItsKey(failed, config().proxy)
       else if (attempt.status === 0) attempt.failure = failure("client_gone", "the client left before an answer")
       const rule = attempt.failure === undefined ? undefined : ruleOf(attempt.failure)
-      if (rule?.trips === true) breakers?.fail(endpoint.url, this.#token)
+      if (hasBreakers && rule?.trips === true) endpoint.breaker.fail(this.#token)
       // Nothing was learned of the backend: a trial's place is free again.
-      else breakers?.release(endpoint.url, this.#token)
+      else if (hasBreakers) endpoint.breaker.release(this.#token)
       if (rule?.demote === true && attempt.failure !== undefined)
-        endpoint.attemptFailed({ failure: attempt.failure, startedAt: this.#wallStart })
+        endpoint.attemptFailed({ failure: attempt.failure, startedAt: this.#startedAt })
     }
     observer.attemptEnded(this.#request.exchange, attempt)
   }
 
   /** Nobody could be leased. Where open breakers are why, the one refusal that the client hears of is on record. */
   #refusedByBreaker(): void {
-    const { breakers, observer } = this.#roads
+    const { hasBreakers, observer } = this.#roads
     const { exchange } = this.#request
     const candidate = this.#remaining.at(-1)
-    if (candidate === undefined || breakers === undefined || breakers.wouldAdmit(candidate.endpoint.url)) return
+    if (candidate === undefined || !hasBreakers || candidate.endpoint.breaker.wouldAdmit) return
     const record = attemptOf(candidate, performance.now())
     record.ended = record.timings.leased
     record.failure = failure("breaker_open", "circuit breaker open")
@@ -270,8 +269,8 @@ export class Journey implements AttemptEnd {
   }
 }
 
-const allAdmitted = (candidates: ReadonlyArray<Candidate>, breakers: EngineBreakers): boolean => {
-  for (const { endpoint } of candidates) if (!breakers.wouldAdmit(endpoint.url)) return false
+const allAdmitted = (candidates: ReadonlyArray<Candidate>): boolean => {
+  for (const { endpoint } of candidates) if (!endpoint.breaker.wouldAdmit) return false
   return true
 }
 

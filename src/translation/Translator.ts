@@ -6,7 +6,6 @@
  */
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import type { FleetEvent } from "../endpoint/Fleet.ts"
 import type { AnswerHead, Dialect } from "../proxy/Dialect.ts"
 import type { Inspection } from "../routing/Router.ts"
 import type { Oddity } from "./AnswerReader.ts"
@@ -88,5 +87,4 @@ export interface Translator {
   readonly canCount: (endpoint: Endpoint) => boolean
   /** What a relayed answer said, for the inspector. */
   readonly relayedAnswer: (head: AnswerHead, bytes: Buffer) => unknown
-  readonly onFleetEvent: (event: FleetEvent) => void
 }

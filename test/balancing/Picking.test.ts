@@ -193,7 +193,7 @@ describe("least connections", () => {
         const pick = leastConnections()
         for (let n = 0; n < requests; n++) {
           const picked = pick(candidatesOf(endpoints))
-          if (picked !== undefined) picked.endpoint.inFlight++
+          if (picked !== undefined) picked.endpoint.enter()
           const loads = endpoints.map((one) => one.inFlight)
           expect(Math.max(...loads) - Math.min(...loads)).toBeLessThanOrEqual(1)
         }
@@ -224,7 +224,7 @@ describe("least connections", () => {
             if (here.length === 0) expect(picked).toBeUndefined()
             else {
               expect(picked?.inFlight).toBe(Math.min(...here.map((endpoint) => endpoint.inFlight)))
-              if (picked !== undefined) picked.inFlight++
+              if (picked !== undefined) picked.enter()
             }
           }
         }

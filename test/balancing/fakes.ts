@@ -2,9 +2,13 @@
 import * as Effect from "effect/Effect"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import type { OllaConfig } from "../../src/config/OllaConfig.ts"
-import type { Credentials, Endpoint } from "../../src/endpoint/Endpoint.ts"
+import { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import type { EndpointSpec } from "../../src/endpoint/EndpointSpec.ts"
 import type { AttemptFailure, EndpointState, Status } from "../../src/endpoint/EndpointState.ts"
+import { parseOrigin } from "../../src/endpoint/EndpointUrl.ts"
 import type { Fleet, FleetEvent } from "../../src/endpoint/Fleet.ts"
+import type { ListedModel } from "../../src/profile/ListedModel.ts"
+import type { Profile } from "../../src/profile/Profile.ts"
 import type { Candidate } from "../../src/routing/Router.ts"
 
 /** `proxy`: YAML flow keys under `proxy:`. */
@@ -14,11 +18,71 @@ export const configOf = (proxy = "", server = ""): OllaConfig => {
   return config
 }
 
-export interface FakeEndpoint extends Endpoint {
-  state: EndpointState
+/** Everything of the real one but its condition, its models and its kind, which the test sets. */
+export class FakeEndpoint extends Endpoint {
   /** Whatever was reported, in order. */
-  readonly failures: Array<AttemptFailure>
-  readonly become: (status: Status) => void
+  readonly failures: Array<AttemptFailure> = []
+  readonly #announce: (event: FleetEvent) => void
+  #condition: EndpointState
+  #listed: ReadonlyArray<ListedModel> = []
+  #profile: Profile | undefined
+  #isAuto = false
+
+  constructor(spec: EndpointSpec, status: Status, now: () => number, announce: (event: FleetEvent) => void) {
+    super(spec, {
+      now,
+      policy: () => ({ checkInterval: 5_000, discovery: { enabled: true, interval: 300_000 } }),
+      command: () => {},
+      hurry: () => {}
+    })
+    this.#announce = announce
+    this.#condition = stateOf(status)
+  }
+
+  override get state(): EndpointState {
+    return this.#condition
+  }
+  override set state(state: EndpointState) {
+    this.#condition = state
+  }
+  override get models(): ReadonlyArray<ListedModel> {
+    return this.#listed
+  }
+  override set models(models: ReadonlyArray<ListedModel>) {
+    this.#listed = models
+  }
+  override get profile(): Profile | undefined {
+    return this.#profile
+  }
+  override set profile(profile: Profile | undefined) {
+    this.#profile = profile
+  }
+  override get isAuto(): boolean {
+    return this.#isAuto
+  }
+  override set isAuto(isAuto: boolean) {
+    this.#isAuto = isAuto
+  }
+  override get inFlight(): number {
+    return super.inFlight
+  }
+  override set inFlight(attempts: number) {
+    while (super.inFlight < attempts) this.enter()
+    while (super.inFlight > attempts) this.leave()
+  }
+
+  become(status: Status): void {
+    const from = this.#condition
+    this.#condition = stateOf(status)
+    this.becameOther(from, this.#condition)
+    this.#announce({ _tag: "StatusChanged", endpoint: this, from, to: this.#condition })
+  }
+
+  /** A demotion takes it offline at once, as it does with the real one. */
+  override attemptFailed(failed: AttemptFailure): void {
+    this.failures.push(failed)
+    this.become("offline")
+  }
 }
 
 export interface FakeFields {
@@ -42,12 +106,39 @@ const stateOf = (status: Status): EndpointState => ({
   lastError: ""
 })
 
+/** A spec as the configuration would give it. */
+export const specOf = (name: string, fields: FakeFields = {}, index = 0): EndpointSpec => {
+  const url = new URL(fields.url ?? `http://${name}`)
+  const headers = fields.headers ?? []
+  return {
+    url: url.href,
+    displayUrl: url.href,
+    name,
+    type: fields.type ?? "ollama",
+    profile: undefined,
+    isAuto: false,
+    index,
+    priority: fields.priority ?? 100,
+    preservePath: fields.preservePath ?? false,
+    healthReference: undefined,
+    modelReference: undefined,
+    checkInterval: 5_000,
+    checkTimeout: 2_000,
+    modelFilter: { include: [], exclude: [] },
+    origin: parseOrigin(url.href === `${url.origin}/` ? url.origin : url.href, fields.tls),
+    credentials: { headers, names: new Set(headers.map(([header]) => header.toLowerCase())) }
+  }
+}
+
 export class FakeFleet {
   readonly endpoints: Array<FakeEndpoint> = []
+  /** Milliseconds of the monotonic clock. */
+  clock: () => number = () => 0
   readonly #listeners = new Set<(event: FleetEvent) => void>()
 
   readonly service: Fleet["Service"] = {
     endpoints: this.endpoints,
+    now: () => this.clock(),
     byUrl: (url) => this.endpoints.find((endpoint) => endpoint.url === url),
     onEvent: (listener) => {
       this.#listeners.add(listener)
@@ -61,52 +152,15 @@ export class FakeFleet {
     return this.#listeners.size
   }
 
-  /** A demotion takes it offline at once, as the real one does. */
   add(name: string, fields: FakeFields = {}): FakeEndpoint {
-    const url = new URL(fields.url ?? `http://${name}`)
-    const secure = url.protocol === "https:"
-    const headers = fields.headers ?? []
-    const credentials: Credentials = { headers, names: new Set(headers.map(([header]) => header.toLowerCase())) }
-    const become = (status: Status) => {
-      const from = endpoint.state
-      endpoint.state = stateOf(status)
-      for (const listener of this.#listeners) listener({ _tag: "StatusChanged", endpoint, from, to: endpoint.state })
-    }
-    const endpoint: FakeEndpoint = {
-      url: url.href,
-      displayUrl: url.href,
-      name,
-      type: fields.type ?? "ollama",
-      profile: undefined,
-      isAuto: false,
-      index: this.endpoints.length,
-      priority: fields.priority ?? 100,
-      preservePath: fields.preservePath ?? false,
-      healthUrl: url.href,
-      modelUrl: url.href,
-      checkInterval: 5_000,
-      checkTimeout: 2_000,
-      origin: {
-        secure,
-        hostname: url.hostname.replace(/^\[|\]$/g, ""),
-        port: Number(url.port) || (secure ? 443 : 80),
-        authority: url.host,
-        basePath: url.pathname === "/" ? "" : url.pathname,
-        tls: fields.tls
-      },
-      credentials,
-      state: stateOf(fields.status ?? "healthy"),
-      models: [],
-      modelsSyncedAt: 0,
-      discoveryDisabled: false,
-      inFlight: 0,
-      failures: [],
-      become,
-      attemptFailed: (failed) => {
-        endpoint.failures.push(failed)
-        become("offline")
+    const endpoint = new FakeEndpoint(
+      specOf(name, fields, this.endpoints.length),
+      fields.status ?? "healthy",
+      () => this.clock(),
+      (event) => {
+        for (const listener of this.#listeners) listener(event)
       }
-    }
+    )
     this.endpoints.push(endpoint)
     return endpoint
   }

@@ -20,7 +20,7 @@ export const listed = (name: string, more: Partial<ListedModel> = {}, details?: 
   ...(details === undefined ? {} : { details })
 })
 
-export type ListedEndpoint = FakeEndpoint & { profile: FakeEndpoint["profile"]; isAuto: boolean; models: ReadonlyArray<ListedModel> }
+export type ListedEndpoint = FakeEndpoint
 
 /** Endpoints with their kinds and lists; a model may be given by its name alone. */
 export class ListedFleet extends FakeFleet {

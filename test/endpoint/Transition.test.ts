@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest"
-import { probePolicy } from "../../src/endpoint/CircuitBreaker.ts"
 import { type EndpointState, isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
 import { type ProbeResult, statusOfAnswer } from "../../src/endpoint/ProbeResult.ts"
 import {
@@ -12,7 +11,7 @@ import {
 } from "../../src/endpoint/Transition.ts"
 
 const interval = 5000
-const policy: EndpointPolicy = { checkInterval: interval, breaker: probePolicy(2000), discovery: { enabled: true, interval: 300_000 } }
+const policy: EndpointPolicy = { checkInterval: interval, discovery: { enabled: true, interval: 300_000 } }
 
 const result = (status: ProbeResult["status"], wait = 0): ProbeResult => ({
   status,
@@ -44,11 +43,6 @@ const inStatus = (status: Status, condition: Partial<EndpointState> = {}): Actor
   return { ...state, condition: { ...state.condition, status, ...condition } }
 }
 
-const openBreaker = (state: ActorState, at: number): ActorState => ({
-  ...state,
-  breaker: { phase: "open", failures: 3, lastFailure: at, trial: undefined, lastToken: 0 }
-})
-
 const tags = (commands: ReadonlyArray<EndpointCommand>): ReadonlyArray<string> =>
   commands.map((command) => (command._tag === "Discover" ? `Discover ${command.reason}` : command._tag))
 
@@ -63,29 +57,6 @@ describe("the status after an event", () => {
     expect(tags(commands).includes("Announce")).toBe(from !== to)
   })
 
-  it.each([
-    ["unknown", "offline"],
-    ["healthy", "offline"],
-    ["busy", "offline"],
-    ["warming", "offline"],
-    ["offline", "offline"],
-    ["unhealthy", "unhealthy"],
-    ["config_error", "config_error"],
-    ["rate_limited", "rate_limited"]
-  ] as const)("%s with a suppressed probe is %s", (from, to) => {
-    const before = openBreaker(inStatus(from, { consecutiveFailures: 3, backoffMultiplier: 8, lastChecked: 5, lastLatency: 9 }), 1000)
-    const { state, commands } = transition(before, { _tag: "ProbeDue", now: 20_000 }, policy)
-    expect(state.condition).toMatchObject({
-      status: to,
-      consecutiveFailures: 3,
-      backoffMultiplier: 8,
-      lastChecked: 5,
-      lastLatency: 9,
-      nextCheck: 31_001
-    })
-    expect(tags(commands)).not.toContain("Probe")
-  })
-
   it.each(statuses)("%s with a failed proxied connection is offline", (from) => {
     const { state, commands } = transition(inStatus(from), { _tag: "AttemptFailed", startedAt: 8000, now: 9000, cause: "refused" }, policy)
     expect(state.condition).toMatchObject({
@@ -95,7 +66,7 @@ describe("the status after an event", () => {
       lastChecked: 9000,
       nextCheck: 14_000
     })
-    expect(tags(commands)).toEqual(from === "offline" ? [] : ["Announce"])
+    expect(tags(commands)).toEqual(from === "offline" ? ["Demoted"] : ["Announce", "Demoted"])
   })
 
   it.each([
@@ -119,7 +90,7 @@ describe("counters and waits", () => {
     const seen: Array<readonly [number, number, number]> = []
     let now = 0
     for (let n = 0; n < 6; n++) {
-      state = probed({ ...state, breaker: initialState(0).breaker }, now, result("unhealthy")).state
+      state = probed(state, now, result("unhealthy")).state
       const { consecutiveFailures: f, backoffMultiplier: m, nextCheck } = state.condition
       seen.push([f, m, (nextCheck - now) / 1000])
       now = nextCheck
@@ -187,7 +158,7 @@ describe("recency", () => {
       policy
     )
     expect(state.condition).toEqual(demoted.condition)
-    expect(state.probing).toBeUndefined()
+    expect(state.probing).toBe(false)
     expect(commands).toEqual([])
   })
   it("counts one outage met by fifty requests once", () => {
@@ -208,45 +179,17 @@ describe("probes", () => {
     expect(tags(first.commands)).toEqual(["Probe"])
     expect(transition(first.state, { _tag: "ProbeDue", now: 100_000 }, policy).commands).toEqual([])
   })
-  it("do not open the breaker with refusals, however many", () => {
-    let state = initialState(0)
-    for (let n = 1; n < 40; n++)
-      state = probed(state, n * 1000, result((["config_error", "rate_limited"] as const)[n % 2] ?? "config_error")).state
-    expect(state.breaker).toMatchObject({ phase: "closed", failures: 0 })
-  })
-  it("open it with three failures, and close it with one success", () => {
-    let state = initialState(0)
-    for (let n = 1; n <= 3; n++) state = probed(state, n * 1000, result(n === 2 ? "unhealthy" : "offline")).state
-    expect(state.breaker.phase).toBe("open")
-    state = probed(state, 40_000, result("healthy")).state
-    expect(state.breaker.phase).toBe("closed")
-  })
 })
 
-/** The timeline of 7.8: refused from the first probe, interval 5 s, retries and jitter left out. */
-it("a refused endpoint is probed at 0, 5, 15, 45 and 85 s, and healthy at 145", () => {
+/** Refused from the first probe, interval 5 s, retries and jitter left out. */
+it("a refused endpoint is asked ever more seldom, up to once a minute", () => {
   let state = initialState(0)
-  const seen: Array<readonly [t: number, action: string, f: number, m: number, next: number]> = []
-  let now = 0
-  const seconds = (ms: number) => Math.floor(ms / 1000)
-  while (state.condition.status !== "healthy") {
-    const due = transition(state, { _tag: "ProbeDue", now }, policy)
-    const probes = due.commands.some((command) => command._tag === "Probe")
-    const outcome = result(seconds(now) >= 145 ? "healthy" : "offline")
-    state = probes ? step(due.state, { _tag: "ProbeFinished", startedAt: now, now, result: outcome, jitter: 0, listed: false }) : due.state
-    const { consecutiveFailures: f, backoffMultiplier: m, nextCheck } = state.condition
-    seen.push([seconds(now), probes ? outcome.status : "suppressed", f, m, seconds(nextCheck)])
-    now = nextCheck
+  const seen: Array<number> = []
+  for (let now = 0; now < 200_000; now = state.condition.nextCheck) {
+    seen.push(now / 1000)
+    state = probed(state, now, result("offline")).state
   }
-  expect(seen).toEqual([
-    [0, "offline", 1, 2, 5],
-    [5, "offline", 2, 4, 15],
-    [15, "offline", 3, 8, 35],
-    [35, "suppressed", 3, 8, 45],
-    [45, "offline", 4, 12, 85],
-    [85, "offline", 5, 12, 145],
-    [145, "healthy", 0, 1, 150]
-  ])
+  expect(seen).toEqual([0, 5, 15, 35, 75, 135, 195])
 })
 
 describe("models", () => {
@@ -308,10 +251,10 @@ describe("models", () => {
   })
 })
 
-it("a restarted actor probes again within an interval, and its trial's place is free", () => {
-  const trial = step(openBreaker(inStatus("offline"), 1), { _tag: "ProbeDue", now: 40_000 })
-  const restarted = step(trial, { _tag: "Restarted", now: 41_000, cause: "crash" })
-  expect(restarted).toMatchObject({ probing: undefined, condition: { lastError: "crash" } })
+it("a restarted actor probes again within an interval, whatever was under way", () => {
+  const probing = step(inStatus("offline"), { _tag: "ProbeDue", now: 40_000 })
+  const restarted = step(probing, { _tag: "Restarted", now: 41_000, cause: "crash" })
+  expect(restarted).toMatchObject({ probing: false, condition: { lastError: "crash" } })
   expect(restarted.condition.nextCheck).toBeLessThanOrEqual(46_000)
   expect(tags(transition(restarted, { _tag: "ProbeDue", now: 46_000 }, policy).commands)).toEqual(["Probe"])
 })

@@ -1,7 +1,6 @@
 /** No sequence of events leads one endpoint to a state that cannot be, or leaves it unwatched. */
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { probePolicy } from "../../src/endpoint/CircuitBreaker.ts"
 import { isDisabled } from "../../src/endpoint/DiscoveryState.ts"
 import { isRoutable } from "../../src/endpoint/EndpointState.ts"
 import type { ProbeResult } from "../../src/endpoint/ProbeResult.ts"
@@ -156,7 +155,7 @@ class Run {
   }
 
   check(): void {
-    const { condition, breaker, probing, discovery } = this.state
+    const { condition, probing, discovery } = this.state
     const { checkInterval } = this.policy
     expect(this.everLearned ? probed : ["unknown"]).toContain(condition.status)
     if (isRoutable(condition.status)) expect(condition).toMatchObject({ consecutiveFailures: 0, backoffMultiplier: 1, rateLimitedUntil: 0 })
@@ -174,10 +173,8 @@ class Run {
     if (condition.status !== "rate_limited" && condition.rateLimitedUntil <= this.now)
       expect(condition.nextCheck - this.now).toBeLessThanOrEqual(longest * 1.05 + 1)
     // What is under way is on record, and nothing else.
-    expect(probing !== undefined).toBe(this.probeStartedAt !== undefined)
+    expect(probing).toBe(this.probeStartedAt !== undefined)
     expect(discovery.running).toBe(this.listing !== undefined)
-    if (breaker.trial !== undefined) expect(breaker.phase).toBe("half-open")
-    if (breaker.phase !== "closed") expect(breaker.failures).toBeGreaterThanOrEqual(this.policy.breaker.threshold)
     expect(isDisabled(discovery)).toBe(discovery.step > 0)
     if (isDisabled(discovery)) expect(discovery.retryAt - this.now).toBeLessThanOrEqual(3_600_000)
   }
@@ -185,7 +182,6 @@ class Run {
 
 const policies = fc.record({
   checkInterval: fc.constantFrom(1000, 5000, 30_000, 600_000),
-  breaker: fc.constantFrom(probePolicy(500), probePolicy(2000), probePolicy(30_000)),
   discovery: fc.record({ enabled: fc.constant(true), interval: fc.constantFrom(1000, 300_000, 36_000_000) })
 })
 
@@ -210,15 +206,14 @@ describe("whatever happens, in whatever order", () => {
   it("the endpoint is probed again", () => {
     explore((run) => {
       if (run.probeStartedAt !== undefined) return
-      // At most the breaker stands in between, once.
-      for (let n = 0; n < 3 && run.probeStartedAt === undefined; n++) run.make({ move: "dueInTime" })
+      run.make({ move: "dueInTime" })
       expect(run.probeStartedAt).toBeDefined()
     })
   })
 
   it("one good probe makes it healthy, with nothing left of the past, and its models are read unless they just were", () => {
     explore((run) => {
-      for (let n = 0; n < 3 && run.probeStartedAt === undefined; n++) run.make({ move: "dueInTime" })
+      if (run.probeStartedAt === undefined) run.make({ move: "dueInTime" })
       const { status } = run.state.condition
       const { lastChecked } = run.state.condition
       const isStale = (run.probeStartedAt ?? 0) < lastChecked
@@ -227,7 +222,6 @@ describe("whatever happens, in whatever order", () => {
       // A demotion that came while the probe was under way is the newer news.
       if (isStale) return
       expect(run.state.condition).toMatchObject({ status: "healthy", consecutiveFailures: 0, backoffMultiplier: 1, lastError: "" })
-      expect(run.state.breaker).toMatchObject({ phase: "closed", failures: 0 })
       if (status !== "healthy") expect(run.listing).toBeDefined()
     })
   })

@@ -86,6 +86,7 @@ const endpoint = (name: string, url: string, status = "healthy"): Endpoint =>
     state: { status },
     models: [],
     inFlight: 0,
+    breaker: { phase: url === "http://two:1" ? "open" : url === "http://one:1" ? "half-open" : "closed" },
     probeCounts: { success: 3, failure: 1 }
   }) as unknown as Endpoint
 
@@ -118,13 +119,13 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
       }
       const view: MetricsView = {
         now: 5_000,
+        monotonic: 5_000,
         startedAt: 1_500,
         config: decodeConfig("", "olla.yaml", {}).config!,
         endpoints: [endpoint(nasty, "http://one:1"), endpoint(nasty, "http://two:1", "offline"), endpoint("solo", "http://three:1")],
         totals: statistics.endpoint,
         global: statistics.global(),
         security: statistics.security(),
-        breakerOf: (url) => (url === "http://two:1" ? "open" : url === "http://one:1" ? "half-open" : undefined),
         models: statistics.models(),
         modelsOverall: statistics.modelsOverall(),
         series: statistics.series(),

@@ -21,6 +21,10 @@ const endpoint = (name: string, fields: Partial<Omit<Endpoint, "state">> & { rea
     modelsSyncedAt: 0,
     discoveryDisabled: false,
     inFlight: 0,
+    restarts: 0,
+    listingIssue: "",
+    hasAnsweredProbe: false,
+    breaker: { phase: "closed" },
     displayUrl: url,
     ...fields,
     url,
@@ -57,6 +61,7 @@ const view = (
   more: Partial<StatusView> = {}
 ): StatusView => ({
   now,
+  monotonic: now,
   config: configOf(),
   endpoints,
   totals: (url) => used[new URL(url).hostname],
@@ -64,7 +69,6 @@ const view = (
   security: { rateLimitViolations: 0, sizeLimitViolations: 0, uniqueRateLimitedIps: 0 },
   startedAt: now - 300_000,
   rejections: {},
-  breakerOf: () => undefined,
   ...more
 })
 
@@ -140,8 +144,8 @@ describe("an endpoint that was probed and used", () => {
   })
 
   it("reads 0ms for a probe that was faster than a millisecond, and nothing for one that was never answered", () => {
-    expect(listed({ ...one, state: { ...one.state, lastLatency: 0 } })?.response_time).toBe("0ms")
-    expect(listed({ ...one, hasAnsweredProbe: false })?.response_time).toBeUndefined()
+    expect(listed(endpoint("a", { ...one, state: { ...one.state, lastLatency: 0 } }))?.response_time).toBe("0ms")
+    expect(listed(endpoint("a", { ...one, hasAnsweredProbe: false }))?.response_time).toBeUndefined()
   })
 
   it("truncates latencies, and has an average as soon as there was a request", () => {

@@ -31,7 +31,7 @@ describe("a failure before anything is committed", () => {
       scene.add("b")
       scene.fates.set("a", fails(kind))
       return Effect.gen(function* () {
-        const { carry, breakerOf } = yield* carrying
+        const { carry } = yield* carrying
         const request = scene.request({ method })
         const exit = yield* Effect.exit(carry(request))
         expect(scene.tried).toEqual(failover ? ["a", "b"] : ["a"])
@@ -46,7 +46,7 @@ describe("a failure before anything is committed", () => {
         }
         // Four more of the kind open the breaker, if it counts them.
         for (let i = 0; i < 4; i++) yield* Effect.exit(carry(scene.request({ method, among: [a] })))
-        if (!demote) expect(breakerOf(a.url)).toBe(trips ? "open" : "closed")
+        if (!demote) expect(a.breaker.phase).toBe(trips ? "open" : "closed")
       }).pipe(Effect.provide(scene.layer))
     })
 
@@ -126,14 +126,14 @@ describe("a failure before anything is committed", () => {
     scene.add("b")
     scene.fates.set("a", dies)
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* carrying
+      const { carry } = yield* carrying
       for (let i = 0; i < 6; i++) {
         const request = scene.request({ among: [a] })
         const exit = yield* Effect.exit(carry(request))
         expect(refusedOf(exit)?.failure.kind).toBe("internal")
         expect(request.exchange.outcome).toMatchObject({ _tag: "failed", status: 500, failure: { kind: "internal" } })
       }
-      expect([a.inFlight, a.failures.length, breakerOf(a.url)]).toEqual([0, 0, "closed"])
+      expect([a.inFlight, a.failures.length, a.breaker.phase]).toEqual([0, 0, "closed"])
     }).pipe(Effect.provide(scene.layer))
   })
 })
@@ -145,11 +145,11 @@ describe("a failure after the commit", () => {
     scene.add("b")
     scene.fates.set("a", fails(kind, true))
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* carrying
+      const { carry } = yield* carrying
       const request = scene.request({ method: "GET" })
       yield* carry(request)
       expect(scene.tried).toEqual(["a"])
-      expect([a.failures.length, a.inFlight, breakerOf(a.url)]).toEqual([0, 0, "closed"])
+      expect([a.failures.length, a.inFlight, a.breaker.phase]).toEqual([0, 0, "closed"])
       expect(request.exchange.outcome).toMatchObject({ _tag: "failed", status: 200, committed: true, failure: { kind } })
     }).pipe(Effect.provide(scene.layer))
   })
@@ -162,7 +162,7 @@ describe("a client that leaves", () => {
     scene.add("b")
     scene.fates.set("a", hangs)
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* carrying
+      const { carry } = yield* carrying
       for (let i = 0; i < 6; i++) {
         const request = scene.request({ among: [a] })
         const fiber = yield* Effect.forkChild(carry(request), { startImmediately: true })
@@ -171,7 +171,7 @@ describe("a client that leaves", () => {
         expect(request.exchange.outcome).toEqual({ _tag: "cancelled", status: 499, committed: false })
         expect(request.exchange.attempts.map(({ failure }) => failure?.kind)).toEqual(["client_gone"])
       }
-      expect([a.inFlight, a.failures.length, breakerOf(a.url), scene.ended.length]).toEqual([0, 0, "closed", 6])
+      expect([a.inFlight, a.failures.length, a.breaker.phase, scene.ended.length]).toEqual([0, 0, "closed", 6])
     }).pipe(Effect.provide(scene.layer))
   })
 })
@@ -208,9 +208,9 @@ describe("the breaker of the olla engine", () => {
   it.effect("passes an open endpoint over, and no request fails for it", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* carrying
+      const { carry } = yield* carrying
       yield* open
-      expect(breakerOf(a.url)).toBe("open")
+      expect(a.breaker.phase).toBe("open")
       for (let i = 0; i < 10; i++) yield* carry(scene.request())
       expect(scene.tried).toEqual(Array(10).fill("b"))
       expect(scene.ended.length).toBe(10)
@@ -245,13 +245,13 @@ describe("the breaker of the olla engine", () => {
   it.effect("lets exactly one through after thirty seconds, and all after its success", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* carrying
+      const { carry } = yield* carrying
       yield* open
       yield* TestClock.adjust(30_000)
       yield* Effect.exit(carry(scene.request({ among: [a] })))
       expect(scene.tried).toEqual([])
       yield* TestClock.adjust(1)
-      expect(breakerOf(a.url)).toBe("half-open")
+      expect(a.breaker.phase).toBe("half-open")
       scene.fates.set("a", hangs)
       const trial = yield* Effect.forkChild(carry(scene.request({ among: [a] })), { startImmediately: true })
       for (let i = 0; i < 5; i++) yield* carry(scene.request())
@@ -260,18 +260,18 @@ describe("the breaker of the olla engine", () => {
       yield* Fiber.interrupt(trial)
       scene.fates.set("a", answers(500))
       yield* carry(scene.request({ among: [a] }))
-      expect([scene.tried.at(-1), breakerOf(a.url)]).toEqual(["a", "closed"])
+      expect([scene.tried.at(-1), a.breaker.phase]).toEqual(["a", "closed"])
     }).pipe(Effect.provide(scene.layer))
   })
 
   it.effect("opens for thirty seconds more when the trial fails", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* carrying
+      const { carry } = yield* carrying
       yield* open
       yield* TestClock.adjust(30_001)
       yield* Effect.exit(carry(scene.request({ among: [a] })))
-      expect([scene.tried, breakerOf(a.url)]).toEqual([["a"], "open"])
+      expect([scene.tried, a.breaker.phase]).toEqual([["a"], "open"])
       yield* TestClock.adjust(29_000)
       yield* Effect.exit(carry(scene.request({ among: [a] })))
       expect(scene.tried).toEqual(["a"])
@@ -281,7 +281,7 @@ describe("the breaker of the olla engine", () => {
   it.effect("replaces a trial that never reports, and ignores its late word", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* carrying
+      const { carry } = yield* carrying
       yield* open
       yield* TestClock.adjust(30_001)
       scene.fates.set("a", hangs)
@@ -291,7 +291,7 @@ describe("the breaker of the olla engine", () => {
       yield* Effect.exit(carry(scene.request({ among: [a] })))
       expect(scene.tried).toEqual(["a", "a"])
       yield* Fiber.interrupt(first)
-      expect(breakerOf(a.url)).toBe("half-open")
+      expect(a.breaker.phase).toBe("half-open")
       yield* Fiber.interrupt(second)
     }).pipe(Effect.provide(scene.layer))
   })
@@ -301,22 +301,22 @@ describe("the breaker of the olla engine", () => {
     const a = scene.add("a")
     scene.fates.set("a", answers(500))
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* carrying
+      const { carry } = yield* carrying
       for (let i = 0; i < 7; i++) yield* carry(scene.request())
-      expect([scene.tried.length, breakerOf(a.url), a.state.status]).toEqual([7, "closed", "healthy"])
+      expect([scene.tried.length, a.breaker.phase, a.state.status]).toEqual([7, "closed", "healthy"])
     }).pipe(Effect.provide(scene.layer))
   })
 
   it.effect("starts anew when a probe brings an endpoint back, and only then", () => {
     const { scene, a, open } = opened()
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* carrying
+      const { carry } = yield* carrying
       yield* open
       a.become("healthy")
-      expect(breakerOf(a.url)).toBe("open")
+      expect(a.breaker.phase).toBe("open")
       a.become("unhealthy")
       a.become("healthy")
-      expect(breakerOf(a.url)).toBe("closed")
+      expect(a.breaker.phase).toBe("closed")
       yield* Effect.exit(carry(scene.request({ among: [a] })))
       expect(scene.tried).toEqual(["a"])
     }).pipe(Effect.provide(scene.layer))
@@ -337,13 +337,13 @@ describe("the breaker of the olla engine", () => {
     }).pipe(Effect.provide(scene.layer))
   })
 
-  it.effect("does not exist in sherpa", () => {
+  it.effect("is not told by sherpa, and stays closed", () => {
     const { scene, a, open } = opened("engine: sherpa")
     return Effect.gen(function* () {
-      const { carry, breakerOf } = yield* carrying
+      const { carry } = yield* carrying
       yield* open
       yield* Effect.exit(carry(scene.request({ among: [a] })))
-      expect([scene.tried, breakerOf(a.url)]).toEqual([["a"], undefined])
+      expect([scene.tried, a.breaker.phase]).toEqual([["a"], "closed"])
     }).pipe(Effect.provide(scene.layer))
   })
 })

@@ -1,6 +1,7 @@
 /** A carrier over a fake fleet and an engine that does what a test says, on the test clock. */
 import { EventEmitter } from "node:events"
 import type { ServerResponse } from "node:http"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -9,6 +10,7 @@ import { layer as balancerLayer } from "../../src/balancing/BalancerLive.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
+import { monotonicOf } from "../../src/endpoint/Monotonic.ts"
 import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import { type Failure, type FailureKind, failure } from "../../src/exchange/Failure.ts"
 import { Carrier, type CarryRequest, type Refused } from "../../src/proxy/Carrier.ts"
@@ -50,13 +52,12 @@ export class FakeResponse extends EventEmitter {
 }
 
 /** The carrier as effects: interruption aborts. */
-export const carrying = Effect.map(Carrier, ({ start, breakerOf }) => ({
+export const carrying = Effect.map(Carrier, ({ start }) => ({
   carry: (request: CarryRequest): Effect.Effect<void, Refused> =>
     Effect.callback((resume) => {
       const running = start(request, (refused) => resume(refused === undefined ? Effect.void : Effect.fail(refused)))
       return Effect.sync(() => running.abort())
-    }),
-  breakerOf
+    })
 }))
 
 export class Scene {
@@ -120,7 +121,13 @@ export class Scene {
 
   get layer(): Layer.Layer<Carrier> {
     const settings = Settings.layerOf(this.#config)
-    const fleet = Layer.succeed(Fleet, this.fleet.service)
+    const fleet = Layer.effect(
+      Fleet,
+      Effect.map(Clock.Clock, (clock) => {
+        this.fleet.clock = () => monotonicOf(clock)
+        return this.fleet.service
+      })
+    )
     const engines = Layer.succeed(Engines, { byName: (name) => this.#engine(name === "sherpa" ? "sherpa" : "olla") })
     const observer = Layer.succeed(Observer, {
       dispatched: (_exchange, attempt) => this.dispatched.push(attempt.endpointName),

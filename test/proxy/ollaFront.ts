@@ -13,43 +13,13 @@ import type { Engine, Sending } from "../../src/proxy/Engine.ts"
 import { linesOf } from "../../src/proxy/HeaderLines.ts"
 import { headerValue } from "../../src/proxy/HeaderRules.ts"
 import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
+import { FakeFleet } from "../balancing/fakes.ts"
 import { sent } from "./attempt.ts"
 
 const hop = new Set(["content-length", "connection", "keep-alive", "transfer-encoding", "trailer", "upgrade"])
 
 /** A backend on the loopback, as far as an engine looks at it. */
-export const endpointAt = (port: number): Endpoint => ({
-  url: `http://127.0.0.1:${port}`,
-  displayUrl: `http://127.0.0.1:${port}`,
-  name: "one",
-  type: "openai",
-  profile: undefined,
-  isAuto: false,
-  index: 0,
-  priority: 100,
-  preservePath: false,
-  healthUrl: "",
-  modelUrl: "",
-  checkInterval: 5_000,
-  checkTimeout: 2_000,
-  origin: { secure: false, hostname: "127.0.0.1", port, authority: `127.0.0.1:${port}`, basePath: "", tls: undefined },
-  credentials: { headers: [], names: new Set() },
-  state: {
-    status: "healthy",
-    lastChecked: 0,
-    lastLatency: 0,
-    consecutiveFailures: 0,
-    backoffMultiplier: 1,
-    nextCheck: 0,
-    rateLimitedUntil: 0,
-    lastError: ""
-  },
-  models: [],
-  modelsSyncedAt: 0,
-  discoveryDisabled: false,
-  inFlight: 0,
-  attemptFailed: () => {}
-})
+export const endpointAt = (port: number): Endpoint => new FakeFleet().add("one", { url: `http://127.0.0.1:${port}`, type: "openai" })
 
 export interface Carried {
   readonly exchange: Exchange

@@ -12,7 +12,7 @@ import { Complaint, type Conversation, type TranslatedExchange } from "../Transl
 import { anthropicAnswers } from "./AnthropicAnswers.ts"
 import { featuresOf } from "./MessagesRequest.ts"
 import { NativeAnswer } from "./NativeAnswer.ts"
-import type { NativeSupport } from "./NativeSupport.ts"
+import { answersNatively, refusedNatively } from "./NativeSupport.ts"
 import { type ChatConversion, toChatRequest } from "./ToChatRequest.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
@@ -28,7 +28,7 @@ interface Wording {
   readonly streamOptions: boolean
 }
 
-export const converseInMessages = (native: NativeSupport, exchange: TranslatedExchange): Conversation => {
+export const converseInMessages = (exchange: TranslatedExchange): Conversation => {
   const { request, inspection } = exchange
   const features = featuresOf(request)
   let made: ChatConversion | Complaint | undefined
@@ -106,13 +106,13 @@ export const converseInMessages = (native: NativeSupport, exchange: TranslatedEx
           model: inspection.spelling,
           requestId: exchange.requestId,
           translated: () => (conversion() instanceof Complaint ? undefined : translated(endpoint, nativeName, true)),
-          onUnsupported: () => native.refused(endpoint),
+          onUnsupported: () => refusedNatively(endpoint),
           onBytes: exchange.inspector?.relayed
         })
     }
   }
 
-  const isNative = (endpoint: Endpoint): boolean => exchange.passthrough && native.canAnswer(endpoint, features)
+  const isNative = (endpoint: Endpoint): boolean => exchange.passthrough && answersNatively(endpoint, features)
   const dialect: Dialect = {
     speak: (endpoint, nativeName) => (isNative(endpoint) ? spokenNatively(endpoint, nativeName) : translated(endpoint, nativeName, true))
   }

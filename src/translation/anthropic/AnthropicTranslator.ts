@@ -4,12 +4,10 @@ import { converseInMessages } from "./AnthropicDialect.ts"
 import { countTokensDialect } from "./CountTokens.ts"
 import { errorBody } from "./ErrorEnvelope.ts"
 import { checkMessagesRequest } from "./MessagesRequest.ts"
-import { NativeSupport } from "./NativeSupport.ts"
 import { relayedAnswer } from "./RelayedAnswer.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
 export const makeAnthropicTranslator = (): Translator => {
-  const native = new NativeSupport()
   return {
     name: "anthropic",
     base: "/olla/anthropic",
@@ -23,12 +21,11 @@ export const makeAnthropicTranslator = (): Translator => {
     ],
     errorBody,
     check: checkMessagesRequest,
-    converse: (exchange) => converseInMessages(native, exchange),
+    converse: converseInMessages,
     estimate: estimateTokens,
     countDocument: (tokens) => ({ input_tokens: tokens }),
     countDialect: countTokensDialect,
     canCount: ({ profile }) => profile?.anthropic?.enabled === true && profile.anthropic.tokenCount,
-    relayedAnswer,
-    onFleetEvent: native.onFleetEvent
+    relayedAnswer
   }
 }

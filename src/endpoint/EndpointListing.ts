@@ -1,0 +1,71 @@
+/** One reading of an endpoint's models, from its wait for a permit to the step that its result is. */
+import * as Effect from "effect/Effect"
+import type { Listing } from "./Discovery.ts"
+import { type DiscoveryFailure, isRecoverable, issueOf, isWarning } from "./DiscoveryFailure.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import { discoveryFailureLines, discoveryStartLines, type LogLine, listingLines, noListLines, write } from "./EndpointLog.ts"
+import type { FleetContext } from "./FleetContext.ts"
+import { withPermits } from "./ProbePermits.ts"
+import type { DiscoveryReason } from "./Transition.ts"
+
+/** Failures are counted and logged; a bug in the reader escapes. */
+export const readListing = (endpoint: Endpoint, fleet: FleetContext, reason: DiscoveryReason): Effect.Effect<DiscoveryFailure | "read"> => {
+  const permits = reason === "startup" || reason === "periodic" ? fleet.discoveryWorkers : fleet.recoverySlots
+  let outcome: DiscoveryFailure | "read" = "read"
+  const reading = Effect.map(readNow(endpoint, fleet, reason), (ended) => {
+    outcome = ended
+  })
+  return Effect.map(withPermits([permits], reading), () => outcome)
+}
+
+const readNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetContext, reason: DiscoveryReason) {
+  for (const line of discoveryStartLines(endpoint.name, endpoint.displayUrl, reason)) yield* write(line)
+  const startedAt = fleet.now()
+  const { timeout, retry_attempts: retryAttempts, retry_backoff: retryBackoff } = fleet.discovery()
+  const outcome = yield* fleet.discoverer
+    .discover(endpoint.spec, endpoint.detected, { timeout, retryAttempts, retryBackoff })
+    .pipe(Effect.catch((failure: DiscoveryFailure) => Effect.succeed(failure)))
+  if (!("_tag" in outcome)) {
+    for (const line of registerListing(endpoint, fleet, outcome, reason)) yield* write(line)
+    return "read" as const
+  }
+  for (const line of noteFailure(endpoint, fleet, outcome, startedAt, reason)) yield* write(line)
+  return outcome
+})
+
+/** The known models stay. */
+const noteFailure = (
+  endpoint: Endpoint,
+  fleet: FleetContext,
+  failure: DiscoveryFailure,
+  startedAt: number,
+  reason: DiscoveryReason
+): ReadonlyArray<LogLine> => {
+  const before = endpoint.inner
+  endpoint.listingIssue = issueOf(failure)
+  if (isWarning(failure)) {
+    endpoint.step({ _tag: "ListingRead", now: before.discovery.syncedAt, reason })
+    return noListLines(endpoint.name, failure)
+  }
+  endpoint.step({ _tag: "ListingFailed", startedAt, recoverable: isRecoverable(failure), reason })
+  return discoveryFailureLines(endpoint.name, before, endpoint.inner, failure, reason, fleet.shown(endpoint.inner.discovery.retryAt))
+}
+
+/** Takes over a listing, and what it proves about the type; with discovery switched off only the latter. */
+export const registerListing = (
+  endpoint: Endpoint,
+  fleet: FleetContext,
+  listing: Listing,
+  reason: DiscoveryReason | "detection"
+): ReadonlyArray<LogLine> => {
+  const detected = endpoint.recognise(listing.profile)
+  const before = endpoint.inner
+  const isWanted = fleet.discovery().enabled
+  if (isWanted) {
+    endpoint.register(listing.models, fleet.wall())
+    endpoint.step({ _tag: "ListingRead", now: fleet.now(), reason })
+  }
+  fleet.publish({ _tag: "ModelsChanged", endpoint })
+  const counts = { count: listing.models.length, originalCount: listing.originalCount, skipped: listing.skipped, detected }
+  return isWanted ? listingLines(endpoint.name, before, counts, reason) : []
+}
