@@ -1,6 +1,7 @@
 /** docs/backends.md: how backends are watched, by hand; each kind, from its profile. */
+import type { ListingFormat } from "../src/profile/ListingFormats.ts"
 import { readListing } from "../src/profile/ListingReading.ts"
-import type { ListingFormat, Profile } from "../src/profile/Profile.ts"
+import type { Profile } from "../src/profile/Profile.ts"
 
 /** An entry with everything that any listing may tell: what comes out of a reader is what Olla learns from that kind. */
 const fullEntry = {
@@ -71,6 +72,11 @@ const section = (profile: Profile): string => {
     ["chat", `\`${profile.chatPath}\``],
     ["Anthropic Messages", native],
     ["paths it is preferred for", code(profile.paths)],
+    ...(profile.listings.size === 0
+      ? []
+      : [["lists that Olla answers", [...profile.listings].map(([path, form]) => `\`${path}\` (\`${form}\`)`).join(", ")] as const]),
+    ...(profile.refusedPaths.length === 0 ? [] : [["paths that get 501", code(profile.refusedPaths.map(([path]) => path))] as const]),
+    ...(profile.impliedTag === "" ? [] : [["a name without a tag means", `\`:${profile.impliedTag}\``] as const]),
     ["usage figures from", metrics.enabled ? code(Object.values(metrics.paths).map((path) => path.replace(/^\$\.?/, ""))) : "nothing"]
   ]
   return `### ${profile.displayName}
@@ -205,7 +211,7 @@ metrics:
 \`\`\`
 
 \`extends: vllm\` starts from another profile: mappings are laid over it key by key, lists and values replace. A file without
-\`extends\` replaces a shipped profile of its name whole. All other keys are in the shipped files; a few that need words:
+\`extends\` replaces a shipped profile of its name whole; only the keys of the second table, where it does not say them, stay as shipped. All other keys are in the shipped files; a few that need words:
 
 | key | |
 |---|---|
@@ -217,6 +223,15 @@ metrics:
 | \`metrics.extraction.source\` | \`response_body\`, or \`response_headers\` with \`headers: {input_tokens: X-Tokens-In}\` |
 | \`metrics.extraction.calculations\` | numbers, the fields of \`paths\` and \`headers\`, \`response_time_ms\` as measured, \`+ - * / %\`, comparisons, \`&& \\|\\| !\`, \`?:\`, \`len()\` |
 | \`characteristics\`, \`resources\`, \`models\`, \`detection\` | checked and kept for reference; nothing is capped or guessed by them |
+
+| key that a whole replacement keeps | |
+|---|---|
+| \`routing.generic\` | \`true\`: the kind of servers of unknown make. Its routes take every OpenAI-compatible kind, translated requests have only fields that OpenAI's API knows |
+| \`routing.generic_paths\` | \`true\`: paths that only the generic kind lists are this kind's too |
+| \`routing.refused_paths\` | paths under its prefixes that get 501, each with the reason (an empty one lifts it); one that ends in \`*\` stands for all that begin so |
+| \`api.listing_paths\` | paths under its prefixes that Olla answers with the kind's models, each with the form of the list. \`model_discovery_path\` and, of an OpenAI-compatible kind, \`/v1/models\` are such without being said |
+| \`models.implied_tag\` | the tag of a name without one, as Ollama's \`latest\` |
+| \`version_listing\` | \`name\` and \`place\` among \`supported_backends\` of \`/version\` |
 
 \`proxy.profile_filter\` takes kinds away: their routes, and their names as \`type\`.
 `

@@ -35,7 +35,7 @@ const examine = (options: LoadOptions): Findings => {
     config: inFileOrder([...loaded.diagnostics, ...endpoints].filter((diagnostic) => diagnostic.severity !== "info")),
     models: checkModelsFile(sources),
     profiles: profiles.diagnostics.filter((diagnostic) => diagnostic.severity !== "info"),
-    profileCount: profiles.all.filter((profile) => profile.name !== "openai-compatible").length
+    profileCount: profiles.all.filter((profile) => !profile.generic).length
   }
 }
 

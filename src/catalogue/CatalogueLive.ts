@@ -32,7 +32,7 @@ interface Kept {
   aged: boolean
 }
 
-const platformOf = (endpoint: Endpoint): string => endpoint.profile?.name ?? "openai-compatible"
+const platformOf = (endpoint: Endpoint): string => endpoint.profile?.name ?? ""
 
 const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources, "configFolder">) {
   const settings = yield* Settings

@@ -1,7 +1,7 @@
 /**
- * Who has a model under which name: one entry for every name that a client may use, lower-cased (models-and-routing.md
- * 2.4 and B3). Where one endpoint has several that fit, the closest wins: the same name ignoring case, then Ollama's
- * `:latest`, then a copy with the same digest.
+ * Who has a model under which name: one entry for every name that a client may use, lower-cased. Where one endpoint has
+ * several that fit, the closest wins: the same name ignoring case, then the tag that its kind implies (Ollama's `:latest`),
+ * then a copy with the same digest.
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { Source } from "./Inventory.ts"
@@ -66,7 +66,7 @@ export class OfferIndex {
   add(source: Source, linked: boolean): void {
     const low = source.lowName
     this.#put(low, source)
-    const twin = source.platform === "ollama" ? latestTwin(low) : undefined
+    const twin = tagTwin(low, source.endpoint.profile?.impliedTag ?? "")
     if (twin !== undefined) this.#put(twin, source)
     const digest = linked ? source.model.details?.digest : undefined
     if (digest !== undefined && digest !== "") this.#remember(digest, low, twin, source)
@@ -141,9 +141,12 @@ const merged = (named: ReadonlyArray<ModelHolder>, linked: ReadonlyArray<ModelHo
   return out
 }
 
-/** Ollama takes `m` for `m:latest`, and the other way round. */
-const latestTwin = (low: string): string | undefined =>
-  low.endsWith(":latest") ? low.slice(0, -":latest".length) : low.includes(":") ? undefined : `${low}:latest`
+/** Such servers take `m` for `m:latest`, and the other way round. */
+const tagTwin = (low: string, tag: string): string | undefined => {
+  if (tag === "") return undefined
+  const suffix = `:${tag.toLowerCase()}`
+  return low.endsWith(suffix) ? low.slice(0, -suffix.length) : low.includes(":") ? undefined : low + suffix
+}
 
 /** What a holder calls the model: of names that differ in case only, the client's own spelling. */
 export const nativeNameFor = (offer: ModelOffer, holder: ModelHolder, spelling: string): string =>

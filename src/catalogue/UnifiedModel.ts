@@ -31,6 +31,16 @@ const first = <T>(reports: ReadonlyArray<Source>, get: (model: ListedModel) => T
   return undefined
 }
 
+/** A request may go to any of them: what the narrowest takes. */
+const leastContext = (reports: ReadonlyArray<Source>): number | undefined => {
+  let least: number | undefined
+  for (const { model } of reports) {
+    const context = model.details?.max_context_length
+    if (context !== undefined && (least === undefined || context < least)) least = context
+  }
+  return least
+}
+
 export class Merged implements UnifiedModel {
   readonly id: string
   readonly family: string
@@ -62,7 +72,7 @@ export class Merged implements UnifiedModel {
     this.parameterCount = exact ?? size.count
     this.quantization = quantization === undefined ? "" : reading.rules.quantization(quantization)
     this.format = first(reports, (model) => model.details?.format) ?? ""
-    this.maxContextLength = first(reports, (model) => model.details?.max_context_length)
+    this.maxContextLength = leastContext(reports)
     this.aliases = aliases
     this.sources = reports
     this.capabilities = capabilitiesOf(reports, reading)
@@ -166,7 +176,6 @@ const metadataOf = (reports: ReadonlyArray<Source>, freshFor: number, { rules }:
     put("publisher", details.publisher)
     put("format", details.format)
     if (details.family === undefined) put("families", details.families)
-    put("max_context_length", details.max_context_length)
     put("state", details.state)
     put("parameter_size", details.parameter_size)
     put("quantization_level", details.quantization_level)
@@ -181,6 +190,7 @@ const metadataOf = (reports: ReadonlyArray<Source>, freshFor: number, { rules }:
   }
   // What a name says of its publisher counts only where no endpoint names one.
   for (const { model } of ordered) if (out["publisher"] === undefined) put("publisher", rules.publisher(model))
+  put("max_context_length", leastContext(reports))
   out["metadata_confidence"] = confidenceOf(reports)
   out["last_seen"] = new Date(latest).toISOString()
   return out

@@ -175,7 +175,7 @@ export const errorTable = {
   notSupported: {
     status: 501,
     text: "{what}",
-    when: "a management call of Ollama's that makes no sense for a fleet",
+    when: "a path that the kind's profile refuses (`routing.refused_paths`), such as Ollama's management calls",
     remedy: "call the backend itself"
   },
   noUnifier: {

@@ -1,9 +1,10 @@
 /** Lists of models, filtered, sorted, encoded and put into JSON a piece at a time. */
 import { availabilityOf } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/Snapshot.ts"
+import type { WrittenFormat } from "../profile/ListingFormats.ts"
 import { type ListingView, writeListing } from "../profile/ListingWriting.ts"
 import { type DocumentSchema, encodeDocument } from "./documents/Encoding.ts"
-import { type ListingFormat, listingDocuments } from "./documents/ListingDocuments.ts"
+import { listingDocuments } from "./documents/ListingDocuments.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import { answerInSteps, type WrittenAnswer } from "./SlicedAnswer.ts"
 
@@ -11,7 +12,7 @@ import { answerInSteps, type WrittenAnswer } from "./SlicedAnswer.ts"
 const perStep = 16 * 1024
 
 /** JSON of a list, in pieces. */
-export function* listingText(format: ListingFormat, document: Readonly<Record<string, unknown>>): Generator<void, ReadonlyArray<Buffer>> {
+export function* listingText(format: WrittenFormat, document: Readonly<Record<string, unknown>>): Generator<void, ReadonlyArray<Buffer>> {
   const schema = listingDocuments[format] as DocumentSchema
   const lists = Object.keys(document).filter((key) => Array.isArray(document[key]))
   const head = Object.entries(document).filter(([key]) => !lists.includes(key))
@@ -41,9 +42,9 @@ export function* listingText(format: ListingFormat, document: Readonly<Record<st
 
 type View = Omit<ListingView<UnifiedModel>, "availabilityOf">
 
-export function* listingBytes(format: string, models: ReadonlyArray<UnifiedModel>, view: View): Generator<void, Buffer> {
+export function* listingBytes(format: WrittenFormat, models: ReadonlyArray<UnifiedModel>, view: View): Generator<void, Buffer> {
   const document = yield* writeListing(format, models, { ...view, availabilityOf })
-  const pieces = yield* listingText(format as ListingFormat, document)
+  const pieces = yield* listingText(format, document)
   const body = Buffer.allocUnsafeSlow(pieces.reduce((sum, piece) => sum + piece.length, 0))
   let at = 0
   for (const piece of pieces) {
@@ -53,7 +54,7 @@ export function* listingBytes(format: string, models: ReadonlyArray<UnifiedModel
   return body
 }
 
-export const answerListing = (context: RequestContext, format: string, models: ReadonlyArray<UnifiedModel>, view: View): void =>
+export const answerListing = (context: RequestContext, format: WrittenFormat, models: ReadonlyArray<UnifiedModel>, view: View): void =>
   answerInSteps(context, written(listingBytes(format, models, view)))
 
 function* written(bytes: Generator<void, Buffer>): Generator<void, WrittenAnswer> {

@@ -1,11 +1,12 @@
-/** Model lists: the unified one with its filters, the providers' own, and one model (http-api.md 12, 13, backend-profiles.md 7.5). */
+/** Model lists: the unified one with its filters, the providers' own, and one model. */
 import type { Catalogue } from "../catalogue/Catalogue.ts"
 import { filtered, isOfScope, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/Snapshot.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
-import { formatOf, supportedFormats } from "../profile/ListingWriting.ts"
-import type { Profile } from "../profile/Profile.ts"
+import type { WrittenFormat } from "../profile/ListingFormats.ts"
+import { formatNamed, formatNames, kindsThatList } from "../profile/ListingNames.ts"
+import type { ProfileSet } from "../profile/Profiles.ts"
 import type { ProviderScope } from "../routing/Router.ts"
 import { answerDocument } from "./DocumentAnswer.ts"
 import { encodeDocument } from "./documents/Encoding.ts"
@@ -19,31 +20,27 @@ export interface ListingServices {
   readonly settings: Settings["Service"]
   readonly fleet: Fleet["Service"]
   readonly catalogue: Catalogue["Service"]
+  readonly profiles: ProfileSet
 }
 
 const everything = (services: ListingServices): ReadonlyArray<UnifiedModel> => {
   const snapshot = services.catalogue.snapshot()
-  // Without the unifier lists are made of the plain inventory (http-api.md 17.8).
+  // Without the unifier lists are made of the plain inventory.
   return services.settings.current().model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
 }
 
-export const listing = (services: ListingServices, context: RequestContext, scope: ProviderScope | undefined, format: string): void =>
+export const listing = (
+  services: ListingServices,
+  context: RequestContext,
+  scope: ProviderScope | undefined,
+  format: WrittenFormat
+): void =>
   answerListing(context, format, everything(services), {
     select: (models) => listedFor(models, scope, { servableOnly: true }),
-    // A name that only another kind uses is none of this provider's (models-and-routing.md, B10).
+    kinds: kindsThatList(services.profiles, format),
+    // A name that only another kind uses is none of this provider's.
     ...(scope === undefined ? {} : { names: isOfScope(scope) })
   })
-
-/** The listing paths that Olla answers itself under a provider's prefix, by path without slash, with their format. */
-export const interceptsOf = (profile: Profile): ReadonlyMap<string, string> => {
-  const out = new Map<string, string>()
-  const own = formatOf(profile.listingFormat) ?? "openai"
-  const discovery = profile.modelDiscoveryPath.replace(/^\/+/, "")
-  if (discovery !== "") out.set(discovery, profile.name === "ollama" ? "ollama" : profile.name === "lm-studio" ? "lmstudio" : own)
-  if (profile.openaiCompatible) out.set("v1/models", "openai")
-  if (profile.name === "lm-studio") out.set("api/v1/models", "openai").set("api/v0/models", "lmstudio")
-  return out
-}
 
 /** Without the unifier: what `/internal/status/models` says. */
 function* plainInventory({ fleet, catalogue }: ListingServices): Generator<void, WrittenAnswer> {
@@ -58,10 +55,10 @@ export const modelsRoute = (services: ListingServices, context: RequestContext):
     return
   }
   const asked = query.get("format") ?? ""
-  const format = formatOf(asked)
+  const format = formatNamed(services.profiles, asked)
   if (format === undefined) {
     context.error("badQuery", {
-      what: `invalid query parameter format=${asked.slice(0, 100)}: unsupported format. Supported formats: ${supportedFormats.join(", ")}`
+      what: `invalid query parameter format=${asked.slice(0, 100)}: unsupported format. Supported formats: ${formatNames(services.profiles).join(", ")}`
     })
     return
   }
@@ -78,6 +75,7 @@ export const modelsRoute = (services: ListingServices, context: RequestContext):
     ...(ready === "" ? {} : { ready: ready === "true" })
   }
   answerListing(context, format, services.catalogue.snapshot().unified, {
+    kinds: kindsThatList(services.profiles, format),
     select: (models) => filtered(listedFor(models, undefined, { servableOnly: !all }), filter)
   })
 }

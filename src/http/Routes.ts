@@ -1,7 +1,7 @@
 /** Which handler a path has (http-api.md 3). Paths are matched cleaned and decoded; what is forwarded keeps its encoding. */
 import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"
-import { interceptsOf, listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
+import { listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
 import { type ProxyTarget, proxy } from "./ProxyRoutes.ts"
 import { discardBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
@@ -14,14 +14,9 @@ export interface RouteModule {
   readonly handle: (services: SystemServices, context: RequestContext, path: string) => boolean
 }
 
-/** Ollama's management calls, which make no sense for a fleet. */
-const ollamaManagement: ReadonlyMap<string, string> = new Map([
-  ["api/list", "running models list not supported in multi-instance proxy"],
-  ["api/show", "model show not supported in multi-instance proxy"],
-  ...["pull", "push", "create", "copy", "delete"].map(
-    (name) => [`api/${name}`, "model management operations not supported by proxy"] as const
-  )
-])
+/** Why a kind's profile refuses a path; `undefined`: it does not. */
+const refusalOf = ({ refusedPaths }: Profile, path: string): string | undefined =>
+  refusedPaths.find(([refused]) => (refused.endsWith("*") ? path.startsWith(refused.slice(0, -1)) : path === refused))?.[1]
 
 /** What a document knows; OPTIONS is answered like GET, as it always was. */
 const readOnly = (context: RequestContext): boolean => {
@@ -64,13 +59,13 @@ const restOf = (path: string): string => {
 
 interface Provider {
   readonly scope: ProviderScope
-  readonly intercepts: ReadonlyMap<string, string>
   readonly paths: ReadonlySet<string>
 }
 
-const labelOf = (segment: string): string => {
-  const low = segment.toLowerCase().replace(/_/g, "-")
-  return low === "lmstudio" ? "lm-studio" : low
+/** The profile's own name where the segment only spells it otherwise. */
+const labelOf = (segment: string, { name }: Profile): string => {
+  const plain = (text: string) => text.toLowerCase().replace(/[-_]/g, "")
+  return plain(segment) === plain(name) ? name : segment.toLowerCase().replace(/_/g, "-")
 }
 
 /** Paths that are remembered, and their longest, in characters. */
@@ -143,21 +138,19 @@ export class Routes {
     if (segment === "anthropic" || segment === "") return false
     const provider = this.#provider(segment)
     if (provider === undefined) return false
-    const name = rest.slice(1)
-    const format = provider.intercepts.get(name)
+    const { profile } = provider.scope
+    const format = profile.listings.get(rest)
     if (format !== undefined) {
       discardBody(services.guard, context, () => listing(services, context, provider.scope, format))
       return true
     }
-    if (provider.scope.profile.name === "ollama") {
-      const what = ollamaManagement.get(name) ?? (name.startsWith("api/blobs/") ? ollamaManagement.get("api/push") : undefined)
-      if (what !== undefined) {
-        discardBody(services.guard, context, () => context.error("notSupported", { what }))
-        return true
-      }
+    const what = refusalOf(profile, rest)
+    if (what !== undefined) {
+      discardBody(services.guard, context, () => context.error("notSupported", { what }))
+      return true
     }
     // As it would be sent: a backend may take an encoded spelling for another path.
-    if (provider.scope.profile.enforcePaths && !provider.paths.has(sent)) {
+    if (profile.enforcePaths && !provider.paths.has(sent)) {
       context.error("pathNotServed", { path: sent, provider: provider.scope.label })
       return true
     }
@@ -176,8 +169,7 @@ export class Routes {
     const profile: Profile | undefined = this.#services.profiles.resolveSegment(segment)
     if (profile === undefined || !isRegistered(profile, segment)) return undefined
     const provider: Provider = {
-      scope: { label: labelOf(segment), inclusive: profile.name === "openai-compatible", profile },
-      intercepts: interceptsOf(profile),
+      scope: { label: labelOf(segment, profile), inclusive: profile.generic, profile },
       paths: new Set(profile.paths)
     }
     this.#providers.set(segment, provider)

@@ -71,15 +71,9 @@ const ready: Handler = (services, context) => {
 /** Go's words for what the machine is. */
 const goArch: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" }
 
-/** In the reference's order and spelling; further profiles follow. */
-const backendNames =
-  "ollama lemonade litellm llamacpp lmdeploy lm_studio omlx sglang vllm vllm-mlx openai_compatible docker-model-runner".split(" ")
-
 const versionDocument = (services: SystemServices): typeof VersionDocument.Type => {
   const anthropic = services.settings.current().translators.anthropic.enabled
-  const known = new Set(
-    services.profiles.all.map(({ name }) => (name === "lm-studio" || name === "openai-compatible" ? name.replace("-", "_") : name))
-  )
+  const backends = services.profiles.all.map(({ listedAs }) => listedAs).sort((a, b) => a.place - b.place || 0)
   return {
     api: {
       endpoints: {
@@ -115,7 +109,7 @@ const versionDocument = (services: SystemServices): typeof VersionDocument.Type 
       ...(anthropic ? ["message_translation", "translation_anthropic", "passthrough_anthropic"] : [])
     ],
     capabilities_experimental: anthropic ? ["translation_anthropic", "passthrough_anthropic"] : [],
-    supported_backends: [...backendNames, ...[...known].filter((name) => !backendNames.includes(name))]
+    supported_backends: [...new Set(backends.map(({ name }) => name))]
   }
 }
 

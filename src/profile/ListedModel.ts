@@ -1,4 +1,4 @@
-/** One model as one backend's listing reports it (models-and-routing.md 2.1). */
+/** One model as one backend's listing reports it. */
 export interface ListedModel {
   /** Native name, exactly as reported. */
   readonly name: string

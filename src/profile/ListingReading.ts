@@ -1,9 +1,6 @@
-/**
- * Model listings of every kind, read into one record (backend-profiles.md 8). Malformed JSON fails the list; an odd
- * entry is skipped, an odd field counts as absent.
- */
+/** Model listings of every kind, read into one record. Malformed JSON fails the list; an odd entry is skipped, an odd field counts as absent. */
 import type { ListedModel, ListedModelDetails } from "./ListedModel.ts"
-import type { ListingFormat } from "./Profile.ts"
+import type { ListingFormat } from "./ListingFormats.ts"
 
 export type ListingReading =
   | {
@@ -73,7 +70,7 @@ const read = (format: ListingFormat, name: string, entry: Entry, now: number): L
   const details = compact({
     modified_at: created === undefined ? undefined : created * 1000,
     publisher: format === "lemonade" || owner === undefined || defaultOwners[format]?.includes(owner) === true ? undefined : owner,
-    max_context_length: format === "openai" || format === "vllm" || format === "sglang" ? positive(entry["max_model_len"]) : undefined,
+    max_context_length: contextOf(entry),
     parent_model: format === "vllm" || format === "sglang" || format === "lmdeploy" ? (text(entry["parent"]) ?? rootOf(entry)) : undefined,
     // Docker Model Runner serves GGUF and safetensors, and does not say which.
     format: format === "vllm-mlx" ? "mlx" : format === "llamacpp" ? "gguf" : undefined,
@@ -96,6 +93,19 @@ const read = (format: ListingFormat, name: string, entry: Entry, now: number): L
 const rootOf = (entry: Entry): string | undefined => {
   const root = text(entry["root"])
   return root === entry["id"] || root === undefined || /^[./~]/.test(root) ? undefined : root
+}
+
+/** What a request and its answer may have together, by the names that servers give it; what a server runs with comes before what a model was trained for. */
+const contextOf = (entry: Entry): number | undefined => {
+  const meta = isEntry(entry["meta"]) ? entry["meta"] : {}
+  return (
+    positive(entry["max_model_len"]) ??
+    positive(entry["context_length"]) ??
+    positive(entry["max_context_length"]) ??
+    positive(entry["context_window"]) ??
+    positive(meta["n_ctx"]) ??
+    positive(meta["n_ctx_train"])
+  )
 }
 
 const flag = (value: unknown): boolean | undefined => (typeof value === "boolean" ? value : undefined)
@@ -166,7 +176,7 @@ const lemonade = (entry: Entry): Partial<Loose> => {
 
 const llamacpp = (entry: Entry): Partial<Loose> => {
   const meta = isEntry(entry["meta"]) ? entry["meta"] : {}
-  return { max_context_length: positive(meta["n_ctx_train"]), parameter_count: positive(meta["n_params"]) }
+  return { parameter_count: positive(meta["n_params"]) }
 }
 
 type Loose = { [K in keyof ListedModelDetails]: ListedModelDetails[K] | undefined }

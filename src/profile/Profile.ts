@@ -1,20 +1,5 @@
-/**
- * What a *kind* of backend is. The twelve shipped kinds are data in `config/profiles/*.yaml`; a thirteenth takes one
- * more file and no code.
- */
-
-/** Parser and writer of a kind's model listing (backend-profiles.md 2.2). */
-export type ListingFormat =
-  | "ollama"
-  | "lmstudio"
-  | "openai"
-  | "vllm"
-  | "vllm-mlx"
-  | "sglang"
-  | "lmdeploy"
-  | "llamacpp"
-  | "lemonade"
-  | "docker-model-runner"
+/** What a *kind* of backend is. The shipped kinds are data in `config/profiles/*.yaml`; another takes one more file and no code. */
+import type { ListingFormat } from "./ListingFormats.ts"
 
 export interface Profile {
   /** Canonical name: what an endpoint's `type` resolves to. */
@@ -29,6 +14,15 @@ export interface Profile {
   /** URL prefixes that answer under `/olla/<prefix>/`, as written; reserved and malformed ones are already left out. */
   readonly prefixes: ReadonlyArray<string>
   readonly openaiCompatible: boolean
+  /**
+   * Servers of unknown make: its routes take every OpenAI-compatible kind, its requests have only fields that OpenAI's API
+   * knows, and where nothing is known of an answer's kind, it is read as this one's.
+   */
+  readonly generic: boolean
+  /** Paths that only the generic kind declares are this kind's too. */
+  readonly genericPaths: boolean
+  /** Paths that Olla refuses under the kind's prefixes, and why. One that ends in `*` stands for all that begin so. */
+  readonly refusedPaths: ReadonlyArray<readonly [path: string, why: string]>
   /** Paths that this kind of server understands, after prefix stripping. A preference, not an allow-list. */
   readonly paths: ReadonlyArray<string>
   /** Provider-scoped requests outside `paths` get 404. */
@@ -38,6 +32,12 @@ export interface Profile {
   /** Empty: `/v1/models`, and no native listing route. */
   readonly modelDiscoveryPath: string
   readonly listingFormat: ListingFormat
+  /** Paths under the kind's prefixes that Olla answers itself, with the list of the kind's models in this form. */
+  readonly listings: ReadonlyMap<string, ListingFormat>
+  /** A model without a tag has this one (Ollama: `latest`); empty: names stand for themselves. */
+  readonly impliedTag: string
+  /** How `/version` lists it, and where; those without a place come last. */
+  readonly listedAs: { readonly name: string; readonly place: number }
   /** Absent: no native Anthropic API. */
   readonly anthropic: AnthropicSupport | undefined
   readonly metrics: MetricsExtraction
@@ -56,7 +56,7 @@ export interface AnthropicSupport {
   readonly minVersion: string
 }
 
-/** backend-profiles.md 7.8. */
+/** How usage figures are read from an answer; docs/backends.md has the keys. */
 export interface MetricsExtraction {
   readonly enabled: boolean
   readonly source: string

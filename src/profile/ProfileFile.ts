@@ -1,22 +1,10 @@
-/** One profile file: YAML to `Profile`, with the findings that warn and never reject (backend-profiles.md 2, 13.7). */
+/** One profile file: YAML to `Profile`, with the findings that warn and never reject. */
 import { readYaml, type YamlNode } from "../config/YamlTree.ts"
-import type { ListingFormat, Profile } from "./Profile.ts"
+import { type ListingFormat, listingFormats } from "./ListingFormats.ts"
+import type { Profile } from "./Profile.ts"
 import { checkShape, readBool } from "./ProfileSchema.ts"
 
 export type RawProfile = { readonly [key: string]: unknown }
-
-export const listingFormats: ReadonlyArray<ListingFormat> = [
-  "ollama",
-  "lmstudio",
-  "openai",
-  "vllm",
-  "vllm-mlx",
-  "sglang",
-  "lmdeploy",
-  "llamacpp",
-  "lemonade",
-  "docker-model-runner"
-]
 
 /** Values by their written text: `1.0` stays `1.0`, and `yes` is a boolean only where one is read. */
 const raw = (node: YamlNode): unknown => {
@@ -46,7 +34,7 @@ export const readProfileFile = (text: string): ProfileReading => {
   }
 }
 
-/** `over` laid over `base`: mappings merge, lists and scalars replace (backend-profiles.md 2.5). */
+/** `over` laid over `base`: mappings merge, lists and scalars replace. */
 export const layOver = (base: RawProfile, over: RawProfile): RawProfile => {
   const out: Record<string, unknown> = { ...base }
   for (const [key, value] of Object.entries(over)) {
@@ -80,6 +68,7 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     const value = at(source, path)
     return isMap(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, String(item ?? "")])) : {}
   }
+  const int = (path: string): number => Math.trunc(Number(text(path)))
   const name = text("name")
   if (name === "") return { _tag: "error", why: "profile name is required" }
   const format = text("request.response_format")
@@ -87,6 +76,9 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
   const prefixes = list("routing.prefixes")
   const messagesPath = text("api.anthropic_support.messages_path")
   const chatPath = text("request.parsing_rules.chat_completions_path")
+  const listingFormat = formatCalled(format) ?? "openai"
+  const discoveryPath = text("api.model_discovery_path")
+  const listingPaths = Object.entries(map("api.listing_paths"))
   const profile: Profile = {
     name,
     version: text("version") || "1.0",
@@ -96,11 +88,24 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     defaultPorts: list("detection.default_ports"),
     prefixes: [...new Set(prefixes.filter((prefix) => prefixProblem(prefix) === undefined))],
     openaiCompatible: bool("api.openai_compatible"),
+    generic: bool("routing.generic"),
+    genericPaths: bool("routing.generic_paths"),
+    refusedPaths: Object.entries(map("routing.refused_paths")).filter(([, why]) => why !== ""),
     paths,
     enforcePaths: bool("api.enforce_paths"),
     healthCheckPath: text("api.health_check_path"),
-    modelDiscoveryPath: text("api.model_discovery_path"),
-    listingFormat: listingFormats.find((known) => known === format) ?? "openai",
+    modelDiscoveryPath: discoveryPath,
+    listingFormat,
+    listings: new Map([
+      ...(discoveryPath === "" ? [] : [[`/${discoveryPath.replace(/^\/+/, "")}`, listingFormat] as const]),
+      ...(bool("api.openai_compatible") ? [["/v1/models", "openai"] as const] : []),
+      ...listingPaths.flatMap(([path, called]) => {
+        const known = formatCalled(called)
+        return known === undefined ? [] : [[path, known] as const]
+      })
+    ]),
+    impliedTag: text("models.implied_tag"),
+    listedAs: { name: text("version_listing.name") || name, place: int("version_listing.place") || Number.POSITIVE_INFINITY },
     anthropic: isMap(at(source, "api.anthropic_support"))
       ? {
           enabled: bool("api.anthropic_support.enabled"),
@@ -126,6 +131,9 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     ...(format === "" || format === profile.listingFormat
       ? []
       : [`unknown request.response_format "${format}", the openai parser is used`]),
+    ...listingPaths.flatMap(([path, called]) =>
+      formatCalled(called) === undefined ? [`unknown form "${called}" in api.listing_paths, ${path} is forwarded`] : []
+    ),
     ...(paths.length === 0 ? ["api.paths is empty: no path prefers this kind"] : []),
     ...paths.filter((path) => !path.startsWith("/")).map((path) => `api.paths: "${path}" does not start with /`),
     ...(normaliseName(name) === name
@@ -143,11 +151,10 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
   return { _tag: "ok", profile, findings }
 }
 
+const formatCalled = (name: string): ListingFormat | undefined => listingFormats.find((known) => known === name)
+
 /** A name as it stands in a URL. */
-export const normaliseName = (text: string): string => {
-  const low = text.toLowerCase().replace(/_/g, "-")
-  return low === "lmstudio" ? "lm-studio" : low
-}
+export const normaliseName = (text: string): string => text.toLowerCase().replace(/_/g, "-")
 
 const reservedPrefixes = new Set(["models", "proxy", "anthropic"])
 

@@ -1,6 +1,4 @@
-/**
- * All profiles of this process: the twelve shipped ones, then the user's folders over them (backend-profiles.md 1, 5, 6).
- */
+/** All profiles of this process: the shipped ones, then the user's folders over them. */
 import { type Dirent, existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { basename, join, resolve } from "node:path"
 import * as Effect from "effect/Effect"
@@ -119,8 +117,10 @@ export const loadProfiles = (sources: ProfileSources): ProfileSet => {
       }
       const reading = readProfileFile(text)
       if (reading._tag === "error") return skip(reading.why)
-      const extended = extend(reading.raw, find)
-      if (typeof extended === "string") return skip(extended)
+      const merged = extend(reading.raw, find)
+      if (typeof merged === "string") return skip(merged)
+      const replaced = shipped.get(String(merged["name"]))
+      const extended = replaced === undefined ? merged : layOver(keptWhenReplaced(replaced.raw), merged)
       const built = buildProfile(extended)
       if (built._tag === "error") return skip(built.why)
       for (const finding of [...reading.findings, ...built.findings, ...checkCalculations(built.profile)]) warn(path, finding)
@@ -146,6 +146,20 @@ export const loadProfiles = (sources: ProfileSources): ProfileSet => {
   return profileSet(profiles, diagnostics)
 }
 
+/** Files from before these keys cannot mean to take them away. */
+const keptWhenReplaced = (shipped: RawProfile): RawProfile => {
+  const section = (name: string, ...keys: ReadonlyArray<string>): RawProfile => {
+    const all = (shipped[name] ?? {}) as RawProfile
+    return Object.fromEntries(keys.filter((key) => all[key] !== undefined).map((key) => [key, all[key]]))
+  }
+  return {
+    routing: section("routing", "generic", "generic_paths", "refused_paths"),
+    api: section("api", "listing_paths"),
+    models: section("models", "implied_tag"),
+    version_listing: section("version_listing", "name", "place")
+  }
+}
+
 const extend = (raw: RawProfile, find: (name: string) => RawProfile | undefined): RawProfile | string => {
   const base = raw["extends"]
   if (base === undefined || base === null) return raw
@@ -158,15 +172,20 @@ const extend = (raw: RawProfile, find: (name: string) => RawProfile | undefined)
   return {
     ...merged,
     name: own["name"],
-    routing: { ...(merged["routing"] as RawProfile | undefined), prefixes: routing["prefixes"] ?? [] }
+    // Whose routes these are, and how it is listed, is the other one's alone.
+    routing: {
+      ...(merged["routing"] as RawProfile | undefined),
+      prefixes: routing["prefixes"] ?? [],
+      generic: routing["generic"] ?? "false"
+    },
+    version_listing: own["version_listing"]
   }
 }
 
 /** Lookups over a closed set of profiles. */
 export const profileSet = (profiles: ReadonlyArray<Profile>, diagnostics: ReadonlyArray<Diagnostic> = []): ProfileSet => {
   const said = [...diagnostics]
-  const last = (profile: Profile) => (profile.name === "openai-compatible" ? 1 : 0)
-  const sorted = [...profiles].sort((a, b) => last(a) - last(b) || (a.name < b.name ? -1 : 1))
+  const sorted = [...profiles].sort((a, b) => Number(a.generic) - Number(b.generic) || (a.name < b.name ? -1 : 1))
   const byName = new Map(sorted.map((profile) => [profile.name, profile]))
   const byPrefix = new Map<string, Profile>()
   const all = sorted.map((profile) => {
@@ -212,6 +231,7 @@ export const profileSet = (profiles: ReadonlyArray<Profile>, diagnostics: Readon
     all,
     diagnostics: said,
     byName: (name) => byName.get(name),
+    generic: all.find(({ generic }) => generic),
     resolveType: (type) => (type === "" || type === "auto" ? undefined : (byName.get(type) ?? byPrefix.get(type))),
     resolveSegment: (segment) => byPrefix.get(segment) ?? prefixed(byName.get(segment)) ?? prefixed(byNormal.get(normaliseName(segment))),
     typeNames: [...[...new Set([...byName.keys(), ...byPrefix.keys()])].sort(), "auto"],

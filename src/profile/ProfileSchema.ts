@@ -1,5 +1,5 @@
 /**
- * Every key of a profile file and the kind of its value (backend-profiles.md 1.4, 2), advisory ones included: a value of a
+ * Every key of a profile file and the kind of its value, advisory ones included: a value of a
  * wrong kind fails the file, whether or not anything acts on it. Unknown keys pass; those that look like a slip are told.
  */
 import { parseDuration } from "../config/Duration.ts"
@@ -32,12 +32,14 @@ export const profileShape: Shape = {
     description: "text",
     extends: "text",
     notes: texts,
-    routing: { keys: { prefixes: texts } },
+    routing: { keys: { prefixes: texts, generic: "bool", generic_paths: "bool", refused_paths: { map: "text" } } },
+    version_listing: { keys: { name: "text", place: "int" } },
     api: {
       keys: {
         openai_compatible: "bool",
         paths: texts,
         model_discovery_path: "text",
+        listing_paths: { map: "text" },
         health_check_path: "text",
         enforce_paths: "bool",
         anthropic_support: {
@@ -89,6 +91,7 @@ export const profileShape: Shape = {
     models: {
       keys: {
         name_format: "text",
+        implied_tag: "text",
         capability_patterns: { map: texts },
         context_patterns: { list: { keys: { pattern: "text", context: "int" } } }
       }

@@ -21,13 +21,10 @@ const inScope = (endpoint: Endpoint, scope: ProviderScope): boolean =>
   endpoint.isAuto || (scope.inclusive ? endpoint.profile?.openaiCompatible === true : endpoint.profile === scope.profile)
 
 const knowsPath = ({ isAuto, profile }: Endpoint, profiles: ReadonlySet<Profile>): boolean =>
-  isAuto || (profile !== undefined && (profiles.has(profile) || (speaksOpenAi(profile) && hasOpenAi(profiles))))
+  isAuto || (profile !== undefined && (profiles.has(profile) || (profile.genericPaths && hasGeneric(profiles))))
 
-/** A path that only the generic kind declares is theirs too (models-and-routing.md 7.1). */
-const speaksOpenAi = ({ name }: Profile): boolean => name === "ollama" || name === "lm-studio"
-
-const hasOpenAi = (profiles: ReadonlySet<Profile>): boolean => {
-  for (const { name } of profiles) if (name === "openai-compatible") return true
+const hasGeneric = (profiles: ReadonlySet<Profile>): boolean => {
+  for (const { generic } of profiles) if (generic) return true
   return false
 }
 

@@ -27,7 +27,7 @@ export const readUsage =
   (profiles: ProfileSet): ReadUsage =>
   (exchange, attempt) => {
     if (attempt.endpointType === "" && attempt.profileName === "") return undefined
-    const profile = profiles.byName(attempt.profileName) ?? profiles.byName("openai-compatible")
+    const profile = profiles.byName(attempt.profileName) ?? profiles.generic
     if (profile === undefined) return undefined
     const { kept } = exchange
     const { timings } = attempt

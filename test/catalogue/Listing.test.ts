@@ -10,6 +10,8 @@ import {
   typeOfCapability
 } from "../../src/catalogue/Listing.ts"
 import type { UnifiedModel } from "../../src/catalogue/Snapshot.ts"
+import type { WrittenFormat } from "../../src/profile/ListingFormats.ts"
+import { kindsThatList } from "../../src/profile/ListingNames.ts"
 import { writeListing } from "../../src/profile/ListingWriting.ts"
 import type { Profile } from "../../src/profile/Profile.ts"
 import { finish, ListedFleet, listed, profiles } from "./fakes.ts"
@@ -20,10 +22,10 @@ const profile = (name: string): Profile => {
   return found
 }
 
-const written = (format: string, models: ReadonlyArray<UnifiedModel>) =>
-  finish(writeListing(format, models, { select: (all) => all, availabilityOf }))
+const written = (format: WrittenFormat, models: ReadonlyArray<UnifiedModel>) =>
+  finish(writeListing(format, models, { select: (all) => all, kinds: kindsThatList(profiles, format), availabilityOf }))
 
-it("names a merged model on a provider's list by the names of its own endpoints (B8, B10)", () => {
+it("names a merged model on a provider's list by the names of its own endpoints", () => {
   const fleet = new ListedFleet()
   fleet.with("vllm-1", "vllm", ["Llama3"])
   fleet.with("ollama-1", "ollama", [listed("llama3", {}, { digest: "d" }), listed("llama3:8b", {}, { digest: "d" })])
@@ -34,6 +36,7 @@ it("names a merged model on a provider's list by the names of its own endpoints 
       writeListing("openai", fleet.snapshot().unified, {
         select: (models) => listedFor(models, scope, { servableOnly: true }),
         names: isOfScope(scope),
+        kinds: new Set(),
         availabilityOf
       })
     )
@@ -134,7 +137,7 @@ describe("without the unifier", () => {
 })
 
 describe("lists in every format", () => {
-  const formats = [
+  const formats: ReadonlyArray<WrittenFormat> = [
     "unified",
     "openai",
     "ollama",

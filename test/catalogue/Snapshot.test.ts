@@ -4,7 +4,8 @@ import { Inventory } from "../../src/catalogue/Inventory.ts"
 import { nativeNameFor } from "../../src/catalogue/OfferIndex.ts"
 import { emptySnapshot, type ModelOffer, type Snapshot } from "../../src/catalogue/Snapshot.ts"
 import { compareBytes, sortInSteps } from "../../src/profile/NameOrder.ts"
-import { finish, type ListedEndpoint, ListedFleet, listed } from "./fakes.ts"
+import type { Profile } from "../../src/profile/Profile.ts"
+import { finish, type ListedEndpoint, ListedFleet, listed, profiles } from "./fakes.ts"
 
 const held = (offer: ModelOffer | undefined) => offer?.holders.map(({ endpoint, nativeName }) => `${endpoint.name}=${nativeName}`)
 
@@ -16,6 +17,15 @@ describe("who has a model", () => {
     fleet.with("a", "vllm", ["llama3"])
     fleet.with("b", "vllm", ["Llama3"])
     for (const asked of ["llama3", "LLAMA3", "Llama3"]) expect(held(fleet.snapshot().offer(asked))).toEqual(["a=llama3", "b=Llama3"])
+  })
+
+  it("is of any kind that implies a tag with it or without, whatever the kind's name", () => {
+    const fleet = new ListedFleet()
+    const kind = { ...profiles.byName("vllm"), name: "mine", impliedTag: "Newest" } as Profile
+    Object.assign(fleet.with("a", "vllm", ["m"]), { profile: kind })
+    Object.assign(fleet.with("b", "vllm", ["n:newest"]), { profile: kind })
+    const snapshot = fleet.snapshot()
+    expect([held(snapshot.offer("M:newest")), held(snapshot.offer("n"))]).toEqual([["a=m"], ["b=n:newest"]])
   })
 
   it("is Ollama also with or without :latest, and only Ollama", () => {

@@ -89,6 +89,14 @@ describe("what merges", () => {
 })
 
 describe("a unified model", () => {
+  it("has the smallest context of all its servers, since a request may go to any", () => {
+    const fleet = new ListedFleet()
+    for (const [n, length] of [8192, undefined, 4096, 16384].entries())
+      fleet.with(`e${n}`, "vllm", [listed("m", {}, length === undefined ? {} : { max_context_length: length })])
+    const [one] = fleet.unified()
+    expect([one?.maxContextLength, one?.metadata["max_context_length"]]).toEqual([4096, 4096])
+  })
+
   it("fills what the first report lacks, keeps what it says, and adds capabilities up", () => {
     const [model] = fleetOf(
       ["a", "vllm", [listed("qwen3-coder", { created: 1_700_000_000 })]],

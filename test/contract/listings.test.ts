@@ -32,6 +32,8 @@ interface Case {
   readonly olla: Readonly<Record<string, unknown>>
 }
 
+const context = (tokens: number) => ({ max_model_len: tokens, context_length: tokens })
+
 const list = (...data: ReadonlyArray<object>) => ({ object: "list", data })
 
 const cases: ReadonlyArray<Case> = [
@@ -56,7 +58,7 @@ const cases: ReadonlyArray<Case> = [
         id: "acme/elm-13b",
         owned_by: "acme",
         root: "acme/elm-13b",
-        max_model_len: 16_384,
+        ...context(16_384),
         permission: [written("acme/elm-13b")]
       },
       { ...base, id: "lora", owned_by: "vllm", root: "lora", permission: [written("lora")] }
@@ -83,7 +85,7 @@ const cases: ReadonlyArray<Case> = [
       id: "acme/oak",
       owned_by: "acme",
       root: "acme/oak",
-      max_model_len: 8192,
+      ...context(8192),
       parent: "acme/oak-base",
       supports_vision: true,
       radix_cache_size: 1024,
@@ -181,14 +183,14 @@ const cases: ReadonlyArray<Case> = [
     type: "omlx",
     sent: list({ ...base, id: "birch-4bit", owned_by: "omlx", max_model_len: 4096 }),
     format: "openai",
-    read: list({ ...base, id: "birch-4bit", owned_by: "olla" }),
+    read: list({ ...base, id: "birch-4bit", owned_by: "olla", ...context(4096) }),
     olla: { max_context_length: 4096 }
   },
   {
     type: "openai-compatible",
     sent: list({ ...base, id: "oak-7b", owned_by: "cedar", max_model_len: 32_768 }),
     format: "openai",
-    read: list({ ...base, id: "oak-7b", owned_by: "olla" }),
+    read: list({ ...base, id: "oak-7b", owned_by: "olla", ...context(32_768) }),
     olla: { max_context_length: 32_768 }
   }
 ]

@@ -6,9 +6,10 @@ import * as Schema from "effect/Schema"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type DocumentSchema, encodeDocument } from "../../src/http/documents/Encoding.ts"
 import { AnthropicErrorDocument, ErrorDocument } from "../../src/http/documents/ErrorDocuments.ts"
-import { type ListingFormat, listingDocuments } from "../../src/http/documents/ListingDocuments.ts"
+import { listingDocuments } from "../../src/http/documents/ListingDocuments.ts"
 import { openApi } from "../../src/http/OpenApi.ts"
 import { type LocalRoute, localRoutes } from "../../src/http/Surface.ts"
+import type { WrittenFormat } from "../../src/profile/ListingFormats.ts"
 import { type BackendKind, type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Answer, type Asked, ask, chat } from "./ask.ts"
 import { build, type Daemon, endpointsYaml, eventually, rareChecks, startDaemon } from "./daemon.ts"
@@ -339,7 +340,7 @@ describe("paths", () => {
 })
 
 describe("listings", () => {
-  const listings: ReadonlyArray<readonly [path: string, format: ListingFormat]> = [
+  const listings: ReadonlyArray<readonly [path: string, format: WrittenFormat]> = [
     ["/olla/proxy/v1/models", "openai"],
     ["/olla/openai/v1/models", "openai"],
     ["/olla/openai-compatible/v1/models", "openai"],
@@ -354,7 +355,7 @@ describe("listings", () => {
     ["/olla/dmr/v1/models", "openai"],
     ["/olla/dmr/engines/v1/models", "docker-model-runner"],
     ["/olla/docker-model-runner/engines/v1/models", "docker-model-runner"],
-    ...(Object.keys(listingDocuments) as ReadonlyArray<ListingFormat>).map((format) => [`/olla/models?format=${format}`, format] as const)
+    ...(Object.keys(listingDocuments) as ReadonlyArray<WrittenFormat>).map((format) => [`/olla/models?format=${format}`, format] as const)
   ]
 
   it.each(listings)("%s is %s, to the last key", async (path, format) => {

@@ -108,7 +108,7 @@ describe("a thirteenth kind", () => {
     for (const prefix of ["cedarserve", "cedar"])
       expect(await (await get(`/olla/${prefix}/v1/models`)).json()).toEqual({
         object: "list",
-        data: [{ id: "oak-7b", object: "model", owned_by: "olla", created: 1_770_000_000 }]
+        data: [{ id: "oak-7b", object: "model", owned_by: "olla", created: 1_770_000_000, max_model_len: 32_768, context_length: 32_768 }]
       })
     expect(await (await get("/olla/models")).json()).toMatchObject({
       data: [{ id: "oak-7b", olla: { max_context_length: 32_768, availability: [{ endpoint: "cedar-1", state: "unknown" }] } }]

@@ -2,9 +2,8 @@ import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { detectionProbes, judgeListing } from "../../src/profile/Detection.ts"
+import { type ListingFormat, listingFormats } from "../../src/profile/ListingFormats.ts"
 import { readListing } from "../../src/profile/ListingReading.ts"
-import type { ListingFormat } from "../../src/profile/Profile.ts"
-import { listingFormats } from "../../src/profile/ProfileFile.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
 
 const shipped = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } }).all.map(
@@ -59,7 +58,7 @@ describe("listings recorded from real servers", () => {
         size: 520960,
         created: 1795453397,
         lastSeen: now,
-        details: { modified_at: 1795453397000, max_context_length: 4096, format: "gguf", parameter_count: 130240 }
+        details: { modified_at: 1795453397000, max_context_length: 512, format: "gguf", parameter_count: 130240 }
       }
     ])
   })
@@ -74,22 +73,29 @@ describe("listings recorded from real servers", () => {
 
 describe("a listing of each kind", () => {
   const entry = { id: "org/m", object: "model", created: 1700000000, owned_by: "someone", parent: "base", max_model_len: 8192 }
+  const details = { modified_at: 1700000000000, publisher: "someone", max_context_length: 8192 }
   it.each([
-    ["openai", { type: "model", details: { modified_at: 1700000000000, publisher: "someone", max_context_length: 8192 } }],
-    [
-      "vllm",
-      { type: "vllm", details: { modified_at: 1700000000000, publisher: "someone", max_context_length: 8192, parent_model: "base" } }
-    ],
-    [
-      "sglang",
-      { type: "sglang", details: { modified_at: 1700000000000, publisher: "someone", max_context_length: 8192, parent_model: "base" } }
-    ],
-    ["lmdeploy", { type: "lmdeploy", details: { modified_at: 1700000000000, publisher: "someone", parent_model: "base" } }],
-    ["vllm-mlx", { type: "vllm-mlx", details: { modified_at: 1700000000000, publisher: "someone", format: "mlx" } }],
-    ["llamacpp", { type: "llamacpp", details: { modified_at: 1700000000000, publisher: "someone", format: "gguf" } }],
-    ["docker-model-runner", { type: "docker-model-runner", details: { modified_at: 1700000000000, publisher: "someone" } }]
+    ["openai", { type: "model", details }],
+    ["vllm", { type: "vllm", details: { ...details, parent_model: "base" } }],
+    ["sglang", { type: "sglang", details: { ...details, parent_model: "base" } }],
+    ["lmdeploy", { type: "lmdeploy", details: { ...details, parent_model: "base" } }],
+    ["vllm-mlx", { type: "vllm-mlx", details: { ...details, format: "mlx" } }],
+    ["llamacpp", { type: "llamacpp", details: { ...details, format: "gguf" } }],
+    ["docker-model-runner", { type: "docker-model-runner", details }]
   ] as const)("%s is read by its own rules", (format, expected) => {
     expect(models(format, { data: [entry] })).toEqual([{ name: "org/m", created: 1700000000, lastSeen: now, ...expected }])
+  })
+
+  it.each([
+    [{ max_model_len: 1, context_length: 2 }, 1],
+    [{ context_length: 2, meta: { n_ctx: 4 } }, 2],
+    [{ context_window: 3 }, 3],
+    [{ meta: { n_ctx: 4, n_ctx_train: 5 } }, 4],
+    [{ meta: { n_ctx_train: 5 } }, 5],
+    [{ max_model_len: "many" }, undefined]
+  ])("takes the context length by whatever name a server gives it: %j", (fields, length) => {
+    for (const format of listingFormats.filter((one) => one !== "ollama" && one !== "lmstudio"))
+      expect(models(format, { data: [{ id: "m", ...fields }] })[0]?.details?.max_context_length).toBe(length)
   })
 
   it.each([

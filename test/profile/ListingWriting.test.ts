@@ -1,7 +1,10 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { formatOf, ownerOf, supportedFormats, type WritableModel, writeListing } from "../../src/profile/ListingWriting.ts"
-import { finish } from "../catalogue/fakes.ts"
+import { ownerOf, type WritableModel } from "../../src/profile/ListingEntries.ts"
+import { listingFormats, type WrittenFormat } from "../../src/profile/ListingFormats.ts"
+import { formatNamed, formatNames, kindsThatList } from "../../src/profile/ListingNames.ts"
+import { writeListing } from "../../src/profile/ListingWriting.ts"
+import { finish, profiles } from "../catalogue/fakes.ts"
 
 const model = (more: Partial<WritableModel>): WritableModel =>
   ({
@@ -22,8 +25,8 @@ const model = (more: Partial<WritableModel>): WritableModel =>
     ...more
   }) as WritableModel
 
-const write = (format: string, models: ReadonlyArray<WritableModel>) =>
-  finish(writeListing(format, models, { select: (all) => all, availabilityOf: () => [] }))
+const write = (format: WrittenFormat, models: ReadonlyArray<WritableModel>) =>
+  finish(writeListing(format, models, { select: (all) => all, kinds: kindsThatList(profiles, format), availabilityOf: () => [] }))
 
 const alias = (name: string, source: string) => ({ name, source })
 const source = (nativeName: string, platform: string, more: object = {}) =>
@@ -92,7 +95,14 @@ describe("a list in the form of", () => {
   })
 
   const elm = model({ aliases: [alias("acme/elm-13b", "vllm")], metadata: { parent_model: "acme/elm" } })
-  const plain = { id: "acme/elm-13b", object: "model", owned_by: "acme", created: 1_772_500_000 }
+  const plain = {
+    id: "acme/elm-13b",
+    object: "model",
+    owned_by: "acme",
+    created: 1_772_500_000,
+    max_model_len: 16_384,
+    context_length: 16_384
+  }
   const permission = {
     group: null,
     id: "modelperm-olla-acme-elm-13b",
@@ -108,14 +118,14 @@ describe("a list in the form of", () => {
     is_blocking: false
   }
   it.each([
-    ["vllm", { ...plain, max_model_len: 16_384, root: "acme/elm-13b", permission: [permission] }],
+    ["vllm", { ...plain, root: "acme/elm-13b", permission: [permission] }],
     ["lmdeploy", { ...plain, permission: [permission] }],
-    ["sglang", { ...plain, max_model_len: 16_384, root: "acme/elm-13b", parent: "acme/elm" }],
+    ["sglang", { ...plain, root: "acme/elm-13b", parent: "acme/elm" }],
     ["lemonade", { ...plain, checkpoint: "", recipe: "", downloaded: false }],
     ["vllm-mlx", plain],
     ["docker-model-runner", plain],
     ["openai", { ...plain, owned_by: "olla" }]
-  ])("%s", (format, entry) => {
+  ] as const)("%s", (format, entry) => {
     expect(write(format, [elm])).toEqual({ object: "list", data: [entry] })
   })
   it("llamacpp mirrors its data in models", () => {
@@ -144,17 +154,16 @@ describe("a list in the form of", () => {
   })
   it("a provider names a model by its own alias, else by the first, else by the unified id", () => {
     const both = model({ aliases: [alias("birch:9b", "ollama"), alias("birch-9b", "vllm-mlx")] })
-    const idOf = (format: string, one: WritableModel) => (write(format, [one])["data"] as ReadonlyArray<{ id: string }>)[0]?.id
+    const idOf = (format: WrittenFormat, one: WritableModel) => (write(format, [one])["data"] as ReadonlyArray<{ id: string }>)[0]?.id
     expect([idOf("vllm-mlx", both), idOf("vllm", both), idOf("vllm", model({}))]).toEqual(["birch-9b", "birch:9b", "m"])
   })
 })
 
 describe("every list", () => {
-  it.each(supportedFormats)("%s is in byte order of its ids, whatever the order of the models", (name) => {
+  it.each(["unified", ...listingFormats] as const)("%s is in byte order of its ids, whatever the order of the models", (format) => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.string({ minLength: 1 }), { maxLength: 8 }), (ids) => {
         const models = ids.map((id) => model({ id, aliases: [alias(id, "ollama"), alias(id, "lm-studio")] }))
-        const format = formatOf(name) ?? ""
         const list = (given: ReadonlyArray<WritableModel>) => {
           const written = write(format, given)
           return ((written["data"] ?? written["models"]) as ReadonlyArray<{ id?: string; name?: string }>).map(
@@ -167,6 +176,19 @@ describe("every list", () => {
       }),
       { numRuns: 30 }
     )
+  })
+})
+
+describe("the name of a form", () => {
+  it("is its own word, or a kind's that lists so, by name or prefix", () => {
+    const forms = ["", "unified", "openai", "lmstudio", "lm-studio", "lm_studio", "litellm", "omlx", "dmr", "nobody", "auto"]
+    expect(forms.map((name) => formatNamed(profiles, name))).toEqual([
+      ...["unified", "unified", "openai", "lmstudio", "lmstudio", "lmstudio", "openai", "openai", "docker-model-runner"],
+      ...[undefined, undefined]
+    ])
+  })
+  it("is one of those that a refusal lists", () => {
+    for (const name of formatNames(profiles)) expect(formatNamed(profiles, name), name).toBeDefined()
   })
 })
 

@@ -173,7 +173,7 @@ name: other
 
   it.each([
     ["name: Shouting\napi: {paths: [/a]}", 'name "Shouting" is not as routes write it: "shouting"'],
-    ["name: lmstudio\napi: {paths: [/a]}", '"lm-studio"'],
+    ["name: lmstudio\napi: {paths: [/a]}", "lmstudio stays with lmstudio, not with lm-studio"],
     ["name: x", "api.paths is empty"],
     ["name: x\napi: {paths: [v1/x]}", '"v1/x" does not start with /'],
     ["name: x\napi: {paths: [/a], anthropic_support: {enabled: true}}", "without messages_path, /v1/messages is used"],
@@ -217,6 +217,52 @@ olla_integration: {}
     }
     const later = load({ "a.yaml": custom, "b.yaml": custom.replace("/mine", "/later") })
     expect(later.byName("docker-model-runner")?.healthCheckPath).toBe("/later")
+  })
+
+  it("say by data what Olla refuses, lists and calls otherwise, and which kind is the generic one", () => {
+    const set = load({
+      "x.yaml": `name: x
+version_listing: {name: X, place: 2}
+routing:
+  prefixes: [x]
+  generic_paths: true
+  refused_paths: {/admin/*: "not through here"}
+api:
+  paths: [/a]
+  openai_compatible: true
+  model_discovery_path: list
+  listing_paths: {/other: openai, /odd: xml}
+request: {response_format: ollama}
+models: {implied_tag: newest}
+`
+    })
+    expect(set.byName("x")).toMatchObject({
+      generic: false,
+      genericPaths: true,
+      refusedPaths: [["/admin/*", "not through here"]],
+      impliedTag: "newest",
+      listedAs: { name: "X", place: 2 }
+    })
+    expect([...(set.byName("x")?.listings ?? [])]).toEqual([
+      ["/list", "ollama"],
+      ["/v1/models", "openai"],
+      ["/other", "openai"]
+    ])
+    expect(said(set)).toContain('unknown form "xml" in api.listing_paths, /odd is forwarded')
+    expect(set.generic?.name).toBe("openai-compatible")
+  })
+
+  it("that replace a shipped one whole keep what older files could not say", () => {
+    const set = load({
+      "a.yaml": "name: ollama\nrouting: {prefixes: [ollama], refused_paths: {/api/show: ''}}\napi: {paths: [/a]}\n",
+      "b.yaml": "name: openai-compatible\nrouting: {prefixes: [openai]}\napi: {paths: [/a]}\n",
+      "c.yaml": "name: mine\nextends: openai-compatible\n"
+    })
+    expect(set.byName("ollama")).toMatchObject({ impliedTag: "latest", paths: ["/a"] })
+    expect(set.byName("ollama")?.refusedPaths.map(([path]) => path)).toContain("/api/pull")
+    expect(set.byName("ollama")?.refusedPaths.map(([path]) => path)).not.toContain("/api/show")
+    expect(set.generic?.paths).toEqual(["/a"])
+    expect(set.byName("mine")).toMatchObject({ generic: false, listedAs: { name: "mine" } })
   })
 
   it("are extended in turn, and a cycle is skipped", () => {

@@ -1,5 +1,6 @@
-/** Lists of models in each backend's own form (http-api.md 12; backend-profiles.md 9), and Anthropic's. */
+/** Lists of models in each backend's own form, and Anthropic's. */
 import * as Schema from "effect/Schema"
+import type { WrittenFormat } from "../../profile/ListingFormats.ts"
 import type { DocumentSchema } from "./Encoding.ts"
 import { Count, Timestamp } from "./Values.ts"
 
@@ -14,7 +15,9 @@ const entryFields = {
   id: Schema.String,
   object: Schema.Literal("model"),
   owned_by: Schema.String,
-  created: UnixSeconds
+  created: UnixSeconds,
+  max_model_len: Schema.optionalKey(Count.annotate({ description: "Tokens; of several servers the smallest" })),
+  context_length: Schema.optionalKey(Count.annotate({ description: "The same" }))
 }
 
 const Permission = Schema.Struct({
@@ -34,7 +37,6 @@ const Permission = Schema.Struct({
 
 const PlainEntry = Schema.Struct(entryFields).annotate({ identifier: "ListedModel" })
 
-/** By the names that `formatOf` gives. */
 export const listingDocuments = {
   unified: list(
     "UnifiedModels",
@@ -126,9 +128,7 @@ export const listingDocuments = {
   }).annotate({ identifier: "LlamaCppModels" }),
   "docker-model-runner": list("DockerModels", PlainEntry),
   "vllm-mlx": list("VllmMlxModels", PlainEntry)
-} as const satisfies Readonly<Record<string, DocumentSchema>>
-
-export type ListingFormat = keyof typeof listingDocuments
+} as const satisfies Readonly<Record<WrittenFormat, DocumentSchema>>
 
 export const AnthropicModel = Schema.Struct({
   type: Schema.Literal("model"),

@@ -64,8 +64,8 @@ export const converseInMessages = (exchange: TranslatedExchange): Conversation =
     // Only asked for where `complaint` had nothing to say.
     if (converted instanceof Complaint) throw new Error(converted.message)
     exchange.onMode("translation")
-    // Servers of unknown make may refuse fields that OpenAI does not know (B18).
-    const extended = endpoint.profile !== undefined && endpoint.profile.name !== "openai-compatible"
+    // Servers of unknown make may refuse fields that OpenAI does not know.
+    const extended = endpoint.profile?.generic === false
     const model = nativeName === "" ? inspection.spelling : nativeName
     const { streaming } = converted
     return {
