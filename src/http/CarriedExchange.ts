@@ -1,8 +1,7 @@
 /** What the listener must do for an exchange that is being carried: answer when nobody could, tell its end, stop it when the client leaves. */
 import { failure } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
-import type { Carrier, CarryRequest, Refused } from "../proxy/Carrier.ts"
-import type { Running } from "../proxy/Engine.ts"
+import { type Carrier, type Carrying, type CarryRequest, outcomeOf, type Refused } from "../proxy/Carrier.ts"
 import { type Body, releaseBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
 
@@ -29,11 +28,14 @@ export class CarriedExchange {
   /** `within`: milliseconds after which the caller does without an answer. */
   start(request: CarryRequest, within: number | undefined): void {
     const { res } = this.#context
-    const running = this.#services.carrier.start(request, (refusal) => this.#end(request, refusal))
+    const carrying = this.#services.carrier.start(request, (end) => {
+      request.exchange.settle(outcomeOf(end))
+      this.#end(request, end._tag === "refused" ? end : undefined)
+    })
     if (this.#over) return
     const stop = () => {
       if (this.#over || res.writableFinished) return
-      running.abort()
+      request.exchange.settle(carrying.abort())
       this.#end(request, undefined)
     }
     if (res.closed) {
@@ -41,7 +43,7 @@ export class CarriedExchange {
       return
     }
     res.on("close", stop)
-    if (within !== undefined) this.#timer = setTimeout(() => this.#giveUp(request, running, within), within)
+    if (within !== undefined) this.#timer = setTimeout(() => this.#giveUp(request, carrying, within), within)
   }
 
   #end(request: CarryRequest, refusal: Refused | undefined): void {
@@ -55,12 +57,12 @@ export class CarriedExchange {
     if (exchange.bodyTaken && exchange.attempts.length === 1 && dialect === undefined) releaseBody(this.#body)
   }
 
-  #giveUp(request: CarryRequest, running: Running, within: number): void {
+  #giveUp(request: CarryRequest, carrying: Carrying, within: number): void {
     if (this.#over) return
     const { exchange } = request
     const why = failure("response_timeout", `not waited for longer than ${within} ms`, within)
     exchange.settle({ _tag: "failed", status: 504, failure: why, committed: false })
-    running.abort()
-    this.#end(request, { _tag: "Refused", failure: why, message: why.detail })
+    carrying.abort()
+    this.#end(request, { _tag: "refused", failure: why, message: why.detail })
   }
 }

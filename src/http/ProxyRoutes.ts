@@ -166,7 +166,7 @@ export const carry = (
     readonly body: Body
     readonly inspection: Inspection
     readonly candidates: ReadonlyArray<Candidate>
-    readonly reserve?: () => ReadonlyArray<Candidate>
+    readonly secondChoice?: () => ReadonlyArray<Candidate>
     readonly dialect: Dialect | undefined
     /** Milliseconds after which the caller does without an answer. */
     readonly within?: number
@@ -184,7 +184,7 @@ export const carry = (
     bodySize: carried.body.size,
     inspection: carried.inspection,
     candidates: carried.candidates,
-    reserve: carried.reserve,
+    secondChoice: carried.secondChoice,
     sticky: stickyOf(services, context, carried.body, carried.inspection),
     dialect: carried.dialect,
     replyHeaders: context.extra,

@@ -118,11 +118,11 @@ export class TranslatedTurns {
     const { dialect } = conversation
     const first = natives.length === 0 ? candidates : natives
     // When nobody of those who speak it can be reached, the rest may try in translation (B23).
-    const reserve = () =>
+    const secondChoice = () =>
       natives.length === 0 || conversation.complaint() !== undefined
         ? []
         : candidates.filter((candidate) => !natives.includes(candidate) && isRoutable(candidate.endpoint.state.status))
-    carry(services, context, { target: "", body, inspection, candidates: first, reserve, dialect }, (refused) =>
+    carry(services, context, { target: "", body, inspection, candidates: first, secondChoice, dialect }, (refused) =>
       this.#failed(context, refused)
     )
   }

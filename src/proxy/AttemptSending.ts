@@ -1,13 +1,13 @@
 /** What an engine is given for one attempt: URL, headers and body made for one endpoint, limits, and what it must tell. */
 import type { ServerResponse } from "node:http"
-import type { Lease } from "../balancing/Balancer.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
 import { rewriteModel } from "../routing/ModelRewrite.ts"
+import type { Candidate } from "../routing/Router.ts"
 import type { CarryRequest } from "./Carrier.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
-import type { PhaseTimeouts, Sending } from "./Engine.ts"
+import type { AttemptProgress, PhaseTimeouts, Sending } from "./Engine.ts"
 import { flushes } from "./FlushMode.ts"
 import type { ReplyHead } from "./HeaderLines.ts"
 import { headerValue } from "./HeaderRules.ts"
@@ -24,8 +24,8 @@ const isWholeAnswer = ({ inspection, bodySize, rawHeaders }: CarryRequest): bool
   return /^application\/(?:[\w.-]+\+)?json\b/i.test(headerValue(rawHeaders, "content-type"))
 }
 
-/** proxying.md 6 and B7. `firstSent`: `performance.now()` of the first dispatch. */
-export const timeoutsOf = (proxy: OllaConfig["proxy"], request: CarryRequest, firstSent: number): PhaseTimeouts => {
+/** `firstLeased`: `performance.now()` of the exchange's first lease, from which `proxy.response_timeout` counts. */
+export const timeoutsOf = (proxy: OllaConfig["proxy"], request: CarryRequest, firstLeased: number): PhaseTimeouts => {
   const set = proxy.response_header_timeout
   return {
     connect: orDefault(proxy.connection_timeout, 60_000),
@@ -33,14 +33,9 @@ export const timeoutsOf = (proxy: OllaConfig["proxy"], request: CarryRequest, fi
     keepAlive: orDefault(proxy.connection_keep_alive, 30_000),
     // Where nobody set it, an answer that comes whole has all the time that there is.
     headers: set === undefined ? (isWholeAnswer(request) ? 0 : 30_000) : set < 0 ? 0 : orDefault(set, 30_000),
-    response: proxy.response_timeout > 0 ? firstSent + proxy.response_timeout : 0,
+    response: proxy.response_timeout > 0 ? firstLeased + proxy.response_timeout : 0,
     idle: proxy.read_timeout
   }
-}
-
-interface Shared {
-  readonly config: () => OllaConfig
-  readonly hasBreakers: boolean
 }
 
 const sizeOf = (chunks: ReadonlyArray<Buffer>): number => chunks.reduce((sum, chunk) => sum + chunk.length, 0)
@@ -59,24 +54,21 @@ export class AttemptSending implements Sending {
   readonly response: ServerResponse
   readonly bufferSize: number
   readonly #config: OllaConfig
-  readonly #hasBreakers: boolean
   readonly #request: CarryRequest
-  readonly #held: Lease
-  readonly #token: number | undefined
+  readonly #told: AttemptProgress
 
-  /** `token`: how the breaker let it through; `firstSent`: `performance.now()` of the exchange's first dispatch. */
+  /** `firstLeased`: `performance.now()` of the exchange's first lease. */
   constructor(
-    shared: Shared,
+    config: OllaConfig,
     request: CarryRequest,
-    held: Lease,
+    candidate: Candidate,
     attempt: Attempt,
-    token: number | undefined,
-    firstSent: number,
-    spoken: Spoken | undefined
+    firstLeased: number,
+    spoken: Spoken | undefined,
+    told: AttemptProgress
   ) {
-    const config = shared.config()
     const { exchange, inspection } = request
-    const { endpoint, nativeName } = held.candidate
+    const { endpoint, nativeName } = candidate
     const rename = nativeName !== "" && nativeName !== inspection.spelling
     this.exchange = exchange
     this.attempt = attempt
@@ -86,24 +78,25 @@ export class AttemptSending implements Sending {
     this.body = spoken !== undefined ? spoken.body : rename ? rewriteModel(request.body, inspection, nativeName) : request.body
     this.bodySize = this.body === request.body ? request.bodySize : sizeOf(this.body)
     this.headers = outboundHead(request, endpoint, this.bodySize, spoken)
-    this.timeouts = timeoutsOf(config.proxy, request, firstSent)
+    this.timeouts = timeoutsOf(config.proxy, request, firstLeased)
     this.translator = spoken?.answer?.()
     this.response = request.response
     this.bufferSize = config.proxy.stream_buffer_size
     this.#config = config
-    this.#hasBreakers = shared.hasBreakers
     this.#request = request
-    this.#held = held
-    this.#token = token
+    this.#told = told
   }
 
   reply(raw: ReadonlyArray<string>): ReplyHead {
-    if (this.#hasBreakers) this.endpoint.breaker.succeed(this.#token)
     return replyHead(this.exchange, this.endpoint, raw, this.#request.replyHeaders, this.#config.server.cors.enabled)
   }
 
+  answered(): void {
+    this.#told.answered()
+  }
+
   relayed(): void {
-    this.#held.release()
+    this.#told.relayed()
   }
 
   flushes(contentType: string): boolean {

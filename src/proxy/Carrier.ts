@@ -2,11 +2,10 @@
 import type { ServerResponse } from "node:http"
 import * as Context from "effect/Context"
 import type { StickyKey } from "../balancing/Balancer.ts"
-import type { Exchange } from "../exchange/Exchange.ts"
-import type { Failure } from "../exchange/Failure.ts"
+import type { Exchange, Outcome } from "../exchange/Exchange.ts"
+import { type Failure, ruleOf } from "../exchange/Failure.ts"
 import type { Candidate, Inspection } from "../routing/Router.ts"
 import type { Dialect } from "./Dialect.ts"
-import type { Running } from "./Engine.ts"
 
 export interface CarryRequest {
   readonly exchange: Exchange
@@ -14,14 +13,14 @@ export interface CarryRequest {
   readonly target: string
   /** As received: flat name/value array. */
   readonly rawHeaders: ReadonlyArray<string>
-  /** The peer is a trusted proxy: its forwarding headers count (security.md 10). */
+  /** The peer is a trusted proxy: its forwarding headers count. */
   readonly trustedPeer: boolean
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
   readonly inspection: Inspection
   readonly candidates: ReadonlyArray<Candidate>
-  /** Second choice, asked for once when no candidate could be reached: who may be tried then. */
-  readonly reserve?: (() => ReadonlyArray<Candidate>) | undefined
+  /** Asked for once, when no candidate could be reached: who may be tried then. */
+  readonly secondChoice?: (() => ReadonlyArray<Candidate>) | undefined
   readonly sticky: StickyKey | undefined
   /** Absent: relayed as it came. */
   readonly dialect: Dialect | undefined
@@ -30,23 +29,38 @@ export interface CarryRequest {
   readonly response: ServerResponse
 }
 
-/** Nothing was committed, and nobody is left to try. `http/` turns it into an answer in the surface's dialect. */
+/** Nothing was committed, and nobody is left to try: `http/` answers in the surface's words. */
 export interface Refused {
-  readonly _tag: "Refused"
+  readonly _tag: "refused"
   readonly failure: Failure
   /** Sentence for the client: names endpoints, never addresses. */
   readonly message: string
+}
+
+/**
+ * How carrying ended. `completed`: the response has been ended. `failed`: it broke off after its beginning; what had come was
+ * delivered, and the connection is cut.
+ */
+export type Ended = Extract<Outcome, { readonly _tag: "completed" | "failed" }> | Refused
+
+export type Cancelled = Extract<Outcome, { readonly _tag: "cancelled" }>
+
+export const outcomeOf = (end: Ended): Outcome =>
+  end._tag === "refused" ? { _tag: "failed", status: ruleOf(end.failure).status, failure: end.failure, committed: false } : end
+
+/** An exchange that is being carried. */
+export interface Carrying {
+  /** Stops the backend and frees the lease; `ended` is not told any more. Called at most once, and not after the end. */
+  readonly abort: () => Cancelled
 }
 
 export class Carrier extends Context.Service<
   Carrier,
   {
     /**
-     * Carries the exchange to its end, including the attempts' reports to observers, and sets `exchange.outcome`. When `arrived` is told,
-     * once and perhaps before this returns, the response has been ended or destroyed, except with `Refused`. `abort` stops the
-     * backend, frees the lease and records `cancelled`; nothing is told then. The caller reports `ended`. No effect: a fiber for each
-     * exchange would be a tenth of what a request costs.
+     * Carries the exchange to its end, which is told once and perhaps before this returns; attempts are told to the observer.
+     * It settles nothing: that is the caller's. No effect: a fiber for each exchange would be a tenth of what a request costs.
      */
-    readonly start: (request: CarryRequest, arrived: (refused: Refused | undefined) => void) => Running
+    readonly start: (request: CarryRequest, ended: (end: Ended) => void) => Carrying
   }
 >()("olla/proxy/Carrier") {}

@@ -1,4 +1,4 @@
-/** The carrier of the daemon: one journey for each exchange. */
+/** The carrier of the daemon: one failover for each exchange. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import { monotonicOf } from "../endpoint/Monotonic.ts"
 import { type ExchangeObserver, silent } from "../exchange/Observer.ts"
 import { Carrier } from "./Carrier.ts"
 import type { Engine } from "./Engine.ts"
-import { Journey, type Roads } from "./Journey.ts"
+import { Failover, type FailoverParts } from "./Failover.ts"
 
 /** Who is told of attempts; telemetry provides it. */
 export const Observer = Context.Reference<ExchangeObserver>("olla/proxy/Observer", { defaultValue: () => silent })
@@ -27,7 +27,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Engines> =
     const clock = yield* Clock.Clock
     const engine = engines.byName(settings.current().proxy.engine)
 
-    const roads: Roads = {
+    const parts: FailoverParts = {
       config: () => settings.current(),
       balancer,
       engine,
@@ -37,10 +37,10 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Engines> =
     }
 
     return Carrier.of({
-      start: (request, arrived) => {
-        const journey = new Journey(roads, request, arrived)
-        journey.next()
-        return journey
+      start: (request, ended) => {
+        const failover = new Failover(parts, request, ended)
+        failover.next()
+        return failover
       }
     })
   })

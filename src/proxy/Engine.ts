@@ -28,8 +28,19 @@ export interface PhaseTimeouts {
   readonly keepAlive: number
 }
 
+/** What an engine tells while an attempt is under way. */
+export interface AttemptProgress {
+  /** The head of an answer is in, whatever it says; told once, before anything of it is passed on. */
+  answered(): void
+  /**
+   * Told right before the last bytes of a complete answer are handed over, where the attempt's end comes in a later step:
+   * whoever has his whole answer may ask again, and must meet a slot that is free.
+   */
+  relayed(): void
+}
+
 /** Everything an engine needs for one attempt; URL, headers and body are final. */
-export interface Sending {
+export interface Sending extends AttemptProgress {
   readonly exchange: Exchange
   readonly attempt: Attempt
   readonly endpoint: Endpoint
@@ -41,13 +52,8 @@ export interface Sending {
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
   readonly timeouts: PhaseTimeouts
-  /** From the backend's flat headers to the client's (filtered, ours added). Called once, when the head is in: it also tells the breaker. */
+  /** From the backend's flat headers to the client's (filtered, ours added). */
   reply(rawHeaders: ReadonlyArray<string>): ReplyHead
-  /**
-   * Called right before the last bytes of a complete answer are handed over, where the attempt's own end comes in a later
-   * step: whoever has his whole answer may ask again, and must meet a slot that is free.
-   */
-  relayed(): void
   /** Push every read out at once, or gather (proxying.md 11.2), by the answer's content type. */
   flushes(contentType: string): boolean
   readonly translator: AnswerTranslator | undefined

@@ -108,6 +108,7 @@ class OllaAttempt implements Relay, Running {
     const { exchange, attempt, response } = sending
     attempt.timings.headers = performance.now()
     attempt.status = head.status
+    sending.answered()
     const reply = sending.reply(head.raw)
     const contentType = headerValue(head.raw, "content-type")
     if (sending.translator !== undefined) {

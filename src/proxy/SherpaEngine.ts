@@ -113,6 +113,7 @@ const relay = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): E
   sending.attempt.timings.headers = performance.now()
   if (hasUnknownCoding(ticket.raw)) return Effect.fail(failure("malformed", "the response has an unknown transfer coding"))
   sending.attempt.status = answer.status
+  sending.answered()
   const headers = pairsOfReply(sending.reply(ticket.raw))
   const body = bodyOf(ticket, answer)
   return sending.translator === undefined

@@ -235,9 +235,9 @@ describe("the breaker of the olla engine", () => {
     return Effect.gen(function* () {
       const { carry } = yield* carrying
       yield* open
-      yield* carry(scene.request({ among: [a], reserve: () => candidatesOf([b]) }))
+      yield* carry(scene.request({ among: [a], secondChoice: () => candidatesOf([b]) }))
       expect([scene.tried, scene.ended.map(({ endpointName, failure }) => [endpointName, failure])]).toEqual([["b"], [["b", undefined]]])
-      const refused = refusedOf(yield* Effect.exit(carry(scene.request({ among: [a], reserve: () => [] }))))
+      const refused = refusedOf(yield* Effect.exit(carry(scene.request({ among: [a], secondChoice: () => [] }))))
       expect([refused?.failure.kind, scene.ended.at(-1)?.failure?.kind]).toEqual(["breaker_open", "breaker_open"])
     }).pipe(Effect.provide(scene.layer))
   })

@@ -13,7 +13,7 @@ import { Fleet } from "../../src/endpoint/Fleet.ts"
 import { monotonicOf } from "../../src/endpoint/Monotonic.ts"
 import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
 import { type Failure, type FailureKind, failure } from "../../src/exchange/Failure.ts"
-import { Carrier, type CarryRequest, type Refused } from "../../src/proxy/Carrier.ts"
+import { Carrier, type CarryRequest, outcomeOf, type Refused } from "../../src/proxy/Carrier.ts"
 import { layer as carrierLayer, Engines, Observer } from "../../src/proxy/CarrierLive.ts"
 import { type Engine, engineOf, type Sending } from "../../src/proxy/Engine.ts"
 import type { Inspection } from "../../src/routing/Router.ts"
@@ -55,8 +55,13 @@ export class FakeResponse extends EventEmitter {
 export const carrying = Effect.map(Carrier, ({ start }) => ({
   carry: (request: CarryRequest): Effect.Effect<void, Refused> =>
     Effect.callback((resume) => {
-      const running = start(request, (refused) => resume(refused === undefined ? Effect.void : Effect.fail(refused)))
-      return Effect.sync(() => running.abort())
+      const running = start(request, (end) => {
+        request.exchange.settle(outcomeOf(end))
+        resume(end._tag === "refused" ? Effect.fail(end) : Effect.void)
+      })
+      return Effect.sync(() => {
+        request.exchange.settle(running.abort())
+      })
     })
 }))
 
@@ -94,14 +99,14 @@ export class Scene {
           switch (fate._tag) {
             case "answers":
               sending.attempt.status = fate.status
-              sending.reply([])
+              sending.answered()
               response.headersSent = true
               response.statusCode = fate.status
               return Effect.succeed(undefined)
             case "fails":
               if (fate.committed) {
                 sending.attempt.status = 200
-                sending.reply([])
+                sending.answered()
                 response.headersSent = true
                 response.statusCode = fate.told
               }
@@ -138,7 +143,7 @@ export class Scene {
   }
 
   request(
-    some: Partial<Pick<CarryRequest, "candidates" | "reserve" | "dialect" | "rawHeaders" | "bodySize">> & {
+    some: Partial<Pick<CarryRequest, "candidates" | "secondChoice" | "dialect" | "rawHeaders" | "bodySize">> & {
       readonly sticky?: StickyKey
       readonly method?: string
       readonly inspection?: Partial<Inspection>
@@ -164,7 +169,7 @@ export class Scene {
       bodySize: some.bodySize ?? 0,
       inspection: { model: "", spelling: "", field: "none", stream: undefined, capabilities: [], ...some.inspection },
       candidates: some.candidates ?? candidatesOf(some.among ?? this.fleet.endpoints),
-      ...(some.reserve === undefined ? {} : { reserve: some.reserve }),
+      ...(some.secondChoice === undefined ? {} : { secondChoice: some.secondChoice }),
       sticky: some.sticky,
       dialect: some.dialect,
       replyHeaders: [],

@@ -97,6 +97,7 @@ export class OllaFront {
         length: headerValue(raw, "content-length"),
         dated: headerValue(raw, "date") !== ""
       }),
+      answered: () => {},
       relayed: () => {},
       flushes: () => true,
       translator: undefined,

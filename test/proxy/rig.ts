@@ -130,6 +130,7 @@ export class Front {
           bodySize: size,
           timeouts: { connect: 2_000, tls: 2_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
           reply: (raw) => replyHead(exchange, endpoint, raw, [], false),
+          answered: () => {},
           relayed: () => {},
           flushes: () => true,
           translator: undefined,

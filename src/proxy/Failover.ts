@@ -1,6 +1,7 @@
 /**
- * One exchange on its way through the candidates: lease, send, and on to the next one while nothing is committed
- * (proxying.md 9). A state machine without effects of its own, since most exchanges are one lease, one send, one report.
+ * One exchange on its way through the candidates: lease, send, and on to the next one while nothing is committed. It alone
+ * tells lease and breaker how an attempt went; how the exchange ended it only says. A state machine without effects of its own,
+ * since most exchanges are one lease, one send, one report.
  */
 import { performance } from "node:perf_hooks"
 import type { Balancer, Lease } from "../balancing/Balancer.ts"
@@ -10,14 +11,14 @@ import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import type { Candidate } from "../routing/Router.ts"
 import { AttemptSending } from "./AttemptSending.ts"
-import type { CarryRequest, Refused } from "./Carrier.ts"
+import type { Cancelled, CarryRequest, Ended, Refused } from "./Carrier.ts"
 import { cutAfterFlush } from "./ClientSocket.ts"
 import type { Spoken } from "./Dialect.ts"
-import type { AttemptEnd, Engine, Running } from "./Engine.ts"
+import type { AttemptEnd, AttemptProgress, Engine, Running } from "./Engine.ts"
 import { failureText } from "./FailureText.ts"
 
-/** What all journeys share. */
-export interface Roads {
+/** What all of them share. */
+export interface FailoverParts {
   readonly config: () => OllaConfig
   readonly balancer: Balancer["Service"]
   readonly engine: Engine
@@ -28,34 +29,32 @@ export interface Roads {
   readonly now: () => number
 }
 
-/** How an attempt was let through: no breaker, a closed one (`undefined`), or the one trial of a half-open one. */
-type Token = number | undefined
+/** How a breaker let an attempt through: a closed one or none (`undefined`), or as the one trial of a half-open one. */
+type TrialToken = number | undefined
 
-export class Journey implements AttemptEnd {
-  readonly #roads: Roads
+export class Failover implements AttemptEnd, AttemptProgress {
+  readonly #parts: FailoverParts
   readonly #request: CarryRequest
-  /** `undefined`: carried to its end, whatever that was. */
-  readonly #arrived: (refused: Refused | undefined) => void
+  readonly #ended: (end: Ended) => void
   #remaining: ReadonlyArray<Candidate>
-  /** `performance.now()` of the first dispatch. */
-  #firstSent = 0
+  /** `performance.now()` of the first lease. */
+  #firstLeased = 0
   #last: { readonly failure: Failure; readonly name: string } | undefined = undefined
   #allConnection = true
-  /** The second choice has been called up. */
-  #reserved = false
+  #secondChoiceCalled = false
   #held: Lease | undefined = undefined
   #attempt: Attempt | undefined = undefined
-  #token: Token = undefined
+  #trial: TrialToken = undefined
   #startedAt = 0
   #running: Running | undefined = undefined
-  /** Counts what was sent: an engine may be through before it returns. */
-  #sent = 0
+  /** Tells one start of the engine from the next: an engine may be through before it returns. */
+  #turn = 0
   #over = false
 
-  constructor(roads: Roads, request: CarryRequest, arrived: (refused: Refused | undefined) => void) {
-    this.#roads = roads
+  constructor(parts: FailoverParts, request: CarryRequest, ended: (end: Ended) => void) {
+    this.#parts = parts
     this.#request = request
-    this.#arrived = arrived
+    this.#ended = ended
     this.#remaining = request.candidates
   }
 
@@ -63,21 +62,28 @@ export class Journey implements AttemptEnd {
   next(): void {
     const held = this.#lease()
     if (held !== undefined) this.#begin(held)
-    else if (this.#callReserve()) this.next()
+    else if (this.#callSecondChoice()) this.next()
     else {
-      this.#refusedByBreaker()
+      this.#recordBreakerRefusal()
       this.#refuse()
     }
   }
 
-  /** The client is gone: the backend notices at once. */
-  abort(): void {
-    if (this.#over) return
+  /** The client is gone: the backend notices at once. Called at most once, and not after the end. */
+  abort(): Cancelled {
+    this.#over = true
     this.#running?.abort()
     this.#report(undefined, true)
-    const { exchange, response } = this.#request
     const status = this.#toldStatus()
-    this.#arrive({ _tag: "cancelled", status: status === 0 ? 499 : status, committed: response.headersSent }, exchange)
+    return { _tag: "cancelled", status: status === 0 ? 499 : status, committed: this.#request.response.headersSent }
+  }
+
+  answered(): void {
+    if (this.#parts.hasBreakers) this.#held?.candidate.endpoint.breaker.succeed(this.#trial)
+  }
+
+  relayed(): void {
+    this.#held?.release()
   }
 
   done(again: Spoken | undefined): void {
@@ -88,7 +94,7 @@ export class Journey implements AttemptEnd {
       return
     }
     this.#report(undefined, false)
-    this.#complete()
+    this.#end({ _tag: "completed", status: this.#toldStatus() })
   }
 
   failed(failed: Failure): void {
@@ -99,25 +105,22 @@ export class Journey implements AttemptEnd {
   }
 
   #onFailure(failed: Failure, candidate: Candidate): void {
-    const { exchange, response } = this.#request
-    const why = namingItsKey(failed, this.#roads.config().proxy)
+    const why = namingItsKey(failed, this.#parts.config().proxy)
     this.#last = { failure: why, name: candidate.endpoint.name }
-    if (response.headersSent) {
-      exchange.settle({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
-      this.#complete()
-    } else if (!ruleOf(why).failover) {
+    if (this.#request.response.headersSent) this.#end({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
+    else if (!ruleOf(why).failover) {
       this.#allConnection = false
       this.#refuse()
     } else {
       this.#remaining = this.#remaining.filter((each) => each !== candidate)
-      if (this.#remaining.length > 0 || this.#callReserve()) this.next()
+      if (this.#remaining.length > 0 || this.#callSecondChoice()) this.next()
       else this.#refuse()
     }
   }
 
   /** The next lease. Candidates whose breaker is open are passed over; `undefined`: nobody can be asked. */
   #lease(): Lease | undefined {
-    const { balancer, hasBreakers } = this.#roads
+    const { balancer, hasBreakers } = this.#parts
     const { sticky } = this.#request
     const remaining = this.#remaining
     if (!hasBreakers || allAdmitted(remaining)) return balancer.acquire(remaining, sticky)
@@ -126,17 +129,17 @@ export class Journey implements AttemptEnd {
   }
 
   /** False: there is no second choice, or it has been tried. */
-  #callReserve(): boolean {
-    const { reserve } = this.#request
-    if (this.#reserved || reserve === undefined) return false
-    this.#reserved = true
-    const second = reserve()
+  #callSecondChoice(): boolean {
+    const { secondChoice } = this.#request
+    if (this.#secondChoiceCalled || secondChoice === undefined) return false
+    this.#secondChoiceCalled = true
+    const second = secondChoice()
     if (second.length > 0) this.#remaining = second
     return second.length > 0
   }
 
   #begin(held: Lease): void {
-    const { hasBreakers, observer, now } = this.#roads
+    const { hasBreakers, observer, now } = this.#parts
     const { exchange, dialect } = this.#request
     const { endpoint, nativeName } = held.candidate
     const leased = performance.now()
@@ -148,13 +151,13 @@ export class Journey implements AttemptEnd {
       return
     }
     this.#held = held
-    this.#token = admission?.token
+    this.#trial = admission?.token
     this.#startedAt = now()
-    const record = attemptOf(held.candidate, leased)
-    this.#attempt = record
-    if (this.#firstSent === 0) this.#firstSent = leased
-    exchange.attempts.push(record)
-    observer.dispatched(exchange, record)
+    const attempt = attemptOf(held.candidate, leased)
+    this.#attempt = attempt
+    if (this.#firstLeased === 0) this.#firstLeased = leased
+    exchange.attempts.push(attempt)
+    observer.dispatched(exchange, attempt)
     let spoken: Spoken | undefined
     try {
       spoken = dialect?.speak(endpoint, nativeName)
@@ -169,14 +172,14 @@ export class Journey implements AttemptEnd {
     const held = this.#held
     const attempt = this.#attempt
     if (held === undefined || attempt === undefined) return
-    const sent = ++this.#sent
+    const turn = ++this.#turn
     this.#running = undefined
     try {
-      const sending = new AttemptSending(this.#roads, this.#request, held, attempt, this.#token, this.#firstSent, spoken)
-      const running = this.#roads.engine.start(sending, this)
-      if (sent === this.#sent) this.#running = running
+      const sending = new AttemptSending(this.#parts.config(), this.#request, held.candidate, attempt, this.#firstLeased, spoken, this)
+      const running = this.#parts.engine.start(sending, this)
+      if (turn === this.#turn) this.#running = running
     } catch (error) {
-      if (sent === this.#sent) this.#fault(error)
+      if (turn === this.#turn) this.#fault(error)
     }
   }
 
@@ -196,8 +199,8 @@ export class Journey implements AttemptEnd {
     this.#attempt = undefined
     this.#running = undefined
     // Whatever an engine still has to say of it is nobody's business any more.
-    this.#sent++
-    const { hasBreakers, observer, config } = this.#roads
+    this.#turn++
+    const { hasBreakers, observer, config } = this.#parts
     held.release()
     attempt.ended = performance.now()
     const { endpoint } = held.candidate
@@ -205,9 +208,9 @@ export class Journey implements AttemptEnd {
       if (failed !== undefined) attempt.failure = namingItsKey(failed, config().proxy)
       else if (attempt.status === 0) attempt.failure = failure("client_gone", "the client left before an answer")
       const rule = attempt.failure === undefined ? undefined : ruleOf(attempt.failure)
-      if (hasBreakers && rule?.trips === true) endpoint.breaker.fail(this.#token)
+      if (hasBreakers && rule?.trips === true) endpoint.breaker.fail(this.#trial)
       // Nothing was learned of the backend: a trial's place is free again.
-      else if (hasBreakers) endpoint.breaker.release(this.#token)
+      else if (hasBreakers) endpoint.breaker.release(this.#trial)
       if (rule?.demote === true && attempt.failure !== undefined)
         endpoint.attemptFailed({ failure: attempt.failure, startedAt: this.#startedAt })
     }
@@ -215,8 +218,8 @@ export class Journey implements AttemptEnd {
   }
 
   /** Nobody could be leased. Where open breakers are why, the one refusal that the client hears of is on record. */
-  #refusedByBreaker(): void {
-    const { hasBreakers, observer } = this.#roads
+  #recordBreakerRefusal(): void {
+    const { hasBreakers, observer } = this.#parts
     const { exchange } = this.#request
     const candidate = this.#remaining.at(-1)
     if (candidate === undefined || !hasBreakers || candidate.endpoint.breaker.wouldAdmit) return
@@ -228,38 +231,25 @@ export class Journey implements AttemptEnd {
     this.#last = { failure: record.failure, name: candidate.endpoint.name }
   }
 
-  #complete(): void {
-    const { exchange } = this.#request
-    this.#arrive({ _tag: "completed", status: this.#toldStatus() }, exchange)
-    this.#arrived(undefined)
-  }
-
   #refuse(): void {
-    const { exchange, response } = this.#request
-    const refused = this.#refusal()
-    const { failure: why } = this.#last ?? refused
-    const committed = response.headersSent
-    this.#arrive({ _tag: "failed", status: committed ? this.#toldStatus() : ruleOf(why).status, failure: why, committed }, exchange)
-    if (committed) cutAfterFlush(response)
-    this.#arrived(refused)
+    this.#end(this.#refusal())
   }
 
-  #arrive(outcome: NonNullable<CarryRequest["exchange"]["outcome"]>, exchange: CarryRequest["exchange"]): void {
+  #end(end: Ended): void {
     this.#over = true
-    exchange.settle(outcome)
+    this.#ended(end)
   }
 
   #refusal(): Refused {
     const { candidates, exchange } = this.#request
     if (this.#last === undefined) {
       const why = candidates.length === 0 ? "no endpoints available" : "no routable endpoints available"
-      this.#last = { failure: failure("unreachable", why), name: "" }
-      return { _tag: "Refused", failure: this.#last.failure, message: `endpoint selection failed: ${why}` }
+      return { _tag: "refused", failure: failure("unreachable", why), message: `endpoint selection failed: ${why}` }
     }
     const { failure: why, name } = this.#last
     const text = failureText(why, name, performance.now() - exchange.timings.accepted)
     const wrap = this.#allConnection && why.kind !== "breaker_open"
-    return { _tag: "Refused", failure: why, message: wrap ? `all endpoints failed with connection errors: ${text}` : text }
+    return { _tag: "refused", failure: why, message: wrap ? `all endpoints failed with connection errors: ${text}` : text }
   }
 
   /** What the client was told, which in translation need not be what the backend said; the backend's before anything was. */
