@@ -3,6 +3,7 @@
  * parallel requests see each other.
  */
 import * as Context from "effect/Context"
+import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { StickyVerdict } from "../exchange/Exchange.ts"
 import type { Candidate } from "../routing/Router.ts"
 
@@ -10,6 +11,8 @@ import type { Candidate } from "../routing/Router.ts"
 export interface Lease {
   readonly candidate: Candidate
   readonly sticky: StickyVerdict | undefined
+  /** How the endpoint's breaker let the attempt through, to be told with what comes of it; `undefined`: it is closed. */
+  readonly trial: number | undefined
   /** Gives the slot back; the second call does nothing. */
   readonly release: () => void
 }
@@ -30,11 +33,18 @@ export interface StickyStats {
   readonly idle_ttl_seconds: number
 }
 
+/** A balancer's rule: one of the candidates, all of which can be asked. */
+export type Pick = (candidates: ReadonlyArray<Candidate>) => Candidate | undefined
+
 export class Balancer extends Context.Service<
   Balancer,
   {
-    /** `undefined`: none of the candidates is routable any more. */
-    readonly acquire: (candidates: ReadonlyArray<Candidate>, sticky: StickyKey | undefined) => Lease | undefined
+    /** `undefined`: none of the candidates can be asked now. `preferred` is leased where it can be. */
+    readonly acquire: (
+      candidates: ReadonlyArray<Candidate>,
+      sticky: StickyKey | undefined,
+      preferred?: Endpoint | undefined
+    ) => Lease | undefined
     /** `undefined` while sticky sessions are off. */
     readonly stickyStats: () => StickyStats | undefined
   }

@@ -28,6 +28,9 @@ import {
 
 export type { Credentials, Origin, TlsOptions } from "./Origin.ts"
 
+/** May it be chosen for another attempt? */
+export const accepts = (endpoint: Endpoint): boolean => isRoutable(endpoint.state.status)
+
 /** What an endpoint needs of whoever watches it. */
 export interface EndpointPort {
   /** Milliseconds. */
@@ -170,16 +173,12 @@ export class Endpoint {
     const { state, commands } = transition(before, event, this.#port.policy(this.spec))
     MutableRef.set(this.#state.ref, state)
     for (const command of commands) {
-      if (command._tag === "Announce") this.becameOther(command.from, command.to)
+      // What was learned of the server that was there before.
+      if (command._tag === "Announce") this.refusedDialects.clear()
       this.#port.command(command)
     }
+    if (event._tag === "ProbeFinished") this.breaker.probed(isSuccess(event.result.status))
     if (dueAt(state) < dueAt(before)) this.#port.hurry()
-  }
-
-  /** What was learned of the server that was there before. */
-  protected becameOther(from: EndpointState, to: EndpointState): void {
-    this.refusedDialects.clear()
-    if (to.status === "healthy" && !isRoutable(from.status)) this.breaker.reset()
   }
 
   /** An attempt failed in a way that demotes (`ruleOf(failure).demote`). */

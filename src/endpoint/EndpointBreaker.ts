@@ -7,16 +7,22 @@ import * as Ref from "effect/Ref"
 import {
   type Admission,
   admit,
+  admitAlone,
+  admitsAloneFrom,
   type BreakerPhase,
   type BreakerState,
   closedBreaker,
   enginePolicy,
   fail,
+  forgotten,
   phaseOf,
+  probed,
   release,
   succeed,
   wouldAdmit
 } from "./CircuitBreaker.ts"
+
+export type { Admission } from "./CircuitBreaker.ts"
 
 /** A closed breaker forgets its failures when none came for this long, in milliseconds. */
 const forgetAfter = 5 * 60_000
@@ -36,6 +42,12 @@ export class EndpointBreaker {
     return state.phase === "closed" || wouldAdmit(state, this.#now(), enginePolicy)
   }
 
+  /** The same for an attempt that has nobody else to ask. */
+  get wouldAdmitAlone(): boolean {
+    const state = Ref.getUnsafe(this.#state)
+    return wouldAdmit(state, this.#now(), enginePolicy) || this.#now() >= admitsAloneFrom(state, enginePolicy)
+  }
+
   get phase(): BreakerPhase {
     const state = Ref.getUnsafe(this.#state)
     return state.phase === "closed" ? "closed" : phaseOf(state, this.#now(), enginePolicy)
@@ -44,6 +56,13 @@ export class EndpointBreaker {
   /** Asks for one attempt. Its token goes with what it reports: `undefined` while closed, else the one of a trial. */
   admit(): Admission {
     const { state, admission } = admit(this.#known(), this.#now(), enginePolicy)
+    this.#become(state)
+    return admission
+  }
+
+  /** Asks for one attempt that has nobody else to ask. */
+  admitAlone(): Admission {
+    const { state, admission } = admitAlone(this.#known(), this.#now(), enginePolicy)
     this.#become(state)
     return admission
   }
@@ -63,9 +82,9 @@ export class EndpointBreaker {
     this.#become(release(Ref.getUnsafe(this.#state), token))
   }
 
-  /** Closed, whatever it counted. Trials that are still under way count for nothing any more. */
-  reset(): void {
-    this.#become(forgotten(Ref.getUnsafe(this.#state)))
+  /** A health probe ended. */
+  probed(isGood: boolean): void {
+    this.#become(probed(Ref.getUnsafe(this.#state), isGood))
   }
 
   #known(): BreakerState {
@@ -77,6 +96,3 @@ export class EndpointBreaker {
     MutableRef.set(this.#state.ref, next)
   }
 }
-
-/** Tokens are never handed out twice. */
-const forgotten = ({ lastToken }: BreakerState): BreakerState => ({ ...closedBreaker, lastToken })

@@ -60,7 +60,7 @@ export class Failover implements AttemptEnd, AttemptProgress {
 
   /** On to whoever is left. */
   next(): void {
-    const held = this.#lease()
+    const held = this.#parts.balancer.acquire(this.#remaining, this.#request.sticky)
     if (held !== undefined) this.#begin(held)
     else if (this.#callSecondChoice()) this.next()
     else {
@@ -118,16 +118,6 @@ export class Failover implements AttemptEnd, AttemptProgress {
     }
   }
 
-  /** The next lease. Candidates whose breaker is open are passed over; `undefined`: nobody can be asked. */
-  #lease(): Lease | undefined {
-    const { balancer, hasBreakers } = this.#parts
-    const { sticky } = this.#request
-    const remaining = this.#remaining
-    if (!hasBreakers || allAdmitted(remaining)) return balancer.acquire(remaining, sticky)
-    const admitting = remaining.filter(({ endpoint }) => endpoint.breaker.wouldAdmit)
-    return admitting.length > 0 ? balancer.acquire(admitting, sticky) : undefined
-  }
-
   /** False: there is no second choice, or it has been tried. */
   #callSecondChoice(): boolean {
     const { secondChoice } = this.#request
@@ -139,19 +129,13 @@ export class Failover implements AttemptEnd, AttemptProgress {
   }
 
   #begin(held: Lease): void {
-    const { hasBreakers, observer, now } = this.#parts
+    const { observer, now } = this.#parts
     const { exchange, dialect } = this.#request
     const { endpoint, nativeName } = held.candidate
     const leased = performance.now()
     exchange.sticky = held.sticky
-    const admission = hasBreakers ? endpoint.breaker.admit() : undefined
-    if (admission?._tag === "Denied") {
-      held.release()
-      this.#onFailure(failure("breaker_open", "circuit breaker open"), held.candidate)
-      return
-    }
     this.#held = held
-    this.#trial = admission?.token
+    this.#trial = held.trial
     this.#startedAt = now()
     const attempt = attemptOf(held.candidate, leased)
     this.#attempt = attempt
@@ -257,11 +241,6 @@ export class Failover implements AttemptEnd, AttemptProgress {
     const { exchange, response } = this.#request
     return response.headersSent ? response.statusCode : (exchange.lastAttempt?.status ?? 0)
   }
-}
-
-const allAdmitted = (candidates: ReadonlyArray<Candidate>): boolean => {
-  for (const { endpoint } of candidates) if (!endpoint.breaker.wouldAdmit) return false
-  return true
 }
 
 const attemptOf = ({ endpoint, nativeName }: Candidate, leased: number): Attempt =>

@@ -1,6 +1,9 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { leastConnections, type Pick, priority, roundRobin } from "../../src/balancing/Picking.ts"
+import type { Pick } from "../../src/balancing/Balancer.ts"
+import { leastConnections } from "../../src/balancing/LeastConnections.ts"
+import { priority } from "../../src/balancing/Priority.ts"
+import { roundRobin } from "../../src/balancing/RoundRobin.ts"
 import type { Status } from "../../src/endpoint/EndpointState.ts"
 import { candidatesOf, type FakeEndpoint, FakeFleet } from "./fakes.ts"
 

@@ -4,7 +4,7 @@ import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import type { OllaConfig } from "../../src/config/OllaConfig.ts"
 import { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import type { EndpointSpec } from "../../src/endpoint/EndpointSpec.ts"
-import type { AttemptFailure, EndpointState, Status } from "../../src/endpoint/EndpointState.ts"
+import { type AttemptFailure, type EndpointState, isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
 import { parseOrigin } from "../../src/endpoint/EndpointUrl.ts"
 import type { Fleet, FleetEvent } from "../../src/endpoint/Fleet.ts"
 import type { ListedModel } from "../../src/profile/ListedModel.ts"
@@ -74,7 +74,7 @@ export class FakeEndpoint extends Endpoint {
   become(status: Status): void {
     const from = this.#condition
     this.#condition = stateOf(status)
-    this.becameOther(from, this.#condition)
+    this.breaker.probed(isRoutable(status))
     this.#announce({ _tag: "StatusChanged", endpoint: this, from, to: this.#condition })
   }
 

@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import {
   admit,
+  admitAlone,
   admitsFrom,
   type BreakerPolicy,
   type BreakerState,
@@ -9,13 +10,13 @@ import {
   enginePolicy,
   fail,
   phaseOf,
-  probePolicy,
+  probed,
   release,
   succeed,
   wouldAdmit
 } from "../../src/endpoint/CircuitBreaker.ts"
 
-const policy: BreakerPolicy = { threshold: 3, openFor: 30_000, staleness: 5000 }
+const policy: BreakerPolicy = { threshold: 3, openFor: 30_000, staleness: 5000, aloneEvery: 1000 }
 const failTimes = (n: number, at = 1000): BreakerState =>
   Array.from({ length: n }).reduce<BreakerState>((state) => fail(state, undefined, at, policy), closedBreaker)
 const open = failTimes(3)
@@ -87,10 +88,48 @@ describe("half-open", () => {
   })
 })
 
-it("probes and engine have their own policies", () => {
-  expect(enginePolicy).toEqual({ threshold: 5, openFor: 30_000, staleness: 30_000 })
-  expect(probePolicy(2000)).toEqual({ threshold: 3, openFor: 30_000, staleness: 5000 })
-  expect(probePolicy(0).staleness).toBe(5000)
+it("opens with five failures for half a minute", () => {
+  expect(enginePolicy).toEqual({ threshold: 5, openFor: 30_000, staleness: 30_000, aloneEvery: 1000 })
+})
+
+describe("with nobody else to ask", () => {
+  const alone = (state: BreakerState, now: number) => admitAlone(state, now, policy)
+  const token = ({ admission }: ReturnType<typeof alone>) => (admission._tag === "Admitted" ? admission.token : "denied")
+  it("lets one a second through while open, and closes with the success of any of them", () => {
+    expect(token(alone(closedBreaker, 5000))).toBeUndefined()
+    expect(token(alone(open, 1999))).toBe("denied")
+    const first = alone(open, 2000)
+    const second = alone(first.state, 3000)
+    expect([first, alone(first.state, 2999), second].map(token)).toEqual([-1, "denied", -2])
+    expect(phaseOf(second.state, 3000, policy)).toBe("open")
+    for (const one of [-1, -2]) expect(succeed(second.state, one)).toMatchObject({ phase: "closed", failures: 0 })
+    expect(succeed(second.state, undefined)).toBe(second.state)
+  })
+  it("stays open for another full time with a failure, and counts none of an earlier time", () => {
+    const first = alone(open, 2000)
+    expect(fail(first.state, -1, 9000, policy)).toMatchObject({ phase: "open", lastFailure: 9000 })
+    const closed = succeed(first.state, -1)
+    const again = Array.from({ length: 3 }).reduce<BreakerState>((state) => fail(state, undefined, 20_000, policy), closed)
+    expect(again.phase).toBe("open")
+    expect(succeed(again, -1)).toBe(again)
+    expect(token(alone(again, 21_000))).toBe(-2)
+  })
+  it("leaves the trial of a half-open one alone", () => {
+    const extra = alone(halfOpen.state, 32_001)
+    expect(token(extra)).toBe(-1)
+    expect(fail(extra.state, -1, 32_500, policy).trial).toEqual(halfOpen.state.trial)
+  })
+})
+
+describe("a good probe", () => {
+  it("closes it where a probe had failed before, or where somebody had nobody else to ask", () => {
+    expect(probed(open, true)).toBe(open)
+    expect(probed(probed(open, false), true)).toMatchObject({ phase: "closed", failures: 0 })
+    expect(probed(admitAlone(open, 1001, policy).state, true)).toMatchObject({ phase: "closed", failures: 0 })
+  })
+  it("is nothing to one that has counted nothing", () => {
+    for (const isGood of [true, false]) expect(probed(closedBreaker, isGood)).toBe(closedBreaker)
+  })
 })
 
 type Op = { readonly op: "admit" | "ok" | "bad" | "drop"; readonly pick: number; readonly wait: number }

@@ -248,8 +248,9 @@ describe("the breaker of the olla engine", () => {
       const { carry } = yield* carrying
       yield* open
       yield* TestClock.adjust(30_000)
-      yield* Effect.exit(carry(scene.request({ among: [a] })))
-      expect(scene.tried).toEqual([])
+      yield* carry(scene.request())
+      expect(scene.tried).toEqual(["b"])
+      scene.sent.length = 0
       yield* TestClock.adjust(1)
       expect(a.breaker.phase).toBe("half-open")
       scene.fates.set("a", hangs)
@@ -273,8 +274,33 @@ describe("the breaker of the olla engine", () => {
       yield* Effect.exit(carry(scene.request({ among: [a] })))
       expect([scene.tried, a.breaker.phase]).toEqual([["a"], "open"])
       yield* TestClock.adjust(29_000)
-      yield* Effect.exit(carry(scene.request({ among: [a] })))
-      expect(scene.tried).toEqual(["a"])
+      yield* carry(scene.request())
+      expect(scene.tried).toEqual(["a", "b"])
+    }).pipe(Effect.provide(scene.layer))
+  })
+
+  it.effect("lets one request a second through where nobody else can be asked, and closes with the first that is answered", () => {
+    const { scene, a, b, open } = opened()
+    return Effect.gen(function* () {
+      const { carry } = yield* carrying
+      yield* open
+      const ask = Effect.exit(carry(scene.request({ among: [a] })))
+      for (let second = 0; second < 3; second++) {
+        yield* TestClock.adjust(999)
+        yield* ask
+        expect(scene.tried.length).toBe(second)
+        yield* TestClock.adjust(1)
+        for (let i = 0; i < 3; i++) yield* ask
+        expect(scene.tried.length).toBe(second + 1)
+      }
+      // Somebody else is there: no trial before its time.
+      b.become("healthy")
+      yield* TestClock.adjust(1000)
+      yield* carry(scene.request())
+      expect(scene.tried.at(-1)).toBe("b")
+      scene.fates.set("a", answers())
+      yield* carry(scene.request({ among: [a] }))
+      expect([scene.tried.at(-1), a.breaker.phase]).toEqual(["a", "closed"])
     }).pipe(Effect.provide(scene.layer))
   })
 

@@ -1,10 +1,7 @@
-/**
- * The balancers as pure rules (proxying.md 7). Each picks one of the candidates that are left; all of them are routable.
- */
+/** `load_balancer: priority`. */
 import { weightOf } from "../endpoint/EndpointState.ts"
 import type { Candidate } from "../routing/Router.ts"
-
-export type Pick = (candidates: ReadonlyArray<Candidate>) => Candidate | undefined
+import type { Pick } from "./Balancer.ts"
 
 /** The highest tier alone; within it a draw by status weight. `random`: uniform in [0, 1). */
 export const priority =
@@ -40,31 +37,3 @@ export const priority =
     }
     return last
   }
-
-/** One counter for the process; each selection takes a tick. */
-export const roundRobin = (): Pick => {
-  let next = 0
-  return (candidates) => (candidates.length === 0 ? undefined : candidates[next++ % candidates.length])
-}
-
-/** The fewest attempts under way; ties in turn, by one cursor. */
-export const leastConnections = (): Pick => {
-  let cursor = 0
-  return (candidates) => {
-    let least = Number.POSITIVE_INFINITY
-    let ties = 0
-    let first: Candidate | undefined
-    for (const candidate of candidates) {
-      const load = candidate.endpoint.inFlight
-      if (load < least) {
-        least = load
-        ties = 1
-        first = candidate
-      } else if (load === least) ties++
-    }
-    if (ties <= 1) return first
-    let skip = cursor++ % ties
-    for (const candidate of candidates) if (candidate.endpoint.inFlight === least && skip-- === 0) return candidate
-    return first
-  }
-}
