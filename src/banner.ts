@@ -1,8 +1,9 @@
-/** What every start says about itself on standard error (configuration.md 1.1). */
+/** What every start says about itself on standard error. */
 import { isColoured } from "./telemetry/LogDecision.ts"
 import { build } from "./version.ts"
 
-const home = "github.com/thushan/olla"
+/** Under the name: where the project is found, or what it is. */
+const subtitle = build.homepage === "" ? "one address for your inference servers" : build.homepage.replace(/^https?:\/\//, "")
 
 /** 70 columns, for logs and pipes. */
 const plainBanner = (): string => {
@@ -11,7 +12,7 @@ const plainBanner = (): string => {
     const left = Math.floor((68 - text.length) / 2)
     return `|${" ".repeat(left)}${text}${" ".repeat(68 - text.length - left)}|`
   }
-  return `${line}\n${centred(`${build.name} ${build.version}`)}\n${centred(home)}\n${line}\n`
+  return `${line}\n${centred(`${build.name} ${build.version}`)}\n${centred(subtitle)}\n${line}\n`
 }
 
 const letters = [
@@ -29,18 +30,18 @@ const columns = 53
 /** As far as it fits: a development version loses what follows its first hyphen. */
 const fitted = (version: string, room: number): string => (version.length <= room ? version : `${version.split("-")[0]}-dev`)
 
-/** 55 columns, with the repository as a link. */
+/** 55 columns, with the homepage as a link. */
 const colourBanner = (): string => {
   const paint = (code: string, text: string) => `\u001b[${code}m${text}\u001b[0m`
   const row = (text: string, width: number) => `${paint("36", "│")}${text}${" ".repeat(Math.max(0, columns - width))}${paint("36", "│")}`
-  const version = fitted(build.version, columns - home.length - 5)
-  const link = `\u001b]8;;https://${home}\u001b\\${home}\u001b]8;;\u001b\\`
+  const version = fitted(build.version, columns - subtitle.length - 5)
+  const link = build.homepage === "" ? subtitle : `\u001b]8;;${build.homepage}\u001b\\${subtitle}\u001b]8;;\u001b\\`
   return [
     paint("36", `╭${"─".repeat(columns)}╮`),
     ...letters.map((letter, i) =>
       row(`  ${paint("1;35", letter)}   ${paint("33", llama[i] ?? "")}`, 5 + letter.length + (llama[i] ?? "").length)
     ),
-    row(`  ${paint("34", link)}   ${paint("32", version)}`, 5 + home.length + version.length),
+    row(`  ${paint("34", link)}   ${paint("32", version)}`, 5 + subtitle.length + version.length),
     paint("36", `╰${"─".repeat(columns)}╯`),
     ""
   ].join("\n")

@@ -10,7 +10,7 @@ import { dirname, join } from "node:path"
 import type { Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import v8 from "node:v8"
-import { parentGone, passOn, signals, watchSignals } from "./signals.ts"
+import { keepDebuggerShut, parentGone, passOn, signals, watchSignals } from "./signals.ts"
 
 const needed = [22, 19] as const
 
@@ -45,6 +45,7 @@ const shippedRuntime = (): string | undefined => {
  * and must not take them for two. When this process is gone, the pipe closes.
  */
 const runAgain = (runtime: string): void => {
+  keepDebuggerShut()
   const child = spawn(runtime, [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: ["inherit", "inherit", "inherit", "pipe"],
     env: { ...process.env, OLLA_PARENT_PIPE: "3" }

@@ -29,8 +29,14 @@ const arrive = (signal: Signal, way: Way): void => {
   if (Math.max(count.system, count.parent) > before) handler(signal)
 }
 
+/** Node opens its debugger at SIGUSR1, to everybody on this machine: a signal that is listened to does nothing else. */
+export const keepDebuggerShut = (): void => {
+  process.on("SIGUSR1", () => {})
+}
+
 /** From here on no signal is lost. */
 export const watchSignals = (): void => {
+  keepDebuggerShut()
   for (const signal of signals) process.on(signal, () => arrive(signal, "system"))
 }
 

@@ -1,4 +1,4 @@
-/** What this build calls itself. `npm run build` puts in what OLLA_BUILD_VERSION, _COMMIT, _DATE, _USER and _TOOL say; a checkout says so. */
+/** What this build calls itself. The build puts in what package.json, git and OLLA_BUILD_* say (scripts/stampVersion.js); these are its words without one. */
 export const build = {
   name: "Olla",
   shortName: "olla",
@@ -6,7 +6,9 @@ export const build = {
   commit: "none",
   date: "nowish",
   user: "local",
-  tool: "make"
+  tool: "make",
+  /** Where its project is found: package.json's `homepage`. Empty: nowhere yet. */
+  homepage: "" as string
 } as const
 
 /** What it runs on, in the form of `go1.24.1`. */

@@ -71,6 +71,12 @@ const ready: Handler = (services, context) => {
 /** Go's words for what the machine is. */
 const goArch: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" }
 
+/** A build without a homepage knows of no releases; its routes are described by the daemon itself. */
+const projectLinks = (homepage: string): typeof VersionDocument.Type.links =>
+  homepage === ""
+    ? { homepage: "", documentation: "/internal/openapi.json", releases: "" }
+    : { homepage, documentation: `${homepage}#readme`, releases: `${homepage}/releases/latest` }
+
 const versionDocument = (services: SystemServices): typeof VersionDocument.Type => {
   const anthropic = services.settings.current().translators.anthropic.enabled
   const backends = services.profiles.all.map(({ listedAs }) => listedAs).sort((a, b) => a.place - b.place || 0)
@@ -85,11 +91,7 @@ const versionDocument = (services: SystemServices): typeof VersionDocument.Type 
       },
       version: "v1"
     },
-    links: {
-      homepage: "https://github.com/thushan/olla",
-      documentation: "https://github.com/thushan/olla#readme",
-      releases: "https://github.com/thushan/olla/releases/latest"
-    },
+    links: projectLinks(build.homepage),
     build: {
       commit: build.commit,
       date: build.date,

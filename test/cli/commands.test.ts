@@ -75,7 +75,7 @@ describe("olla", () => {
     const lines = err.trimEnd().split("\n")
     expect(lines.slice(0, 4).map((line) => line.length)).toEqual([70, 70, 70, 70])
     expect(lines[1]).toMatch(/^\| +Olla v\S+ +\|$/)
-    expect(lines[2]).toMatch(/^\| +github\.com\/thushan\/olla +\|$/)
+    expect(lines[2]).toMatch(/^\| +one address for your inference servers +\|$/)
     expect(lines.slice(4).map((line) => line.split(":")[0])).toEqual(["Commit", "Built", "Using", "With", "For", "On", "By"])
   })
 

@@ -533,11 +533,7 @@ describe("/version", () => {
           version: "/version"
         }
       },
-      links: {
-        homepage: "https://github.com/thushan/olla",
-        documentation: "https://github.com/thushan/olla#readme",
-        releases: "https://github.com/thushan/olla/releases/latest"
-      }
+      links: { homepage: "", documentation: "/internal/openapi.json", releases: "" }
     })
   })
 })

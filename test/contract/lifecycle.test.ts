@@ -1,10 +1,10 @@
-/** A daemon's start and end as an operator sees them (configuration.md 1.2, 1.3, 8, 9): streams, exit codes, signals, log records. */
+/** A daemon's start and end as an operator sees them: streams, exit codes, signals, log records. */
 import { existsSync, readFileSync } from "node:fs"
 import { connect, createServer as createTcpServer } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { freePort } from "./freePort.ts"
-import { closing, endpoints, listening, openEnded, type Run, server, silent, start, streaming } from "./lifecycle.ts"
+import { asParent, closing, endpoints, listening, openEnded, type Run, server, silent, start, streaming } from "./lifecycle.ts"
 
 const messages = (run: Run): ReadonlyArray<unknown> => run.records().map((record) => record["msg"])
 
@@ -12,7 +12,7 @@ describe("a start", () => {
   it("writes its records in order, as JSON from the first line to the last, and the banner elsewhere", async () => {
     const port = await freePort()
     const run = start(`${server(port)}${endpoints(`http://127.0.0.1:${await freePort()}`)}engineering: {show_nerdstats: true}\n`)
-    await run.saw("Admin dashboard")
+    await run.saw("Olla started")
     run.child.kill("SIGTERM")
     expect(await run.ended).toBe(0)
     expect(run.out()).not.toContain("\u001b")
@@ -31,8 +31,6 @@ describe("a start", () => {
       JSON.stringify(told)
     ).toBe(true)
     expect(places).toEqual([...places].sort((a, b) => a - b))
-    const line = run.records().find((record) => String(record["msg"]).startsWith("Admin dashboard"))
-    expect(line?.["msg"]).toContain(`http://127.0.0.1:${port}/internal/ui/`)
     expect(run.records()[2]).toMatchObject({ level: "INFO", config: "olla.yaml" })
     expect(run.err()).toMatch(/^\+-{68}\+\n/)
     expect(existsSync(join(run.cwd, "logs"))).toBe(false)
@@ -104,7 +102,7 @@ describe("a start", () => {
 
   it("takes level and form of OLLA_LOG_* where file and OLLA_LOGGING_* say nothing", async () => {
     const plain = start(server(await freePort()) + endpoints(), { OLLA_PRETTY_LOGS: "true", OLLA_LOG_LEVEL: "debug", NO_COLOR: "1" })
-    await plain.saw("Admin dashboard")
+    await plain.saw("Olla started")
     plain.child.kill("SIGTERM")
     await plain.ended
     expect(plain.out()).toMatch(/^time=\S+ level=DEBUG /m)
@@ -227,5 +225,21 @@ describe("a stop", () => {
     await run.saw("+----")
     run.child.kill("SIGTERM")
     expect(await run.ended).toBe(0)
+  })
+})
+
+describe("SIGUSR1", () => {
+  it.each([
+    ["a daemon", {}],
+    ["the parent of one", asParent]
+  ])("opens no debugger in %s", async (_who, env) => {
+    const run = start(server(await freePort()) + endpoints(), env)
+    await run.saw("Olla started")
+    run.child.kill("SIGUSR1")
+    run.child.kill("SIGHUP")
+    await run.saw("SIGHUP")
+    run.child.kill("SIGTERM")
+    expect(await run.ended).toBe(0)
+    expect(run.err()).not.toMatch(/debugger/i)
   })
 })

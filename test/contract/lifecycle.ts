@@ -9,6 +9,13 @@ import { afterEach } from "vitest"
 
 const program = join(import.meta.dirname, "..", "..", "dist", "main.js")
 
+/** The first process takes itself for an old one. */
+const old = `data:text/javascript,${encodeURIComponent(
+  'if (process.env.OLLA_PARENT_PIPE === undefined) Object.defineProperty(process.versions, "node", { value: "20.0.0" })'
+)}`
+/** Environment of a start that goes through a parent process. */
+export const asParent = { NODE_OPTIONS: `--import=${old}` }
+
 /** Called after each test. */
 export const closing: Array<() => void> = []
 afterEach(() => {

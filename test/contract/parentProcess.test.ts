@@ -2,13 +2,7 @@
 import type { Writable } from "node:stream"
 import { describe, expect, it } from "vitest"
 import { freePort } from "./freePort.ts"
-import { endpoints, openEnded, type Run, server, silent, start, streaming } from "./lifecycle.ts"
-
-/** The first process takes itself for an old one. */
-const old = `data:text/javascript,${encodeURIComponent(
-  'if (process.env.OLLA_PARENT_PIPE === undefined) Object.defineProperty(process.versions, "node", { value: "20.0.0" })'
-)}`
-const asParent = { NODE_OPTIONS: `--import=${old}` }
+import { asParent, endpoints, openEnded, type Run, server, silent, start, streaming } from "./lifecycle.ts"
 
 /** The child's id, as its first record has it. */
 const childOf = (run: Run): number => Number(run.records()[0]?.["pid"])
