@@ -41,6 +41,9 @@ const shownDefault = (path: string, info: KeyInfo): string => {
   return `\`${JSON.stringify(value)}\``
 }
 
+const notYet = ({ pending }: KeyInfo, mark: string): string =>
+  pending === undefined ? "" : ` ${mark}${pending === "warns" ? "No effect yet." : "Refused: nothing asks for it yet."}${mark}`
+
 const kindText = (info: KeyInfo): string => {
   if (info.words !== undefined)
     return info.words
@@ -70,7 +73,7 @@ const configuration = (): string => {
   for (const { path, info } of allKeys()) {
     const group = path.startsWith("discovery.static.endpoints[]") ? "discovery.static.endpoints[]" : (path.split(".")[0] ?? "")
     const variable = variables.get(path)
-    const row = `| \`${path}\` | ${cell(kindText(info))} | ${cell(shownDefault(path, info))} | ${cell(info.doc)}${info.pending === true ? " *No effect yet.*" : ""}${variable === undefined ? "" : ` Variable \`${variable}\`.`} |`
+    const row = `| \`${path}\` | ${cell(kindText(info))} | ${cell(shownDefault(path, info))} | ${cell(info.doc)}${notYet(info, "*")}${variable === undefined ? "" : ` Variable \`${variable}\`.`} |`
     groups.set(group, [...(groups.get(group) ?? []), row])
   }
   const tables = [...groups].map(
@@ -136,7 +139,7 @@ const finite = (value: number | undefined): value is number => value !== undefin
 /** Values as YAML has them; `null` keeps the default everywhere. */
 const jsonOf = (info: KeyInfo): Record<string, unknown> => {
   const base = {
-    description: `${info.doc}${info.pending === true ? " No effect yet." : ""}`,
+    description: `${info.doc}${notYet(info, "")}`,
     ...(info.example === undefined ? {} : { examples: [parse(info.example) as unknown] })
   }
   const list = (items: Record<string, unknown>) => ({ ...base, type: ["array", "null"], items })

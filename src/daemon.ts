@@ -1,7 +1,6 @@
 /** Composes the rooms into one running daemon: configuration, port, fleet, answers; and takes it down again. */
 import { existsSync, readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
-import { join } from "node:path"
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -22,7 +21,7 @@ import * as FleetLive from "./endpoint/FleetLive.ts"
 import { all } from "./exchange/Observer.ts"
 import { Guard } from "./guard/Guard.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
-import { dashboardLine } from "./http/DashboardAddress.ts"
+import { consoleRoutes } from "./http/ConsoleRoutes.ts"
 import { type HttpServer, idleTime, makeHttpServer } from "./http/HttpServer.ts"
 import { routeTable } from "./http/Surface.ts"
 import type { SystemServices } from "./http/SystemRoutes.ts"
@@ -250,9 +249,6 @@ const engines = (env: ServeOptions["env"]): Layer.Layer<CarrierLive.Engines> =>
     })
   )
 
-/** The console's files, next to the compiled program. */
-const hasDashboard = (): boolean => existsSync(join(import.meta.dirname, "dashboard", "index.html"))
-
 const daemon = Effect.fnUntraced(function* (
   loaded: LoadedConfig,
   config: OllaConfig,
@@ -316,10 +312,7 @@ const daemon = Effect.fnUntraced(function* (
     else sink.write("info", "Anthropic translator disabled via configuration", {})
   }
   releaseStartupMemory()
-  http.open(
-    services,
-    translators.map((translator) => translatorRoutes(services, translator))
-  )
+  http.open(services, [...translators.map((translator) => translatorRoutes(services, translator)), consoleRoutes])
   signals.started = true
   const address = http.addresses[0]
   const bind = `${config.server.host}:${address?.port ?? config.server.port}`
@@ -345,10 +338,6 @@ const daemon = Effect.fnUntraced(function* (
       more_info: "whole conversations are written to translators.anthropic.inspector.output_dir",
       output_dir: config.translators.anthropic.inspector.output_dir
     })
-  const dashboard = config.dashboard.enabled
-    ? dashboardLine(config.server.host, address?.port ?? config.server.port, hasDashboard())
-    : undefined
-  if (dashboard !== undefined) sink.write("info", dashboard)
   sink.flush()
   whenReady?.()
   const broken = yield* Effect.raceFirst(

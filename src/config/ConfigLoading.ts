@@ -177,10 +177,24 @@ const set = (target: Record<string, unknown>, path: string, value: unknown): voi
 const valueAt = (config: unknown, path: string): unknown =>
   path.split(".").reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], config)
 
-/** Keys whose feature is still to come say so when they are set to something (README ruling 13). */
+/**
+ * Keys whose feature is still to come say so when they are set to something. One that would protect something ends the start:
+ * whoever wrote it would rely on it.
+ */
 const pending = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   const usual = Schema.decodeUnknownSync(configSchema)({})
-  return [...infos]
-    .filter(([path, info]) => info.pending === true && JSON.stringify(valueAt(config, path)) !== JSON.stringify(valueAt(usual, path)))
-    .map(([path]) => ({ severity: "warning", path, message: `${path} has no effect yet` }))
+  const isSet = (path: string) => JSON.stringify(valueAt(config, path)) !== JSON.stringify(valueAt(usual, path))
+  return [...infos].flatMap(([path, { pending: state }]): ReadonlyArray<Diagnostic> => {
+    if (state === undefined || !isSet(path)) return []
+    return state === "warns"
+      ? [{ severity: "warning", path, message: `${path} has no effect yet` }]
+      : [
+          {
+            severity: "error",
+            path,
+            message: `${path} protects nothing yet: nothing asks for it in this version. Take it out and restrict by address`,
+            example: exampleAt("dashboard.access_policy.allowed_cidrs") ?? ""
+          }
+        ]
+  })
 }

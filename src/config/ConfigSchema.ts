@@ -24,8 +24,8 @@ export interface KeyInfo {
   readonly max?: number
   /** A right value as it stands in a file. */
   readonly example?: string
-  /** Its feature is not there yet: it warns that it has no effect. */
-  readonly pending?: boolean
+  /** Its feature is not there yet: `"warns"` that it has no effect, or is `"refused"` since it would seem to protect something. */
+  readonly pending?: "warns" | "refused"
   /** Never printed. */
   readonly secret?: boolean
 }
@@ -131,7 +131,7 @@ export const server = section({
   }),
   cross_site_protection: bool(false, "Refuse requests that a foreign web page makes, or for a Host that is not allowed."),
   allowed_hosts: strings([], "Further Host headers that cross_site_protection answers.", { example: '["olla.example.com"]' }),
-  watch_config: bool(false, "Reload when the configuration file changes.", { pending: true })
+  watch_config: bool(false, "Reload when the configuration file changes.", { pending: "warns" })
 })
 
 export const proxy = section({
@@ -307,11 +307,11 @@ export const configSchema = Schema.Struct({
       allowed_cidrs: strings(["127.0.0.0/8", "::1/128"], "Networks that may see it, by TCP peer."),
       allowed_hosts: strings(["localhost"], "Host headers that may be used; IP addresses always may."),
       token: optionalText("Bearer token that is asked for after address and host. ${VAR} is expanded.", {
-        pending: true,
+        pending: "refused",
         secret: true,
         example: '"${OLLA_DASHBOARD_TOKEN}"'
       }),
-      token_file: optionalText("File that holds the token.", { pending: true, example: "/run/secrets/dashboard_token" })
+      token_file: optionalText("File that holds the token.", { pending: "refused", example: "/run/secrets/dashboard_token" })
     }),
     gate_internal_api: bool(false, "Apply the policy to /internal/* (/internal/health and /internal/ready too) and /version.")
   }),
@@ -325,11 +325,11 @@ export const configSchema = Schema.Struct({
   telemetry: section({
     otlp: section({
       endpoint: text("", "Where traces are sent: base URL of an OpenTelemetry collector. Empty: nowhere.", {
-        pending: true,
+        pending: "warns",
         example: '"http://localhost:4318"'
       }),
-      headers: texts("Headers sent to the collector.", { pending: true, secret: true, example: "{X-Team: research}" }),
-      interval: duration(5 * seconds, "Longest wait before spans are sent.", { pending: true })
+      headers: texts("Headers sent to the collector.", { pending: "warns", secret: true, example: "{X-Team: research}" }),
+      interval: duration(5 * seconds, "Longest wait before spans are sent.", { pending: "warns" })
     })
   })
 })

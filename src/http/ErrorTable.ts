@@ -196,6 +196,12 @@ export const errorTable = {
     when: "a message got no answer, or one that cannot be translated; 504 after a timeout",
     remedy: "the detail names the endpoint and the cause; addresses are in the log"
   },
+  noConsole: {
+    status: 503,
+    text: "This build of Olla has no operator console yet: ask /internal/status and /internal/status/endpoints",
+    when: "`/internal/ui` is asked for while `dashboard.enabled` is true",
+    remedy: "ask `/internal/status`; `dashboard.enabled: false` makes it a 404"
+  },
   noEndpoints: {
     status: 503,
     text: "no healthy endpoints available",
