@@ -1,6 +1,12 @@
 /** What a *kind* of backend is. The shipped kinds are data in `config/profiles/*.yaml`; another takes one more file and no code. */
 import type { ListingFormat } from "./ListingFormats.ts"
 
+/**
+ * How a chat request tells this kind whether to think: not at all, by variables of its chat template, or by
+ * `reasoning_effort`, whose word `none` is off.
+ */
+export type ThinkingSwitch = "none" | "chat_template" | "effort"
+
 export interface Profile {
   /** Canonical name: what an endpoint's `type` resolves to. */
   readonly name: string
@@ -41,6 +47,13 @@ export interface Profile {
   /** Absent: no native Anthropic API. */
   readonly anthropic: AnthropicSupport | undefined
   readonly metrics: MetricsExtraction
+  /** Fields of an assistant message that this kind reads its reasoning of former turns from. */
+  readonly reasoningFields: ReadonlyArray<string>
+  readonly thinkingSwitch: ThinkingSwitch
+  /** Sampling fields beyond OpenAI's that its chat takes. */
+  readonly extraSampling: ReadonlyArray<string>
+  /** Takes `prompt_cache_key`: it hands requests on to servers that keep caches by key. */
+  readonly promptCacheKey: boolean
   /** Where chat completions live on this kind (`/v1/chat/completions`, `/api/v1/chat/completions`, ...). */
   readonly chatPath: string
 }

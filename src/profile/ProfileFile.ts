@@ -1,7 +1,7 @@
 /** One profile file: YAML to `Profile`, with the findings that warn and never reject. */
 import { readYaml, type YamlNode } from "../config/YamlTree.ts"
 import { type ListingFormat, listingFormats } from "./ListingFormats.ts"
-import type { Profile } from "./Profile.ts"
+import type { Profile, ThinkingSwitch } from "./Profile.ts"
 import { checkShape, readBool } from "./ProfileSchema.ts"
 
 export type RawProfile = { readonly [key: string]: unknown }
@@ -75,6 +75,7 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
   const paths = list("api.paths")
   const prefixes = list("routing.prefixes")
   const messagesPath = text("api.anthropic_support.messages_path")
+  const thinking = text("api.thinking_switch")
   const chatPath = text("request.parsing_rules.chat_completions_path")
   const listingFormat = formatCalled(format) ?? "openai"
   const discoveryPath = text("api.model_discovery_path")
@@ -116,6 +117,10 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
           minVersion: text("api.anthropic_support.min_version")
         }
       : undefined,
+    reasoningFields: list("api.reasoning_fields"),
+    thinkingSwitch: thinkingSwitches.find((known) => known === thinking) ?? "none",
+    extraSampling: list("api.extra_sampling"),
+    promptCacheKey: bool("api.prompt_cache_key"),
     metrics: {
       enabled: bool("metrics.extraction.enabled"),
       source: text("metrics.extraction.source"),
@@ -134,6 +139,9 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     ...listingPaths.flatMap(([path, called]) =>
       formatCalled(called) === undefined ? [`unknown form "${called}" in api.listing_paths, ${path} is forwarded`] : []
     ),
+    ...(thinking === "" || thinking === profile.thinkingSwitch
+      ? []
+      : [`unknown api.thinking_switch "${thinking}", none is used (known: ${thinkingSwitches.join(", ")})`]),
     ...(paths.length === 0 ? ["api.paths is empty: no path prefers this kind"] : []),
     ...paths.filter((path) => !path.startsWith("/")).map((path) => `api.paths: "${path}" does not start with /`),
     ...(normaliseName(name) === name
@@ -162,6 +170,8 @@ const prefixProblem = (prefix: string): string | undefined => {
   if (reservedPrefixes.has(prefix.toLowerCase())) return `routing prefix "${prefix}" belongs to Olla and is ignored`
   return /^[a-z0-9][a-z0-9_-]*$/i.test(prefix) ? undefined : `routing prefix "${prefix}" is malformed and is ignored`
 }
+
+const thinkingSwitches: ReadonlyArray<ThinkingSwitch> = ["none", "chat_template", "effort"]
 
 const indexNames = new Set(["health", "models", "completions", "chat_completions", "embeddings"])
 

@@ -42,6 +42,10 @@ export const profileShape: Shape = {
         listing_paths: { map: "text" },
         health_check_path: "text",
         enforce_paths: "bool",
+        reasoning_fields: texts,
+        thinking_switch: "text",
+        extra_sampling: texts,
+        prompt_cache_key: "bool",
         anthropic_support: {
           keys: { enabled: "bool", messages_path: "text", limitations: texts, token_count: "bool", threads: "bool", min_version: "text" }
         }

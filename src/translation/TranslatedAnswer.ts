@@ -19,6 +19,8 @@ export interface TranslationOptions {
   readonly turn: TurnOptions
   readonly streaming: boolean
   readonly requestId: string
+  /** Name/value pairs that its answers carry beside those of every translated one. */
+  readonly headers: ReadonlyArray<string>
   /** Another wording of the request that may fare better after this refusal; asked once at most. */
   readonly reworded: ((status: number, body: string) => Spoken | undefined) | undefined
   /** What the client was told in the end, for the inspector: a message or an error. */
@@ -230,9 +232,15 @@ export class TranslatedAnswer implements AnswerTranslator {
     if (this.#committed) return bytes
     this.#committed = true
     return {
-      head: { status: 200, headers: answerHeaders(this.#head.headers, this.#options.writer.streamType, this.#options.requestId) },
+      head: { status: 200, headers: this.#headers(this.#options.writer.streamType) },
       ...bytes
     }
+  }
+
+  #headers(contentType: string, fromBackend = false): Array<string> {
+    const headers = answerHeaders(this.#head.headers, contentType, this.#options.requestId, fromBackend)
+    headers.push(...this.#options.headers)
+    return headers
   }
 
   #backendError(): Translated {
@@ -266,7 +274,7 @@ export class TranslatedAnswer implements AnswerTranslator {
   #document(status: number, body: string, fromBackend = false): Translated {
     this.#committed = true
     const bytes = Buffer.from(body)
-    const headers = answerHeaders(this.#head.headers, "application/json", this.#options.requestId, fromBackend)
+    const headers = this.#headers("application/json", fromBackend)
     headers.push("content-length", String(bytes.length))
     return { head: { status, headers }, bytes, done: true }
   }

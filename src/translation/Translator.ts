@@ -1,5 +1,5 @@
 /**
- * An API that Olla offers to clients in front of backends that may not speak it (anthropic.md 15). A translator says which
+ * An API that Olla offers to clients in front of backends that may not speak it. A translator says which
  * routes it has and how its requests, answers, errors and lists are made; the routes themselves, limits, routing,
  * statistics and logs are the same for all. A further API adds one file that exports a `Translator`, and its name to
  * the list in `daemon.ts`.
@@ -9,6 +9,7 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { AnswerHead, Dialect } from "../proxy/Dialect.ts"
 import type { Inspection } from "../routing/Router.ts"
 import type { Oddity } from "./AnswerReader.ts"
+import type { Complaint } from "./Complaint.ts"
 import type { JsonRecord } from "./JsonValue.ts"
 
 /**
@@ -21,19 +22,6 @@ import type { JsonRecord } from "./JsonValue.ts"
 export type TranslatorRoute =
   | { readonly kind: "create" | "count" | "models" | "model" | "root"; readonly path: string; readonly methods: ReadonlyArray<string> }
   | { readonly kind: "absent"; readonly path: RegExp }
-
-/** A request that cannot be said in the other dialect, and why; the client's fault. */
-export class Complaint {
-  readonly message: string
-  readonly status: 400 | 404
-  /** What the dialect's clients read by machine, in the error's `details`. */
-  readonly details: JsonRecord | undefined
-  constructor(message: string, details?: JsonRecord, status: 400 | 404 = 400) {
-    this.message = message
-    this.details = details
-    this.status = status
-  }
-}
 
 /** What the inspector is told of one exchange. */
 export interface AnswerInspector {

@@ -175,7 +175,7 @@ describe("what a backend gets of such a conversation", () => {
     plain.turns = script
     await converse("plain-model", true)
     const last = plain.asked.at(-1)
-    expect(last?.path).toBe("/v1/chat/completions?beta=true")
+    expect(last?.path).toBe("/v1/chat/completions")
     expect(last?.headers["anthropic-beta"]).toBeUndefined()
     const image = { type: "image_url", image_url: { url: `data:image/png;base64,${png}` } }
     const call = (id: string, name: string, args: string) => ({ id, type: "function", function: { name, arguments: args } })
@@ -188,6 +188,7 @@ describe("what a backend gets of such a conversation", () => {
       {
         role: "assistant",
         content: "I ask for both.",
+        reasoning_content: "The user wants two things.",
         tool_calls: [
           call("toolu_a", "weather", '{"city":"Perth ☀"}'),
           call("toolu_b", "weather", '{"city":"Oslo"}'),

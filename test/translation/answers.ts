@@ -20,6 +20,7 @@ export const options = ({ model = "asked-model", estimate = 7, stops = [], ...fi
   turn: { model, estimate, stops },
   streaming: true,
   requestId: "req-1",
+  headers: [],
   reworded: undefined,
   onAnswer: undefined,
   onOddities: () => {},

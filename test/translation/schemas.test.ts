@@ -2,13 +2,14 @@
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { readMessages } from "../../src/translation/anthropic/MessagesReading.ts"
 import { ErrorEnvelope, Message, StreamEvent } from "../../src/translation/anthropic/MessagesSchema.ts"
-import { toChatRequest } from "../../src/translation/anthropic/ToChatRequest.ts"
+import { Complaint } from "../../src/translation/Complaint.ts"
 import { ChatChunk, ChatRequest } from "../../src/translation/openai/ChatSchema.ts"
 import { TranslatedAnswer } from "../../src/translation/TranslatedAnswer.ts"
-import { Complaint } from "../../src/translation/Translator.ts"
 import { setsOffKeyDefect } from "../keyDefect.ts"
 import { eventsOf, feed, options, sse, wellFormed } from "./answers.ts"
+import { writtenFor } from "./words.ts"
 
 /** Every key that is there must be one of the Schema's. */
 const strict = { onExcessProperty: "error" } as const
@@ -254,9 +255,9 @@ describe("any conversation that both dialects can say", () => {
             results: []
           })
         }
-        const made = toChatRequest(JSON.parse(JSON.stringify({ model: "m", ...fields, messages })))
+        const made = readMessages(JSON.parse(JSON.stringify({ model: "m", ...fields, messages })))
         if (made instanceof Complaint) throw new Error(made.message)
-        const chat = Schema.decodeUnknownSync(ChatRequest, strict)({ model: "m", ...made.fields, ...made.extensions })
+        const chat = Schema.decodeUnknownSync(ChatRequest, strict)({ model: "m", ...writtenFor(made, "lemonade").fields })
         expect(readBack(chat.messages)).toEqual(
           told.filter(({ texts, images, calls, results }) => texts !== "" || images.length + calls.length + results.length > 0)
         )
@@ -292,7 +293,7 @@ const readBack = (messages: (typeof ChatRequest.Type)["messages"]): ReadonlyArra
       results.push([message.tool_call_id, message.content])
       continue
     }
-    if (message.role === "system" || message.role === "developer") continue
+    if (message.role === "system") continue
     const parts = typeof message.content === "string" ? [{ type: "text" as const, text: message.content }] : (message.content ?? [])
     out.push({
       role: message.role,

@@ -1,97 +1,39 @@
 /**
- * Anthropic Messages towards any endpoint: as it came where the endpoint speaks it, else translated to a chat completion.
- * One instance serves one exchange; what is the same for all attempts is made once and on first need.
+ * Anthropic Messages towards any endpoint: as it came where the endpoint speaks it, else translated. One instance serves one
+ * exchange; what is the same for all attempts is made once and on first need.
  */
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
 import type { Dialect, Spoken } from "../../proxy/Dialect.ts"
 import { rewriteModel } from "../../routing/ModelRewrite.ts"
+import { Complaint } from "../Complaint.ts"
 import { listOf } from "../JsonValue.ts"
-import { chatAnswers } from "../openai/ChatReader.ts"
-import { TranslatedAnswer } from "../TranslatedAnswer.ts"
-import { Complaint, type Conversation, type TranslatedExchange } from "../Translator.ts"
+import type { Lessons } from "../openai/Lessons.ts"
+import { Speaking } from "../Speaking.ts"
+import type { Conversation, TranslatedExchange } from "../Translator.ts"
 import { anthropicAnswers } from "./AnthropicAnswers.ts"
+import { readMessages } from "./MessagesReading.ts"
 import { featuresOf } from "./MessagesRequest.ts"
 import { NativeAnswer } from "./NativeAnswer.ts"
 import { answersNatively, refusedNatively } from "./NativeSupport.ts"
-import { type ChatConversion, toChatRequest } from "./ToChatRequest.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
-/** Mean nothing to a server of another dialect (B12). */
-const anthropicOnly = (name: string): boolean => name.startsWith("anthropic-") || name.startsWith("x-stainless-")
-
-const whole = ["content-type", "application/json", "accept", "application/json", "accept-encoding", "identity"]
-const streamed = ["content-type", "application/json", "accept", "text/event-stream", "accept-encoding", "identity"]
-
-/** How an endpoint wants its request: extensions, and usage figures in streams. */
-interface Wording {
-  readonly extended: boolean
-  readonly streamOptions: boolean
-}
-
-export const converseInMessages = (exchange: TranslatedExchange): Conversation => {
+export const converseInMessages = (lessons: Lessons, exchange: TranslatedExchange): Conversation => {
   const { request, inspection } = exchange
   const features = featuresOf(request)
-  let made: ChatConversion | Complaint | undefined
-  const conversion = (): ChatConversion | Complaint => {
-    made ??= toChatRequest(request)
-    return made
-  }
-  let turn: { readonly model: string; readonly estimate: number; readonly stops: ReadonlyArray<string> } | undefined
-  const turnOptions = () => {
-    turn ??= {
+  const speaking = new Speaking({
+    exchange,
+    dialect: "messages",
+    read: () => readMessages(request),
+    writer: anthropicAnswers,
+    answer: () => ({
       model: inspection.spelling,
       estimate: estimateTokens(request),
       stops: (listOf(request["stop_sequences"]) ?? []).filter((stop) => typeof stop === "string")
-    }
-    return turn
-  }
-  // One serialisation for all attempts in the same words: equal conversations give equal bytes, and a backend's prompt
-  // cache stays warm.
-  const texts = new Map<string, string>()
-  const textOf = ({ fields, extensions }: ChatConversion, { extended, streamOptions }: Wording): string => {
-    const key = `${extended}${streamOptions}`
-    let text = texts.get(key)
-    if (text === undefined) {
-      const { stream_options: _, ...without } = fields
-      text = JSON.stringify({ ...(streamOptions ? fields : without), ...(extended ? extensions : {}) }).slice(1)
-      texts.set(key, text)
-    }
-    return text
-  }
-
-  const translated = (endpoint: Endpoint, nativeName: string, streamOptions: boolean): Spoken => {
-    const converted = conversion()
-    // Only asked for where `complaint` had nothing to say.
-    if (converted instanceof Complaint) throw new Error(converted.message)
-    exchange.onMode("translation")
-    // Servers of unknown make may refuse fields that OpenAI does not know.
-    const extended = endpoint.profile?.generic === false
-    const model = nativeName === "" ? inspection.spelling : nativeName
-    const { streaming } = converted
-    return {
-      mode: "translation",
-      target: (endpoint.profile?.chatPath ?? "/v1/chat/completions") + exchange.query,
-      body: [Buffer.from(`{"model":${JSON.stringify(model)},${textOf(converted, { extended, streamOptions })}`)],
-      headers: streaming ? streamed : whole,
-      without: anthropicOnly,
-      answer: () =>
-        new TranslatedAnswer({
-          reader: chatAnswers,
-          writer: anthropicAnswers,
-          turn: turnOptions(),
-          streaming,
-          requestId: exchange.requestId,
-          // Some servers refuse the field that asks for usage figures (B14).
-          reworded:
-            streaming && streamOptions
-              ? (status, body) => (status === 400 && body.includes("stream_options") ? translated(endpoint, nativeName, false) : undefined)
-              : undefined,
-          onAnswer: exchange.inspector?.answered,
-          onOddities: exchange.onOddities,
-          onBackendError: exchange.onBackendError
-        })
-    }
-  }
+    }),
+    lessons,
+    reasoning: "all"
+  })
+  const complaint = () => (speaking.turn instanceof Complaint ? speaking.turn : undefined)
 
   const spokenNatively = (endpoint: Endpoint, nativeName: string): Spoken => {
     exchange.onMode("passthrough")
@@ -105,7 +47,7 @@ export const converseInMessages = (exchange: TranslatedExchange): Conversation =
         new NativeAnswer({
           model: inspection.spelling,
           requestId: exchange.requestId,
-          translated: () => (conversion() instanceof Complaint ? undefined : translated(endpoint, nativeName, true)),
+          translated: () => (complaint() === undefined ? speaking.translated(endpoint, nativeName) : undefined),
           onUnsupported: () => refusedNatively(endpoint),
           onBytes: exchange.inspector?.relayed
         })
@@ -114,18 +56,13 @@ export const converseInMessages = (exchange: TranslatedExchange): Conversation =
 
   const isNative = (endpoint: Endpoint): boolean => exchange.passthrough && answersNatively(endpoint, features)
   const dialect: Dialect = {
-    speak: (endpoint, nativeName) => (isNative(endpoint) ? spokenNatively(endpoint, nativeName) : translated(endpoint, nativeName, true))
+    speak: (endpoint, nativeName) => (isNative(endpoint) ? spokenNatively(endpoint, nativeName) : speaking.translated(endpoint, nativeName))
   }
   return {
     dialect,
     isNative,
-    complaint: () => {
-      const converted = conversion()
-      return converted instanceof Complaint ? converted : undefined
-    },
-    droppedTools: () => {
-      const converted = conversion()
-      return converted instanceof Complaint ? [] : converted.droppedTools
-    }
+    complaint,
+    droppedTools: () =>
+      speaking.turn instanceof Complaint ? [] : speaking.turn.dropped.flatMap((path) => (path.startsWith("tools.") ? [path.slice(6)] : []))
   }
 }

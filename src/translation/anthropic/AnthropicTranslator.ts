@@ -1,4 +1,5 @@
-/** Anthropic's Messages API as a translator: its routes, and where each of its rules is (anthropic.md 2). */
+/** Anthropic's Messages API as a translator: its routes, and where each of its rules is. */
+import { Lessons } from "../openai/Lessons.ts"
 import type { Translator } from "../Translator.ts"
 import { converseInMessages } from "./AnthropicDialect.ts"
 import { countTokensDialect } from "./CountTokens.ts"
@@ -8,6 +9,7 @@ import { relayedAnswer } from "./RelayedAnswer.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
 export const makeAnthropicTranslator = (): Translator => {
+  const lessons = new Lessons(() => performance.now())
   return {
     name: "anthropic",
     base: "/olla/anthropic",
@@ -21,7 +23,7 @@ export const makeAnthropicTranslator = (): Translator => {
     ],
     errorBody,
     check: checkMessagesRequest,
-    converse: converseInMessages,
+    converse: (exchange) => converseInMessages(lessons, exchange),
     estimate: estimateTokens,
     countDocument: (tokens) => ({ input_tokens: tokens }),
     countDialect: countTokensDialect,

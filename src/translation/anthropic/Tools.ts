@@ -1,7 +1,7 @@
-/** Anthropic tool definitions and `tool_choice` in OpenAI's form (anthropic.md 5.6, 5.7, B19). */
+/** Anthropic's tool definitions, what its messages say about them in between, and `tool_choice`. */
+import type { Choice, Tool } from "../ChatTurn.ts"
+import { Complaint } from "../Complaint.ts"
 import { isRecord, type JsonRecord, listOf, recordOf, textOf } from "../JsonValue.ts"
-import type { ChatTool, ToolChoice } from "../openai/ChatSchema.ts"
-import { Complaint } from "../Translator.ts"
 
 /** Run by Anthropic's own servers; no backend can. */
 const serverTool = /^(web_search|web_fetch|code_execution|tool_search|advisor)_|^mcp_toolset$/
@@ -75,44 +75,59 @@ const clientTools: ReadonlyArray<{ readonly type: RegExp; readonly description: 
   }
 ]
 
-export interface ConvertedTools {
-  readonly tools: ReadonlyArray<ChatTool>
-  readonly choice: ToolChoice | undefined
+/** Toolsets that stand for more tools than a name and a schema can say. */
+const unknownToolset = /^(?:computer|browser)_toolset_/
+
+export interface ReadTools {
+  readonly tools: ReadonlyArray<Tool>
+  readonly choice: Choice | undefined
   readonly parallel: boolean | undefined
-  /** Names of tools that were left out because only Anthropic's servers can run them. */
+  /** What was left out because only Anthropic's servers can run it, as paths. */
   readonly dropped: ReadonlyArray<string>
 }
 
-export const convertTools = (request: JsonRecord): ConvertedTools | Complaint => {
-  const tools: Array<ChatTool> = []
-  const dropped: Array<string> = []
-  for (const [index, value] of (listOf(request["tools"]) ?? []).entries()) {
-    if (!isRecord(value)) continue
+/** `changes`: the `tool_addition` and `tool_removal` blocks of the conversation, in order. */
+export const readTools = (request: JsonRecord, changes: ReadonlyArray<JsonRecord>): ReadTools | Complaint => {
+  const tools: Array<Tool> = []
+  const dropped: Array<{ readonly name: string; readonly path: string }> = []
+  const add = (value: JsonRecord, where: string): Complaint | undefined => {
     const type = textOf(value["type"])
     const name = textOf(value["name"])
     if (type !== undefined && serverTool.test(type)) {
-      dropped.push(name ?? type)
-      continue
+      dropped.push({ name: name ?? type, path: `tools.${name ?? type}` })
+      return undefined
     }
     const fixed = type === undefined ? undefined : clientTools.find((tool) => tool.type.test(type))
     const schema = recordOf(value["input_schema"]) ?? fixed?.schema
-    if (schema === undefined && type !== undefined && type !== "custom")
-      return new Complaint(`tools.${index}: tool type '${type}' is not supported`)
-    if (name === undefined) return new Complaint(`tools.${index}.name: a tool needs a name`)
-    const description = textOf(value["description"]) ?? fixed?.description
-    tools.push({
-      type: "function",
-      function: { name, ...(description === undefined ? {} : { description }), parameters: schema ?? { type: "object", properties: {} } }
-    })
+    if (type !== undefined && ((schema === undefined && type !== "custom") || unknownToolset.test(type)))
+      return new Complaint(`${where}: tool type '${type}' is not supported`)
+    if (name === undefined) return new Complaint(`${where}.name: a tool needs a name`)
+    const description = textOf(value["description"]) ?? fixed?.description ?? ""
+    tools.push({ name, description, schema: schema ?? { type: "object", properties: {} }, strict: value["strict"] === true })
+    return undefined
   }
-  if (tools.length === 0) return { tools, choice: undefined, parallel: undefined, dropped }
-  const choice = convertChoice(request["tool_choice"], dropped)
+  for (const [index, value] of (listOf(request["tools"]) ?? []).entries()) {
+    const complaint = isRecord(value) ? add(value, `tools.${index}`) : undefined
+    if (complaint !== undefined) return complaint
+  }
+  for (const { type, tool } of changes) {
+    const change = recordOf(tool)
+    const definition = recordOf(change?.["definition"])
+    // One that is defined anew takes the place of the old; one that is only named again is there already.
+    const gone = type === "tool_removal" ? textOf(change?.["name"]) : textOf(definition?.["name"])
+    for (let at = tools.length - 1; at >= 0; at--) if (gone !== undefined && tools[at]?.name === gone) tools.splice(at, 1)
+    const complaint = type === "tool_addition" && definition !== undefined ? add(definition, "tool_addition") : undefined
+    if (complaint !== undefined) return complaint
+  }
+  const paths = [...new Set(dropped.map(({ path }) => path))]
+  if (tools.length === 0) return { tools: [], choice: undefined, parallel: undefined, dropped: paths }
+  const choice = readChoice(request["tool_choice"], new Set(dropped.map(({ name }) => name)))
   if (choice instanceof Complaint) return choice
   const parallel = recordOf(request["tool_choice"])?.["disable_parallel_tool_use"] === true ? false : undefined
-  return { tools, choice, parallel, dropped }
+  return { tools, choice, parallel, dropped: paths }
 }
 
-const convertChoice = (choice: unknown, dropped: ReadonlyArray<string>): ToolChoice | Complaint | undefined => {
+const readChoice = (choice: unknown, dropped: ReadonlySet<string>): Choice | Complaint | undefined => {
   if (choice === undefined || choice === null) return undefined
   const kind = typeof choice === "string" ? choice : recordOf(choice)?.["type"]
   if (kind === "any") return "required"
@@ -120,5 +135,5 @@ const convertChoice = (choice: unknown, dropped: ReadonlyArray<string>): ToolCho
   if (kind !== "tool" || typeof choice === "string") return "auto"
   const name = textOf(recordOf(choice)?.["name"])
   if (name === undefined) return new Complaint("failed to convert tool_choice: tool_choice type 'tool' requires 'name' field")
-  return dropped.includes(name) ? undefined : { type: "function", function: { name } }
+  return dropped.has(name) ? undefined : { name }
 }

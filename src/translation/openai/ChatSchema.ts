@@ -14,7 +14,11 @@ export const FilePart = Schema.Struct({
   type: Schema.Literal("file"),
   file: Schema.Struct({ filename: Schema.String, file_data: Schema.String })
 })
-export const ContentPart = Schema.Union([TextPart, ImagePart, FilePart])
+export const AudioPart = Schema.Struct({
+  type: Schema.Literal("input_audio"),
+  input_audio: Schema.Struct({ data: Schema.String, format: Schema.String })
+})
+export const ContentPart = Schema.Union([TextPart, ImagePart, FilePart, AudioPart])
 export type ContentPart = typeof ContentPart.Type
 
 export const ToolCall = Schema.Struct({
@@ -24,9 +28,16 @@ export const ToolCall = Schema.Struct({
 })
 
 export const ChatMessage = Schema.Union([
-  Schema.Struct({ role: Schema.Literals(["system", "developer"]), content: Schema.String }),
+  Schema.Struct({ role: Schema.Literal("system"), content: Schema.String }),
   Schema.Struct({ role: Schema.Literal("user"), content: Schema.Union([Schema.String, Schema.Array(ContentPart)]) }),
-  Schema.Struct({ role: Schema.Literal("assistant"), content: Schema.NullOr(Schema.String), tool_calls: optional(Schema.Array(ToolCall)) }),
+  Schema.Struct({
+    role: Schema.Literal("assistant"),
+    content: Schema.NullOr(Schema.String),
+    /** Only for kinds of backends that read them, each its own. */
+    reasoning: optional(Schema.String),
+    reasoning_content: optional(Schema.String),
+    tool_calls: optional(Schema.Array(ToolCall))
+  }),
   Schema.Struct({ role: Schema.Literal("tool"), tool_call_id: Schema.String, content: Schema.String })
 ])
 export type ChatMessage = typeof ChatMessage.Type
@@ -36,7 +47,8 @@ export const ChatTool = Schema.Struct({
   function: Schema.Struct({
     name: Schema.String,
     description: optional(Schema.String),
-    parameters: Schema.Record(Schema.String, Schema.Unknown)
+    parameters: Schema.Record(Schema.String, Schema.Unknown),
+    strict: optional(Schema.Boolean)
   })
 })
 export type ChatTool = typeof ChatTool.Type
@@ -50,7 +62,9 @@ export type ToolChoice = typeof ToolChoice.Type
 /** What is sent to a backend; the keys always stand in this order, so that equal conversations give equal bytes. */
 export const ChatRequest = Schema.Struct({
   model: Schema.String,
-  max_tokens: Schema.Number,
+  max_tokens: optional(Schema.Number),
+  /** Newer servers' name of the same. */
+  max_completion_tokens: optional(Schema.Number),
   stream: Schema.Boolean,
   messages: Schema.Array(ChatMessage),
   stream_options: optional(Schema.Struct({ include_usage: Schema.Boolean })),
@@ -62,14 +76,27 @@ export const ChatRequest = Schema.Struct({
   parallel_tool_calls: optional(Schema.Boolean),
   user: optional(Schema.String),
   response_format: optional(
-    Schema.Struct({
-      type: Schema.Literal("json_schema"),
-      json_schema: Schema.Struct({ name: Schema.String, schema: Schema.Unknown, strict: Schema.Boolean })
-    })
+    Schema.Union([
+      Schema.Struct({ type: Schema.Literal("json_object") }),
+      Schema.Struct({
+        type: Schema.Literal("json_schema"),
+        json_schema: Schema.Struct({ name: Schema.String, schema: Schema.Unknown, strict: Schema.Boolean })
+      })
+    ])
   ),
+  seed: optional(Schema.Number),
+  frequency_penalty: optional(Schema.Number),
+  presence_penalty: optional(Schema.Number),
+  logprobs: optional(Schema.Boolean),
+  top_logprobs: optional(Schema.Number),
   /** Extensions, only for kinds of backends that take them. */
   top_k: optional(Schema.Number),
-  reasoning_effort: optional(Schema.String)
+  min_p: optional(Schema.Number),
+  repeat_penalty: optional(Schema.Number),
+  repetition_penalty: optional(Schema.Number),
+  reasoning_effort: optional(Schema.String),
+  chat_template_kwargs: optional(Schema.Struct({ enable_thinking: Schema.Boolean, thinking: Schema.Boolean })),
+  prompt_cache_key: optional(Schema.String)
 })
 export type ChatRequest = typeof ChatRequest.Type
 

@@ -1,17 +1,21 @@
 import { describe, expect, it } from "vitest"
+import { readMessages } from "../../src/translation/anthropic/MessagesReading.ts"
 import { checkMessagesRequest, featuresOf } from "../../src/translation/anthropic/MessagesRequest.ts"
-import { toChatRequest } from "../../src/translation/anthropic/ToChatRequest.ts"
 import { estimateTokens } from "../../src/translation/anthropic/TokenEstimate.ts"
-import { Complaint } from "../../src/translation/Translator.ts"
+import { Complaint } from "../../src/translation/Complaint.ts"
+import { type wordsFor, writtenFor } from "./words.ts"
 
-const convert = (request: Record<string, unknown>) => {
-  const made = toChatRequest({ model: "m", max_tokens: 9, messages: [{ role: "user", content: "hi" }], ...request })
+const asked = (request: Record<string, unknown>) =>
+  readMessages({ model: "m", max_tokens: 9, messages: [{ role: "user", content: "hi" }], ...request })
+/** As a server of unknown make gets it, or one of the kind that is named. */
+const convert = (request: Record<string, unknown>, kind: keyof typeof wordsFor = "openai-compatible") => {
+  const made = asked(request)
   if (made instanceof Complaint) throw new Error(made.message)
-  return made
+  return writtenFor(made, kind)
 }
 const messagesOf = (...messages: ReadonlyArray<unknown>) => convert({ messages }).fields.messages
 const complaint = (request: Record<string, unknown>) => {
-  const made = toChatRequest({ model: "m", max_tokens: 9, messages: [{ role: "user", content: "hi" }], ...request })
+  const made = asked(request)
   return made instanceof Complaint ? made.message : "accepted"
 }
 
@@ -173,7 +177,7 @@ describe("a Messages request as a chat completion", () => {
     })
     expect(made.fields).not.toHaveProperty("tools")
     expect(made.fields).not.toHaveProperty("tool_choice")
-    expect(made.droppedTools).toEqual(["web_search"])
+    expect(made.dropped).toEqual(["tools.web_search"])
   })
 
   it("gives client tools their published schema", () => {
@@ -182,19 +186,238 @@ describe("a Messages request as a chat completion", () => {
   })
 
   it("forwards parameters that both sides know", () => {
-    const made = convert({
-      top_k: 4,
-      metadata: { user_id: "u" },
-      output_config: { effort: "max", format: { type: "json_schema", schema: { type: "object" } } },
-      tools: [{ name: "x", input_schema: {} }],
-      tool_choice: { type: "auto", disable_parallel_tool_use: true }
-    })
+    const made = convert(
+      {
+        top_k: 4,
+        metadata: { user_id: "u" },
+        output_config: { effort: "max", format: { type: "json_schema", schema: { type: "object" } } },
+        tools: [{ name: "x", input_schema: {} }],
+        tool_choice: { type: "auto", disable_parallel_tool_use: true }
+      },
+      "lemonade"
+    )
     expect(made.fields).toMatchObject({
       user: "u",
       parallel_tool_calls: false,
-      response_format: { type: "json_schema", json_schema: { name: "response", schema: { type: "object" }, strict: true } }
+      response_format: { type: "json_schema", json_schema: { name: "response", schema: { type: "object" }, strict: true } },
+      top_k: 4,
+      reasoning_effort: "high"
     })
-    expect(made.extensions).toEqual({ top_k: 4, reasoning_effort: "high" })
+  })
+})
+
+describe("what an agent sends beside plain turns", () => {
+  it("puts a system message of the middle where templates take it", () => {
+    expect(
+      messagesOf(
+        { role: "user", content: "hi" },
+        { role: "system", content: "no tools" },
+        { role: "assistant", content: "ok" },
+        { role: "developer", content: [{ type: "text", text: "be kind" }] },
+        { role: "user", content: "go" }
+      )
+    ).toEqual([
+      { role: "user", content: "hi\n\n<system>\nno tools\n</system>" },
+      { role: "assistant", content: "ok" },
+      { role: "user", content: "<system>\nbe kind\n</system>\n\ngo" }
+    ])
+    expect(messagesOf({ role: "system", content: "first" }, { role: "user", content: "hi" })[0]).toEqual({
+      role: "system",
+      content: "first"
+    })
+  })
+
+  it("adds and takes away tools that its system messages name", () => {
+    const made = convert({
+      tools: [
+        { name: "a", input_schema: {} },
+        { name: "b", input_schema: {} }
+      ],
+      messages: [
+        { role: "user", content: "hi" },
+        {
+          role: "system",
+          content: [
+            { type: "tool_removal", tool: { type: "tool_reference", name: "a" } },
+            { type: "tool_addition", tool: { type: "tool_definition", definition: { name: "c", input_schema: { type: "object" } } } }
+          ]
+        }
+      ]
+    })
+    expect(made.fields.tools?.map((tool) => tool.function.name)).toEqual(["b", "c"])
+    expect(made.fields.messages).toEqual([{ role: "user", content: "hi" }])
+  })
+
+  it("takes the effort that a system message without content sets", () => {
+    const messages = [
+      { role: "user", content: "hi" },
+      { role: "system", output_config: { effort: "low" } }
+    ]
+    expect(convert({ messages, output_config: { effort: "high" } }, "lemonade").fields.reasoning_effort).toBe("low")
+  })
+
+  it("leaves out the line that is for Anthropic's accounts, so that equal prompts begin with equal bytes", () => {
+    const line = "x-anthropic-billing-header: cc_version=2.1.197.a1b; cc_entrypoint=cli;"
+    const blocks = [
+      { type: "text", text: line },
+      { type: "text", text: "Be brief." }
+    ]
+    expect(convert({ system: blocks }).fields.messages[0]).toEqual({ role: "system", content: "Be brief." })
+    expect(convert({ system: `${line}\nBe brief.` }).fields.messages[0]).toEqual({ role: "system", content: "Be brief." })
+    expect(convert({ system: line }).fields.messages[0]?.role).toBe("user")
+  })
+
+  it("turns a compaction into what it sums up", () => {
+    expect(
+      messagesOf(
+        { role: "user", content: "go on" },
+        {
+          role: "assistant",
+          content: [
+            { type: "compaction", content: "We built a shed.", encrypted_content: "xx" },
+            { type: "text", text: "Next." }
+          ]
+        }
+      )
+    ).toEqual([
+      { role: "user", content: "go on" },
+      { role: "user", content: "<summary>We built a shed.</summary>" },
+      { role: "assistant", content: "Next." }
+    ])
+    expect(complaint({ compaction: { type: "enabled" } })).toBe("compaction is not supported for this model")
+    expect(complaint({ compaction: null })).toBe("accepted")
+  })
+
+  it("tells what Anthropic's servers found as text, and forgets that they were asked", () => {
+    expect(
+      messagesOf(
+        { role: "user", content: "news?" },
+        {
+          role: "assistant",
+          content: [
+            { type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: { query: "news" } },
+            {
+              type: "web_search_tool_result",
+              tool_use_id: "srvtoolu_1",
+              content: [{ type: "web_search_result", title: "T", url: "https://n", encrypted_content: "secret" }]
+            },
+            { type: "redacted_thinking", data: "secret" }
+          ]
+        }
+      )[1]
+    ).toEqual({ role: "assistant", content: "[web_search_tool_result]\nT\nhttps://n" })
+    expect(complaint({ messages: [{ role: "assistant", content: [{ type: "hologram" }] }] })).toBe(
+      "unsupported content block type 'hologram'"
+    )
+  })
+
+  it("reads a document in plain text from its base64", () => {
+    const source = { type: "base64", media_type: "text/plain", data: Buffer.from("grüß").toString("base64") }
+    expect(messagesOf({ role: "user", content: [{ type: "document", title: "T", source }] })[0]?.content).toBe("T\ngrüß")
+  })
+
+  it("names everything that a backend does not get", () => {
+    const made = convert({
+      container: "c",
+      some_beta: {},
+      service_tier: "auto",
+      mcp_servers: [{ name: "x" }],
+      top_k: 4,
+      output_config: { effort: "high" },
+      tools: [
+        { type: "web_search_20250305", name: "web_search" },
+        { type: "mcp_toolset", mcp_server_name: "x" },
+        { name: "a", input_schema: {}, strict: true }
+      ]
+    })
+    expect([...made.dropped].sort()).toEqual([
+      "container",
+      "mcp_servers",
+      "output_config.effort",
+      "service_tier",
+      "some_beta",
+      "tools.mcp_toolset",
+      "tools.strict",
+      "tools.web_search",
+      "top_k"
+    ])
+    expect(complaint({ tools: [{ type: "computer_toolset_20260801", name: "computer" }] })).toBe(
+      "tools.0: tool type 'computer_toolset_20260801' is not supported"
+    )
+  })
+})
+
+describe("reasoning", () => {
+  const history = [
+    { role: "user", content: "a" },
+    {
+      role: "assistant",
+      content: [
+        { type: "thinking", thinking: "old", signature: "s" },
+        { type: "text", text: "b" }
+      ]
+    },
+    { role: "user", content: "c" },
+    {
+      role: "assistant",
+      content: [
+        { type: "thinking", thinking: "why", signature: "" },
+        { type: "tool_use", id: "t", name: "n", input: {} }
+      ]
+    },
+    { role: "user", content: [{ type: "tool_result", tool_use_id: "t", content: "r" }] }
+  ]
+
+  it.each([
+    ["openai-compatible", []],
+    ["ollama", ["reasoning"]],
+    ["llamacpp", ["reasoning_content"]],
+    ["vllm", ["reasoning", "reasoning_content"]]
+  ] as const)("goes back to %s in the fields that it reads: %j", (kind, fields) => {
+    const assistants = convert({ messages: history }, kind).fields.messages.filter(({ role }) => role === "assistant")
+    for (const [index, text] of ["old", "why"].entries())
+      expect(Object.entries(assistants[index] ?? {}).filter(([key]) => key.startsWith("reasoning"))).toEqual(
+        fields.map((field) => [field, text])
+      )
+  })
+
+  it.each([
+    ["all", ["old", "why"]],
+    ["loop", [undefined, "why"]],
+    ["none", [undefined, undefined]]
+  ] as const)("of former turns goes back as far as it is wanted: %s", (kept, texts) => {
+    const made = asked({ messages: history })
+    if (made instanceof Complaint) throw new Error(made.message)
+    const assistants = writtenFor(made, "ollama", [], kept).fields.messages.filter((message) => message.role === "assistant")
+    expect(assistants.map(({ reasoning }) => reasoning)).toEqual(texts)
+  })
+
+  it("alone is no message", () => {
+    const messages = [
+      { role: "user", content: "a" },
+      { role: "assistant", content: [{ type: "thinking", thinking: "x", signature: "" }] }
+    ]
+    expect(convert({ messages }, "ollama").fields.messages).toHaveLength(1)
+  })
+
+  it.each([
+    [{ thinking: { type: "disabled" }, output_config: { effort: "high" } }, "vllm", undefined, false],
+    [{ thinking: { type: "disabled" } }, "ollama", "none", undefined],
+    [{ thinking: { type: "enabled", budget_tokens: 1024 } }, "vllm", "low", true],
+    [{ thinking: { type: "enabled", budget_tokens: 4096 } }, "ollama", "medium", undefined],
+    [{ thinking: { type: "enabled", budget_tokens: 50_000 } }, "lemonade", "high", undefined],
+    [{ thinking: { type: "adaptive" } }, "vllm", undefined, undefined],
+    [{ thinking: { type: "adaptive" }, output_config: { effort: "max" } }, "ollama", "high", undefined],
+    [{ output_config: { effort: "minimal" } }, "vllm", "low", true],
+    [{ output_config: { effort: "high" } }, "openai-compatible", undefined, undefined]
+  ] as const)("is asked for by %j at %s", (fields, kind, effort, enabled) => {
+    const made = convert({ ...fields }, kind).fields
+    expect([made.reasoning_effort, made.chat_template_kwargs?.enable_thinking, made.chat_template_kwargs?.thinking]).toEqual([
+      effort,
+      enabled,
+      enabled
+    ])
+    expect(made).not.toHaveProperty("thinking")
   })
 })
 
