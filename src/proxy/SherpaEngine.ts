@@ -177,14 +177,15 @@ const relayAsItCame = (ticket: Ticket, status: number, headers: Array<string>, b
   const write = (chunks: ReadonlyArray<Uint8Array>) =>
     Effect.suspend(() => {
       commit(undefined)
-      // The last bytes go out with the end.
-      if (promised > 0 && chunks.reduce((sum, chunk) => sum + chunk.length, attempt.bytes) >= promised) response.cork()
+      // The last bytes go out with the end: nothing is waited for before it, and a corked response would never drain.
+      const last = promised > 0 && chunks.reduce((sum, chunk) => sum + chunk.length, attempt.bytes) >= promised
+      if (last) response.cork()
       let goOn = true
       for (const chunk of chunks) {
         attempt.bytes += chunk.length
         goOn = response.write(chunk)
       }
-      return goOn ? Effect.void : drained(response)
+      return goOn || last ? Effect.void : drained(response)
     })
   const watched = Stream.tap(body, (chunk) => Effect.sync(() => kept?.push(chunk as Buffer)))
   const finish = Effect.suspend((): Effect.Effect<undefined, Failure> => {

@@ -229,13 +229,20 @@ export const ask = (
     readonly headers?: ReadonlyArray<string>
     readonly body?: string | Buffer
     readonly version?: "1.0" | "1.1"
+    /** Reads a little, and then nothing for a while. */
+    readonly slow?: boolean
     readonly onSocket?: (socket: net.Socket) => void
     readonly onBytes?: (soFar: Buffer) => void
   } = {}
 ): Promise<Answer | undefined> =>
   new Promise((resolve) => {
-    const { method = "GET", path = "/", headers = [], body = "", version = "1.1" } = options
+    const { method = "GET", path = "/", headers = [], body = "", version = "1.1", slow = false } = options
     const socket = net.connect(port, "127.0.0.1")
+    if (slow)
+      socket.once("data", () => {
+        socket.pause()
+        setTimeout(() => socket.resume(), 3)
+      })
     let parts: Array<Buffer> = []
     let size = 0
     let need = 0

@@ -1,4 +1,6 @@
 import { makeSherpaEngine } from "../../src/proxy/SherpaEngine.ts"
+import { bodySizes } from "./bodySizes.ts"
 import { engineContract } from "./engineContract.ts"
 
 engineContract("sherpa", makeSherpaEngine)
+bodySizes("sherpa", makeSherpaEngine)
