@@ -143,7 +143,7 @@ export const proxy = section({
   response_timeout: duration(15 * minutes, "Bounds the wait for response headers over all attempts. 0: off."),
   read_timeout: duration(10 * minutes, "Longest silence between bytes of an answer. 0: off."),
   response_header_timeout: optionalDuration(
-    "Wait for a backend's response headers. Not set or 0: 30s (non-streaming JSON: response_timeout). Negative: off.",
+    "Wait for a backend's response headers. Not set: no limit but response_timeout. 0: 30s. Negative: off.",
     {
       min: Number.NEGATIVE_INFINITY,
       example: "30s"

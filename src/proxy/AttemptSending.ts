@@ -10,29 +10,21 @@ import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { AttemptProgress, PhaseTimeouts, Sending } from "./Engine.ts"
 import { flushes } from "./FlushMode.ts"
 import type { ReplyHead } from "./HeaderLines.ts"
-import { headerValue } from "./HeaderRules.ts"
 import { outboundHead } from "./Outbound.ts"
 import { replyHead } from "./ReplyHeaders.ts"
 import { outboundPath } from "./TargetUrl.ts"
 
 const orDefault = (value: number, fallback: number): number => (value === 0 ? fallback : value)
 
-/** A generation that is answered whole: backends send their headers when it is finished. */
-const isWholeAnswer = ({ inspection, bodySize, rawHeaders }: CarryRequest): boolean => {
-  if (inspection.stream === true || bodySize === 0) return false
-  if (inspection.field !== "none") return true
-  return /^application\/(?:[\w.-]+\+)?json\b/i.test(headerValue(rawHeaders, "content-type"))
-}
-
-/** `firstLeased`: `performance.now()` of the exchange's first lease, from which `proxy.response_timeout` counts. */
-export const timeoutsOf = (proxy: OllaConfig["proxy"], request: CarryRequest, firstLeased: number): PhaseTimeouts => {
+/** The limits of one attempt, as docs/proxying.md has them. `firstLeased`: `performance.now()` of the exchange's first lease, from which `proxy.response_timeout` counts. */
+export const timeoutsOf = (proxy: OllaConfig["proxy"], firstLeased: number): PhaseTimeouts => {
   const set = proxy.response_header_timeout
   return {
     connect: orDefault(proxy.connection_timeout, 60_000),
     tls: orDefault(proxy.tls_handshake_timeout, 10_000),
     keepAlive: orDefault(proxy.connection_keep_alive, 30_000),
-    // Where nobody set it, an answer that comes whole has all the time that there is.
-    headers: set === undefined ? (isWholeAnswer(request) ? 0 : 30_000) : set < 0 ? 0 : orDefault(set, 30_000),
+    // A model that is loaded, or reads a long prompt, says nothing for minutes: a limit is set by who knows his models.
+    headers: set === undefined || set < 0 ? 0 : orDefault(set, 30_000),
     response: proxy.response_timeout > 0 ? firstLeased + proxy.response_timeout : 0,
     idle: proxy.read_timeout
   }
@@ -78,7 +70,7 @@ export class AttemptSending implements Sending {
     this.body = spoken !== undefined ? spoken.body : rename ? rewriteModel(request.body, inspection, nativeName) : request.body
     this.bodySize = this.body === request.body ? request.bodySize : sizeOf(this.body)
     this.headers = outboundHead(request, endpoint, this.bodySize, spoken)
-    this.timeouts = timeoutsOf(config.proxy, request, firstLeased)
+    this.timeouts = timeoutsOf(config.proxy, firstLeased)
     this.translator = spoken?.answer?.()
     this.response = request.response
     this.bufferSize = config.proxy.stream_buffer_size

@@ -6,6 +6,8 @@
 import { performance } from "node:perf_hooks"
 import type { Balancer, Lease } from "../balancing/Balancer.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+import { isRoutable } from "../endpoint/EndpointState.ts"
 import { Attempt } from "../exchange/Exchange.ts"
 import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
@@ -192,13 +194,27 @@ export class Failover implements AttemptEnd, AttemptProgress {
       if (failed !== undefined) attempt.failure = namingItsKey(failed, config().proxy)
       else if (attempt.status === 0) attempt.failure = failure("client_gone", "the client left before an answer")
       const rule = attempt.failure === undefined ? undefined : ruleOf(attempt.failure)
-      if (hasBreakers && rule?.trips === true) endpoint.breaker.fail(this.#trial)
+      if (hasBreakers && rule?.trips === true && !this.#isOnlySlow(attempt.failure, endpoint)) endpoint.breaker.fail(this.#trial)
       // Nothing was learned of the backend: a trial's place is free again.
       else if (hasBreakers) endpoint.breaker.release(this.#trial)
       if (rule?.demote === true && attempt.failure !== undefined)
         endpoint.attemptFailed({ failure: attempt.failure, startedAt: this.#startedAt })
     }
     observer.attemptEnded(this.#request.exchange, attempt)
+  }
+
+  /**
+   * It did not answer in time, but its probes do: it loads a model, or reads a long prompt. Where nobody else could serve, an open
+   * breaker would only take from everybody what one request had to wait for.
+   */
+  #isOnlySlow(why: Failure | undefined, endpoint: Endpoint): boolean {
+    if (why?.kind !== "header_timeout" && why?.kind !== "response_timeout") return false
+    return (
+      isRoutable(endpoint.state.status) &&
+      !this.#request.candidates.some(
+        (other) => other.endpoint !== endpoint && isRoutable(other.endpoint.state.status) && other.endpoint.breaker.wouldAdmit
+      )
+    )
   }
 
   /** Nobody could be leased. Where open breakers are why, the one refusal that the client hears of is on record. */

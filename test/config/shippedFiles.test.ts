@@ -44,22 +44,16 @@ describe("the shipped configuration", () => {
   it("says what is built in, but for its endpoints and what only spells out a default", () => {
     const own = decodeConfig(shipped, "c.yaml", {}).config
     const builtIn = decodeConfig("", "", {}).config
-    expect(
-      own?.discovery.static.endpoints.map(({ name, url, check_interval, check_timeout }) => [name, url, check_interval, check_timeout])
-    ).toEqual([
-      ["local-ollama", "http://localhost:11434", 2000, 1000],
-      ["local-lm-studio", "http://localhost:1234", 2000, 1000],
-      ["local-vllm", "http://localhost:8000", 5000, 2000]
+    // An endpoint says where and what it is; its kind knows the rest.
+    expect(parse(shipped).discovery.static.endpoints).toEqual([
+      { url: "http://localhost:11434", name: "local-ollama", type: "ollama", priority: 100 },
+      { url: "http://localhost:1234", name: "local-lm-studio", type: "lm-studio", priority: 100 },
+      { url: "http://localhost:8000", name: "local-vllm", type: "vllm", priority: 100 }
     ])
     expect(own).toEqual({
       ...builtIn,
       server: { ...builtIn?.server, read_header_timeout: 10_000 },
-      proxy: {
-        ...builtIn?.proxy,
-        connection_keep_alive: 30_000,
-        response_header_timeout: 30_000,
-        tls_handshake_timeout: 10_000
-      },
+      proxy: { ...builtIn?.proxy, connection_keep_alive: 30_000, tls_handshake_timeout: 10_000 },
       discovery: { ...builtIn?.discovery, static: own?.discovery.static }
     })
   })

@@ -23,6 +23,9 @@ const table: ReadonlyArray<readonly [FailureKind, boolean, boolean, boolean, num
   ["malformed", false, false, true, 502]
 ]
 
+/** Of the only endpoint that could serve this is no fault while its probes succeed. */
+const isSlow = (kind: FailureKind): boolean => kind === "header_timeout" || kind === "response_timeout"
+
 describe("a failure before anything is committed", () => {
   for (const method of ["GET", "POST", "DELETE"])
     it.effect.each(table)(`of a ${method}: %s`, ([kind, failover, demote, trips, status]) => {
@@ -46,7 +49,7 @@ describe("a failure before anything is committed", () => {
         }
         // Four more of the kind open the breaker, if it counts them.
         for (let i = 0; i < 4; i++) yield* Effect.exit(carry(scene.request({ method, among: [a] })))
-        if (!demote) expect(a.breaker.phase).toBe(trips ? "open" : "closed")
+        if (!demote) expect(a.breaker.phase).toBe(trips && !isSlow(kind) ? "open" : "closed")
       }).pipe(Effect.provide(scene.layer))
     })
 
@@ -195,7 +198,7 @@ describe("the breaker of the olla engine", () => {
     const scene = new Scene(proxy)
     const a = scene.add("a")
     const b = scene.add("b")
-    scene.fates.set("a", fails("header_timeout"))
+    scene.fates.set("a", fails("malformed"))
     const open = Effect.gen(function* () {
       const { carry } = yield* carrying
       for (let i = 0; i < 5; i++) yield* Effect.exit(carry(scene.request({ among: [a] })))
@@ -355,11 +358,47 @@ describe("the breaker of the olla engine", () => {
       const { carry } = yield* carrying
       scene.fates.set("a", answers())
       yield* carry(scene.request({ among: [a], sticky }))
-      scene.fates.set("a", fails("header_timeout"))
+      scene.fates.set("a", fails("malformed"))
       yield* open
       const request = scene.request({ sticky })
       yield* carry(request)
       expect([scene.tried, request.exchange.sticky]).toEqual([["b"], { outcome: "repin", source: "session_header" }])
+    }).pipe(Effect.provide(scene.layer))
+  })
+
+  it.effect.each(["header_timeout", "response_timeout"] as const)(
+    "counts a %s where somebody else could serve, or probes fail too",
+    (kind) => {
+      const { scene, a, b, open } = opened()
+      scene.fates.set("a", fails(kind))
+      return Effect.gen(function* () {
+        const { carry } = yield* carrying
+        yield* open
+        expect([scene.sent.length, a.breaker.phase]).toEqual([0, "closed"])
+        // Out of rotation, the other one is nobody.
+        b.become("unhealthy")
+        for (let i = 0; i < 5; i++) yield* Effect.exit(carry(scene.request()))
+        expect([scene.tried.length, a.breaker.phase]).toEqual([5, "closed"])
+        b.become("healthy")
+        for (let i = 0; i < 10; i++) yield* Effect.exit(carry(scene.request()))
+        expect(a.breaker.phase).toBe("open")
+      }).pipe(Effect.provide(scene.layer))
+    }
+  )
+
+  it.effect("counts a late head of the only endpoint when its probes fail as well", () => {
+    const { scene, a } = opened()
+    scene.fates.set("a", () => {
+      a.become("unhealthy")
+      return fails("header_timeout")
+    })
+    return Effect.gen(function* () {
+      const { carry } = yield* carrying
+      for (let i = 0; i < 5; i++) {
+        a.state = { ...a.state, status: "healthy" }
+        yield* Effect.exit(carry(scene.request({ among: [a] })))
+      }
+      expect(a.breaker.phase).toBe("open")
     }).pipe(Effect.provide(scene.layer))
   })
 
@@ -443,33 +482,16 @@ describe("leases", () => {
 })
 
 describe("time limits", () => {
-  const of = (proxy: string, some: Parameters<Scene["request"]>[0] = {}) =>
-    timeoutsOf(configOf(proxy).proxy, new Scene().request(some), 1_000)
-
   it.each([
-    ["the defaults", "", {}, { connect: 60_000, tls: 10_000, keepAlive: 30_000, headers: 30_000, response: 901_000, idle: 600_000 }],
+    ["the defaults", "", { connect: 60_000, tls: 10_000, keepAlive: 30_000, headers: 0, response: 901_000, idle: 600_000 }],
     [
       "zeros",
       "connection_timeout: 0s, tls_handshake_timeout: 0s, connection_keep_alive: 0s, response_header_timeout: 0s",
-      {},
       { connect: 60_000, tls: 10_000, keepAlive: 30_000, headers: 30_000 }
     ],
-    [
-      "limits that are off",
-      "response_header_timeout: -1s, response_timeout: 0s, read_timeout: 0s",
-      {},
-      { headers: 0, response: 0, idle: 0 }
-    ],
-    ["a whole answer without a limit of its own", "", { bodySize: 2, inspection: { field: "model" } }, { headers: 0, response: 901_000 }],
-    ["a JSON body without a model", "", { bodySize: 2, rawHeaders: ["content-type", "application/json; charset=utf-8"] }, { headers: 0 }],
-    ["a stream", "", { bodySize: 2, inspection: { field: "model", stream: true } }, { headers: 30_000 }],
-    [
-      "a whole answer with a limit that was set",
-      "response_header_timeout: 5s",
-      { bodySize: 2, inspection: { field: "model" } },
-      { headers: 5_000 }
-    ]
-  ] as const)("%s", (_, proxy, some, wanted) => {
-    expect(of(proxy, some)).toMatchObject(wanted)
+    ["limits that are off", "response_header_timeout: -1s, response_timeout: 0s, read_timeout: 0s", { headers: 0, response: 0, idle: 0 }],
+    ["a limit for heads that was set", "response_header_timeout: 5s", { headers: 5_000, response: 901_000 }]
+  ] as const)("%s", (_, proxy, wanted) => {
+    expect(timeoutsOf(configOf(proxy).proxy, 1_000)).toMatchObject(wanted)
   })
 })
