@@ -11,7 +11,7 @@ import type { OllaConfig } from "../config/OllaConfig.ts"
 import { failure } from "../exchange/Failure.ts"
 import { Roster } from "../exchange/Roster.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
-import { cutAfterFlush } from "../proxy/ClientSocket.ts"
+import { cut, cutAfterFlush } from "../proxy/ClientSocket.ts"
 import { endConnection, isEnding } from "./ConnectionEnd.ts"
 import type { ErrorName } from "./ErrorTable.ts"
 import { hangUp, type ListenerRefusal, statusOf } from "./ListenerRefusal.ts"
@@ -204,14 +204,14 @@ const breakOff = (res: OpenResponse, code: string, tell: TellRefusal): void => {
   const { socket } = res.req
   const { taker } = res.req
   // Behind an answer that has begun nothing can be said.
-  if (res.headersSent) socket.destroySoon()
+  if (res.headersSent) cutAfterFlush(res)
   else if (taker !== undefined) taker.fail(code === tooSlow ? "tooSlow" : "unreadable")
   else hangUp(socket, statusOf(code), code, tell)
 }
 
-/** `write_timeout` bounds a whole answer, however well it flows (proxying.md 6). */
-const cutAfter = (res: ServerResponse, socket: Socket, time: number): void => {
-  const timer = setTimeout(() => socket.destroy(), time)
+/** `write_timeout` bounds a whole answer, however well it flows. */
+const cutAfter = (res: ServerResponse, time: number): void => {
+  const timer = setTimeout(() => cut(res), time)
   res.once("close", () => clearTimeout(timer))
 }
 
@@ -275,7 +275,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       if (!res.shouldKeepAlive) endConnection(socket)
       open.add(res)
       res.on("close", leave)
-      if (writeTime > 0) cutAfter(res, socket, writeTime)
+      if (writeTime > 0) cutAfter(res, writeTime)
       if (res.socket === null) awaitTurn(socket, res)
       onRequest(req, res)
     }
@@ -320,15 +320,16 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       for (const res of open) res.once("close", () => setImmediate(closeIdle))
       // A kept connection takes no further request.
       for (const res of open) if (!res.headersSent) res.setHeader("Connection", "close")
-      let cut = 0
+      let unfinished = 0
       const timer = setTimeout(() => {
-        cut = open.size
+        unfinished = open.size
+        for (const res of open) cut(res)
         for (const server of servers) server.closeAllConnections()
       }, timerMillis(grace))
       await Promise.all(closed)
       clearTimeout(timer)
       unwatch()
-      return cut
+      return unfinished
     }
   }
 }

@@ -1,5 +1,6 @@
 /** What node's response does not offer: a head that goes out as it is, or alone, and a connection that ends badly on purpose. */
 import { type ServerResponse, STATUS_CODES } from "node:http"
+import { resetWhenRead } from "./ConnectionReset.ts"
 import { pairsOfReply, type ReplyHead } from "./HeaderLines.ts"
 
 /** How long a client may take to accept what was already written, in milliseconds. */
@@ -40,6 +41,9 @@ export const flushHead = (response: ServerResponse): void => {
   ;(response as unknown as { _send(data: string, encoding: "latin1"): boolean })._send("", "latin1")
 }
 
+/** Delimited by the connection's close, which must then be no plain one: HTTP/1.0 knows no chunks. */
+const endsWithClose = ({ req, chunkedEncoding }: ServerResponse): boolean => req.httpVersionMinor === 0 && !chunkedEncoding
+
 /** What was written still goes out, and no clean end follows. */
 export const cutAfterFlush = (response: ServerResponse): void => {
   const socket = response.socket
@@ -51,7 +55,18 @@ export const cutAfterFlush = (response: ServerResponse): void => {
   // node corks a response's writes until the next tick; the cut comes after them.
   setImmediate(() => {
     if (socket.destroyed) return
+    if (endsWithClose(response)) {
+      resetWhenRead(socket, patience)
+      return
+    }
     socket.setTimeout(patience, () => socket.destroy())
     socket.destroySoon()
   })
+}
+
+/** The same at once: nothing more goes out. */
+export const cut = (response: ServerResponse): void => {
+  const { socket } = response.req
+  if (response.headersSent && endsWithClose(response)) socket.resetAndDestroy()
+  else socket.destroy()
 }

@@ -1,4 +1,4 @@
-/** Push every read out at once, or gather: by `proxy.profile`, the answer's type and the request's `stream` (proxying.md 11.2). */
+/** Push every read out at once, or gather: by `proxy.profile`, the answer's type and the request's `stream` (docs/proxying.md). */
 import type { OllaConfig } from "../config/OllaConfig.ts"
 
 const streaming = [
@@ -11,7 +11,6 @@ const streaming = [
 const binaryStart = [
   "image/",
   "video/",
-  "audio/",
   "font/",
   "model/",
   "application/pdf",
@@ -29,11 +28,13 @@ const binaryPart = [
   "application/vnd.ms-powerpoint"
 ]
 
-type Kind = "streaming" | "binary" | "other"
+/** `audio` is listened to while it is spoken. */
+type Kind = "streaming" | "audio" | "binary" | "other"
 
 const kindOf = (contentType: string): Kind => {
   const type = contentType.toLowerCase()
   if (streaming.some((part) => type.includes(part))) return "streaming"
+  if (type.startsWith("audio/")) return "audio"
   return binaryStart.some((start) => type.startsWith(start)) || binaryPart.some((part) => type.includes(part)) ? "binary" : "other"
 }
 
@@ -49,8 +50,14 @@ const remembered = (contentType: string): Kind => {
   return kind
 }
 
-export const flushes = (profile: OllaConfig["proxy"]["profile"], contentType: string, stream: boolean | undefined): boolean => {
-  if (profile !== "auto") return profile === "streaming"
+export const flushes = (profile: OllaConfig["proxy"]["profile"], contentType: string, stream: boolean | undefined): boolean =>
+  profile === "auto" ? stream === true || remembered(contentType) !== "binary" : profile === "streaming"
+
+/**
+ * Somebody watches it come, and a proxy in front must not gather it either: nginx gives its client such an answer in one piece
+ * at the end unless it is told otherwise. `whole`: the backend has said its length.
+ */
+export const isWatched = (contentType: string, stream: boolean | undefined, whole: boolean): boolean => {
   const kind = remembered(contentType)
-  return kind === "streaming" || stream === true || kind === "other"
+  return kind === "streaming" || (!whole && (kind === "audio" || stream === true))
 }

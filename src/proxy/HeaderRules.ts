@@ -17,6 +17,7 @@ export const CORS = 10
 export const MODEL = 11
 export const LENGTH = 12
 export const DATE = 13
+export const ACCEL_BUFFERING = 14
 
 export type Rule = number
 
@@ -45,7 +46,8 @@ const responseRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["via", VIA],
   ["vary", VARY],
   ["content-length", LENGTH],
-  ["date", DATE]
+  ["date", DATE],
+  ["x-accel-buffering", ACCEL_BUFFERING]
 ])
 
 /** Spellings remembered for each direction. */

@@ -1,10 +1,25 @@
-/** What the client gets of a backend's headers, and what Olla adds (proxying.md 11.1, http-api.md 9 and 17.19 to 17.21). */
+/** What the client gets of a backend's headers, and what Olla adds (docs/proxying.md, docs/http-api.md). */
 import { performance } from "node:perf_hooks"
 import type { Credentials, Endpoint } from "../endpoint/Endpoint.ts"
 import type { Exchange, RoutingVerdict } from "../exchange/Exchange.ts"
 import { build } from "../version.ts"
+import { isWatched } from "./FlushMode.ts"
 import { linesOf, type ReplyHead } from "./HeaderLines.ts"
-import { asHeader, CONNECTION, CORS, DATE, DROP, LENGTH, listed, namedByConnection, responseRule, VARY, VIA } from "./HeaderRules.ts"
+import {
+  ACCEL_BUFFERING,
+  asHeader,
+  CONNECTION,
+  CORS,
+  DATE,
+  DROP,
+  headerValue,
+  LENGTH,
+  listed,
+  namedByConnection,
+  responseRule,
+  VARY,
+  VIA
+} from "./HeaderRules.ts"
 
 const ourVia = `1.1 ${build.shortName}/${build.version}`
 const viaLine = `Via: ${ourVia}\r\n`
@@ -58,6 +73,9 @@ interface Passing {
   readonly vary: string
   readonly length: string
   readonly dated: boolean
+  readonly contentType: string
+  /** The backend itself tells proxies whether to gather. */
+  readonly saysBuffering: boolean
 }
 
 /** The last of each endpoint: the client room hands out the same list for a head that comes again. */
@@ -79,6 +97,7 @@ const passed = (credentials: Credentials, raw: ReadonlyArray<string>, corsOn: bo
   let vary = ""
   let length = ""
   let dated = false
+  let saysBuffering = false
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string
     const value = raw[i + 1] as string
@@ -97,11 +116,12 @@ const passed = (credentials: Credentials, raw: ReadonlyArray<string>, corsOn: bo
         break
       default:
         if (rule === DATE) dated = true
+        else if (rule === ACCEL_BUFFERING) saysBuffering = true
         lines += `${name}: ${value}\r\n`
     }
   }
   lines += via === "" ? viaLine : `Via: ${via}, ${ourVia}\r\n`
-  return { raw, credentials, corsOn, lines, vary, length, dated }
+  return { raw, credentials, corsOn, lines, vary, length, dated, contentType: headerValue(raw, "content-type"), saysBuffering }
 }
 
 const isDropped = (name: string, strip: ReadonlySet<string>, named: ReadonlySet<string> | undefined): boolean => {
@@ -121,7 +141,7 @@ export const replyHead = (
   corsOn: boolean
 ): ReplyHead => {
   const elapsed = Math.round(performance.now() - exchange.timings.accepted)
-  const { lines: passing, vary: theirVary, length, dated } = passingOf(endpoint, raw, corsOn)
+  const { lines: passing, vary: theirVary, length, dated, contentType, saysBuffering } = passingOf(endpoint, raw, corsOn)
   // biome-ignore-start lint/style/useTemplate: a template would ask each part whether it is a string
   let lines =
     idLine +
@@ -143,6 +163,7 @@ export const replyHead = (
     else lines = lines + name + ": " + ours[i + 1] + "\r\n"
   }
   // biome-ignore-end lint/style/useTemplate: a template would ask each part whether it is a string
+  if (!saysBuffering && isWatched(contentType, exchange.stream, length !== "")) lines += "X-Accel-Buffering: no\r\n"
   if (vary !== "") lines += `Vary: ${vary}\r\n`
   return { lines, length, dated }
 }

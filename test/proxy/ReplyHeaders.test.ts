@@ -1,4 +1,4 @@
-/** What a client gets of a backend's headers (proxying.md 11.1), and that one answer's are never another's. */
+/** What a client gets of a backend's headers, and that one answer's are never another's. */
 import { describe, expect, it } from "vitest"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { pairsOfReply } from "../../src/proxy/HeaderLines.ts"
@@ -19,12 +19,14 @@ interface Asked {
   readonly ours?: ReadonlyArray<string>
   readonly corsOn?: boolean
   readonly model?: string
+  readonly stream?: boolean | undefined
 }
 
 /** Values of each header, by its lower-cased name. */
-const got = (endpoint: Endpoint, raw: ReadonlyArray<string>, { ours = [], corsOn = false, model = "" }: Asked = {}) => {
+const got = (endpoint: Endpoint, raw: ReadonlyArray<string>, { ours = [], corsOn = false, model = "", stream }: Asked = {}) => {
   const { exchange } = scene.request({})
   exchange.model = model
+  exchange.stream = stream
   const flat = pairsOfReply(replyHead(exchange, endpoint, raw, ours, corsOn))
   return (name: string) => flat.filter((_, i) => i % 2 === 1 && flat[i - 1]?.toLowerCase() === name)
 }
@@ -44,6 +46,23 @@ describe("headers that a backend's Connection names", () => {
   it("do not pass, whatever they are", () => {
     const of = got(plain, ["Connection", "X-Foo, vary", "Connection", "Date", "Date", "then", ...theirs], { ours: ["Vary", "Origin"] })
     expect([of("x-foo"), of("vary"), of("date"), of("x-kept")]).toEqual([[], ["Origin"], [], ["1"]])
+  })
+})
+
+describe("an answer that somebody watches come", () => {
+  const told = (raw: ReadonlyArray<string>, stream?: boolean) => got(plain, raw, { stream })("x-accel-buffering")
+
+  it("tells proxies in front not to gather it", () => {
+    expect(told(["Content-Type", "text/event-stream"])).toEqual(["no"])
+    expect(told(["content-type", "application/x-ndjson"], false)).toEqual(["no"])
+    expect(told(["Content-Type", "application/json"], true)).toEqual(["no"])
+    expect(told(["Content-Type", "application/json", "Content-Length", "2"], true)).toEqual([])
+    expect(told(["Content-Type", "application/json"])).toEqual([])
+    expect(told([])).toEqual([])
+  })
+
+  it("leaves it to a backend that says so itself", () => {
+    expect(told(["Content-Type", "text/event-stream", "X-ACCEL-Buffering", "yes"], true)).toEqual(["yes"])
   })
 })
 

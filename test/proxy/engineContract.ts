@@ -565,6 +565,39 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         expect([failureOf(exit)?.kind, attempt.status]).toEqual(["truncated", 200])
       })
 
+      describe("that the client's connection delimits", () => {
+        const part = randomBytes(900_000)
+        const parrot: AnswerTranslator = {
+          head: ({ status }) => ({ status, headers: [] }),
+          push: (bytes) => ({ bytes: Buffer.from(bytes) }),
+          end: () => undefined,
+          fail: () => Buffer.from("last words")
+        }
+
+        it.each([
+          ["flows", {}, ""],
+          ["is gathered", { flushes: () => false }, ""],
+          ["is translated", { translator: parrot }, "last words"]
+        ])("ends with a reset when all of it has been read, where it %s", async (_, target, words) => {
+          await serve((socket) => {
+            socket.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${part.length.toString(16)}\r\n`)
+            socket.write(part)
+            socket.end("\r\n")
+          })
+          front.target = { ...front.target, ...target }
+          const ended = front.carried()
+          const answer = await ask(front.port, { version: "1.0", slow: true })
+          expect([answer?.body.equals(Buffer.concat([part, Buffer.from(words)])), answer?.reset]).toEqual([true, true])
+          expect(failureOf((await ended).exit)?.kind).toBe("truncated")
+        })
+
+        it("ends without one when it is whole", async () => {
+          await serveText(`${sse}${chunk("data: 1\n\n")}0\r\n\r\n`)
+          const answer = await ask(front.port, { version: "1.0" })
+          expect([answer?.body.toString(), answer?.reset]).toEqual(["data: 1\n\n", false])
+        })
+      })
+
       it("delivers whole pieces before a reset", async () => {
         await serve((socket) => {
           socket.write(`${sse}${chunk("data: 1\n\n")}`)

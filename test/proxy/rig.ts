@@ -191,9 +191,11 @@ export interface Answer {
   readonly body: Buffer
   /** Everything that was promised came. */
   readonly complete: boolean
+  /** The connection was reset. */
+  readonly reset: boolean
 }
 
-const parse = (bytes: Buffer, method: string): Answer | undefined => {
+const parse = (bytes: Buffer, method: string): Omit<Answer, "reset"> | undefined => {
   const end = bytes.indexOf("\r\n\r\n")
   if (end < 0) return undefined
   const [line = "", ...rest] = bytes.toString("latin1", 0, end).split("\r\n")
@@ -250,8 +252,12 @@ export const ask = (
       if (parts.length > 1) parts = [Buffer.concat(parts)]
       return parts[0] ?? Buffer.alloc(0)
     }
-    socket.on("error", () => {})
-    socket.on("close", () => resolve(parse(got(), method)))
+    let reset = false
+    const answered = (answer: Omit<Answer, "reset"> | undefined) => resolve(answer === undefined ? undefined : { ...answer, reset })
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      reset = error.code === "ECONNRESET"
+    })
+    socket.on("close", () => answered(parse(got(), method)))
     socket.on("data", (bytes: Buffer) => {
       parts.push(bytes)
       size += bytes.length
@@ -264,7 +270,7 @@ export const ask = (
         return
       }
       socket.destroy()
-      resolve(answer)
+      answered(answer)
     })
     const length = Buffer.byteLength(body)
     const framing = length > 0 || method === "POST" ? `Content-Length: ${length}\r\n` : ""
