@@ -92,4 +92,13 @@ discovery:
     expect(answer?.body.length).toBeGreaterThan(5_000)
     expect(performance.now() - started).toBeGreaterThan(950)
   })
+
+  it("cuts it by a reset where a good end would look the same", async () => {
+    secure.answer = (res) => {
+      res.writeHead(200, { "content-type": "text/event-stream" })
+      res.write("x".repeat(5_000))
+    }
+    const answer = await ask(daemon.port, { path: "/olla/proxy/x", method: "POST", body: "{}", version: "1.0" })
+    expect([answer?.body.length, answer?.reset]).toEqual([5_000, true])
+  })
 })
