@@ -8,6 +8,7 @@ import { overrides } from "../../src/config/Environment.ts"
 import { allKeys } from "../../src/config/SchemaTree.ts"
 import { checkEndpoints } from "../../src/endpoint/EndpointLoading.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
+import { runs } from "../propertyRuns.ts"
 
 const errors = (text: string) => decodeConfig(text, "c.yaml", {}).diagnostics.filter((diagnostic) => diagnostic.severity === "error")
 const warnings = (text: string) => decodeConfig(text, "c.yaml", {}).diagnostics.filter((diagnostic) => diagnostic.severity === "warning")
@@ -239,7 +240,7 @@ describe("the validator", () => {
     throw Object.assign(new Error("gone"), { code: "ENOENT" })
   }
 
-  it("neither crashes nor hangs on 10,000 random documents", () => {
+  it("neither crashes nor hangs on thousands of random documents", () => {
     const key = fc.constantFrom(
       "server",
       "port",
@@ -277,7 +278,7 @@ describe("the validator", () => {
           if (loaded.config !== undefined) expect(printConfig(loaded, (shown) => shown)).toContain("server:")
         }
       ),
-      { numRuns: 10_000 }
+      { numRuns: runs(10_000) }
     )
   })
 
@@ -323,7 +324,7 @@ describe("the validator", () => {
         expect(loaded.diagnostics.every((finding) => !finding.message.startsWith("the configuration cannot be used"))).toBe(true)
         if (loaded.config !== undefined) loaded.adopt(checkEndpoints(loaded.config, profiles, {}, noFile))
       }),
-      { numRuns: 5_000 }
+      { numRuns: runs(5_000) }
     )
   })
 

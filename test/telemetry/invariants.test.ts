@@ -1,6 +1,6 @@
 /**
  * Whatever happens, in whatever order and however interleaved: nothing is counted twice or lost, nothing stays under way,
- * no counter goes down, and memory is bounded (observability.md 2).
+ * no counter goes down, and memory is bounded.
  */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -13,6 +13,7 @@ import { maxModels } from "../../src/telemetry/ModelStatistics.ts"
 import { maxLimitedIps, SecurityStatistics } from "../../src/telemetry/SecurityStatistics.ts"
 import { Statistics, statusClasses } from "../../src/telemetry/Statistics.ts"
 import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
+import { runs } from "../propertyRuns.ts"
 import { attempt, end, newExchange } from "./exchanges.ts"
 
 setFlagsFromString("--expose-gc")
@@ -180,7 +181,7 @@ describe("statistics of any workload", () => {
           sum(all.map(({ successfulRequests }) => successfulRequests))
         )
       }),
-      { numRuns: 200 }
+      { numRuns: runs(500) }
     )
   })
 })
