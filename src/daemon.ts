@@ -280,7 +280,6 @@ const daemon = Effect.fnUntraced(function* (
   )
   const context = yield* Layer.build(rooms(loaded, config, profiles, env, sink, observing, usage))
   const fleet = Context.get(context, Fleet)
-  Context.get(context, Statistics).configured?.(new Set(fleet.endpoints.map((endpoint) => endpoint.url)))
   yield* fleet.ready
   sink.table(FleetLive.endpointTable(fleet.endpoints))
   sink.table(routeTable(Context.get(context, Profiles).all))

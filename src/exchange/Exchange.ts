@@ -41,9 +41,16 @@ export interface StickyVerdict {
   readonly source: "session_header" | "prefix_hash" | "auth_header" | "ip" | "none"
 }
 
+/** The endpoint of an attempt, as far as an exchange knows it: the object is the same for all attempts of one endpoint. */
+export interface AttemptedEndpoint {
+  /** Base URL. */
+  readonly url: string
+  readonly name: string
+}
+
 /** Whom an attempt asks, and for what. */
 export interface AttemptTarget {
-  readonly endpointUrl: string
+  readonly endpoint: AttemptedEndpoint
   readonly endpointName: string
   readonly endpointType: string
   /** Name of the profile whose metrics extraction applies; empty: none. */
@@ -54,7 +61,7 @@ export interface AttemptTarget {
 
 /** One try on one endpoint. */
 export class Attempt implements AttemptTarget {
-  readonly endpointUrl: string
+  readonly endpoint: AttemptedEndpoint
   readonly endpointName: string
   readonly endpointType: string
   readonly profileName: string
@@ -70,7 +77,7 @@ export class Attempt implements AttemptTarget {
 
   /** `leased`: when the endpoint was leased, `performance.now()` milliseconds. */
   constructor(target: AttemptTarget, leased: number) {
-    this.endpointUrl = target.endpointUrl
+    this.endpoint = target.endpoint
     this.endpointName = target.endpointName
     this.endpointType = target.endpointType
     this.profileName = target.profileName

@@ -173,7 +173,7 @@ export const modelDocument = (model: UnifiedModel, now: number): typeof ModelDoc
 const rate = (good: number, total: number): number => (total === 0 ? 0 : (good / total) * 100)
 
 const breakdown = (entry: ModelEndpointTotals, now: number): typeof ModelEndpointStats.Type => ({
-  endpoint_name: entry.endpointName,
+  endpoint_name: entry.endpoint.name,
   average_latency: latency(entry.averageLatency),
   last_used: ago(entry.lastUsed, now),
   request_count: entry.requestCount,
@@ -189,10 +189,10 @@ const breakdowns = (
 ): Record<string, typeof ModelEndpointStats.Type> => {
   const byName = new Map<string, ModelEndpointTotals>()
   for (const entry of entries) {
-    const known = byName.get(entry.endpointName)
+    const known = byName.get(entry.endpoint.name)
     const successes = (known?.successfulRequests ?? 0) + entry.successfulRequests
     const latencies = (known?.averageLatency ?? 0) * (known?.successfulRequests ?? 0) + entry.averageLatency * entry.successfulRequests
-    byName.set(entry.endpointName, {
+    byName.set(entry.endpoint.name, {
       ...entry,
       requestCount: (known?.requestCount ?? 0) + entry.requestCount,
       successfulRequests: successes,

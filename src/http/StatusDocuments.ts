@@ -17,7 +17,7 @@ export interface StatusView {
   readonly monotonic: number
   readonly config: OllaConfig
   readonly endpoints: ReadonlyArray<Endpoint>
-  readonly totals: (url: string) => EndpointTotals | undefined
+  readonly totals: (endpoint: Endpoint) => EndpointTotals | undefined
   readonly global: GlobalTotals
   readonly security: SecurityTotals
   readonly startedAt: number
@@ -121,7 +121,7 @@ export const endpointsDocument = (view: StatusView): typeof EndpointsDocument.Ty
   return {
     timestamp: timestamp(now),
     endpoints: ordered(view).map(({ endpoint, id }) => {
-      const totals = view.totals(endpoint.url)
+      const totals = view.totals(endpoint)
       const { state } = endpoint
       const synced = endpoint.models.length > 0 ? endpoint.modelsSyncedAt : 0
       return present<typeof ListedEndpoint.Type>({
@@ -165,8 +165,9 @@ export const securityStatus = (security: SecurityTotals): "normal" | "elevated" 
 /** Token figures by endpoint name, of all that bear it; those without have no entry. */
 const usageByName = (view: StatusView): Record<string, typeof EndpointUsage.Type> => {
   const byName = new Map<string, UsageTotals>()
-  for (const { name, url } of view.endpoints) {
-    const usage = view.totals(url)?.usage
+  for (const endpoint of view.endpoints) {
+    const { name } = endpoint
+    const usage = view.totals(endpoint)?.usage
     if (usage === undefined || usage.answers === 0) continue
     const known = byName.get(name)
     byName.set(name, known === undefined ? usage : together(known, usage))
@@ -210,7 +211,7 @@ export const statusDocument = (view: StatusView): typeof StatusDocument.Type => 
       endpoints: usageByName(view)
     },
     endpoints: ordered(view).map(({ endpoint, id }) => {
-      const totals = view.totals(endpoint.url)
+      const totals = view.totals(endpoint)
       const { state } = endpoint
       return present<typeof StatusEndpoint.Type>({
         ...shared(view, endpoint, id, totals),
@@ -238,7 +239,7 @@ export const statusDocument = (view: StatusView): typeof StatusDocument.Type => 
       endpoints_up: `${healthy}/${view.endpoints.length}`,
       success_rate: shownRate(global),
       avg_latency: latency(global.averageLatency),
-      total_traffic: bytes(view.endpoints.reduce((sum, endpoint) => sum + (view.totals(endpoint.url)?.totalBytes ?? 0), 0)),
+      total_traffic: bytes(view.endpoints.reduce((sum, endpoint) => sum + (view.totals(endpoint)?.totalBytes ?? 0), 0)),
       uptime: uptime(now - view.startedAt),
       version: build.version,
       commit: build.commit,

@@ -1,6 +1,7 @@
 /** Olla's own documents: health, readiness, status, statistics, process, version, metrics (http-api.md 3.1, 11). */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { inSlices } from "../endpoint/TimeSlices.ts"
 import type { Profiles } from "../profile/Profiles.ts"
@@ -28,13 +29,13 @@ export interface SystemServices extends ProxyServices, ListingServices {
 type Handler = (services: SystemServices, context: RequestContext) => void
 
 /** Answers the same question once: figures of an endpoint are worked out anew each time, and stand in many places of a document. */
-const once = <A>(read: (url: string) => A): ((url: string) => A) => {
-  const known = new Map<string, A>()
-  return (url) => {
-    const before = known.get(url)
+const once = <A>(read: (endpoint: Endpoint) => A): ((endpoint: Endpoint) => A) => {
+  const known = new Map<Endpoint, A>()
+  return (endpoint) => {
+    const before = known.get(endpoint)
     if (before !== undefined) return before
-    const value = read(url)
-    known.set(url, value)
+    const value = read(endpoint)
+    known.set(endpoint, value)
     return value
   }
 }

@@ -262,7 +262,7 @@ export class Failover implements AttemptEnd, AttemptProgress {
 const attemptOf = ({ endpoint, nativeName }: Candidate, leased: number): Attempt =>
   new Attempt(
     {
-      endpointUrl: endpoint.url,
+      endpoint,
       endpointName: endpoint.name,
       endpointType: endpoint.type,
       profileName: endpoint.profile?.name ?? "",

@@ -1,5 +1,5 @@
-/** Statistics by model, and by model on one endpoint (observability.md 2.4, 2.5, 2.9). */
-import type { Attempt } from "../exchange/Exchange.ts"
+/** Statistics by model, and by model on one endpoint. */
+import type { Attempt, AttemptedEndpoint } from "../exchange/Exchange.ts"
 import { Counters, type Result, UsageCounters } from "./Counters.ts"
 import { DurationHistogram } from "./DurationHistogram.ts"
 import { Reservoir } from "./Reservoir.ts"
@@ -16,8 +16,7 @@ export const maxClients = 100
 const clientIdle = 3_600_000
 
 class PairRecord {
-  readonly endpointUrl: string
-  readonly endpointName: string
+  readonly endpoint: AttemptedEndpoint
   count = 0
   successes = 0
   lastUsed = 0
@@ -27,9 +26,8 @@ class PairRecord {
   readonly firstToken = new DurationHistogram()
   readonly usage = new UsageCounters()
 
-  constructor(attempt: Attempt) {
-    this.endpointUrl = attempt.endpointUrl
-    this.endpointName = attempt.endpointName
+  constructor(endpoint: AttemptedEndpoint) {
+    this.endpoint = endpoint
   }
 
   add(result: Result, now: number): void {
@@ -49,8 +47,7 @@ class PairRecord {
   totals(): ModelEndpointTotals {
     const usage = this.usage.totals()
     return {
-      endpointUrl: this.endpointUrl,
-      endpointName: this.endpointName,
+      endpoint: this.endpoint,
       requestCount: this.count,
       successfulRequests: this.successes,
       averageLatency: this.successes === 0 ? 0 : Math.trunc(this.#latencySum / this.successes),
@@ -65,7 +62,7 @@ class ModelRecord {
   readonly counters = new Counters()
   readonly latencies: Reservoir
   readonly clients = new Map<string, number>()
-  readonly pairs = new Map<string, PairRecord>()
+  readonly pairs = new Map<AttemptedEndpoint, PairRecord>()
   readonly usage = new UsageCounters()
   /** Which request touched it last: many come within one millisecond. */
   touched = 0
@@ -78,10 +75,11 @@ class ModelRecord {
   }
 
   pair(attempt: Attempt): PairRecord {
-    let pair = this.pairs.get(attempt.endpointUrl)
+    const { endpoint } = attempt
+    let pair = this.pairs.get(endpoint)
     if (pair === undefined) {
-      pair = new PairRecord(attempt)
-      this.pairs.set(attempt.endpointUrl, pair)
+      pair = new PairRecord(endpoint)
+      this.pairs.set(endpoint, pair)
     }
     return pair
   }
@@ -188,12 +186,6 @@ export class ModelStatistics {
     this.#models.get(name)?.counters.cancelled(was)
   }
 
-  /** Entries of endpoints that are gone from the configuration. */
-  forgetEndpoints(isConfigured: (url: string) => boolean, idleSince: number): void {
-    for (const { pairs } of [this.#nameless, ...this.#models.values()])
-      for (const [url, pair] of pairs) if (!isConfigured(url) && pair.lastUsed < idleSince) pairs.delete(url)
-  }
-
   totals(now: number): ReadonlyArray<ModelTotals> {
     return [...this.#models]
       .map(([name, record]) => totalsOf(name, record, now))
@@ -207,17 +199,19 @@ export class ModelStatistics {
   series(): ReadonlyArray<SeriesTotals> {
     return [["", this.#nameless] as const, ...this.#models]
       .flatMap(([model, record]) =>
-        [...record.pairs.values()].map(({ endpointUrl, endpointName, duration, firstToken }) => ({
+        [...record.pairs.values()].map(({ endpoint, duration, firstToken }) => ({
           model,
-          endpointUrl,
-          endpointName,
+          endpoint,
           duration: duration.totals(),
           firstToken: firstToken.totals()
         }))
       )
-      .sort((a, b) => byText(a.model, b.model) || byText(a.endpointName, b.endpointName) || byText(a.endpointUrl, b.endpointUrl))
+      .sort((a, b) => byText(a.model, b.model) || byEndpoint(a, b))
   }
 }
+
+const byEndpoint = (a: { readonly endpoint: AttemptedEndpoint }, b: { readonly endpoint: AttemptedEndpoint }): number =>
+  byText(a.endpoint.name, b.endpoint.name) || byText(a.endpoint.url, b.endpoint.url)
 
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
@@ -243,8 +237,6 @@ const totalsOf = (name: string, record: ModelRecord, now: number): ModelTotals =
     statusClasses: counters.classes,
     ...counters.windows(now),
     ...(usage === undefined ? {} : { usage }),
-    endpoints: [...record.pairs.values()]
-      .map((pair) => pair.totals())
-      .sort((a, b) => byText(a.endpointName, b.endpointName) || byText(a.endpointUrl, b.endpointUrl))
+    endpoints: [...record.pairs.values()].map((pair) => pair.totals()).sort(byEndpoint)
   }
 }

@@ -117,7 +117,7 @@ export const makeRequestLog = (
     sink.write("info", "Request dispatching", {
       ...identity(exchange),
       endpoint: attempt.endpointName,
-      target: redactUrl(attempt.endpointUrl),
+      target: redactUrl(attempt.endpoint.url),
       model: attempt.model === "" ? exchange.model : attempt.model
     })
   }

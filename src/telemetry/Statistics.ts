@@ -1,8 +1,9 @@
 /**
- * What happened, counted once: per attempt for endpoints and models, per exchange for the whole (observability.md 2).
+ * What happened, counted once: per attempt for endpoints and models, per exchange for the whole.
  * Latencies are whole milliseconds, times epoch milliseconds. Everything is in memory and bounded.
  */
 import * as Context from "effect/Context"
+import type { AttemptedEndpoint } from "../exchange/Exchange.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 
 /** `transport`: a failure without an HTTP answer. `cancelled`: the client left before the end. */
@@ -92,8 +93,7 @@ export interface ModelsOverall {
 }
 
 export interface ModelEndpointTotals {
-  readonly endpointUrl: string
-  readonly endpointName: string
+  readonly endpoint: AttemptedEndpoint
   readonly requestCount: number
   readonly successfulRequests: number
   readonly averageLatency: number
@@ -105,8 +105,7 @@ export interface ModelEndpointTotals {
 /** Histograms of successful attempts for one model (`""`: none was named) on one endpoint. */
 export interface SeriesTotals {
   readonly model: string
-  readonly endpointUrl: string
-  readonly endpointName: string
+  readonly endpoint: AttemptedEndpoint
   readonly duration: HistogramTotals
   readonly firstToken: HistogramTotals
 }
@@ -156,8 +155,8 @@ export class Statistics extends Context.Service<
     /** One entry per status of `rejectionStatuses`. */
     readonly rejections: () => Readonly<Record<string, number>>
     readonly global: () => GlobalTotals
-    /** By endpoint URL. */
-    readonly endpoint: (url: string) => EndpointTotals | undefined
+    /** `undefined`: nothing was tried there yet. */
+    readonly endpoint: (endpoint: AttemptedEndpoint) => EndpointTotals | undefined
     /** Most requested first, then by name. */
     readonly models: () => ReadonlyArray<ModelTotals>
     readonly modelsOverall: () => ModelsOverall
@@ -165,8 +164,6 @@ export class Statistics extends Context.Service<
     readonly series: () => ReadonlyArray<SeriesTotals>
     readonly translators: () => ReadonlyArray<TranslatorTotals>
     readonly security: () => SecurityTotals
-    /** URLs that are configured now: entries of others may be forgotten. Until the first call all count as configured. */
-    readonly configured: (urls: ReadonlySet<string>) => void
     readonly startedAt: number
   }
 >()("olla/telemetry/Statistics") {}

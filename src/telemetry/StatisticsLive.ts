@@ -5,7 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Attempt, Exchange } from "../exchange/Exchange.ts"
+import type { Attempt, AttemptedEndpoint, Exchange } from "../exchange/Exchange.ts"
 import { Counters, classOf, type Result, UsageCounters } from "./Counters.ts"
 import { ModelStatistics } from "./ModelStatistics.ts"
 import { SecurityStatistics } from "./SecurityStatistics.ts"
@@ -13,15 +13,9 @@ import { type EndpointTotals, rejectionStatuses, Statistics, type StatusClass } 
 import { TranslatorStatistics } from "./TranslatorStatistics.ts"
 import { noUsage, type ReadUsage } from "./Usage.ts"
 
-/** Entries of endpoints that are no longer configured: how many stay, for how long unused, and how often that is looked at. */
-const maxForeignEndpoints = 50
-const endpointIdle = 3_600_000
-const cleanEvery = 5 * 60_000
-
 class EndpointRecord {
   readonly counters = new Counters()
   readonly usage = new UsageCounters()
-  active = 0
 
   totals(now: number): EndpointTotals {
     const usage = this.usage.totals()
@@ -74,7 +68,7 @@ const exchangeResult = (exchange: Exchange, last: Attempt): Result => {
   }
 }
 
-/** An alias counts for the model that it led to on this endpoint; any other name as it was asked for (models-and-routing.md 12). */
+/** An alias counts for the model that it led to on this endpoint; any other name as it was asked for. */
 const modelOf = (exchange: Exchange, attempt: Attempt): string =>
   exchange.verdict?.strategy === "alias" && attempt.model !== "" ? attempt.model : exchange.model
 
@@ -89,34 +83,20 @@ export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
       const overall = new Counters()
       const overallUsage = new UsageCounters()
       let attempts = 0
-      const endpoints = new Map<string, EndpointRecord>()
+      /** Goes with its endpoint. */
+      const endpoints = new WeakMap<AttemptedEndpoint, EndpointRecord>()
       const models = new ModelStatistics(startedAt)
       const translators = new TranslatorStatistics()
       const security = new SecurityStatistics()
       const rejections: Record<string, number> = Object.fromEntries(rejectionStatuses.map((status) => [status, 0]))
-      let configuredUrls: ReadonlySet<string> | undefined
-      let cleaned = startedAt
 
-      const recordOf = (url: string): EndpointRecord => {
-        let record = endpoints.get(url)
+      const recordOf = (endpoint: AttemptedEndpoint): EndpointRecord => {
+        let record = endpoints.get(endpoint)
         if (record === undefined) {
           record = new EndpointRecord()
-          endpoints.set(url, record)
+          endpoints.set(endpoint, record)
         }
         return record
-      }
-
-      const isConfigured = (url: string): boolean => configuredUrls === undefined || configuredUrls.has(url)
-
-      const clean = (at: number) => {
-        if (configuredUrls === undefined || at - cleaned < cleanEvery) return
-        cleaned = at
-        const foreign = [...endpoints]
-          .filter(([url, { active }]) => active === 0 && !isConfigured(url))
-          .sort((a, b) => b[1].counters.lastUsed - a[1].counters.lastUsed)
-        for (const [index, [url, { counters }]] of foreign.entries())
-          if (index >= maxForeignEndpoints || at - counters.lastUsed > endpointIdle) endpoints.delete(url)
-        models.forgetEndpoints(isConfigured, at - endpointIdle)
       }
 
       const rejected = (status: number) => {
@@ -128,12 +108,9 @@ export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
         const at = now()
         attempts++
         const result = attemptResult(exchange, attempt)
-        const record = recordOf(attempt.endpointUrl)
-        // A breaker's refusal was never dispatched.
-        if (attempt.failure?.kind !== "breaker_open" && record.active > 0) record.active--
+        const record = recordOf(attempt.endpoint)
         record.counters.add(result, at)
         models.attempt(modelOf(exchange, attempt), attempt, result, exchange.clientIp, at)
-        clean(at)
       }
 
       const ended = (exchange: Exchange) => {
@@ -157,13 +134,13 @@ export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
           // The attempt was counted by its status before anybody knew that the client had left.
           if (outcome?._tag === "cancelled" && attemptClass(last) !== "cancelled") {
             const was = attemptClass(last)
-            endpoints.get(last.endpointUrl)?.counters.cancelled(was)
+            endpoints.get(last.endpoint)?.counters.cancelled(was)
             models.cancelled(model, was)
           }
           const figures = success ? usage(exchange, last) : undefined
           if (figures !== undefined) {
             overallUsage.add(figures, latency)
-            recordOf(last.endpointUrl).usage.add(figures, latency)
+            recordOf(last.endpoint).usage.add(figures, latency)
             models.used(model, last, figures, latency)
           }
         } else if (outcome?._tag === "completed") success = outcome.status < 500
@@ -173,9 +150,7 @@ export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
       return {
         startedAt,
         observer: {
-          dispatched: (_exchange, attempt) => {
-            recordOf(attempt.endpointUrl).active++
-          },
+          dispatched: () => {},
           attemptEnded,
           ended
         },
@@ -192,18 +167,15 @@ export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
             totalRetries: Math.max(0, attempts - overall.total)
           }
         },
-        endpoint: (url) => {
-          const record = endpoints.get(url)
+        endpoint: (endpoint) => {
+          const record = endpoints.get(endpoint)
           return record === undefined || record.counters.total === 0 ? undefined : record.totals(now())
         },
         models: () => models.totals(now()),
         modelsOverall: () => models.overall(),
         series: () => models.series(),
         translators: () => translators.totals(),
-        security: () => security.totals(now()),
-        configured: (urls) => {
-          configuredUrls = urls
-        }
+        security: () => security.totals(now())
       }
     })
   )

@@ -44,7 +44,7 @@ export const startDaemon = async (
   options: {
     readonly env?: Record<string, string>
     readonly server?: string
-    /** Of `server.rate_limits`; all off without it. */
+    /** Of `server.rate_limits`; without it all are off but that of health. */
     readonly rateLimits?: string
     readonly waits?: boolean
     readonly files?: Readonly<Record<string, string>>
@@ -59,7 +59,7 @@ export const startDaemon = async (
   }
   writeFileSync(
     file,
-    `server:\n  host: 127.0.0.1\n  port: ${port}\n  rate_limits: ${options.rateLimits ?? "{global_requests_per_minute: 0, per_ip_requests_per_minute: 0}"}\n${options.server ?? ""}${yaml}`
+    `server:\n  host: 127.0.0.1\n  port: ${port}\n  rate_limits: ${options.rateLimits ?? "{global_requests_per_minute: 0, per_ip_requests_per_minute: 0, health_requests_per_minute: 1000}"}\n${options.server ?? ""}${yaml}`
   )
   const child = spawn(process.execPath, [join(root, "dist", "main.js"), "--config", file], {
     cwd: folder,

@@ -561,13 +561,13 @@ describe("refusals", () => {
 })
 
 describe("what the reference's own scripts look for", () => {
-  it("lets POST ask for health, with a body, and tells that no limit holds here", async () => {
+  it("lets POST ask for health, with a body, and tells the limit", async () => {
     const answer = await get("/internal/health", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: '{"check":true}'
     })
-    expect([answer.status, answer.text, answer.header("x-ratelimit-limit")]).toEqual([200, '{"status":"healthy"}', "0"])
+    expect([answer.status, answer.text, answer.header("x-ratelimit-limit")]).toEqual([200, '{"status":"healthy"}', "1000"])
   })
 
   it("is compact JSON that can be searched as text", async () => {

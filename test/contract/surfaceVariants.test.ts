@@ -208,8 +208,9 @@ describe("with rate limits", () => {
       expect(reset).toBeGreaterThan(0)
       expect(reset).toBeLessThan(22)
       if (path.includes("anthropic")) expect(answer.json().error.type).toBe("rate_limit_error")
-      else if (accept === "application/json") expect(answer.json().error).toMatchObject({ type: "rate_limit_error", code: null })
-      else expect(answer.text).toBe("Too Many Requests\n")
+      else if (accept === "application/json")
+        expect(answer.json().error).toMatchObject({ type: "rate_limit_error", code: "rate_limited_ip" })
+      else expect(answer.text).toMatch(/^Too Many Requests: 6 requests a minute/)
     }
   })
 
@@ -220,7 +221,7 @@ describe("with rate limits", () => {
       "/olla/models",
       "/olla/proxy/v1/models",
       "/olla/ollama/api/tags",
-      "/olla/anthropic/v1/models"
+      "/olla/anthropic"
     ])
       for (let i = 0; i < 4; i++) {
         const answer = await ask(daemon().port, { path })

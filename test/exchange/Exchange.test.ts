@@ -18,7 +18,8 @@ describe("an exchange", () => {
 })
 
 describe("an attempt", () => {
-  const attempt = () => new Attempt({ endpointUrl: "", endpointName: "one", endpointType: "", profileName: "", model: "" }, 7)
+  const attempt = () =>
+    new Attempt({ endpoint: { url: "", name: "one" }, endpointName: "one", endpointType: "", profileName: "", model: "" }, 7)
 
   it("has times of its own: the next one changes nothing about them", () => {
     const [first, second] = [attempt(), attempt()]

@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
-import { type MetricsView, metricFamilies } from "../../src/http/Metrics.ts"
+import { metricFamilies } from "../../src/http/Metrics.ts"
+import type { MetricsView } from "../../src/http/metrics/MetricsView.ts"
 import { Statistics } from "../../src/telemetry/Statistics.ts"
 import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
 import { type Usage, usageReader } from "../../src/telemetry/Usage.ts"
@@ -97,18 +98,19 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
   Effect.runSync(
     Effect.gen(function* () {
       const statistics = yield* Statistics
+      const one = endpoint(nasty, "http://one:1")
+      const two = endpoint(nasty, "http://two:1", "offline")
       if (traffic) {
-        for (const [at, status] of [
-          ["http://one:1", 200],
-          ["http://two:1", 500],
-          ["http://gone:1", 200]
+        for (const [tried, status] of [
+          [one, 200],
+          [two, 500],
+          [{ url: "http://gone:1", name: nasty }, 200]
         ] as const) {
           const exchange = newExchange({ model: nasty })
           exchange.kept.tail.push(new Uint8Array([1]))
           exchange.translator = { name: "anthropic", mode: "passthrough", fallbackReason: "" }
           attempt(statistics.observer, exchange, {
-            endpoint: nasty,
-            url: at,
+            endpoint: tried,
             status,
             ends: 1234,
             timings: { firstByte: exchange.timings.accepted + 20 }
@@ -122,7 +124,7 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
         monotonic: 5_000,
         startedAt: 1_500,
         config: decodeConfig("", "olla.yaml", {}).config!,
-        endpoints: [endpoint(nasty, "http://one:1"), endpoint(nasty, "http://two:1", "offline"), endpoint("solo", "http://three:1")],
+        endpoints: [one, two, endpoint("solo", "http://three:1")],
         totals: statistics.endpoint,
         global: statistics.global(),
         security: statistics.security(),

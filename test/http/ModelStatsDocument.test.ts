@@ -8,10 +8,11 @@ const now = 1_000_000
 /** Attempts on a model: endpoint's name, its URL, latency; a negative one failed. */
 const documentOf = (...attempts: ReadonlyArray<readonly [model: string, name: string, url: string, latency: number]>) => {
   const statistics = new ModelStatistics(0)
-  for (const [model, endpointName, endpointUrl, latency] of attempts)
+  const endpoints = new Map(attempts.map(([, name, url]) => [url, { name, url }]))
+  for (const [model, , url, latency] of attempts)
     statistics.attempt(
       model,
-      { endpointName, endpointUrl } as Attempt,
+      { endpoint: endpoints.get(url) } as Attempt,
       { success: latency >= 0, statusClass: latency >= 0 ? "2xx" : "5xx", latency: Math.max(0, latency), firstToken: undefined, bytes: 1 },
       "10.0.0.1",
       now

@@ -64,7 +64,7 @@ const view = (
   monotonic: now,
   config: configOf(),
   endpoints,
-  totals: (url) => used[new URL(url).hostname],
+  totals: ({ url }) => used[new URL(url).hostname],
   global: { ...totals(0), totalAttempts: 0, totalRetries: 0 },
   security: { rateLimitViolations: 0, sizeLimitViolations: 0, uniqueRateLimitedIps: 0 },
   startedAt: now - 300_000,

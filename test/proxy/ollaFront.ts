@@ -74,7 +74,7 @@ export class OllaFront {
     })
     const attempt = new Attempt(
       {
-        endpointUrl: "",
+        endpoint: { url: "", name: "one" },
         endpointName: "one",
         endpointType: "",
         profileName: "",

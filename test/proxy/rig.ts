@@ -111,7 +111,7 @@ export class Front {
         })
         const attempt = new Attempt(
           {
-            endpointUrl: endpoint.url,
+            endpoint,
             endpointName: endpoint.name,
             endpointType: "",
             profileName: "",

@@ -6,7 +6,7 @@ import { maxModels } from "../../src/telemetry/ModelStatistics.ts"
 import { Statistics } from "../../src/telemetry/Statistics.ts"
 import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
 import { type Usage, usageReader } from "../../src/telemetry/Usage.ts"
-import { attempt, end, newExchange, type Try } from "./exchanges.ts"
+import { attempt, end, endpointOf, newExchange, type Try } from "./exchanges.ts"
 
 const use = <A>(body: (statistics: Statistics["Service"]) => Effect.Effect<A>, layer = StatisticsLive.layer) =>
   Effect.flatMap(Statistics, body).pipe(Effect.provide(Layer.fresh(layer)))
@@ -19,7 +19,7 @@ const request = (statistics: Statistics["Service"], ...tries: ReadonlyArray<Try>
 }
 
 const noClasses = { "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, transport: 0, cancelled: 0 }
-const desk = "http://desk:11434"
+const desk = endpointOf("desk")
 
 describe("statistics", () => {
   it.effect("count a request once, for the whole, its endpoint, its model and both together", () =>
@@ -61,8 +61,7 @@ describe("statistics", () => {
             latencyPercentiles: { p50: 101, p95: 101, p99: 101 },
             endpoints: [
               {
-                endpointUrl: desk,
-                endpointName: "desk",
+                endpoint: desk,
                 requestCount: 2,
                 successfulRequests: 2,
                 averageLatency: 70,
@@ -87,7 +86,7 @@ describe("statistics", () => {
           totalRetries: 1,
           statusClasses: { ...noClasses, "2xx": 1 }
         })
-        expect(statistics.endpoint("http://dead:11434")).toMatchObject({
+        expect(statistics.endpoint(endpointOf("dead"))).toMatchObject({
           totalRequests: 1,
           failedRequests: 1,
           averageLatency: 0,
@@ -97,7 +96,7 @@ describe("statistics", () => {
         })
         const [model] = statistics.models()
         expect(model).toMatchObject({ totalRequests: 2, failedRequests: 1, routingHits: 0, routingMisses: 1 })
-        expect(model?.endpoints.map((pair) => [pair.endpointName, pair.consecutiveErrors])).toEqual([
+        expect(model?.endpoints.map((pair) => [pair.endpoint.name, pair.consecutiveErrors])).toEqual([
           ["dead", 1],
           ["desk", 0]
         ])
@@ -199,7 +198,7 @@ describe("statistics", () => {
         const [series] = statistics.series()
         expect(series).toMatchObject({
           model: "",
-          endpointName: "desk",
+          endpoint: desk,
           duration: { count: 1, sum: 0.3 },
           firstToken: { count: 1, sum: 0.03 }
         })
@@ -257,21 +256,6 @@ describe("statistics", () => {
         yield* TestClock.adjust("2 minutes")
         expect(statistics.global().latencyPercentiles).toBe(undefined)
         expect(statistics.global()).toMatchObject({ totalRequests: 1, averageLatency: 20, minLatency: 20 })
-      })
-    )
-  )
-
-  it.effect("forget endpoints only when they are gone from the configuration, idle and unused for an hour", () =>
-    use((statistics) =>
-      Effect.gen(function* () {
-        request(statistics, { endpoint: "old" })
-        request(statistics, { endpoint: "desk" })
-        statistics.configured(new Set([desk]))
-        yield* TestClock.adjust("2 hours")
-        request(statistics, { endpoint: "other" })
-        expect(statistics.endpoint("http://old:11434")).toBe(undefined)
-        expect(statistics.endpoint(desk)?.totalRequests).toBe(1)
-        expect(statistics.models()[0]?.endpoints.map(({ endpointName }) => endpointName)).toEqual(["desk", "other"])
       })
     )
   )

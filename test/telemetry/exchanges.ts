@@ -1,5 +1,5 @@
 /** Exchanges for tests, as the http and proxy rooms would leave them. */
-import { Attempt, type AttemptTimings, Exchange, type Outcome } from "../../src/exchange/Exchange.ts"
+import { Attempt, type AttemptedEndpoint, type AttemptTimings, Exchange, type Outcome } from "../../src/exchange/Exchange.ts"
 import { type Failure, type FailureKind, failure } from "../../src/exchange/Failure.ts"
 import type { ExchangeObserver } from "../../src/exchange/Observer.ts"
 
@@ -20,9 +20,18 @@ export const newExchange = (
   return exchange
 }
 
+const endpoints = new Map<string, AttemptedEndpoint>()
+
+/** The one endpoint of that name. */
+export const endpointOf = (name: string): AttemptedEndpoint => {
+  const known = endpoints.get(name) ?? { url: `http://${name}:11434`, name }
+  endpoints.set(name, known)
+  return known
+}
+
 export interface Try {
-  readonly endpoint?: string
-  readonly url?: string
+  /** Its name, or itself. */
+  readonly endpoint?: string | AttemptedEndpoint
   readonly model?: string
   readonly status?: number
   /** Milliseconds after the accept. */
@@ -34,12 +43,12 @@ export interface Try {
 
 /** Dispatches and ends one attempt. */
 export const attempt = (observer: ExchangeObserver, exchange: Exchange, what: Try = {}): Attempt => {
-  const name = what.endpoint ?? "desk"
+  const endpoint = typeof what.endpoint === "object" ? what.endpoint : endpointOf(what.endpoint ?? "desk")
   const failed: Failure | undefined = what.failed === undefined ? undefined : failure(what.failed, `${what.failed} at 10.0.0.5:8000`)
   const record = new Attempt(
     {
-      endpointUrl: what.url ?? `http://${name}:11434`,
-      endpointName: name,
+      endpoint,
+      endpointName: endpoint.name,
       endpointType: "ollama",
       profileName: "ollama",
       model: what.model ?? exchange.model

@@ -14,7 +14,7 @@ import { maxLimitedIps, SecurityStatistics } from "../../src/telemetry/SecurityS
 import { Statistics, statusClasses } from "../../src/telemetry/Statistics.ts"
 import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
 import { runs } from "../propertyRuns.ts"
-import { attempt, end, newExchange } from "./exchanges.ts"
+import { attempt, end, endpointOf, newExchange } from "./exchanges.ts"
 
 setFlagsFromString("--expose-gc")
 const gc = runInNewContext("gc") as () => void
@@ -66,7 +66,7 @@ const calls = (statistics: Service, { model, client, steps, end: how }: Story): 
   for (const { endpoint, status, failed, bytes, ends } of steps) {
     const record = new Attempt(
       {
-        endpointUrl: `http://e${endpoint}:1`,
+        endpoint: endpointOf(`e${endpoint}`),
         endpointName: `e${endpoint}`,
         endpointType: "vllm",
         profileName: "vllm",
@@ -115,7 +115,7 @@ const interleaved = (lists: Array<Array<() => void>>, picks: ReadonlyArray<numbe
   }
 }
 
-const endpoints = ["http://e0:1", "http://e1:1", "http://e2:1", "http://e3:1"]
+const endpoints = ["e0", "e1", "e2", "e3"].map(endpointOf)
 
 /** Everything that may only grow. */
 const counters = (statistics: Service): ReadonlyArray<number> => [
@@ -125,8 +125,8 @@ const counters = (statistics: Service): ReadonlyArray<number> => [
   statistics.global().totalAttempts,
   statistics.modelsOverall().totalRequests,
   statistics.modelsOverall().totalBytes,
-  ...endpoints.flatMap((url) => {
-    const totals = statistics.endpoint(url)
+  ...endpoints.flatMap((endpoint) => {
+    const totals = statistics.endpoint(endpoint)
     return [totals?.totalRequests ?? 0, totals?.failedRequests ?? 0, totals?.totalBytes ?? 0]
   }),
   ...["a", "b", "c"].flatMap((name) => {
@@ -153,7 +153,7 @@ describe("statistics of any workload", () => {
             before = now
           }
         )
-        const all = endpoints.flatMap((url) => statistics.endpoint(url) ?? [])
+        const all = endpoints.flatMap((endpoint) => statistics.endpoint(endpoint) ?? [])
         const whole = statistics.global()
         const dispatched = stories.filter(({ steps }) => steps.length > 0)
         expect(whole.totalRequests).toBe(dispatched.length)

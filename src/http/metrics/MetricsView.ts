@@ -1,0 +1,15 @@
+/** Everything that a scrape reads, at one moment. */
+import type { StickyStats } from "../../balancing/Balancer.ts"
+import type { ModelsOverall, ModelTotals, SeriesTotals, TranslatorTotals } from "../../telemetry/Statistics.ts"
+import type { StatusView } from "../StatusDocuments.ts"
+
+export interface MetricsView extends StatusView {
+  readonly models: ReadonlyArray<ModelTotals>
+  readonly modelsOverall: ModelsOverall
+  readonly series: ReadonlyArray<SeriesTotals>
+  readonly translators: ReadonlyArray<TranslatorTotals>
+  /** By status. */
+  readonly rejections: Readonly<Record<string, number>>
+  /** `undefined` while sticky sessions are off. */
+  readonly sticky: StickyStats | undefined
+}
