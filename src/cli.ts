@@ -204,7 +204,7 @@ export const main = async (
     return validateCommand(named, on.has("json"), out)
   }
   err(head)
-  const daemon = await import("./daemon.ts")
+  const startup = await import("./startup.ts")
   const serving = { configFile, env, profile: on.has("profile") || env["OLLA_ENABLE_PROFILER"] === "true" }
-  return command === "demo" ? daemon.demo(serving) : daemon.serve(serving)
+  return command === "demo" ? startup.demo(serving) : startup.serve(serving)
 }

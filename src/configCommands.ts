@@ -5,7 +5,7 @@ import { checkModelsFile, type ModelsFileReport } from "./catalogue/ModelsFile.t
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import { printConfig, shownValues } from "./config/ConfigPrinting.ts"
 import { type Diagnostic, placeOf, render, sentenceOf, textOf } from "./config/Diagnostic.ts"
-import { checkEndpoints } from "./endpoint/EndpointLoading.ts"
+import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
 import { redactText } from "./guard/Redaction.ts"
 import { loadProfiles } from "./profile/ProfileLoading.ts"
 
@@ -29,7 +29,7 @@ const examine = (options: LoadOptions): Findings => {
   const endpoints =
     loaded.config === undefined
       ? []
-      : loaded.adopt(checkEndpoints(loaded.config, profiles, options.env, (path) => readFileSync(path, "utf8")))
+      : loaded.adopt(loadEndpoints(loaded.config, profiles, options.env, (path) => readFileSync(path, "utf8")).diagnostics)
   return {
     loaded,
     config: inFileOrder([...loaded.diagnostics, ...endpoints].filter((diagnostic) => diagnostic.severity !== "info")),
@@ -124,7 +124,8 @@ export const validateCommand = (options: LoadOptions, asJson: boolean, out: Out)
   }
   const name = loaded.path === "" ? "built-in defaults" : loaded.path
   for (const finding of findings) out(`${placeOf(finding)}${finding.severity}: ${textOf(finding).replace(/\n/g, "\n  ")}\n`)
-  out(code === 0 ? `${name}: nothing wrong\n` : `${name}: ${counted(errors, "error")}, ${counted(warnings, "warning")}\n`)
+  const clean = loaded.isEmpty ? "says nothing, the built-in defaults are in force" : "nothing wrong"
+  out(code === 0 ? `${name}: ${clean}\n` : `${name}: ${counted(errors, "error")}, ${counted(warnings, "warning")}\n`)
   return code
 }
 

@@ -12,7 +12,7 @@ import { exampleAt, infos, variableExample } from "./ConfigExamples.ts"
 import { configSchema } from "./ConfigSchema.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { type Environment, readEnvironment } from "./Environment.ts"
-import { codeOf, reasonOf } from "./FileReason.ts"
+import { isMissing, reasonOf } from "./FileReason.ts"
 import { finish, type OllaConfig } from "./OllaConfig.ts"
 import { validate } from "./Validation.ts"
 import { nodeAt, readYaml } from "./YamlTree.ts"
@@ -30,6 +30,8 @@ export interface LoadedConfig {
   /** As named on the command line or found; empty: built-in defaults. */
   readonly path: string
   readonly folder: string | undefined
+  /** There is a file, and it says nothing: it is right, and most likely not what was meant. */
+  readonly isEmpty: boolean
   readonly diagnostics: ReadonlyArray<Diagnostic>
   /** `default`, `<file>:<line>` or the variable that set a key, by full path. */
   readonly originOf: (path: string) => string
@@ -52,15 +54,15 @@ const find = (options: LoadOptions): Found => {
       return { path: named, bytes: read(named) }
     } catch (cause) {
       const by = options.configFile ? "--config" : "OLLA_CONFIG_FILE"
-      return { path: named, problem: `specified config file not found: ${named} (${by}: ${reasonOf(cause)})` }
+      const what = isMissing(cause) ? "not found" : "cannot be read"
+      return { path: named, problem: `specified config file ${what}: ${named} (${by}: ${reasonOf(cause)})` }
     }
   }
   for (const path of searchPath) {
     try {
       return { path, bytes: read(path) }
     } catch (cause) {
-      const code = codeOf(cause)
-      if (code !== "ENOENT" && code !== "ENOTDIR")
+      if (!isMissing(cause))
         return { path, problem: `cannot read ${path}: ${reasonOf(cause)}; make it readable, or remove it to use the next one` }
     }
   }
@@ -83,6 +85,7 @@ const unusable = (path: string, diagnostic: Diagnostic): LoadedConfig => ({
   config: undefined,
   path,
   folder: undefined,
+  isEmpty: false,
   originOf: () => "default",
   adopt: (findings) => findings,
   diagnostics: [diagnostic]
@@ -150,7 +153,12 @@ export const decodeConfig = (text: string, path: string, env: Environment, folde
     const isWritten = place?.whole === true && !(place.node.kind === "scalar" && place.node.value === null && !place.node.quoted)
     return isWritten ? `${path}:${place.at.line}` : "default"
   }
-  const loaded = { path, folder, originOf, adopt }
+  const { root } = reading
+  const isEmpty = path !== "" && reading.problems.length === 0 && (root === undefined || (root.kind === "scalar" && root.value === null))
+  const remarks: ReadonlyArray<Diagnostic> = isEmpty
+    ? [{ severity: "info", message: `${path} says nothing: the built-in defaults are in force`, file: path }]
+    : []
+  const loaded = { path, folder, isEmpty, originOf, adopt }
   // A file that is no YAML says nothing about its values; one with a key too many does.
   if (reading.problems.length > 0 && reading.root === undefined) return { ...loaded, config: undefined, diagnostics: read.map(locate) }
   const decoded = Schema.decodeUnknownResult(configSchema)(raw)
@@ -159,7 +167,7 @@ export const decodeConfig = (text: string, path: string, env: Environment, folde
     return { ...loaded, config: undefined, diagnostics: [...read.map(locate), { severity: "error", message, file: path }] }
   }
   const config = finish(decoded.success)
-  return { ...loaded, config, diagnostics: [...read.map(locate), ...adopt([...validate(config, cwd), ...pending(config)])] }
+  return { ...loaded, config, diagnostics: [...remarks, ...read.map(locate), ...adopt([...validate(config, cwd), ...pending(config)])] }
 }
 
 const set = (target: Record<string, unknown>, path: string, value: unknown): void => {

@@ -13,4 +13,7 @@ const reasons: Readonly<Record<string, string>> = {
 /** The system's code, or the whole text of what is no error of the system. */
 export const codeOf = (cause: unknown): string => (cause instanceof Error && "code" in cause ? String(cause.code) : String(cause))
 
+/** Nothing is there, in one way or another. */
+export const isMissing = (cause: unknown): boolean => /^ENO(?:ENT|TDIR)$/.test(codeOf(cause))
+
 export const reasonOf = (cause: unknown): string => reasons[codeOf(cause)] ?? codeOf(cause)

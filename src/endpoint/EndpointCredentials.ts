@@ -17,8 +17,6 @@ export interface Complaint {
   readonly message: string
   /** How it would be right, where the key alone does not say. */
   readonly example?: string
-  /** Not wrong in itself: this machine lacks a variable or a file. */
-  readonly missingSecret?: true
 }
 
 export interface SecretSources {
@@ -106,8 +104,8 @@ const transportNames = new Set([
 /** `name` is what messages call the endpoint. */
 export const resolveCredentials = (config: EndpointConfig, name: string, sources: SecretSources): ResolvedCredentials => {
   const complaints: Array<Complaint> = []
-  const say = (severity: Complaint["severity"], at: string, text: string, missingSecret = false): void => {
-    complaints.push({ severity, at, message: `endpoint "${name}": ${text}`, ...(missingSecret ? { missingSecret: true } : {}) })
+  const say = (severity: Complaint["severity"], at: string, text: string): void => {
+    complaints.push({ severity, at, message: `endpoint "${name}": ${text}` })
   }
   const headers = new Map<string, readonly [string, string]>()
   const names = new Set<string>()
@@ -125,7 +123,7 @@ export const resolveCredentials = (config: EndpointConfig, name: string, sources
     }
     names.add(header.toLowerCase())
     const expanded = expandVariables(raw, sources.env)
-    if (expanded._tag === "Missing") say("error", at, `header "${header}": ${missingVariables(expanded.names)}`, true)
+    if (expanded._tag === "Missing") say("error", at, `header "${header}": ${missingVariables(expanded.names)}`)
     else if (illegalValue.test(expanded.value)) say("error", at, `header "${header}": its value has characters that HTTP does not allow`)
     else if (transportNames.has(header.toLowerCase()))
       say("warning", at, `header "${header}": is set by the connection itself; the configured value is not sent`)
@@ -149,7 +147,7 @@ export const resolveCredentials = (config: EndpointConfig, name: string, sources
         const label = labelOf(kind, each)
         const resolved = resolveSecret(auth, each, sources)
         if (resolved._tag === "Missing") {
-          say("error", `auth.${resolved.key}`, `${label}: ${resolved.why}`, true)
+          say("error", `auth.${resolved.key}`, `${label}: ${resolved.why}`)
           return undefined
         }
         if (resolved.value === "") say("error", `auth.${resolved.key}`, `${label} resolved to empty string`)

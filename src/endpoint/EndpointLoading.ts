@@ -41,21 +41,8 @@ export const loadEndpoints = (
   readFile: SecretSources["readFile"]
 ): LoadedEndpoints => {
   const { specs, complaints } = judge(config, profiles, { env, readFile })
-  return { specs, diagnostics: complaints.map(({ missingSecret: _, at, ...rest }) => ({ ...rest, path: at })) }
+  return { specs, diagnostics: complaints.map(({ at, ...rest }) => ({ ...rest, path: at })) }
 }
-
-/** For `validate`: the same findings, but a variable or file that this machine lacks is only worth a warning. */
-export const checkEndpoints = (
-  config: OllaConfig,
-  profiles: ProfileSet,
-  env: SecretSources["env"],
-  readFile: SecretSources["readFile"]
-): ReadonlyArray<Diagnostic> =>
-  judge(config, profiles, { env, readFile }).complaints.map(({ missingSecret, at, severity, ...rest }) => ({
-    ...rest,
-    severity: missingSecret === true ? "warning" : severity,
-    path: at
-  }))
 
 const judge = (
   config: OllaConfig,
@@ -113,7 +100,7 @@ const loadOne = (
     complaints.push({ severity: "warning", at, message: `endpoint "${name}": ${text}` })
   }
   const missing = (at: string, names: ReadonlyArray<string>): void => {
-    complaints.push({ severity: "error", at, message: `endpoint "${name}": ${at}: ${missingVariables(names)}`, missingSecret: true })
+    complaints.push({ severity: "error", at, message: `endpoint "${name}": ${at}: ${missingVariables(names)}` })
   }
 
   let base: string | undefined

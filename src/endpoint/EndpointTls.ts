@@ -26,8 +26,8 @@ export const resolveTls = (
 ): { readonly tls: TlsOptions | undefined; readonly complaints: ReadonlyArray<Complaint> } => {
   if (config === undefined) return { tls: undefined, complaints: [] }
   const complaints: Array<Complaint> = []
-  const say = (severity: Complaint["severity"], at: string, text: string, missingSecret = false): void => {
-    complaints.push({ severity, at, message: `endpoint "${name}": ${text}`, ...(missingSecret ? { missingSecret: true } : {}) })
+  const say = (severity: Complaint["severity"], at: string, text: string): void => {
+    complaints.push({ severity, at, message: `endpoint "${name}": ${text}` })
   }
   const read = (key: "ca_file" | "cert_file" | "key_file"): string | undefined => {
     const path = config[key]
@@ -35,7 +35,7 @@ export const resolveTls = (
     try {
       return sources.readFile(path)
     } catch (cause) {
-      say("error", `tls.${key}`, `tls.${key}: reading "${path}": ${reasonOf(cause)}`, true)
+      say("error", `tls.${key}`, `tls.${key}: reading "${path}": ${reasonOf(cause)}`)
       return undefined
     }
   }

@@ -44,6 +44,13 @@ export interface HttpServer {
 
 export class BindError extends Error {
   readonly _tag = "BindError"
+  /** The system's, as far as it said one: `EADDRINUSE`. */
+  readonly code: string
+
+  constructor(message: string, code = "") {
+    super(message)
+    this.code = code
+  }
 }
 
 /** `localhost` is both loopbacks, where there are two; empty is every interface. */
@@ -297,7 +304,8 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     } catch (cause) {
       if (optional && servers.length > 0 && (cause as NodeJS.ErrnoException).code !== "EADDRINUSE") continue
       for (const one of servers) one.close()
-      throw new BindError(`failed to bind ${config.host}:${config.port}: ${cause instanceof Error ? cause.message : String(cause)}`)
+      const { message, code } = cause as NodeJS.ErrnoException
+      throw new BindError(`failed to bind ${config.host}:${config.port}: ${message}`, code)
     }
   }
   return {

@@ -150,13 +150,13 @@ Result: PASS - all configuration files are valid
     expect(out).toMatch(/\nResult: FAIL - one or more configuration files could not be fully parsed\n$/)
   })
 
-  it("warns about unknown keys and missing secrets, and not about keys that do nothing", () => {
+  it("tells unknown keys and missing secrets, which a start would refuse, and no keys that do nothing", () => {
     const { out, code } = inFolder({
       "config.yaml":
         'proxy: {retry: {enabled: true}, max_retries: 9}\nserver: {prot: 1}\ndiscovery: {static: {endpoints: [{url: "http://h:1", auth: {type: bearer, token: "${NOBODY_SET_THIS}"}}]}}\n'
     }).report()
     expect(code).toBe(1)
-    expect(out).toContain("[WARN] config.yaml  loaded from config.yaml (2 issue(s))")
+    expect(out).toContain("[FAIL] config.yaml  cannot use config.yaml (2 issue(s))")
     expect(out).toContain("server.prot; did you mean server.port?")
     expect(out).toContain('endpoint "h:1": bearer token: required environment variable "NOBODY_SET_THIS" is not set')
   })
@@ -172,7 +172,13 @@ Result: PASS - all configuration files are valid
 describe("validate", () => {
   it("says nothing wrong", () => {
     expect(inFolder({}).validate()).toEqual({ code: 0, out: "built-in defaults: nothing wrong\n" })
-    expect(inFolder({ "config.yaml": "" }).validate()).toEqual({ code: 0, out: "config.yaml: nothing wrong\n" })
+    expect(inFolder({ "config.yaml": "{}" }).validate()).toEqual({ code: 0, out: "config.yaml: nothing wrong\n" })
+  })
+
+  it.each(["", "# later\n", "---\n", "null\n", "\ufeff"])("says that %j says nothing, with the defaults in force", (text) => {
+    const folder = inFolder({ "config.yaml": text })
+    expect(folder.validate()).toEqual({ code: 0, out: "config.yaml: says nothing, the built-in defaults are in force\n" })
+    expect(folder.report()).toMatchObject({ code: 0 })
   })
 
   it("tells mistakes of file, endpoints and variables in the order of the file", () => {
@@ -229,6 +235,9 @@ describe("validate", () => {
     expect(folder.validate()).toMatchObject({ code: 1, out: expect.stringContaining("cannot read config.yaml: is a directory") })
     expect(folder.validate({ OLLA_CONFIG_FILE: "gone.yaml" }).out).toContain(
       "specified config file not found: gone.yaml (OLLA_CONFIG_FILE: no such file"
+    )
+    expect(folder.validate({ OLLA_CONFIG_FILE: "config.yaml" }).out).toContain(
+      "specified config file cannot be read: config.yaml (OLLA_CONFIG_FILE: is a directory)"
     )
     const latin = inFolder({})
     const path = join(mkdtempSync(join(tmpdir(), "olla-cli-")), "l.yaml")

@@ -6,7 +6,7 @@ import { printConfig } from "../../src/config/ConfigPrinting.ts"
 import { placeOf, render, textOf } from "../../src/config/Diagnostic.ts"
 import { overrides } from "../../src/config/Environment.ts"
 import { allKeys } from "../../src/config/SchemaTree.ts"
-import { checkEndpoints } from "../../src/endpoint/EndpointLoading.ts"
+import { loadEndpoints } from "../../src/endpoint/EndpointLoading.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
 import { runs } from "../propertyRuns.ts"
 
@@ -273,7 +273,7 @@ describe("the validator", () => {
         ),
         (text) => {
           const loaded = decodeConfig(text, "c.yaml", {})
-          const endpoints = loaded.config === undefined ? [] : loaded.adopt(checkEndpoints(loaded.config, profiles, {}, noFile))
+          const endpoints = loaded.config === undefined ? [] : loaded.adopt(loadEndpoints(loaded.config, profiles, {}, noFile).diagnostics)
           for (const finding of [...loaded.diagnostics, ...endpoints]) expect(render(finding)).toContain(finding.message)
           if (loaded.config !== undefined) expect(printConfig(loaded, (shown) => shown)).toContain("server:")
         }
@@ -322,7 +322,7 @@ describe("the validator", () => {
           : steps.reduceRight((inner, step) => `{${step}: ${inner}}`, text)
         const loaded = decodeConfig(nested, "c.yaml", { [variable]: set })
         expect(loaded.diagnostics.every((finding) => !finding.message.startsWith("the configuration cannot be used"))).toBe(true)
-        if (loaded.config !== undefined) loaded.adopt(checkEndpoints(loaded.config, profiles, {}, noFile))
+        if (loaded.config !== undefined) loaded.adopt(loadEndpoints(loaded.config, profiles, {}, noFile).diagnostics)
       }),
       { numRuns: runs(5_000) }
     )

@@ -7,7 +7,7 @@ import { containerConfig } from "../../scripts/containerConfig.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { type Diagnostic, render } from "../../src/config/Diagnostic.ts"
 import { allKeys } from "../../src/config/SchemaTree.ts"
-import { checkEndpoints } from "../../src/endpoint/EndpointLoading.ts"
+import { loadEndpoints } from "../../src/endpoint/EndpointLoading.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
 
 const root = join(import.meta.dirname, "..", "..")
@@ -26,7 +26,10 @@ const findings = (content: string): ReadonlyArray<string> => {
   if (loaded.config === undefined) return loaded.diagnostics.map(render)
   const filter = loaded.config.proxy.profile_filter
   const profiles = loadProfiles({ cwd: "/nonexistent", env, configFolder: undefined, filter })
-  const all: ReadonlyArray<Diagnostic> = [...loaded.diagnostics, ...loaded.adopt(checkEndpoints(loaded.config, profiles, env, secret))]
+  const all: ReadonlyArray<Diagnostic> = [
+    ...loaded.diagnostics,
+    ...loaded.adopt(loadEndpoints(loaded.config, profiles, env, secret).diagnostics)
+  ]
   return all.filter((finding) => finding.severity !== "info").map(render)
 }
 

@@ -45,6 +45,18 @@ describe("a start", () => {
       msg: "Failed to create and start service manager",
       error: expect.stringContaining(`failed to bind 127.0.0.1:${busy}: `)
     })
+    const told = String(run.records().at(-1)?.["error"])
+    expect(told).toContain("OLLA_SERVER_PORT")
+    if (process.platform === "linux") expect(told).toContain(`process ${process.pid} holds it (`)
+  })
+
+  it.each([
+    ["server: {host: 203.0.113.7}\n", "OLLA_SERVER_HOST"],
+    ["server: {host: no-such-name.invalid}\n", "OLLA_SERVER_HOST"]
+  ])("says how to go on where it cannot listen: %j", async (yaml, variable) => {
+    const run = start(yaml + endpoints())
+    expect(await run.ended).toBe(1)
+    expect(run.records().at(-1)?.["error"]).toContain(variable)
   })
 
   it.each([
@@ -61,12 +73,24 @@ describe("a start", () => {
     ],
     ["server: [\n", "Failed to load configuration", ["failed to parse olla.yaml: yaml: line"]]
   ])("%j ends with 1 and one record of everything", async (yaml, message, texts) => {
-    const run = start(yaml, { OLLA_PRETTY_LOGS: "false" })
+    // A line of JSON each, as every other record of such a start would be.
+    const run = start(yaml)
     expect(await run.ended).toBe(1)
     const fatal = run.records().filter((record) => record["level"] === "ERROR")
     expect(fatal).toHaveLength(1)
     expect(fatal[0]?.["msg"]).toBe(message)
     for (const text of texts) expect(fatal[0]?.["error"]).toContain(text)
+  })
+
+  it.each([
+    ["logging: {format: text}\nserver: {port: 0}\n", {}],
+    ["server: [\n", { OLLA_LOGGING_FORMAT: "text" }],
+    ["server: [\n", { OLLA_PRETTY_LOGS: "true" }]
+  ])("%j with %j is told as text, where that was asked for", async (yaml, env) => {
+    const run = start(yaml, { ...env, NO_COLOR: "1" })
+    expect(await run.ended).toBe(1)
+    expect(run.out()).toMatch(/^time=\S+ level=ERROR msg="Failed to load configuration" error=.*olla\.yaml/m)
+    expect(run.out()).not.toMatch(/^\{/m)
   })
 
   it("tells what it ignores, with the fields that name it", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
-import { checkEndpoints, loadEndpoints } from "../../src/endpoint/EndpointLoading.ts"
+import { loadEndpoints } from "../../src/endpoint/EndpointLoading.ts"
 import { healthUrlOf, modelUrlOf } from "../../src/endpoint/EndpointSpec.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
 
@@ -244,17 +244,4 @@ describe("tls", () => {
     const [spec] = load("url: https://h\ntls: { server_name: inner, insecure_skip_verify: true }").specs
     expect(spec?.origin.tls).toMatchObject({ serverName: "inner", rejectUnauthorized: false, ca: undefined })
   })
-})
-
-it("validate only warns of secrets that this machine lacks", () => {
-  const config = configOf(
-    `${base}\nauth: { type: bearer, token: '\${NOPE}' }`,
-    "url: http://h\nauth: { type: bearer, token_file: /run/none }",
-    "url: http://i\nauth: { type: bearer }"
-  )
-  expect(checkEndpoints(config, profiles, env, readFile).map(({ severity, path }) => [severity, path])).toEqual([
-    ["warning", "discovery.static.endpoints[0].auth.token"],
-    ["warning", "discovery.static.endpoints[1].auth.token_file"],
-    ["error", "discovery.static.endpoints[2].auth"]
-  ])
 })

@@ -1,0 +1,135 @@
+/** From the command to a daemon that runs, and to its exit code: log, configuration, signals, and what is said at the end. */
+import { existsSync, readFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { decodeConfig, type LoadedConfig, loadConfig } from "./config/ConfigLoading.ts"
+import { daemon } from "./daemon.ts"
+import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
+import * as ProfileLoading from "./profile/ProfileLoading.ts"
+import type { ProfileSet } from "./profile/Profiles.ts"
+import { reportFatal, reportRemarks } from "./startupReport.ts"
+import { takeStopRequests } from "./stopRequest.ts"
+import * as EffectLogger from "./telemetry/EffectLogger.ts"
+import { decideLogging } from "./telemetry/LogDecision.ts"
+import { LogDuration, type LogSink, makeLog } from "./telemetry/LogSink.ts"
+import { writeNerdStats } from "./telemetry/NerdStats.ts"
+import { processFigures, watchProcess } from "./telemetry/ProcessFigures.ts"
+import { build, runtime } from "./version.ts"
+
+export interface ServeOptions {
+  /** `-c`/`--config`, if given. */
+  readonly configFile: string | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Start the profiling server too. */
+  readonly profile?: boolean
+}
+
+/** Runs until a signal or a fatal error; resolves with the exit code. */
+export const serve = (options: ServeOptions): Promise<number> =>
+  run(loadConfig({ configFile: options.configFile, env: options.env, cwd: process.cwd() }), options)
+
+/** The same with a simulated fleet behind it. */
+export const demo = async (options: ServeOptions): Promise<number> => {
+  const { startDemoFleet } = await import("./simulator/DemoFleet.ts")
+  const fleet = await startDemoFleet()
+  const port = options.env["OLLA_SERVER_PORT"] ?? "40114"
+  try {
+    return await run(decodeConfig(fleet.yaml, "demo.yaml", options.env), options, () => process.stderr.write(fleet.introduction(port)))
+  } finally {
+    await fleet.stop()
+  }
+}
+
+const run = async (loaded: LoadedConfig, options: ServeOptions, whenReady?: () => void): Promise<number> => {
+  const startedAt = performance.now()
+  const { env } = options
+  const isTerminal = process.stdout.isTTY === true
+  const log = makeLog({ env, isTerminal })
+  log.write("info", "Initialising", { version: build.version, pid: process.pid })
+  const machine = { isContainerised: isContainerised(env), numCPU: availableParallelism(), goVersion: runtime }
+  log.write("info", "System Configuration", machine)
+  const { config } = loaded
+  const profiles = loadProfiles(loaded, env)
+  const endpoints = config === undefined ? [] : loaded.adopt(loadEndpoints(config, profiles, env, readText).diagnostics)
+  const errors = [...loaded.diagnostics, ...endpoints].filter((diagnostic) => diagnostic.severity === "error")
+  // What ends the start is told in the form that was asked for, as far as that could be read.
+  const { logging, originOf } = readable(loaded, env)
+  log.configure(decideLogging(logging, (key) => originOf(key) !== "default", env, isTerminal))
+  if (errors.length > 0 || config === undefined) {
+    // An endpoint's type may be unknown because its profile could not be read.
+    reportRemarks(log, profiles.diagnostics)
+    reportFatal(log, errors, isTerminal && process.stderr.isTTY === true ? (text) => process.stderr.write(text) : undefined)
+    await log.close()
+    return 1
+  }
+  log.write("info", "Loaded configuration", { config: loaded.path })
+  const aliases = Object.keys(config.model_aliases).length
+  if (aliases > 0) log.write("info", "Model aliases configured", { alias_count: aliases })
+  if (config.server.cors.enabled) log.write("info", "CORS enabled", { allowed_origins: config.server.cors.allowed_origins })
+  reportRemarks(log, [...loaded.diagnostics, ...profiles.diagnostics, ...endpoints])
+  const unwatch = watchProcess()
+  const profiling = options.profile === true ? await startProfiling(log) : undefined
+  const stop = takeStopRequests(log)
+  const exit = await Effect.runPromiseExit(
+    Effect.scoped(daemon({ loaded, config, profiles, env, log, stop, startedAt, whenReady })).pipe(Effect.provide(EffectLogger.layer(log)))
+  )
+  await profiling?.close()
+  const code = Exit.isSuccess(exit) ? exit.value : fatalExit(log, exit.cause)
+  if (code === 0) {
+    if (config.engineering.show_nerdstats) writeNerdStats(log, processFigures())
+    log.write("info", "Cleaned up", { duration: new LogDuration(performance.now() - stop.stoppedAt) })
+    log.write("info", "Olla has shutdown", { uptime: new LogDuration(performance.now() - startedAt) })
+  }
+  unwatch()
+  await log.close()
+  return code
+}
+
+/** The logging section of a file that could not be read is that of the variables and defaults. */
+const readable = (loaded: LoadedConfig, env: ServeOptions["env"]) => {
+  if (loaded.config !== undefined) return { logging: loaded.config.logging, originOf: loaded.originOf }
+  const { config, originOf } = decodeConfig("", "", env)
+  return { logging: config?.logging ?? { level: "info", format: "json", output: "stdout" }, originOf } as const
+}
+
+const readText = (path: string): string => readFileSync(path, "utf8")
+
+const loadProfiles = (loaded: LoadedConfig, env: ServeOptions["env"]): ProfileSet =>
+  ProfileLoading.loadProfiles({
+    cwd: process.cwd(),
+    env,
+    configFolder: loaded.folder,
+    filter: loaded.config?.proxy.profile_filter ?? { include: [], exclude: [] }
+  })
+
+const fatalExit = (log: LogSink, cause: Cause.Cause<unknown>): number => {
+  const reason = cause.reasons[0]
+  const error = reason?._tag === "Fail" ? reason.error : reason?._tag === "Die" ? reason.defect : "interrupted"
+  const text = error instanceof Error ? error.message : String(error)
+  log.write("error", "Failed to create and start service manager", { error: text })
+  return 1
+}
+
+/** A busy port is told and no reason not to serve. */
+const startProfiling = async (log: LogSink) => {
+  const { startProfilingServer } = await import("./telemetry/ProfilingServer.ts")
+  try {
+    const server = await startProfilingServer()
+    process.stderr.write(`Profiling server started at ${server.url}\n`)
+    return server
+  } catch (error) {
+    log.write("warn", "Profiling server could not be started", { error })
+    return undefined
+  }
+}
+
+const isContainerised = (env: ServeOptions["env"]): boolean => {
+  if (existsSync("/.dockerenv") || (env["KUBERNETES_SERVICE_HOST"] ?? "") !== "") return true
+  try {
+    return /docker|containerd|kubepods/.test(readFileSync("/proc/1/cgroup", "utf8"))
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,38 @@
+/** When the daemon is asked to stop: the first signal asks, a second one ends it at once. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import { onSignal } from "./signals.ts"
+import type { LogSink } from "./telemetry/LogSink.ts"
+
+export interface StopRequest {
+  /** Waits for the first signal and names it. */
+  readonly requested: Effect.Effect<string>
+  /** From now on the first signal is a graceful stop; before, while nothing is served yet, it ends the process quietly. */
+  started: boolean
+  /** When it came, in milliseconds of the process's clock; 0: it has not. */
+  stoppedAt: number
+}
+
+/** Exit codes of a second signal, as a shell shows them. */
+const atOnce = { SIGINT: 130, SIGTERM: 143 } as const
+
+export const takeStopRequests = (sink: LogSink): StopRequest => {
+  const requested = Deferred.makeUnsafe<string>()
+  let count = 0
+  onSignal((signal) => {
+    if (signal === "SIGHUP") {
+      sink.write("info", "SIGHUP received, reload is not supported")
+      return
+    }
+    count++
+    if (!request.started || count > 1) {
+      sink.flush()
+      process.exit(count > 1 ? atOnce[signal] : 0)
+    }
+    request.stoppedAt = performance.now()
+    sink.write("info", "Shutdown signal received", { signal })
+    Deferred.doneUnsafe(requested, Effect.succeed(signal))
+  })
+  const request: StopRequest = { requested: Deferred.await(requested), started: false, stoppedAt: 0 }
+  return request
+}
