@@ -17,8 +17,8 @@ import * as GuardLive from "./guard/GuardLive.ts"
 import { bindAdvice } from "./http/BindAdvice.ts"
 import { consoleRoutes } from "./http/ConsoleRoutes.ts"
 import { type HttpServer, idleTime, makeHttpServer } from "./http/HttpServer.ts"
+import type { Services } from "./http/Services.ts"
 import { routeTable } from "./http/Surface.ts"
-import type { SystemServices } from "./http/SystemRoutes.ts"
 import { translatorRoutes } from "./http/TranslatorRoutes.ts"
 import { type ProfileSet, Profiles } from "./profile/Profiles.ts"
 import { Carrier } from "./proxy/Carrier.ts"
@@ -122,7 +122,7 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
   sink.table(routeTable(Context.get(context, Profiles).all))
   yield* Context.get(context, Catalogue).settled
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const services: SystemServices = {
+  const services: Services = {
     settings: Context.get(context, Settings),
     profiles: Context.get(context, Profiles),
     fleet,

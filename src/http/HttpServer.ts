@@ -8,7 +8,6 @@ import { performance } from "node:perf_hooks"
 import * as Effect from "effect/Effect"
 import { timerMillis } from "../config/Duration.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
-import { failure } from "../exchange/Failure.ts"
 import { Roster } from "../exchange/Roster.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { cut, cutAfterFlush } from "../proxy/ClientSocket.ts"
@@ -21,7 +20,7 @@ import { headProblem } from "./RequestHead.ts"
 import { requestId } from "./RequestId.ts"
 import { RequestMessage } from "./RequestMessage.ts"
 import { cleanPath, decodePath, type RouteModule, Routes } from "./Routes.ts"
-import type { SystemServices } from "./SystemRoutes.ts"
+import type { Services } from "./Services.ts"
 import { longestUpload, watchUploads } from "./UploadPace.ts"
 
 /** A response that knows its place among the open ones. */
@@ -35,7 +34,7 @@ const slowCheckEvery = 1_000
 export interface HttpServer {
   readonly addresses: ReadonlyArray<AddressInfo>
   /** From now on requests are answered; those that came before have waited. */
-  readonly open: (services: SystemServices, modules: ReadonlyArray<RouteModule>) => void
+  readonly open: (services: Services, modules: ReadonlyArray<RouteModule>) => void
   /** Stops accepting, lets open requests go on for `grace` milliseconds, then cuts. Resolves with how many were cut. */
   readonly stop: (grace: number) => Promise<number>
   /** Resolves when a listener breaks down after it began: the daemon is deaf then, and must end. */
@@ -87,7 +86,7 @@ const targetOf = (url: string): { readonly path: string; readonly query: string 
 }
 
 /** Everything in front of the routes: id, CORS, cross-site checks, faults. */
-const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) => {
+const handler = (services: Services, modules: ReadonlyArray<RouteModule>) => {
   const routes = new Routes(services, modules)
   // An exchange that was rejected on its way to a backend is counted by its observer.
   const onRefused = ({ exchange }: RequestContext, status: number): void => {
@@ -146,22 +145,22 @@ const handler = (services: SystemServices, modules: ReadonlyArray<RouteModule>) 
   }
 }
 
-/** A fault ends its own request only: 500, or a cut where an answer had begun (proxying.md 16). */
-const fault = (services: SystemServices, context: RequestContext, error: unknown): void => {
+/** A fault ends its own request only: 500, or a cut where an answer had begun. */
+const fault = (services: Services, context: RequestContext, error: unknown): void => {
+  if (context.owner !== undefined) {
+    context.owner.fault(error)
+    return
+  }
   const { exchange, res } = context
   const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
   services.fork(Effect.logError("A request ended in a fault", { request_id: exchange.id, error: detail }))
   const committed = res.headersSent
-  if (context.admitted && exchange.outcome === undefined) {
-    exchange.settle({ _tag: "failed", status: 500, failure: failure("internal", detail), committed })
-    services.observer.ended(exchange)
-  }
   context.error("internal", { id: exchange.id })
   if (committed && !res.writableEnded) cutAfterFlush(res)
 }
 
 /** The first line of a request, and the last ones when its connection says how it ended. */
-const logEnds = (services: SystemServices, context: RequestContext): void => {
+const logEnds = (services: Services, context: RequestContext): void => {
   const { exchange, req, res } = context
   const remote = `${exchange.peer}:${req.socket.remotePort ?? 0}`
   const header = (name: string) => context.header(name)
@@ -185,6 +184,8 @@ type TellRefusal = (refusal: ListenerRefusal) => void
 
 /** node's word for a request that takes too long. */
 const tooSlow = "ERR_HTTP_REQUEST_TIMEOUT"
+/** Its parser's, for a client that leaves in the middle of what it sends. */
+const leftHalfway = "HPE_INVALID_EOF_STATE"
 /** Its parser's, for bytes that follow a request with `Connection: close`. */
 const afterLast = "HPE_CLOSED_CONNECTION"
 
@@ -212,6 +213,8 @@ const breakOff = (res: OpenResponse, code: string, tell: TellRefusal): void => {
   const { taker } = res.req
   // Behind an answer that has begun nothing can be said.
   if (res.headersSent) cutAfterFlush(res)
+  // Nobody is left to read an answer: the connection's close tells whoever owns the request.
+  else if (code === leftHalfway) socket.destroy()
   else if (taker !== undefined) taker.fail(code === tooSlow ? "tooSlow" : "unreadable")
   else hangUp(socket, statusOf(code), code, tell)
 }
@@ -239,7 +242,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     else waiting.push(() => handle?.(req, res))
   }
   const open = new Roster<OpenResponse>()
-  let services: SystemServices | undefined
+  let services: Services | undefined
   const tell = (refusal: ListenerRefusal) => {
     if (services?.logsRequests() === true) services.log.unread(refusal)
   }

@@ -1,4 +1,4 @@
-/** Reads a request's body into memory, bounded, and shows each chunk to the inspector as it comes (proxying.md 1, 13). */
+/** Reads a request's body into memory, bounded, and shows each chunk to the inspector as it comes. */
 import type { Guard } from "../guard/Guard.ts"
 import type { BodyInspector } from "../routing/Inspecting.ts"
 import { type RequestContext, tolerated } from "./RequestContext.ts"
@@ -106,48 +106,39 @@ class Discarding implements BodyTaker {
   }
 }
 
-/** `done` or `failed` is called exactly once: a client that is gone before its body is whole has failed as `unreadable`. */
-export const readBody = (
-  context: RequestContext,
-  limit: number,
-  inspector: BodyInspector | undefined,
-  done: (body: Body) => void,
-  failed: (problem: BodyProblem) => void
-): void => {
+/** Told exactly once of a body's end, unless its client is gone before. */
+export interface BodyReader {
+  readonly received: (body: Body) => void
+  readonly unread: (problem: BodyProblem) => void
+}
+
+export const readBody = (context: RequestContext, limit: number, inspector: BodyInspector | undefined, reader: BodyReader): void => {
   if (!hasBody(context)) {
-    done(none)
+    reader.received(none)
     return
   }
   if (declaredLength(context) > limit) {
-    failed("tooLarge")
+    reader.unread("tooLarge")
     return
   }
   invite(context)
-  context.req.collect(new Collecting(context, limit, inspector, done, failed))
+  context.req.collect(new Collecting(context, limit, inspector, reader))
 }
 
 class Collecting implements BodyTaker {
   readonly #context: RequestContext
   readonly #limit: number
   readonly #inspector: BodyInspector | undefined
-  readonly #done: (body: Body) => void
-  readonly #failed: (problem: BodyProblem) => void
+  readonly #reader: BodyReader
   #chunks: Array<Buffer> = []
   #size = 0
   #over = false
 
-  constructor(
-    context: RequestContext,
-    limit: number,
-    inspector: BodyInspector | undefined,
-    done: (body: Body) => void,
-    failed: (problem: BodyProblem) => void
-  ) {
+  constructor(context: RequestContext, limit: number, inspector: BodyInspector | undefined, reader: BodyReader) {
     this.#context = context
     this.#limit = limit
     this.#inspector = inspector
-    this.#done = done
-    this.#failed = failed
+    this.#reader = reader
   }
 
   take(chunk: Buffer): void {
@@ -164,7 +155,7 @@ class Collecting implements BodyTaker {
   complete(): void {
     if (this.#over) return
     this.#over = true
-    this.#context.guarded(() => this.#done({ chunks: this.#chunks, size: this.#size }))
+    this.#reader.received({ chunks: this.#chunks, size: this.#size })
   }
 
   fail(problem: BodyProblem): void {
@@ -172,6 +163,6 @@ class Collecting implements BodyTaker {
     this.#over = true
     this.#chunks = []
     this.#context.req.release()
-    this.#context.guarded(() => this.#failed(problem))
+    this.#reader.unread(problem)
   }
 }

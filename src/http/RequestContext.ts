@@ -26,6 +26,12 @@ export type ErrorRenderer = (context: RequestContext, status: number, message: s
 
 const plainErrors: ErrorRenderer = (context, status, message, code) => renderError(status, message, code, context.headers("accept"))
 
+/** Whoever sees a request to its end. */
+export interface ContextOwner {
+  /** A fault of ours that this request met: it ends with it. */
+  readonly fault: (error: unknown) => void
+}
+
 export class RequestContext {
   readonly req: RequestMessage
   readonly res: ServerResponse
@@ -38,8 +44,8 @@ export class RequestContext {
   invited = false
   /** Told of every error that Olla answers itself. */
   onRefused: ((context: RequestContext, status: number) => void) | undefined
-  /** It is an exchange for a backend: its end is told to the observers. */
-  admitted = false
+  /** Of a request for a backend; one that is answered here has none. */
+  owner: ContextOwner | undefined
   /** Told of a fault inside Olla that this request met. */
   onFault: ((context: RequestContext, error: unknown) => void) | undefined
   /** Body bytes of an answer of Olla's own. */

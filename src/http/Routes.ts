@@ -2,16 +2,18 @@
 import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"
 import { listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
-import { type ProxyTarget, proxy } from "./ProxyRoutes.ts"
+import { PlainSurface, type ProxyTarget } from "./proxied/PlainSurface.ts"
+import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
 import { discardBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
-import { type SystemServices, systemRoutes } from "./SystemRoutes.ts"
+import type { Services } from "./Services.ts"
+import { systemRoutes } from "./SystemRoutes.ts"
 
 /** Routes of a surface that another module brings (translators, the console). True: it was theirs. */
 export interface RouteModule {
   /** Prepares a request that is refused before it is routed: its error comes in this surface's form. */
   readonly dress?: (context: RequestContext, path: string) => void
-  readonly handle: (services: SystemServices, context: RequestContext, path: string) => boolean
+  readonly handle: (services: Services, context: RequestContext, path: string) => boolean
 }
 
 /** Why a kind's profile refuses a path; `undefined`: it does not. */
@@ -73,14 +75,14 @@ const maxKnown = 1_000
 const longestKnown = 200
 
 export class Routes {
-  readonly #services: SystemServices
+  readonly #services: Services
   readonly #modules: ReadonlyArray<RouteModule>
   /** By raw segment; only segments that resolve are kept, so it is bounded by the profiles' prefixes and their spellings. */
   readonly #providers = new Map<string, Provider>()
   /** What was found out about paths without escapes that are proxied, whatever the method: clients ask for the same few. */
   readonly #known = new Map<string, ProxyTarget>()
 
-  constructor(services: SystemServices, modules: ReadonlyArray<RouteModule>) {
+  constructor(services: Services, modules: ReadonlyArray<RouteModule>) {
     this.#services = services
     this.#modules = modules
   }
@@ -109,7 +111,7 @@ export class Routes {
     const known = this.#known.get(raw)
     if (known !== undefined) {
       const { query } = context.exchange
-      proxy(services, context, query === "" ? known : { ...known, target: `${known.target}?${query}` })
+      this.#proxy(context, query === "" ? known : { ...known, target: `${known.target}?${query}` })
       return true
     }
     const slash = path.indexOf("/", 6)
@@ -131,7 +133,7 @@ export class Routes {
         discardBody(services.guard, context, () => listing(services, context, undefined, "openai"))
       else {
         if (rest !== "/v1/models") this.#remember(raw, path, { scope: undefined, target: sent, path: rest })
-        proxy(services, context, { scope: undefined, target, path: rest })
+        this.#proxy(context, { scope: undefined, target, path: rest })
       }
       return true
     }
@@ -155,8 +157,12 @@ export class Routes {
       return true
     }
     this.#remember(raw, path, { scope: provider.scope, target: sent, path: rest })
-    proxy(services, context, { scope: provider.scope, target, path: rest })
+    this.#proxy(context, { scope: provider.scope, target, path: rest })
     return true
+  }
+
+  #proxy(context: RequestContext, target: ProxyTarget): void {
+    new ProxiedExchange(this.#services, context, new PlainSurface(this.#services, context, target)).start()
   }
 
   #remember(raw: string, path: string, target: ProxyTarget): void {

@@ -4,29 +4,22 @@ import * as Effect from "effect/Effect"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { inSlices } from "../endpoint/TimeSlices.ts"
-import type { Profiles } from "../profile/Profiles.ts"
 import { prometheusText } from "../telemetry/PrometheusText.ts"
 import { build, runtime } from "../version.ts"
 import { answerConditional, answerDocument } from "./DocumentAnswer.ts"
 import { HealthDocument, NotReadyDocument, ReadyDocument, type VersionDocument } from "./documents/DaemonDocuments.ts"
-import type { ListingServices } from "./ListingRoutes.ts"
 import { metricFamilies } from "./Metrics.ts"
 import { modelStatsDocument, modelsDocument, translatorStatsDocument } from "./ModelDocuments.ts"
 import { openApiJson } from "./OpenApi.ts"
 import { processDocument } from "./ProcessDocument.ts"
-import type { ProxyServices } from "./ProxyRoutes.ts"
 import { refuseRate } from "./RateRefusal.ts"
 import type { RequestContext } from "./RequestContext.ts"
+import type { Services } from "./Services.ts"
 import { answerInSteps, conditionalAnswer } from "./SlicedAnswer.ts"
 import { endpointsDocument, type StatusView, statusDocument } from "./StatusDocuments.ts"
 import { type LocalDocument, type LocalRoute, type LocalRouteName, localRoutes } from "./Surface.ts"
 
-export interface SystemServices extends ProxyServices, ListingServices {
-  readonly profiles: Profiles["Service"]
-  readonly isStopping: () => boolean
-}
-
-type Handler = (services: SystemServices, context: RequestContext) => void
+type Handler = (services: Services, context: RequestContext) => void
 
 /** Answers the same question once: figures of an endpoint are worked out anew each time, and stand in many places of a document. */
 const once = <A>(read: (endpoint: Endpoint) => A): ((endpoint: Endpoint) => A) => {
@@ -40,7 +33,7 @@ const once = <A>(read: (endpoint: Endpoint) => A): ((endpoint: Endpoint) => A) =
   }
 }
 
-const viewOf = (services: SystemServices): StatusView => ({
+const viewOf = (services: Services): StatusView => ({
   now: Date.now(),
   monotonic: services.fleet.now(),
   config: services.settings.current(),
@@ -78,7 +71,7 @@ const projectLinks = (homepage: string): typeof VersionDocument.Type.links =>
     ? { homepage: "", documentation: "/internal/openapi.json", releases: "" }
     : { homepage, documentation: `${homepage}#readme`, releases: `${homepage}/releases/latest` }
 
-const versionDocument = (services: SystemServices): typeof VersionDocument.Type => {
+const versionDocument = (services: Services): typeof VersionDocument.Type => {
   const anthropic = services.settings.current().translators.anthropic.enabled
   const backends = services.profiles.all.map(({ listedAs }) => listedAs).sort((a, b) => a.place - b.place || 0)
   return {
@@ -118,7 +111,7 @@ const versionDocument = (services: SystemServices): typeof VersionDocument.Type 
 
 type Builders = {
   readonly [Name in Exclude<LocalRouteName, "inventory" | "health" | "ready" | "metrics" | "openapi">]: (
-    services: SystemServices,
+    services: Services,
     query: URLSearchParams
   ) => LocalDocument<Name>
 }

@@ -7,7 +7,7 @@ import { compareBytes } from "../profile/NameOrder.ts"
 import { answerDocument } from "./DocumentAnswer.ts"
 import { AnthropicModel, AnthropicModels } from "./documents/ListingDocuments.ts"
 import type { RequestContext } from "./RequestContext.ts"
-import type { SystemServices } from "./SystemRoutes.ts"
+import type { Services } from "./Services.ts"
 
 type Entry = (typeof AnthropicModel)["Type"]
 
@@ -37,7 +37,7 @@ export const pageOf = <A extends { readonly id: string }>(
   return { data: above.slice(0, limit), more: above.length > limit }
 }
 
-export const modelsPage = (services: SystemServices, context: RequestContext): void => {
+export const modelsPage = (services: Services, context: RequestContext): void => {
   const query = new URLSearchParams(context.exchange.query)
   const page = pageOf(entriesOf(services), { limit: query.get("limit"), after: query.get("after_id"), before: query.get("before_id") })
   if (page === undefined) {
@@ -54,7 +54,7 @@ export const modelsPage = (services: SystemServices, context: RequestContext): v
 }
 
 /** `path`: what stands behind the list's own path; may contain slashes. */
-export const modelById = (services: SystemServices, context: RequestContext, path: string): void => {
+export const modelById = (services: Services, context: RequestContext, path: string): void => {
   const id = decoded(path)
   const entries = entriesOf(services)
   const entry = entries.find((one) => one.id === id) ?? entries.find((one) => one.id.toLowerCase() === id.toLowerCase())
@@ -70,7 +70,7 @@ const decoded = (text: string): string => {
   }
 }
 
-const entriesOf = (services: SystemServices): ReadonlyArray<Entry> => {
+const entriesOf = (services: Services): ReadonlyArray<Entry> => {
   const config = services.settings.current()
   const snapshot = services.catalogue.snapshot()
   const unified = config.model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)

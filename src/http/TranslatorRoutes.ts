@@ -5,22 +5,24 @@
 import * as Effect from "effect/Effect"
 import { Inspector } from "../translation/Inspector.ts"
 import type { Translator, TranslatorRoute } from "../translation/Translator.ts"
+import { CountSurface } from "./proxied/CountSurface.ts"
+import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
+import type { Surface } from "./proxied/Surface.ts"
+import { TranslatedSurface } from "./proxied/TranslatedSurface.ts"
 import { admitLocal } from "./RateRefusal.ts"
 import { discardBody } from "./RequestBody.ts"
 import type { ErrorRenderer, RequestContext } from "./RequestContext.ts"
 import type { RouteModule } from "./Routes.ts"
-import type { SystemServices } from "./SystemRoutes.ts"
-import { TranslatedCounts } from "./TranslatedCounts.ts"
-import { TranslatedTurns } from "./TranslatedTurns.ts"
+import type { Services } from "./Services.ts"
 import { modelById, modelsPage } from "./TranslatorModels.ts"
 
 type Named = Exclude<TranslatorRoute, { readonly kind: "absent" }>
 
-export const translatorRoutes = (services: SystemServices, translator: Translator): RouteModule => {
+export const translatorRoutes = (services: Services, translator: Translator): RouteModule => {
   const { base } = translator
   const config = () => services.settings.current().translators[translator.name]
-  const turns = new TranslatedTurns(services, translator, inspectors(services, translator))
-  const counts = new TranslatedCounts(services, translator)
+  const files = inspectors(services, translator)
+  const proxy = (context: RequestContext, surface: Surface): void => new ProxiedExchange(services, context, surface).start()
   const named = translator.routes.filter((route) => route.kind !== "absent")
   const absent = translator.routes.filter((route) => route.kind === "absent")
 
@@ -32,10 +34,10 @@ export const translatorRoutes = (services: SystemServices, translator: Translato
   const dispatch = (context: RequestContext, route: Named, path: string): void => {
     switch (route.kind) {
       case "create":
-        turns.handle(context)
+        proxy(context, new TranslatedSurface(services, context, translator, files()))
         break
       case "count":
-        counts.handle(context)
+        proxy(context, new CountSurface(services, context, translator))
         break
       case "models":
         if (admitLocal(services.guard, context)) discardBody(services.guard, context, () => modelsPage(services, context))
@@ -84,7 +86,7 @@ export const translatorRoutes = (services: SystemServices, translator: Translato
 }
 
 /** The inspector as configured now; another configuration makes another one. */
-const inspectors = (services: SystemServices, translator: Translator): (() => Inspector | undefined) => {
+const inspectors = (services: Services, translator: Translator): (() => Inspector | undefined) => {
   let made: { readonly from: object; readonly inspector: Inspector } | undefined
   return () => {
     const from = services.settings.current().translators[translator.name].inspector

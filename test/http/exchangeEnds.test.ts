@@ -15,15 +15,15 @@ import { Settings } from "../../src/config/Settings.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
 import type { Exchange } from "../../src/exchange/Exchange.ts"
 import { type HttpServer, makeHttpServer } from "../../src/http/HttpServer.ts"
-import { carry, proxy } from "../../src/http/ProxyRoutes.ts"
-import type { SystemServices } from "../../src/http/SystemRoutes.ts"
+import { PlainSurface } from "../../src/http/proxied/PlainSurface.ts"
+import { ProxiedExchange } from "../../src/http/proxied/ProxiedExchange.ts"
+import type { Services } from "../../src/http/Services.ts"
 import { Carrier } from "../../src/proxy/Carrier.ts"
 import { layer as carrierLayer, Engines } from "../../src/proxy/CarrierLive.ts"
 import { ownTransport } from "../../src/proxy/client/Transport.ts"
 import { undiciTransport } from "../../src/proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
 import { makeSherpaEngine } from "../../src/proxy/SherpaEngine.ts"
-import { BodyInspector } from "../../src/routing/Inspecting.ts"
 import type { Decision } from "../../src/routing/Router.ts"
 import type { AccessFields } from "../../src/telemetry/RequestLog.ts"
 import { candidatesOf, configOf, FakeFleet } from "../balancing/fakes.ts"
@@ -36,6 +36,17 @@ const variants = [
   ["undici", () => Effect.acquireRelease(Effect.sync(undiciTransport), (own) => Effect.sync(() => own.close()))],
   ["sherpa", undefined]
 ] as const
+
+/** One that does without an answer some time, and soon on `/hurried`. */
+class Hurried extends PlainSurface {
+  override plan(...given: Parameters<PlainSurface["plan"]>) {
+    return { ...super.plan(...given), within: this.context.exchange.path === "/hurried" ? 30 : 60_000 }
+  }
+
+  override refused(): void {
+    this.context.answer(200, "text/plain", "without it")
+  }
+}
 
 describe.each(variants)("an exchange of the %s engine", (variant, transport) => {
   /** Ends before an engine has any part in them. */
@@ -100,26 +111,16 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
       logsRequests: () => true,
       wantsUsage: () => false,
       fork: Effect.runFork
-    } as unknown as SystemServices
+    } as unknown as Services
     server.open(services, [
       {
         handle: (_services, context, path) => {
           if (path === "/local") context.answer(200, "text/plain", "here")
-          else if (path === "/hurried" || path === "/patient")
-            carry(
-              services,
-              context,
-              {
-                target: path,
-                body: { chunks: [], size: 0 },
-                inspection: new BodyInspector("").end([], path),
-                candidates: candidatesOf(fleet.endpoints),
-                dialect: undefined,
-                within: path === "/hurried" ? 30 : 60_000
-              },
-              () => context.answer(200, "text/plain", "without it")
-            )
-          else proxy(services, context, { scope: undefined, target: path, path })
+          else {
+            const target = { scope: undefined, target: path, path }
+            const surface = path !== "/x" ? new Hurried(services, context, target) : new PlainSurface(services, context, target)
+            new ProxiedExchange(services, context, surface).start()
+          }
           return true
         }
       }
@@ -280,7 +281,7 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
         admitted = resolve
       })
       await client(`${head("Content-Length: 100\r\n")}{`, () => reached)
-      expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 400 })
+      expect((await endOf()).outcome).toMatchObject({ _tag: "cancelled", status: 499 })
     })
 
     early("while it is decided ends once", async () => {

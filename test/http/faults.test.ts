@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from "vitest"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { type HttpServer, makeHttpServer } from "../../src/http/HttpServer.ts"
 import type { RequestContext } from "../../src/http/RequestContext.ts"
-import type { SystemServices } from "../../src/http/SystemRoutes.ts"
+import type { Services } from "../../src/http/Services.ts"
 import { ask } from "../contract/ask.ts"
 
 let server: HttpServer | undefined
@@ -34,7 +34,7 @@ const serving = async (handle: (context: RequestContext) => void): Promise<{ rea
     logsRequests: () => false,
     fork: (effect: Effect.Effect<unknown>) => logged.push(effect)
   }
-  server.open(services as unknown as SystemServices, [
+  server.open(services as unknown as Services, [
     {
       handle: (_services, context, path) => {
         if (path !== "/x") return false

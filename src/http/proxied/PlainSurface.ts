@@ -1,0 +1,103 @@
+/** `/olla/proxy/` and the provider routes: a request goes to a backend as it came, and its answer to the client. */
+import { ruleOf } from "../../exchange/Failure.ts"
+import type { Refused } from "../../proxy/Carrier.ts"
+import type { Dialect } from "../../proxy/Dialect.ts"
+import type { BodyInspector } from "../../routing/Inspecting.ts"
+import type { Decision, ProviderScope } from "../../routing/Router.ts"
+import type { RequestDetails } from "../../telemetry/RequestLog.ts"
+import { errorTable, fill } from "../ErrorTable.ts"
+import type { Body, BodyProblem } from "../RequestBody.ts"
+import type { RequestContext } from "../RequestContext.ts"
+import type { Services } from "../Services.ts"
+import { describeRejection, retryAfter } from "./Refusals.ts"
+import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
+
+export interface ProxyTarget {
+  readonly scope: ProviderScope | undefined
+  /** Stripped path with its query, percent-encoding as received. */
+  readonly target: string
+  /** Stripped path for the path table; `undefined` skips path compatibility. */
+  readonly path: string | undefined
+  /** Other words for endpoints that do not speak the route's own; absent: everybody is asked as it came. */
+  readonly dialect?: (asked: Asked, body: Body) => Dialect | undefined
+}
+
+export class PlainSurface implements Surface {
+  readonly #services: Services
+  protected readonly context: RequestContext
+  readonly route: ProxyTarget
+
+  constructor(services: Services, context: RequestContext, target: ProxyTarget) {
+    this.#services = services
+    this.context = context
+    this.route = target
+  }
+
+  get bodyLimit(): number {
+    return this.#services.guard.maxBodySize()
+  }
+
+  get contentType(): string {
+    return this.context.known.contentType
+  }
+
+  get details(): RequestDetails {
+    return { target: this.route.target, contentType: this.contentType }
+  }
+
+  unread(walk: Settling, problem: BodyProblem): void {
+    const context = this.context
+    if (problem === "tooLarge") this.#services.guard.bodyOverflow(context.exchange, this.bodyLimit)
+    walk.settle({ _tag: "rejected", status: errorTable[problem].status, reason: problem })
+    context.refuseUpload(problem)
+  }
+
+  understand(_walk: Settling, body: Body, seen: BodyInspector): Asked {
+    const inspection = seen.end(body.chunks, this.route.path ?? "")
+    return { inspection, stream: inspection.stream }
+  }
+
+  plan(_walk: Settling, asked: Asked, body: Body, { candidates }: Decision): Plan {
+    const { target, dialect } = this.route
+    return { target, candidates, dialect: dialect?.(asked, body) }
+  }
+
+  nobody(walk: Settling, { inspection }: Asked, { verdict }: Decision): void {
+    const context = this.context
+    const services = this.#services
+    const headers = context.decisionHeaders()
+    if (verdict !== undefined && verdict.status >= 400) {
+      const { status, reason } = verdict
+      if (status === 503) headers.push(...retryAfter(services))
+      walk.settle({ _tag: "rejected", status, reason })
+      let rendered = context.renderError(status, reason, reason)
+      // Plain text is the token alone; JSON has room for a sentence.
+      if (!rendered.contentType.startsWith("text/plain")) {
+        const sentence = describeRejection(services, reason, inspection.model)
+        rendered = context.renderError(status, `${reason}: ${sentence}`, reason)
+      }
+      context.answer(status, rendered.contentType, rendered.body, ["X-Content-Type-Options", "nosniff", ...headers])
+      return
+    }
+    const { scope } = this.route
+    if (scope !== undefined) {
+      walk.settle({ _tag: "rejected", status: 404, reason: "no_provider" })
+      context.error("noProvider", { provider: scope.label }, headers)
+      return
+    }
+    walk.settle({ _tag: "rejected", status: 503, reason: "no_endpoints" })
+    context.error("noEndpoints", {}, [...headers, ...retryAfter(services)])
+  }
+
+  /** Every attempt failed before its first byte. */
+  refused({ failure, message }: Refused): void {
+    const context = this.context
+    if (failure.kind === "internal") {
+      context.error("internal", { id: context.exchange.id }, context.decisionHeaders())
+      return
+    }
+    const { status } = ruleOf(failure)
+    const plain = context.renderError(status, fill("proxy", { detail: message }), null)
+    context.answer(status, plain.contentType, plain.body, ["X-Content-Type-Options", "nosniff", ...context.decisionHeaders()])
+  }
+}

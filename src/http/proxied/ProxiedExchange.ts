@@ -1,0 +1,263 @@
+/**
+ * One request for a backend, from its head to its end: admit, receive, understand, decide, carry. Whatever ends it (a refusal, an
+ * answer, a client that leaves, a deadline, a fault of ours), ends it here: this is the one place that settles an exchange, tells
+ * observers of its end, hears that its connection is gone and holds its deadline. What differs between groups of routes is its
+ * surface's. Callbacks all the way, since most requests wait for nothing but bytes.
+ */
+import { performance } from "node:perf_hooks"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import { stickyKeyOf } from "../../balancing/StickyKey.ts"
+import { isRoutable } from "../../endpoint/EndpointState.ts"
+import type { Exchange, Outcome } from "../../exchange/Exchange.ts"
+import { failure } from "../../exchange/Failure.ts"
+import { type Carrying, type Ended, outcomeOf, type Refused } from "../../proxy/Carrier.ts"
+import { cutAfterFlush } from "../../proxy/ClientSocket.ts"
+import { BodyInspector } from "../../routing/Inspecting.ts"
+import type { Decision } from "../../routing/Router.ts"
+import { errorTable } from "../ErrorTable.ts"
+import { rateCode, refuseRate } from "../RateRefusal.ts"
+import { type Body, type BodyProblem, type BodyReader, readBody, releaseBody } from "../RequestBody.ts"
+import type { ContextOwner, RequestContext } from "../RequestContext.ts"
+import type { Services } from "../Services.ts"
+import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
+
+/** Bytes of a session's id that are echoed and logged; it is recognised by all of them. */
+const longestSessionId = 256
+
+const leftEarly: Outcome = { _tag: "cancelled", status: 499, committed: false }
+
+export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
+  readonly #services: Services
+  readonly #context: RequestContext
+  readonly #surface: Surface
+  readonly #exchange: Exchange
+  readonly #inspector: BodyInspector
+  #over = false
+  /** A decision that is waited for. */
+  #deciding: Fiber.Fiber<Decision> | undefined
+  #carrying: Carrying | undefined
+  #deadline: NodeJS.Timeout | undefined
+
+  constructor(services: Services, context: RequestContext, surface: Surface) {
+    this.#services = services
+    this.#context = context
+    this.#surface = surface
+    this.#exchange = context.exchange
+    this.#inspector = new BodyInspector(surface.contentType)
+    context.owner = this
+    context.res.on("close", () => this.#closed())
+  }
+
+  /** Throws nothing: a fault of ours ends this exchange only. */
+  start(): void {
+    try {
+      if (!this.#admit()) return
+      this.#surface.admitted?.()
+      if (this.#context.res.closed) this.#closed()
+      else readBody(this.#context, this.#surface.bodyLimit, this.#inspector, this)
+    } catch (error) {
+      this.fault(error)
+    }
+  }
+
+  /** Limits come before anything is read: rate first, then size. False: it has been refused. */
+  #admit(): boolean {
+    const context = this.#context
+    const { guard } = this.#services
+    const admission = guard.admit(this.#exchange)
+    for (const part of admission.headers) context.extra.push(part)
+    if (!admission.allowed) {
+      this.#reject(429, rateCode(admission))
+      refuseRate(context, admission)
+      return false
+    }
+    const over = guard.oversized(this.#exchange, context.req.rawHeaders)
+    if (over === undefined) return true
+    const name = over === "body" ? "tooLarge" : "headersTooLarge"
+    this.#reject(errorTable[name].status, name)
+    context.refuseUpload(name)
+    return false
+  }
+
+  unread(problem: BodyProblem): void {
+    if (this.#over) return
+    try {
+      this.#surface.unread(this, problem)
+    } catch (error) {
+      this.fault(error)
+    }
+  }
+
+  received(body: Body): void {
+    if (this.#over) return
+    try {
+      this.#exchange.requestBytes = body.size
+      this.#exchange.timings.received = performance.now()
+      const asked = this.#surface.understand(this, body, this.#inspector)
+      if (asked !== undefined) this.#decide(asked, body)
+    } catch (error) {
+      this.fault(error)
+    }
+  }
+
+  /** At once, or after endpoints have been asked for their models. */
+  #decide(asked: Asked, body: Body): void {
+    const { scope, path } = this.#surface.route
+    this.#exchange.model = asked.inspection.model
+    this.#exchange.stream = asked.stream
+    const decided = this.#services.router.decide({ scope, path, inspection: asked.inspection })
+    if (!Effect.isEffect(decided)) {
+      this.#decided(asked, body, decided)
+      return
+    }
+    this.#deciding = this.#services.fork(decided)
+    this.#deciding.addObserver((exit) => {
+      // Called off.
+      if (this.#deciding === undefined) return
+      this.#deciding = undefined
+      try {
+        if (Exit.isSuccess(exit)) this.#decided(asked, body, exit.value)
+        else this.fault(Cause.squash(exit.cause))
+      } catch (error) {
+        this.fault(error)
+      }
+    })
+  }
+
+  #decided(asked: Asked, body: Body, decision: Decision): void {
+    const exchange = this.#exchange
+    exchange.timings.routed = performance.now()
+    exchange.verdict = decision.verdict
+    exchange.candidates = decision.candidates.length
+    this.#log(decision)
+    if (decision.candidates.length === 0) {
+      this.#surface.nobody(this, asked, decision)
+      return
+    }
+    const plan = this.#surface.plan(this, asked, body, decision)
+    if (plan !== undefined) this.#carry(asked, body, plan)
+  }
+
+  #log({ verdict, candidates, widened }: Decision): void {
+    const { log, logsRequests, fleet } = this.#services
+    const exchange = this.#exchange
+    const logs = logsRequests()
+    if (logs && verdict?.strategy === "alias")
+      log.aliasResolved(exchange, candidates, fleet.endpoints.filter(({ state }) => isRoutable(state.status)).length)
+    if (widened !== undefined) log.widened(exchange, widened)
+    if (verdict?.action === "fallback" && candidates.length > 0) log.fellBack(exchange)
+    if (logs) log.received(exchange, this.#context.header("user-agent"), this.#surface.details)
+  }
+
+  #carry({ inspection }: Asked, body: Body, { target, candidates, secondChoice, dialect, within }: Plan): void {
+    const { carrier, wantsUsage } = this.#services
+    const { req, res, trustedPeer, extra } = this.#context
+    const exchange = this.#exchange
+    exchange.wantsUsage = wantsUsage()
+    const carrying = carrier.start(
+      {
+        exchange,
+        target,
+        rawHeaders: req.rawHeaders,
+        trustedPeer,
+        body: body.chunks,
+        bodySize: body.size,
+        inspection,
+        candidates,
+        secondChoice,
+        sticky: this.#sticky(body, inspection.model),
+        dialect,
+        replyHeaders: extra,
+        response: res
+      },
+      (end) => {
+        this.#ended(end)
+        // One that was translated, or sent more than once, may be read still.
+        if (exchange.bodyTaken && exchange.attempts.length === 1 && dialect === undefined) releaseBody(body)
+      }
+    )
+    if (this.#over) return
+    this.#carrying = carrying
+    if (res.closed) this.#closed()
+    else if (within !== undefined) this.#deadline = setTimeout(() => this.#giveUp(carrying, within), within)
+  }
+
+  #sticky(body: Body, model: string) {
+    const sticky = this.#services.settings.current().proxy.sticky_sessions
+    if (!sticky.enabled) return undefined
+    const context = this.#context
+    this.#exchange.sessionId = context.header("x-olla-session-id").slice(0, longestSessionId)
+    return stickyKeyOf(sticky, { header: (name) => context.header(name), body: body.chunks, model, peer: this.#exchange.peer })
+  }
+
+  #ended(end: Ended): void {
+    if (this.#over) return
+    this.settle(outcomeOf(end))
+    if (end._tag === "refused") this.#refused(end)
+  }
+
+  #refused(refused: Refused): void {
+    try {
+      this.#surface.refused(refused)
+    } catch (error) {
+      this.fault(error)
+    }
+  }
+
+  /** Turned away before an endpoint was chosen. */
+  #reject(status: number, reason: string): void {
+    this.settle({ _tag: "rejected", status, reason })
+  }
+
+  /** The connection is gone: with its answer, or with its client. */
+  #closed(): void {
+    if (this.#over || this.#context.res.writableFinished) return
+    this.settle(this.#stop() ?? leftEarly)
+  }
+
+  #giveUp(carrying: Carrying, within: number): void {
+    if (this.#over) return
+    // What has begun is not taken back.
+    if (this.#context.res.headersSent) return
+    this.#carrying = undefined
+    carrying.abort()
+    const why = failure("response_timeout", `not waited for longer than ${within} ms`, within)
+    this.#ended({ _tag: "refused", failure: why, message: why.detail })
+  }
+
+  /** A fault of ours ends this exchange only: 500, or a cut where an answer had begun. */
+  fault(error: unknown): void {
+    const context = this.#context
+    const { res } = context
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#services.fork(Effect.logError("A request ended in a fault", { request_id: this.#exchange.id, error: detail }))
+    const committed = res.headersSent
+    if (!this.#over) {
+      this.#stop()
+      this.settle({ _tag: "failed", status: 500, failure: failure("internal", detail), committed })
+    }
+    if (!committed) context.error("internal", { id: this.#exchange.id })
+    else if (!res.writableEnded) cutAfterFlush(res)
+  }
+
+  /** Whatever is under way for this exchange ends. */
+  #stop(): Outcome | undefined {
+    const deciding = this.#deciding
+    this.#deciding = undefined
+    deciding?.interruptUnsafe()
+    const carrying = this.#carrying
+    this.#carrying = undefined
+    return carrying?.abort()
+  }
+
+  settle(outcome: Outcome): void {
+    if (!this.#exchange.settle(outcome)) return
+    this.#over = true
+    clearTimeout(this.#deadline)
+    this.#services.observer.ended(this.#exchange)
+    this.#surface.settled?.()
+  }
+}

@@ -1,0 +1,22 @@
+/** What surfaces say when a request cannot be served, as far as they say the same. */
+import { nearestNames, nearestText } from "../../catalogue/NearestName.ts"
+import { isRoutable } from "../../endpoint/EndpointState.ts"
+import { rejectionText } from "../ErrorTable.ts"
+import type { Services } from "../Services.ts"
+
+/** Seconds until somebody who is down is looked at again: the hint of a 503, as header pairs. */
+export const retryAfter = ({ fleet }: Services): ReadonlyArray<string> => {
+  let earliest = Number.POSITIVE_INFINITY
+  for (const { state } of fleet.endpoints) if (!isRoutable(state.status)) earliest = Math.min(earliest, state.nextCheck)
+  if (fleet.endpoints.length === 0) return []
+  const seconds = earliest === Number.POSITIVE_INFINITY ? 1 : Math.ceil((earliest - fleet.now()) / 1000)
+  return ["Retry-After", String(Math.min(60, Math.max(1, seconds)))]
+}
+
+/** The table's sentence, and what is near a name that nobody has. */
+export const describeRejection = ({ catalogue, settings }: Services, reason: string, model: string): string => {
+  const snapshot = catalogue.snapshot()
+  const known = snapshot.offer(model) !== undefined
+  const near = known ? [] : nearestNames(snapshot, model, Object.keys(settings.current().model_aliases))
+  return `${rejectionText(reason, model)}${nearestText(near)}`
+}

@@ -1,0 +1,61 @@
+/**
+ * What clients see on a group of routes: how much of a body is taken, how it is understood, how it is spoken to a backend, and
+ * how a refusal looks. All surfaces go through the same walk (`ProxiedExchange`). One object serves one request.
+ */
+import type { Outcome } from "../../exchange/Exchange.ts"
+import type { Refused } from "../../proxy/Carrier.ts"
+import type { Dialect } from "../../proxy/Dialect.ts"
+import type { BodyInspector } from "../../routing/Inspecting.ts"
+import type { Candidate, Decision, Inspection, RouteRequest } from "../../routing/Router.ts"
+import type { RequestDetails } from "../../telemetry/RequestLog.ts"
+import type { Body, BodyProblem } from "../RequestBody.ts"
+
+/** What the walk offers to its surface. A surface that answers the request itself settles it first. */
+export interface Settling {
+  readonly settle: (outcome: Outcome) => void
+}
+
+/** What a request asks for. */
+export interface Asked {
+  readonly inspection: Inspection
+  /** As it goes into the records; `undefined`: not said. */
+  readonly stream: boolean | undefined
+}
+
+/** How a request is carried. */
+export interface Plan {
+  /** Path and query of a request that is relayed as it came; a dialect has targets of its own. */
+  readonly target: string
+  readonly candidates: ReadonlyArray<Candidate>
+  /** Asked for once, when none of them could be reached: who may be tried then. */
+  readonly secondChoice?: () => ReadonlyArray<Candidate>
+  /** Decides for each endpoint in which words it is asked; absent: all are asked as it came. */
+  readonly dialect: Dialect | undefined
+  /** Milliseconds after which the surface does without an answer; absent: there is no end but the proxy's own limits. */
+  readonly within?: number
+}
+
+export interface Surface {
+  /** Largest body, bytes. */
+  readonly bodyLimit: number
+  /** The content type by which the body is looked at. */
+  readonly contentType: string
+  /** For routing: whose routes these are, and the path that a backend must know. */
+  readonly route: Pick<RouteRequest, "scope" | "path">
+  /** The request keeps the limits: from now on it counts for this surface. */
+  readonly admitted?: () => void
+  /** For the debug record of a request that has been routed. */
+  readonly details: RequestDetails | undefined
+  /** The body is no good. */
+  readonly unread: (walk: Settling, problem: BodyProblem) => void
+  /** `undefined`: settled and answered. */
+  readonly understand: (walk: Settling, body: Body, seen: BodyInspector) => Asked | undefined
+  /** Routing found nobody. */
+  readonly nobody: (walk: Settling, asked: Asked, decision: Decision) => void
+  /** Routing found somebody. `undefined`: settled and answered all the same. */
+  readonly plan: (walk: Settling, asked: Asked, body: Body, decision: Decision) => Plan | undefined
+  /** Nobody could answer, or not in time. Settled already; nothing was sent to the client. */
+  readonly refused: (refused: Refused) => void
+  /** The exchange has ended, whatever its end was. */
+  readonly settled?: () => void
+}

@@ -1,0 +1,51 @@
+/** Requests of translators' routes as they come in: a limit of their own, and what is wrong with them in the dialect's words. */
+import type { BodyInspector } from "../../routing/Inspecting.ts"
+import { isRecord, type JsonRecord, parseJson } from "../../translation/JsonValue.ts"
+import type { Translator } from "../../translation/Translator.ts"
+import { type ErrorName, fill } from "../ErrorTable.ts"
+import type { Body, BodyProblem } from "../RequestBody.ts"
+import type { RequestContext } from "../RequestContext.ts"
+import type { Services } from "../Services.ts"
+
+const defaultSize = 10 * 1024 * 1024
+/** As Go's servers have it. Some megabytes of opening brackets would hold the daemon for half a minute. */
+const maxNesting = 10_000
+
+/** Largest request, bytes. */
+export const messageLimit = ({ settings, guard }: Services, translator: Translator): number => {
+  const { max_message_size: size } = settings.current().translators[translator.name]
+  return Math.min(size > 0 ? size : defaultSize, guard.maxBodySize())
+}
+
+/** The table's word for a body that is no good, and what it says. */
+export const problemOf = (
+  { guard }: Services,
+  context: RequestContext,
+  problem: BodyProblem,
+  limit: number
+): { readonly name: ErrorName; readonly values: Readonly<Record<string, string>>; readonly message: string } => {
+  if (problem === "tooLarge" && limit === guard.maxBodySize()) guard.bodyOverflow(context.exchange, limit + 1)
+  const name = problem === "tooLarge" ? "messageTooLarge" : problem
+  const values = { limit: String(limit) }
+  return { name, values, message: fill(name, values) }
+}
+
+/** Too deep to be parsed; `undefined`: it may be. */
+export const nestingProblem = (seen: BodyInspector): string | undefined =>
+  seen.nesting > maxNesting ? `the body is nested deeper than ${maxNesting} levels` : undefined
+
+export const textOfBody = (body: Body): string => Buffer.concat(body.chunks).toString("utf8")
+
+/** The parsed request, or what is wrong with it or its model. */
+export const parseTurn = (body: Body): JsonRecord | string => {
+  if (body.size === 0) return "empty request body"
+  const value = parseJson(textOfBody(body))
+  if (!isRecord(value) || value["model"] === undefined) return "model field is required (body may not be valid JSON)"
+  const { model } = value
+  if (typeof model !== "string") return `model field must be a string, got ${nameOf(model)}`
+  return model.trim() === "" ? "model field must not be empty" : value
+}
+
+/** What a model is when it is no string, in the words of the Go program that clients may know. */
+const nameOf = (value: unknown): string =>
+  value === null ? "Null" : value === true ? "True" : value === false ? "False" : typeof value === "number" ? "Number" : "JSON"

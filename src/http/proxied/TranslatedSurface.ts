@@ -1,0 +1,240 @@
+/**
+ * One turn of a conversation on a translator's route: natively where an endpoint speaks the client's dialect, in translation
+ * where it does not.
+ */
+import * as Effect from "effect/Effect"
+import { isRoutable } from "../../endpoint/EndpointState.ts"
+import type { Exchange } from "../../exchange/Exchange.ts"
+import { ruleOf } from "../../exchange/Failure.ts"
+import type { Refused } from "../../proxy/Carrier.ts"
+import type { AnswerHead } from "../../proxy/Dialect.ts"
+import type { BodyInspector } from "../../routing/Inspecting.ts"
+import type { Candidate, Decision } from "../../routing/Router.ts"
+import type { Complaint } from "../../translation/Complaint.ts"
+import type { Inspector } from "../../translation/Inspector.ts"
+import { type JsonRecord, parseJson, recordOf, textOf } from "../../translation/JsonValue.ts"
+import type { AnswerInspector, Conversation, TranslatedExchange, Translator } from "../../translation/Translator.ts"
+import { type ErrorName, errorTable, fill } from "../ErrorTable.ts"
+import type { Body, BodyProblem } from "../RequestBody.ts"
+import type { RequestContext } from "../RequestContext.ts"
+import type { Services } from "../Services.ts"
+import { describeRejection, retryAfter } from "./Refusals.ts"
+import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
+import { messageLimit, nestingProblem, parseTurn, problemOf, textOfBody } from "./TranslatedRequest.ts"
+
+/** Of a relayed answer at most this much is kept for the inspector, bytes. */
+const maxInspected = 64 * 1024 * 1024
+
+export class TranslatedSurface implements Surface {
+  readonly #services: Services
+  readonly #context: RequestContext
+  readonly #translator: Translator
+  readonly #files: Inspector | undefined
+  readonly bodyLimit: number
+  /** The model counts whatever the content type says. */
+  readonly contentType = "application/json"
+  readonly route = { scope: undefined, path: undefined }
+  readonly details = undefined
+  #request: JsonRecord = {}
+  #answerInspected: (() => void) | undefined
+
+  /** `files`: where conversations are written to for inspection, if anywhere. */
+  constructor(services: Services, context: RequestContext, translator: Translator, files: Inspector | undefined) {
+    this.#services = services
+    this.#context = context
+    this.#translator = translator
+    this.#files = files
+    this.bodyLimit = messageLimit(services, translator)
+  }
+
+  admitted(): void {
+    this.#context.exchange.translator = { name: this.#translator.name, mode: "translation", fallbackReason: "" }
+  }
+
+  unread(walk: Settling, problem: BodyProblem): void {
+    const { name, values } = problemOf(this.#services, this.#context, problem, this.bodyLimit)
+    this.#refuse(walk, name, values, ["Connection", "close"])
+  }
+
+  understand(walk: Settling, body: Body, seen: BodyInspector): Asked | undefined {
+    const tooDeep = nestingProblem(seen)
+    const request = tooDeep ?? parseTurn(body)
+    if (typeof request === "string") return this.#refuse(walk, "badMessage", { what: request })
+    const stream = request["stream"] === true
+    this.#context.exchange.stream = stream
+    const wrong = this.#translator.check(request)
+    if (wrong !== undefined) return this.#refuse(walk, "badMessage", { what: `invalid request: ${wrong}` })
+    this.#request = request
+    return { inspection: seen.end(body.chunks, ""), stream }
+  }
+
+  nobody(walk: Settling, { inspection }: Asked, { verdict }: Decision): void {
+    const services = this.#services
+    const context = this.#context
+    const { translator } = context.exchange
+    if (translator !== undefined) translator.fallbackReason = "no_compatible_endpoints"
+    const headers = context.decisionHeaders()
+    if (verdict === undefined || verdict.status < 400) {
+      this.#refuse(walk, "noModelEndpoint", { model: inspection.spelling }, headers)
+      return
+    }
+    const { status, reason } = verdict
+    if (status === 503) headers.push(...retryAfter(services))
+    walk.settle({ _tag: "rejected", status, reason })
+    const sentence = `${reason}: ${describeRejection(services, reason, inspection.spelling)}`
+    services.log.untranslated(context.exchange, status, sentence)
+    context.fail(status, sentence, reason, headers)
+  }
+
+  plan(walk: Settling, asked: Asked, body: Body, { candidates }: Decision): Plan | undefined {
+    const context = this.#context
+    const conversation = this.#converse(asked, body)
+    const natives = candidates.filter(({ endpoint }) => conversation.isNative(endpoint))
+    if (natives.length > 0) setMode(context, "passthrough")
+    else {
+      setMode(context, "translation")
+      const complaint = conversation.complaint()
+      if (complaint !== undefined) return this.#refuseComplaint(walk, complaint)
+      this.#warnOfTools(conversation.droppedTools())
+    }
+    return {
+      target: "",
+      candidates: natives.length > 0 ? natives : candidates,
+      secondChoice: () => secondChoice(conversation, candidates, natives),
+      dialect: conversation.dialect
+    }
+  }
+
+  refused({ failure, message }: Refused): void {
+    const context = this.#context
+    const { exchange } = context
+    if (failure.kind === "internal") {
+      context.error("internal", { id: exchange.id }, context.decisionHeaders())
+      return
+    }
+    const detail = exchange.translator?.mode === "passthrough" ? message : `proxy request failed: ${message}`
+    const { status } = ruleOf(failure)
+    const text = fill("untranslated", { detail })
+    this.#services.log.untranslated(exchange, status, text)
+    context.fail(status, text, null, context.decisionHeaders())
+  }
+
+  settled(): void {
+    this.#answerInspected?.()
+  }
+
+  #refuse(walk: Settling, name: ErrorName, values: Readonly<Record<string, string>>, headers: ReadonlyArray<string> = []): undefined {
+    const context = this.#context
+    const { status } = errorTable[name]
+    walk.settle({ _tag: "rejected", status, reason: name })
+    this.#services.log.untranslated(context.exchange, status, fill(name, values))
+    context.error(name, values, headers)
+  }
+
+  #refuseComplaint(walk: Settling, { status, message, details }: Complaint): undefined {
+    const context = this.#context
+    const translator = this.#translator
+    context.errors = ({ exchange: { id } }, told, text) => ({
+      contentType: "application/json",
+      body: translator.errorBody(told, text, id, details)
+    })
+    walk.settle({ _tag: "rejected", status, reason: "badMessage" })
+    context.fail(status, fill("badMessage", { what: message }), null)
+  }
+
+  #converse({ inspection }: Asked, body: Body): Conversation {
+    const context = this.#context
+    const { exchange } = context
+    return this.#translator.converse({
+      request: this.#request,
+      body: body.chunks,
+      inspection,
+      query: exchange.query === "" ? "" : `?${exchange.query}`,
+      requestId: exchange.id,
+      passthrough: this.#services.settings.current().translators[this.#translator.name].passthrough_enabled,
+      onMode: (mode) => setMode(context, mode),
+      inspector: this.#files === undefined ? undefined : this.#inspect(this.#files, body),
+      ...this.#logging(exchange)
+    })
+  }
+
+  #warnOfTools(tools: ReadonlyArray<string>): void {
+    if (tools.length === 0) return
+    const fields = { request_id: this.#context.exchange.id, tools: tools.join(", ") }
+    this.#services.fork(Effect.logWarning("Tools that only Anthropic's servers can run were left out", fields))
+  }
+
+  #logging(exchange: Exchange): Pick<TranslatedExchange, "onOddities" | "onBackendError"> {
+    const services = this.#services
+    const who = () => ({
+      request_id: exchange.id,
+      translator: this.#translator.name,
+      endpoint: exchange.lastAttempt?.endpointName,
+      model: exchange.model
+    })
+    return {
+      onOddities: (oddities) => {
+        for (const { what, ...rest } of oddities)
+          services.fork(Effect.logWarning(`Oddities in a backend's answer: ${what}`, { ...who(), ...rest }))
+      },
+      onBackendError: (status, body, message) => {
+        const error = recordOf(recordOf(parseJson(body))?.["error"])
+        services.fork(
+          Effect.logInfo("Translating backend error response", {
+            ...who(),
+            status_code: status,
+            error_message: message,
+            error_type: textOf(error?.["type"]),
+            error_param: textOf(error?.["param"]),
+            error_code: error?.["code"]
+          })
+        )
+      }
+    }
+  }
+
+  #inspect(files: Inspector, body: Body): AnswerInspector {
+    const context = this.#context
+    const translator = this.#translator
+    const session = files.sessionOf((name) => context.header(name))
+    files.request(session, textOf(this.#request["model"]) ?? "", textOfBody(body))
+    const relayed: Array<Buffer> = []
+    let size = 0
+    let answered: AnswerHead | undefined
+    this.#answerInspected = () => {
+      if (answered !== undefined) files.response(session, translator.relayedAnswer(answered, Buffer.concat(relayed)))
+    }
+    return {
+      answered: (answer) => files.response(session, answer),
+      relayed: (bytes, head) => {
+        answered = head
+        if (size > maxInspected) return
+        size += bytes.length
+        relayed.push(bytes)
+      }
+    }
+  }
+}
+
+/** When nobody of those who speak the client's dialect can be reached, the rest may try in translation. */
+const secondChoice = (
+  conversation: Conversation,
+  candidates: ReadonlyArray<Candidate>,
+  natives: ReadonlyArray<Candidate>
+): ReadonlyArray<Candidate> =>
+  natives.length === 0 || conversation.complaint() !== undefined
+    ? []
+    : candidates.filter((candidate) => !natives.includes(candidate) && isRoutable(candidate.endpoint.state.status))
+
+/** Known for each attempt. The header says only `passthrough`; in translation it is absent. */
+const setMode = (context: RequestContext, mode: "passthrough" | "translation"): void => {
+  const { translator } = context.exchange
+  if (translator !== undefined) {
+    translator.mode = mode
+    translator.fallbackReason = mode === "translation" ? "cannot_passthrough" : ""
+  }
+  const { extra } = context
+  const at = extra.indexOf("X-Olla-Mode")
+  if (mode === "passthrough" && at < 0) extra.push("X-Olla-Mode", "passthrough")
+  else if (mode === "translation" && at >= 0) extra.splice(at, 2)
+}
