@@ -16,10 +16,18 @@ export interface Oddity {
 export interface StreamReader {
   /** One event of the backend's stream; what it means is appended to `out`. */
   readonly push: (event: string, data: string, out: Array<ChatEvent>) => void
+  /** The connection ended well: what was still held is appended. */
+  readonly end: (out: Array<ChatEvent>) => void
   /** The backend has said its last word: what follows is not read. */
   readonly done: boolean
   /** It has said how the turn ended: an end of the connection after this is a good end. */
   readonly finished: boolean
+  /** Reasoning or a call has begun and not ended: an end of the connection now is none that a server would mean. */
+  readonly open: boolean
+  /** Something was understood. */
+  readonly understood: boolean
+  /** Events that were none of this dialect; skipped. */
+  readonly unreadable: number
   readonly oddities: () => ReadonlyArray<Oddity>
 }
 
@@ -32,6 +40,8 @@ export interface AnswerReader {
   /** The dialect's name in sentences. */
   readonly title: string
   readonly stream: () => StreamReader
+  /** Is this JSON one piece of a stream, and not a whole answer? */
+  readonly isPiece: (body: unknown) => boolean
   /** One whole answer, parsed from JSON. */
   readonly whole: (body: unknown) => Reading
   /** The sentence in an error body, whatever server wrote it. */

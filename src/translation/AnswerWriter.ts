@@ -11,6 +11,8 @@ export interface TurnOptions {
   readonly estimate: number
   /** Stop sequences of the request. */
   readonly stops: ReadonlyArray<string>
+  /** What the client allows the answer to have; absent: no limit. */
+  readonly maxTokens?: number | undefined
 }
 
 export interface StreamWriter {

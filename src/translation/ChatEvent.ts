@@ -11,12 +11,26 @@ export type ChatEvent =
   | { readonly _tag: "ToolStart"; readonly call: number; readonly id: string; readonly name: string }
   | { readonly _tag: "ToolArguments"; readonly call: number; readonly fragment: string }
   | { readonly _tag: "Usage"; readonly usage: Usage }
-  /** `reason` in OpenAI's words; the last one counts. */
-  | { readonly _tag: "Finish"; readonly reason: string; readonly matchedStop: string | undefined }
+  /** What follows is another item of the answer, even if it is of the kind of the one before. */
+  | { readonly _tag: "Boundary" }
+  /** What Anthropic's servers want back with the reasoning before it. */
+  | { readonly _tag: "Signature"; readonly signature: string }
+  /** Elements of OpenAI's `logprobs.content`, for the text that comes with them. */
+  | { readonly _tag: "Logprobs"; readonly content: ReadonlyArray<unknown> }
+  /** How the turn ended; the last one counts. An answer that failed ends with `Error` instead. */
+  | { readonly _tag: "Finish"; readonly reason: FinishReason; readonly matchedStop: string | undefined }
   /** The server says that it failed, in the middle of an answer or instead of one. */
   | { readonly _tag: "Error"; readonly message: string; readonly status: number | undefined }
   /** Nothing more follows. */
   | { readonly _tag: "End" }
+
+/**
+ * - `stop`: the model had said everything, or said what it was to stop at
+ * - `length`: no room for more
+ * - `calls`: it waits for the results of its calls
+ * - `filter`: what it says is withheld
+ */
+export type FinishReason = "stop" | "length" | "calls" | "filter"
 
 /** Tokens; 0: not said. */
 export interface Usage {
@@ -24,4 +38,6 @@ export interface Usage {
   readonly prompt: number
   readonly completion: number
   readonly cached: number
+  /** Of `completion`, those of reasoning. */
+  readonly reasoning: number
 }

@@ -22,6 +22,11 @@ export class JsonCompleteness {
     }
   }
 
+  /** Something of a value was said. */
+  get begun(): boolean {
+    return this.#started
+  }
+
   /** Tool inputs are objects: a bare scalar never counts as whole. */
   get whole(): boolean {
     return this.#started && this.#depth <= 0 && !this.#inString

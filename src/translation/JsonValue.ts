@@ -13,6 +13,12 @@ export const textOf = (value: unknown): string | undefined => (typeof value === 
 
 export const numberOf = (value: unknown): number | undefined => (typeof value === "number" && Number.isFinite(value) ? value : undefined)
 
+/** A count, written as a number or a text; 0 for everything else. */
+export const countOf = (value: unknown): number => {
+  const count = typeof value === "string" && value.trim() !== "" ? Number(value) : value
+  return typeof count === "number" && Number.isFinite(count) ? Math.max(0, Math.trunc(count)) : 0
+}
+
 /** `undefined` for anything that is not JSON. */
 export const parseJson = (text: string): unknown => {
   try {

@@ -1,7 +1,7 @@
 /**
- * A backend's answer in one dialect, whole or streamed, as a client's in another (anthropic.md 6, 7, 10.2). What the client
- * asked for decides what it gets; what the backend really sent decides how it is read (B4). Which dialects they are is the
- * business of the reader and the writer that it is given.
+ * A backend's answer in one dialect, whole or streamed, as a client's in another. What the client asked for decides what it
+ * gets; what the backend really sent decides how it is read, whatever it calls that. Which dialects they are is the business
+ * of the reader and the writer that it is given.
  */
 import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "../proxy/Dialect.ts"
@@ -31,22 +31,27 @@ export interface TranslationOptions {
   readonly onBackendError: (status: number, body: string, message: string) => void
 }
 
-/** Largest answer that is held in memory before it can be translated, bytes (B12). */
+/** Largest answer that is held in memory before it can be translated, bytes. */
 const maxWhole = 64 * 1024 * 1024
-/** Largest JSON answer to a streaming request (B4). */
+/** Largest JSON answer to a streaming request. */
 const maxUnstreamed = 32 * 1024 * 1024
 /** What is read of an error body. */
 const maxError = 1024 * 1024
-/** Silence before the opening event goes out by itself, and between pings (B5). */
+/** Silence before the opening event goes out by itself, and between pings. */
 const startAfterMs = 10_000
 /** The same behind the backend's first event: usage that comes right after it still gets into the opening. */
 const startSoonMs = 1_000
 const pingAfterMs = 15_000
 
+const wordless = "the backend ended its answer without a word"
 const brokeOff = "upstream connection lost before the response was complete"
 
-/** `packed`: compressed, and therefore held until it is all there. */
-type Mode = "error" | "whole" | "sniff" | "stream" | "packed"
+/**
+ * - `packed`: compressed, and therefore held until it is all there
+ * - `sniff`: nothing but white space came
+ * - `json`: it began like JSON; whether it is one answer or the first piece of many shows when its first line is whole
+ */
+type Mode = "error" | "packed" | "sniff" | "json" | "whole" | "stream"
 
 export class TranslatedAnswer implements AnswerTranslator {
   readonly #options: TranslationOptions
@@ -57,8 +62,7 @@ export class TranslatedAnswer implements AnswerTranslator {
   readonly #whole: WholeWriter
   #events: Array<ChatEvent> = []
   #head: AnswerHead = { status: 200, headers: [] }
-  #mode: Mode = "whole"
-  #isEventStream = false
+  #mode: Mode = "sniff"
   #held: Array<Buffer> = []
   #heldBytes = 0
   #committed = false
@@ -80,52 +84,35 @@ export class TranslatedAnswer implements AnswerTranslator {
   /** Always held back: status and form of the answer depend on what the backend says first. */
   head(head: AnswerHead): undefined {
     this.#head = head
-    const type = headerOf(head.headers, "content-type").toLowerCase()
-    this.#isEventStream = type.includes("text/event-stream")
     if (head.status < 200 || head.status >= 300) this.#mode = "error"
     else if (!isPlain(this.#encoding)) this.#mode = "packed"
-    else this.#mode = this.#isEventStream ? "stream" : type.includes("json") ? "whole" : "sniff"
   }
 
   push(bytes: Buffer): Translated | undefined {
     if (this.#over) return undefined
     if (this.#mode === "sniff") {
-      const first = bytes.toString("latin1").trimStart().charAt(0)
-      if (first === "") return undefined
-      this.#mode = first === "{" ? "whole" : "stream"
+      const first = /[^\s\u00ef\u00bb\u00bf]/.exec(bytes.toString("latin1"))?.[0]
+      if (first === undefined) return undefined
+      this.#mode = first === "{" ? "json" : first === "[" ? "whole" : "stream"
     }
+    if (this.#mode === "json") return this.#begin(bytes)
     return this.#mode === "stream" ? this.#read(bytes) : this.#hold(bytes)
   }
 
   end(): Translated | undefined {
     if (this.#over) return undefined
-    if (this.#mode === "error") return this.#backendError()
-    if (this.#mode === "packed") {
-      const bytes = unpacked(Buffer.concat(this.#held), this.#encoding, this.#streaming ? maxUnstreamed : maxWhole)
-      if (bytes === undefined) return this.#broken(502, `proxy error: the backend's answer came in an encoding that cannot be read`)
-      this.#held = [bytes]
-      if (this.#isEventStream) {
-        this.#mode = "stream"
-        const said = this.#read(bytes)
-        if (this.#over) return said
-        this.#sse.end()
-        return joined(said, this.#last())
-      }
-    } else if (this.#mode === "stream" || this.#mode === "sniff") {
-      this.#sse.end()
-      // Nobody said that this was a stream, and it was none.
-      if (!this.#isEventStream && !this.#sawEvent) return this.#broken(502, this.#unreadable)
-      this.#endedEarly = !this.#reader.finished
-      return this.#last()
+    switch (this.#mode) {
+      case "error":
+        return this.#backendError()
+      case "sniff":
+        return this.#broken(502, wordless)
+      case "stream":
+        return this.#endStream()
+      case "packed":
+        return this.#unpack()
+      default:
+        return this.#wholeAnswer()
     }
-    const body = parseJson(Buffer.concat(this.#held).toString("utf8"))
-    this.#held = []
-    if (body === undefined) return this.#broken(502, this.#unreadable)
-    const reading = this.#options.reader.whole(body)
-    if (reading._tag === "invalid") return this.#broken(502, `proxy error: failed to transform response: ${reading.why}`)
-    this.#tell(reading.oddities)
-    this.#events = [...reading.events]
-    return this.#last()
   }
 
   /** The backend's answer broke off, or the backend fell silent for good. */
@@ -155,6 +142,67 @@ export class TranslatedAnswer implements AnswerTranslator {
     return headerOf(this.#head.headers, "content-encoding")
   }
 
+  #unpack(): Translated | undefined {
+    const bytes = unpacked(Buffer.concat(this.#held), this.#encoding, this.#streaming ? maxUnstreamed : maxWhole)
+    if (bytes === undefined) return this.#broken(502, "proxy error: the backend's answer came in an encoding that cannot be read")
+    this.#held = []
+    this.#heldBytes = 0
+    this.#mode = "sniff"
+    const said = this.push(bytes)
+    return this.#over ? said : joined(said, this.end() ?? {})
+  }
+
+  /** It begins with `{`: held until its first line tells what it is. */
+  #begin(bytes: Buffer): Translated | undefined {
+    const lineEnds = bytes.includes(10)
+    const said = this.#hold(bytes)
+    if (!lineEnds || this.#over) return said
+    const held = Buffer.concat(this.#held)
+    this.#held = [held]
+    const line = held.toString("utf8").trimStart().split("\n", 1)[0] ?? ""
+    const first = parseJson(line)
+    if (first === undefined || !this.#options.reader.isPiece(first)) {
+      this.#mode = "whole"
+      return said
+    }
+    this.#mode = "stream"
+    this.#held = []
+    this.#heldBytes = 0
+    return this.#read(held)
+  }
+
+  #wholeAnswer(): Translated {
+    const body = parseJson(Buffer.concat(this.#held).toString("utf8"))
+    this.#held = []
+    if (body === undefined) return this.#broken(502, this.#unreadable)
+    const reading = this.#options.reader.whole(body)
+    if (reading._tag === "invalid") return this.#broken(502, `proxy error: failed to transform response: ${reading.why}`)
+    this.#tell(reading.oddities)
+    this.#events = [...reading.events]
+    return this.#last()
+  }
+
+  /** The connection ended well, which a stream that has not said its last word does not make a good end. */
+  #endStream(): Translated {
+    const reader = this.#reader
+    const { unreadable, finished } = reader
+    this.#sse.end()
+    reader.end(this.#events)
+    if (!reader.done && !finished && !reader.finished) {
+      if (reader.unreadable > unreadable) return this.#cut("the backend's answer ended in the middle of an event")
+      if (!reader.understood) return this.#cut(this.#sawEvent || this.#sse.strange ? this.#unreadable : wordless)
+      if (reader.open) return this.#cut("the backend's answer ended in the middle, without saying how")
+    }
+    this.#endedEarly = !reader.finished
+    return this.#last()
+  }
+
+  /** What was said before the end, and that it was none. */
+  #cut(message: string): Translated {
+    const said = this.#drain()
+    return this.#over && said !== undefined ? said : joined(said, this.#broken(502, message))
+  }
+
   #read(bytes: Buffer): Translated | undefined {
     if (!this.#sse.push(bytes)) return this.#broken(502, "the backend sent an event that is too large")
     // A stream that is folded into one answer is bounded like one.
@@ -177,8 +225,8 @@ export class TranslatedAnswer implements AnswerTranslator {
   /** What has been understood so far, written out. `undefined`: that was nothing. */
   #drain(): Translated | undefined {
     const events = this.#events
-    // The backend has begun, even if it has said nothing yet that the client could be told (B5).
-    if (events.length === 0) return this.#streaming && this.#sawEvent && !this.#committed ? this.#streamed("") : undefined
+    // The backend has begun, even if it has said nothing yet that the client could be told.
+    if (events.length === 0) return this.#streaming && this.#reader.understood && !this.#committed ? this.#streamed("") : undefined
     this.#events = []
     const last = events[events.length - 1] as ChatEvent
     const error = last._tag === "Error" ? last : undefined

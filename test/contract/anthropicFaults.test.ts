@@ -103,7 +103,7 @@ describe.each(["olla", "sherpa"])("on the %s engine", (engine) => {
 
   describe("a translated answer", () => {
     it.each([
-      ["no JSON", (res) => json(res, 200, undefined), /failed to parse/],
+      ["nothing at all", (res) => json(res, 200, undefined), /without a word/],
       ["an HTML page", (res) => res.writeHead(200, { "content-type": "text/html" }).end("<html>hi</html>"), /failed to parse/],
       ["JSON without choices", (res) => json(res, 200, { hello: 1 }), /no choices/],
       ["choices of another kind", (res) => json(res, 200, { choices: ["x"] }), /invalid choice format/],

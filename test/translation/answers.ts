@@ -14,10 +14,10 @@ export interface Seen {
 
 export type Options = Partial<Omit<TranslationOptions, "turn"> & TurnOptions>
 
-export const options = ({ model = "asked-model", estimate = 7, stops = [], ...fields }: Options = {}): TranslationOptions => ({
+export const options = ({ model = "asked-model", estimate = 7, stops = [], maxTokens, ...fields }: Options = {}): TranslationOptions => ({
   reader: chatAnswers,
   writer: anthropicAnswers,
-  turn: { model, estimate, stops },
+  turn: { model, estimate, stops, maxTokens },
   streaming: true,
   requestId: "req-1",
   headers: [],

@@ -109,6 +109,11 @@ describe("any chunks of an OpenAI stream, cut anywhere", () => {
       fc.property(fc.array(anyChunk, { maxLength: 20 }), sizes, fc.boolean(), (chunks, cuts, done) => {
         const bytes = sse(...chunks, ...(done ? ["[DONE]"] : []))
         const seen = feed(new TranslatedAnswer(options()), 200, ["content-type", "text/event-stream"], split(bytes, cuts))
+        // A failure before the first word is an HTTP error.
+        if (seen.status !== 200) {
+          expect(isError(JSON.parse(seen.body)).type).toBe("error")
+          return
+        }
         const events = eventsOf(seen.body)
         for (const { event, data } of events) expect(isEvent(data).type).toBe(event)
         if (seen.end === "cut") {

@@ -6,7 +6,7 @@ import type { Endpoint } from "../../endpoint/Endpoint.ts"
 import type { Dialect, Spoken } from "../../proxy/Dialect.ts"
 import { rewriteModel } from "../../routing/ModelRewrite.ts"
 import { Complaint } from "../Complaint.ts"
-import { listOf } from "../JsonValue.ts"
+import { listOf, numberOf } from "../JsonValue.ts"
 import type { Lessons } from "../openai/Lessons.ts"
 import { Speaking } from "../Speaking.ts"
 import type { Conversation, TranslatedExchange } from "../Translator.ts"
@@ -28,6 +28,7 @@ export const converseInMessages = (lessons: Lessons, exchange: TranslatedExchang
     answer: () => ({
       model: inspection.spelling,
       estimate: estimateTokens(request),
+      maxTokens: numberOf(request["max_tokens"]),
       stops: (listOf(request["stop_sequences"]) ?? []).filter((stop) => typeof stop === "string")
     }),
     lessons,

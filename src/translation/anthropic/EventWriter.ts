@@ -1,5 +1,5 @@
 /**
- * Writes the events of one turn as Anthropic's stream (anthropic.md 7.3 to 7.5, B6). Blocks are numbered in the order of
+ * Writes the events of one turn as Anthropic's stream. Blocks are numbered in the order of
  * opening and at most one is open; what arrives while a tool's arguments are still incomplete waits its turn, so that
  * interleaved calls come out one after the other and nothing is lost.
  */
@@ -68,6 +68,12 @@ export class EventWriter implements StreamWriter {
         case "ToolStart":
         case "ToolArguments":
           out += this.#content(event)
+          break
+        case "Boundary":
+          if (this.#open !== "tool" && this.#waiting.length === 0) out += this.#close()
+          break
+        case "Signature":
+          if (this.#open === "thinking") out += this.#delta(`{"type":"signature_delta","signature":${JSON.stringify(event.signature)}}`)
           break
         case "End":
           out += this.finish()
@@ -178,7 +184,10 @@ export class EventWriter implements StreamWriter {
 
   #close(): string {
     if (this.#open === "nothing") return ""
-    if (this.#open === "tool") this.#closed.add(this.#call)
+    if (this.#open === "tool") {
+      this.#closed.add(this.#call)
+      this.#turn.callIsCut = this.#input.begun && !this.#input.whole
+    }
     this.#open = "nothing"
     return frame({ type: "content_block_stop", index: this.#index++ })
   }

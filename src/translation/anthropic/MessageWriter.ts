@@ -29,6 +29,7 @@ export class MessageWriter implements WholeWriter {
     for (const tool of this.#tools.values()) {
       // Broken arguments never fail an answer: the agent sees an empty input and asks again.
       const input = parseJson(tool.input)
+      this.#turn.callIsCut = tool.input.trim() !== "" && input === undefined
       content.push({ type: "tool_use", id: tool.id, name: tool.name, input: isRecord(input) ? input : {} })
     }
     if (content.length === 0) content.push({ type: "text", text: "" })

@@ -1,21 +1,26 @@
 /** What both writers, whole and streamed, keep about one assistant turn: usage, how it ended, what was said. */
 import type { TurnOptions } from "../AnswerWriter.ts"
-import type { ChatEvent, Usage as Counts } from "../ChatEvent.ts"
+import type { ChatEvent, Usage as Counts, FinishReason } from "../ChatEvent.ts"
 import type { StopReason, Usage } from "./MessagesSchema.ts"
 
 export class Turn {
   model = ""
   #usage: Counts | undefined
-  #reason = ""
+  #reason: FinishReason | undefined
   #matchedStop: string | undefined
   #refused = false
   /** Tool blocks that the client has been or will be shown. */
   toolBlocks = 0
+  /** The last of them ended in the middle of its input. */
+  callIsCut = false
   #bytes = 0
   readonly #estimate: number
   readonly #stops: ReadonlyArray<string>
 
+  readonly #maxTokens: number
+
   constructor(options: TurnOptions) {
+    this.#maxTokens = options.maxTokens ?? Number.POSITIVE_INFINITY
     this.#estimate = options.estimate
     this.#stops = options.stops
   }
@@ -46,12 +51,16 @@ export class Turn {
     }
   }
 
-  /** anthropic.md 6 and B20. */
   get stopReason(): StopReason {
-    if (this.#reason === "length") return "max_tokens"
-    if (this.#refused || this.#reason === "content_filter") return "refusal"
+    if (this.#reason === "length" || this.#cutInCall) return "max_tokens"
+    if (this.#refused || this.#reason === "filter") return "refusal"
     if (this.toolBlocks > 0) return "tool_use"
     return this.stopSequence === null ? "end_turn" : "stop_sequence"
+  }
+
+  /** Some servers say that they wait for results where a call was cut off by the limit. */
+  get #cutInCall(): boolean {
+    return this.callIsCut && this.#reason === "calls" && (this.#usage?.completion ?? 0) >= this.#maxTokens
   }
 
   get stopSequence(): string | null {
