@@ -48,7 +48,7 @@ const endpointsOf = (size: number, type: string): ReadonlyArray<Endpoint> => {
   if (config === undefined) throw new Error("the bench's configuration is wrong")
   const port = {
     now: () => 0,
-    policy: () => ({ checkInterval: 1, discovery: { enabled: false, interval: 1 } }),
+    policy: () => ({ checkInterval: 1, probes: true, discovery: { enabled: false, interval: 1 } }),
     command: () => {},
     hurry: () => {}
   }
@@ -57,7 +57,7 @@ const endpointsOf = (size: number, type: string): ReadonlyArray<Endpoint> => {
     endpoint.modelsSyncedAt = 1
     endpoint.step({ _tag: "ProbeDue", now: 0 })
     const result = { status: "healthy", errorType: 0, statusCode: 200, cause: "", latency: 1, rateLimit: undefined } as const
-    endpoint.step({ _tag: "ProbeFinished", startedAt: 0, now: 0, result, jitter: 0, listed: true })
+    endpoint.step({ _tag: "ProbeFinished", startedAt: 0, now: 0, result, jitter: 0, listed: true, answered: false })
     return endpoint
   })
 }

@@ -123,21 +123,30 @@ URL's own, or a whole URL, which may lead elsewhere.
 ### Health
 
 Every \`check_interval\` (give or take 5 %) the health path is asked with GET, the endpoint's credentials and headers, over a
-connection of its own. What comes back decides at once; there is no number of failures to wait for.
+connection of its own. What comes back decides at once, but for one that is late.
 
 | answer | status | gets requests |
 |---|---|---|
 | 2xx within 10 s | \`healthy\` | yes |
 | 2xx, slower than 10 s (needs a \`check_timeout\` above that) | \`busy\` | yes, with priority balancing fewer |
-| none: refused, unreachable, reset, TLS failure (after two more tries within 0.3 s), or \`check_timeout\` over | \`offline\` | no |
+| none: refused, unreachable, reset, TLS failure (after two more tries within 0.3 s), or \`check_timeout\` over three times in a row | \`offline\` | no |
 | 401, 403 | \`config_error\`: look at \`auth\` | no |
 | 429 | \`rate_limited\`, asked again when \`Retry-After\` says, 30 s without it, an hour at most | no |
 | anything else | \`unhealthy\` | no |
 
-While checks fail the wait doubles from the interval to a minute. Three failures in a row open the probe's breaker: for 30 s nothing is
-asked, then one check decides. Refusals (401, 403, 429) do not count there: the server answered. A proxied request that cannot
-connect, or whose connection breaks before an answer, takes the endpoint out at once, without waiting for a check. Statuses of proxied
-requests never do, 5xx included. The next good check brings it back, and its models are read anew.
+A server at work answers its health route when it comes to it: a late check says nothing while requests are answered, nor for six
+intervals after the last answer. An endpoint that late checks took out is back with the first answer to a request that it still has.
+
+An endpoint that is out is checked at its interval for a minute, then ever more seldom, up to once a minute. A proxied request that cannot
+connect takes the endpoint out at once, without waiting for a check. One whose connection is closed before an answer asks for a check
+at once (one a second at most), and only when that fails the endpoint is out: the server may have died of this request alone, and such
+a request is sent to one more endpoint at most. Statuses of proxied requests never take anybody out, 5xx included. The next good check
+brings it back, and its models are read anew.
+
+\`health_check: none\` is for a server without any route to check. It is taken as healthy; three requests in a row that could not be carried
+take it out for \`check_interval\`, and then the first one decides.
+
+Intervals, waits and ages are of a clock that nobody sets: a step of the system's time changes none of them.
 
 Redirects are followed, ten at most; to another origin without credentials, headers and client certificate. Proxies from the
 environment are never used for backends.

@@ -183,6 +183,11 @@ export const endpoint = Schema.Struct({
   name: text("", "Shown in headers, status and logs. Empty: host:port.", { example: "gpu-1" }),
   type: text("", "Kind of backend: a profile's name or prefix, or auto. Empty: auto.", { example: "ollama" }),
   priority: int(100, "Higher is preferred by the priority balancer. 0 is valid.", { min: Number.NEGATIVE_INFINITY }),
+  health_check: word(
+    ["auto", "none"],
+    "auto",
+    "none: nothing is probed. The endpoint is taken as healthy until three attempts in a row cannot be carried, for check_interval."
+  ),
   health_check_url: optionalText("Path or URL that is probed. Default: the kind's.", { example: "/health" }),
   model_url: optionalText("Path or URL of the model listing. Default: the kind's.", { example: "/v1/models" }),
   check_interval: optionalDuration("Time between probes, at least 1s. Default 5s.", { min: Number.NEGATIVE_INFINITY, example: "5s" }),

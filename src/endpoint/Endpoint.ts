@@ -23,6 +23,7 @@ import {
   type EndpointEvent,
   type EndpointPolicy,
   initialState,
+  isOutForLateness,
   transition
 } from "./Transition.ts"
 
@@ -66,6 +67,8 @@ export class Endpoint {
   #models: ReadonlyArray<ListedModel> = []
   #detected: Profile | undefined
   #inFlight = 0
+  /** An attempt was answered since a probe ended or an attempt failed. */
+  #answered = false
 
   constructor(spec: EndpointSpec, port: EndpointPort) {
     this.url = spec.url
@@ -177,19 +180,40 @@ export class Endpoint {
       if (command._tag === "Announce") this.refusedDialects.clear()
       this.#port.command(command)
     }
-    if (event._tag === "ProbeFinished") this.breaker.probed(isSuccess(event.result.status))
     if (dueAt(state) < dueAt(before)) this.#port.hurry()
   }
 
-  /** An attempt failed in a way that demotes (`ruleOf(failure).demote`). */
+  /** An attempt failed in a way that says something of the backend (`ruleOf(failure).demote`). */
   attemptFailed(failed: AttemptFailure): void {
-    this.step({ _tag: "AttemptFailed", startedAt: failed.startedAt, now: this.#port.now(), cause: demotionCause(failed) })
+    this.step({
+      _tag: "AttemptFailed",
+      startedAt: failed.startedAt,
+      now: this.#port.now(),
+      cause: demotionCause(failed),
+      inDoubt: failed.failure.kind === "closed",
+      answered: this.#takeAnswered()
+    })
   }
 
-  /** Counts a finished probe. What it means is a step of its own. */
-  probed(result: ProbeResult): void {
-    this.probeCounts[isSuccess(result.status) ? "success" : "failure"]++
+  /** The head of an attempt's answer is here, whatever it says. Called for each: costs a few comparisons. */
+  answered(): void {
+    this.#answered = true
+    if (isOutForLateness(this.inner)) this.step({ _tag: "AttemptSucceeded", now: this.#port.now() })
+  }
+
+  /** A probe that began at `startedAt` has ended. `jitter`: -1 to 1; `listed`: models were read on the way. */
+  probed(result: ProbeResult, startedAt: number, jitter: number, listed: boolean): void {
+    const isGood = isSuccess(result.status)
+    this.probeCounts[isGood ? "success" : "failure"]++
     if (result.statusCode !== undefined) this.hasAnsweredProbe = true
+    this.breaker.probed(isGood)
+    this.step({ _tag: "ProbeFinished", startedAt, now: this.#port.now(), result, jitter, listed, answered: this.#takeAnswered() })
+  }
+
+  #takeAnswered(): boolean {
+    const answered = this.#answered
+    this.#answered = false
+    return answered
   }
 
   /** Takes over a listing that was read at this moment, in epoch milliseconds. */

@@ -36,8 +36,8 @@ const longestSleep = 3_600_000
 
 export class EndpointActor {
   readonly endpoint: Endpoint
-  /** Completes with the first probe's result. */
-  readonly firstProbe = Deferred.makeUnsafe<void>()
+  /** Completes when its condition is known: with the first probe's result, where it is probed. */
+  readonly firstStatus = Deferred.makeUnsafe<void>()
   readonly #fleet: FleetContext
   readonly #mail: Queue.Queue<Message>
   /** Those who wait for the listing that is being read. */
@@ -48,9 +48,9 @@ export class EndpointActor {
     this.#mail = mail
     this.endpoint = new Endpoint(spec, {
       now: fleet.now,
-      policy: ({ checkInterval }) => {
+      policy: ({ checkInterval, probes }) => {
         const { enabled, interval } = fleet.discovery()
-        return { checkInterval, discovery: { enabled, interval } }
+        return { checkInterval, probes, discovery: { enabled, interval } }
       },
       command: (command) => this.#receive(command),
       hurry: () => this.#post({ _tag: "Hurry" })
@@ -110,6 +110,7 @@ export class EndpointActor {
     const whenDue = Effect.sync(() => {
       const now = this.#fleet.now()
       this.endpoint.step({ _tag: "ProbeDue", now })
+      if (!this.endpoint.spec.probes) Deferred.doneUnsafe(this.firstStatus, Effect.void)
       if (now >= listingDueAt(this.endpoint.inner)) this.endpoint.step({ _tag: "DiscoverNow", now, reason: "periodic" })
     })
     const schedule = Schedule.modifyDelay(Schedule.forever, () => Effect.sync(() => Duration.millis(untilDue())))
@@ -130,7 +131,7 @@ export class EndpointActor {
   }
 
   readonly #probe: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.andThen(probeEndpoint(this.endpoint, this.#fleet), Deferred.succeed(this.firstProbe, undefined))
+    Effect.andThen(probeEndpoint(this.endpoint, this.#fleet), Deferred.succeed(this.firstStatus, undefined))
   )
 
   #read(reason: DiscoveryReason, ended: Deferred.Deferred<DiscoveryOutcome> | undefined): Effect.Effect<void> {

@@ -173,6 +173,7 @@ const loadOne = (
     preservePath: entry.preserve_path,
     healthReference,
     modelReference,
+    probes: entry.health_check !== "none",
     checkInterval: interval,
     checkTimeout: timeout,
     modelFilter: entry.model_filter,

@@ -24,7 +24,6 @@ const probeNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetCo
   const startedAt = fleet.now()
   const exit = yield* Effect.exit(check(endpoint, fleet))
   if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) return yield* Effect.interrupt
-  const now = fleet.now()
   let result: ProbeResult
   let listing: Listing | undefined
   if (Exit.isSuccess(exit)) {
@@ -32,15 +31,14 @@ const probeNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetCo
     listing = exit.value.listing
   } else {
     yield* Effect.logError("health check failed unexpectedly", { endpoint: endpoint.name, error: Cause.pretty(exit.cause) })
-    result = internalResult("internal error", now - startedAt)
+    result = internalResult("internal error", fleet.now() - startedAt)
   }
-  endpoint.probed(result)
   const listed = listing !== undefined && fleet.discovery().enabled
   if (listing !== undefined) for (const line of registerListing(endpoint, fleet, listing, "detection")) yield* write(line)
   const before = endpoint.state
-  endpoint.step({ _tag: "ProbeFinished", startedAt, now, result, jitter: 2 * fleet.random() - 1, listed })
+  endpoint.probed(result, startedAt, 2 * fleet.random() - 1, listed)
   // A discarded result is not reported.
-  if (endpoint.state !== before) for (const line of probeLines(endpoint, before, endpoint.state, result, now)) yield* write(line)
+  if (endpoint.state !== before) for (const line of probeLines(endpoint, before, endpoint.state, result, fleet.now())) yield* write(line)
 })
 
 const targetOf = ({ healthUrl, credentials, origin, checkTimeout }: Endpoint): ProbeTarget => ({

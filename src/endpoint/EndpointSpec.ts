@@ -18,6 +18,8 @@ export interface EndpointSpec {
   /** Explicit `health_check_url` and `model_url`, variables expanded. */
   readonly healthReference: string | undefined
   readonly modelReference: string | undefined
+  /** False with `health_check: none`: it has nothing to probe and is judged by its attempts alone. */
+  readonly probes: boolean
   /** Milliseconds. */
   readonly checkInterval: number
   readonly checkTimeout: number

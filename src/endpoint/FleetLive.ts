@@ -115,7 +115,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
     yield* Effect.logInfo("Starting Health Checker Service", { check_interval: Duration.millis(shortest(endpoints)), endpoints: count })
     yield* Effect.logInfo("Initialising health checks", { endpoints: count })
     for (const { endpoint, run } of actors) start(endpoint.url, run)
-    yield* Effect.forEach(actors, (actor) => Deferred.await(actor.firstProbe), { concurrency: "unbounded", discard: true })
+    yield* Effect.forEach(actors, (actor) => Deferred.await(actor.firstStatus), { concurrency: "unbounded", discard: true })
     yield* probePermits.settle
     yield* Effect.logInfo(`Registered endpoints (${count})`)
     for (const { name, displayUrl: url, priority } of endpoints) yield* Effect.logInfo("Endpoint registered", { name, url, priority })

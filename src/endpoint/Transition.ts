@@ -4,11 +4,13 @@
  */
 import { type DiscoveryState, isDisabled, listingFailed, listingRead, neverDiscovered } from "./DiscoveryState.ts"
 import { type EndpointState, isRoutable } from "./EndpointState.ts"
-import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
+import { isSuccess, type ProbeResult, probeError } from "./ProbeResult.ts"
 
 /** Milliseconds. */
 export interface EndpointPolicy {
   readonly checkInterval: number
+  /** False: nothing is probed. The endpoint is taken as healthy and judged by its attempts alone. */
+  readonly probes: boolean
   readonly discovery: { readonly enabled: boolean; readonly interval: number }
 }
 
@@ -17,10 +19,20 @@ export interface ActorState {
   readonly condition: EndpointState
   /** At most one probe is in flight. */
   readonly probing: boolean
+  /** Since when it has not been in rotation; while it is, of no meaning. */
+  readonly outSince: number
   /** 0: never. */
   readonly demotedAt: number
   /** Start of the last probe that found it healthy; 0: never. */
   readonly probedHealthyAt: number
+  /** Probes in a row that were not answered in time, with no answer to an attempt between them. */
+  readonly late: number
+  /** When an attempt was last known to have been answered; 0: never. */
+  readonly answeredAt: number
+  /** When an attempt's connection was last closed without an answer, and no probe has told yet what that means; 0: it has. */
+  readonly doubtedAt: number
+  /** Failed attempts in a row, where nothing is probed. */
+  readonly failedAttempts: number
   readonly discovery: DiscoveryState
 }
 
@@ -38,8 +50,21 @@ export type EndpointEvent =
       readonly jitter: number
       /** The type was detected, and with it the models read, on the way. */
       readonly listed: boolean
+      /** An attempt was answered since the last probe ended. */
+      readonly answered: boolean
     }
-  | { readonly _tag: "AttemptFailed"; readonly startedAt: number; readonly now: number; readonly cause: string }
+  | {
+      readonly _tag: "AttemptFailed"
+      readonly startedAt: number
+      readonly now: number
+      readonly cause: string
+      /** The backend took the request and closed the connection: it may be dead, or only have died of this request. */
+      readonly inDoubt: boolean
+      /** An attempt was answered since the last probe ended, or the last one failed. */
+      readonly answered: boolean
+    }
+  /** An attempt was answered by an endpoint that is out of rotation because its probes were late. */
+  | { readonly _tag: "AttemptSucceeded"; readonly now: number }
   | { readonly _tag: "DiscoverNow"; readonly now: number; readonly reason: DiscoveryReason }
   | { readonly _tag: "ListingRead"; readonly now: number; readonly reason: DiscoveryReason | "detection" }
   | { readonly _tag: "ListingFailed"; readonly startedAt: number; readonly recoverable: boolean; readonly reason: DiscoveryReason }
@@ -63,6 +88,16 @@ export interface Transition {
 const spread = 0.05
 const maxMultiplier = 12
 const backoffCap = 60_000
+/** For so long after it went out of rotation an endpoint is probed at its interval, and only then ever more seldom. */
+const recoveringFor = 60_000
+/** Probes in a row that are late before that decides: a server at work answers its health route when it comes to it. */
+const lateProbes = 3
+/** For so many intervals after an attempt was answered late probes say nothing. */
+const answerCounts = 6
+/** Probes that a doubt asks for are at least so far apart. */
+const doubtSpacing = 1000
+/** Attempts in a row that must fail where nothing is probed. */
+const failedAttemptsThatDemote = 3
 
 export const initialState = (now: number): ActorState => ({
   condition: {
@@ -76,8 +111,13 @@ export const initialState = (now: number): ActorState => ({
     lastError: ""
   },
   probing: false,
+  outSince: now,
   demotedAt: 0,
   probedHealthyAt: 0,
+  late: 0,
+  answeredAt: 0,
+  doubtedAt: 0,
+  failedAttempts: 0,
   discovery: neverDiscovered
 })
 
@@ -95,11 +135,13 @@ export const dueAt = (state: ActorState): number => Math.min(probeDueAt(state), 
 export const transition = (state: ActorState, event: EndpointEvent, policy: EndpointPolicy): Transition => {
   switch (event._tag) {
     case "ProbeDue":
-      return probeDue(state, event.now)
+      return policy.probes ? probeDue(state, event.now) : takenAsHealthy(state, event.now, policy)
     case "ProbeFinished":
       return probeFinished(state, event, policy)
     case "AttemptFailed":
       return attemptFailed(state, event, policy)
+    case "AttemptSucceeded":
+      return attemptSucceeded(state, event.now, policy)
     case "DiscoverNow":
       return discoverNow(state, event, policy)
     case "ListingRead": {
@@ -126,33 +168,46 @@ export const transition = (state: ActorState, event: EndpointEvent, policy: Endp
 
 const unchanged = (state: ActorState): Transition => ({ state, commands: [] })
 
-/** A new condition, announced when the status is another. */
-const become = (state: ActorState, condition: EndpointState, commands: ReadonlyArray<EndpointCommand> = []): Transition => {
+/** A new condition, announced when the status is another. `now`: when it came to be. */
+const become = (state: ActorState, condition: EndpointState, now: number, commands: ReadonlyArray<EndpointCommand> = []): Transition => {
   const from = state.condition
   const announce: ReadonlyArray<EndpointCommand> = from.status === condition.status ? [] : [{ _tag: "Announce", from, to: condition }]
-  return { state: { ...state, condition }, commands: [...announce, ...commands] }
+  const outSince = isRoutable(from.status) && !isRoutable(condition.status) ? now : state.outSince
+  return { state: { ...state, condition, outSince }, commands: [...announce, ...commands] }
 }
 
 const probeDue = (state: ActorState, now: number): Transition =>
   now < probeDueAt(state) ? unchanged(state) : { state: { ...state, probing: true }, commands: [{ _tag: "Probe" }] }
 
 /** Wait after a failure, and the next multiplier. */
-const backOff = (multiplier: number, interval: number): { readonly wait: number; readonly next: number } =>
-  multiplier <= 1
-    ? { wait: interval, next: 2 }
-    : { wait: Math.min(interval * multiplier, Math.max(backoffCap, interval)), next: Math.min(multiplier * 2, maxMultiplier) }
+const backOff = (state: ActorState, now: number, interval: number): { readonly wait: number; readonly next: number } => {
+  const { backoffMultiplier: multiplier, status } = state.condition
+  const isRecovering = isRoutable(status) || now - state.outSince < recoveringFor
+  if (isRecovering || multiplier <= 1) return { wait: interval, next: 2 }
+  return { wait: Math.min(interval * multiplier, Math.max(backoffCap, interval)), next: Math.min(multiplier * 2, maxMultiplier) }
+}
 
 type Finished = Extract<EndpointEvent, { readonly _tag: "ProbeFinished" }>
 
-const probeFinished = (state: ActorState, event: Finished, policy: EndpointPolicy): Transition => {
-  const { result, startedAt } = event
-  const { condition } = state
-  const settled: ActorState = { ...state, probing: false }
+const probeFinished = (before: ActorState, event: Finished, policy: EndpointPolicy): Transition => {
+  const { result, startedAt, now } = event
+  const { condition } = before
+  // A doubt that came while the probe was under way is not settled by it.
+  const isDoubted = before.doubtedAt > 0
+  const state: ActorState = {
+    ...before,
+    probing: false,
+    answeredAt: event.answered ? now : before.answeredAt,
+    doubtedAt: before.doubtedAt > startedAt ? before.doubtedAt : 0
+  }
   // A demotion came while the probe was under way: what the probe saw is older.
-  if (startedAt < condition.lastChecked) return unchanged(settled)
+  if (startedAt < condition.lastChecked) return unchanged(state)
 
   const interval = policy.checkInterval
-  const spreadOut = (wait: number): number => startedAt + Math.round(wait * (1 + spread * event.jitter))
+  const spreadOut = (wait: number): number => {
+    const at = startedAt + Math.round(wait * (1 + spread * event.jitter))
+    return state.doubtedAt > 0 ? Math.min(at, Math.max(now, startedAt + doubtSpacing)) : at
+  }
   const common = {
     status: result.status,
     lastChecked: startedAt,
@@ -161,35 +216,51 @@ const probeFinished = (state: ActorState, event: Finished, policy: EndpointPolic
     lastError: result.cause
   }
   if (isSuccess(result.status)) {
-    const reason = discoverAfter(settled, event, policy)
-    const { running, retryWhenHealthy } = settled.discovery
+    const reason = discoverAfter(state, event, policy)
+    const { running, retryWhenHealthy } = state.discovery
     const discovery = {
-      ...settled.discovery,
+      ...state.discovery,
       running: running || reason !== undefined,
       retryWhenHealthy: retryWhenHealthy && reason === undefined && !event.listed
     }
     return become(
-      { ...settled, probedHealthyAt: startedAt, discovery },
+      { ...state, probedHealthyAt: startedAt, late: 0, discovery },
       { ...common, consecutiveFailures: 0, backoffMultiplier: 1, nextCheck: spreadOut(interval) },
+      now,
       reason === undefined || running ? [] : [{ _tag: "Discover", reason }]
     )
   }
+  const late = result.errorType === probeError.timeout ? (event.answered ? 1 : state.late + 1) : 0
+  if (late > 0 && isRoutable(condition.status) && !isDoubted && isExcused({ ...state, late }, now, policy))
+    return become(
+      { ...state, late },
+      { ...condition, lastChecked: startedAt, lastLatency: result.latency, nextCheck: spreadOut(interval) },
+      now
+    )
   const consecutiveFailures = condition.consecutiveFailures + 1
   if (result.status === "rate_limited") {
     const window = result.rateLimit?.wait ?? 0
     // Spread to the late side only: the backend said how long it wants to be left alone.
     const wait = Math.max(interval, window)
-    return become(settled, {
-      ...common,
-      consecutiveFailures,
-      backoffMultiplier: condition.backoffMultiplier,
-      nextCheck: startedAt + Math.round(wait * (1 + spread * Math.abs(event.jitter))),
-      rateLimitedUntil: startedAt + window
-    })
+    return become(
+      { ...state, late },
+      {
+        ...common,
+        consecutiveFailures,
+        backoffMultiplier: condition.backoffMultiplier,
+        nextCheck: startedAt + Math.round(wait * (1 + spread * Math.abs(event.jitter))),
+        rateLimitedUntil: startedAt + window
+      },
+      now
+    )
   }
-  const { wait, next } = backOff(condition.backoffMultiplier, interval)
-  return become(settled, { ...common, consecutiveFailures, backoffMultiplier: next, nextCheck: spreadOut(wait) })
+  const { wait, next } = backOff(state, startedAt, interval)
+  return become({ ...state, late }, { ...common, consecutiveFailures, backoffMultiplier: next, nextCheck: spreadOut(wait) }, now)
 }
+
+/** Late probes do not decide yet. */
+const isExcused = ({ late, answeredAt }: ActorState, now: number, { checkInterval }: EndpointPolicy): boolean =>
+  late < lateProbes || (answeredAt > 0 && now - answeredAt < answerCounts * checkInterval)
 
 /** Whether a good probe calls for the endpoint's models. */
 const discoverAfter = (state: ActorState, event: Finished, policy: EndpointPolicy): DiscoveryReason | undefined => {
@@ -203,25 +274,95 @@ const discoverAfter = (state: ActorState, event: Finished, policy: EndpointPolic
 }
 
 const attemptFailed = (
-  state: ActorState,
+  before: ActorState,
   event: Extract<EndpointEvent, { readonly _tag: "AttemptFailed" }>,
   policy: EndpointPolicy
 ): Transition => {
+  const state = event.answered ? { ...before, answeredAt: event.now } : before
+  const { condition } = state
+  if (!policy.probes) {
+    const failedAttempts = (event.answered ? 0 : state.failedAttempts) + 1
+    if (!isRoutable(condition.status) || failedAttempts < failedAttemptsThatDemote) return unchanged({ ...state, failedAttempts })
+    return demoted({ ...state, failedAttempts }, event, policy)
+  }
+  if (event.inDoubt) {
+    if (!isRoutable(condition.status)) return unchanged(state)
+    const soon = Math.max(event.now, condition.lastChecked + doubtSpacing)
+    const nextCheck = Math.min(condition.nextCheck, soon)
+    return unchanged({
+      ...state,
+      doubtedAt: event.now,
+      condition: nextCheck === condition.nextCheck ? condition : { ...condition, nextCheck }
+    })
+  }
   // One outage met by many requests is one failure; and a slow failure says nothing about an endpoint that answered since.
   if (event.startedAt < state.probedHealthyAt) return unchanged(state)
   if (state.demotedAt > 0 && state.demotedAt >= event.startedAt) return unchanged(state)
+  return demoted(state, event, policy)
+}
+
+const demoted = (
+  state: ActorState,
+  { now, cause }: { readonly now: number; readonly cause: string },
+  policy: EndpointPolicy
+): Transition => {
   const { condition } = state
-  const { wait, next } = backOff(condition.backoffMultiplier, policy.checkInterval)
+  const { wait, next } = backOff(state, now, policy.checkInterval)
   const to: EndpointState = {
     ...condition,
     status: "offline",
-    lastChecked: event.now,
+    lastChecked: now,
     consecutiveFailures: condition.consecutiveFailures + 1,
     backoffMultiplier: next,
-    nextCheck: Math.max(event.now + wait, condition.rateLimitedUntil),
-    lastError: event.cause
+    nextCheck: Math.max(now + wait, condition.rateLimitedUntil),
+    lastError: cause
   }
-  return become({ ...state, demotedAt: event.now }, to, [{ _tag: "Demoted", to }])
+  return become({ ...state, demotedAt: now, late: 0, doubtedAt: 0 }, to, now, [{ _tag: "Demoted", to }])
+}
+
+/** Back in rotation: who answers requests is not away. */
+const attemptSucceeded = (state: ActorState, now: number, policy: EndpointPolicy): Transition =>
+  isOutForLateness(state)
+    ? become(
+        { ...state, late: 0, answeredAt: now },
+        {
+          ...state.condition,
+          status: "healthy",
+          consecutiveFailures: 0,
+          backoffMultiplier: 1,
+          lastError: "",
+          nextCheck: Math.min(state.condition.nextCheck, now + policy.checkInterval)
+        },
+        now
+      )
+    : unchanged(state)
+
+/** Nothing but the lateness of its probes took it out of rotation. */
+export const isOutForLateness = ({ condition, late }: ActorState): boolean => late >= lateProbes && condition.status === "offline"
+
+/** Where nothing is probed: from the start, and anew an interval after its attempts failed. The first one that fails then demotes. */
+const takenAsHealthy = (state: ActorState, now: number, policy: EndpointPolicy): Transition => {
+  if (now < probeDueAt(state)) return unchanged(state)
+  const wasAway = !isRoutable(state.condition.status)
+  const discovers = wasAway && policy.discovery.enabled && !state.discovery.running
+  const reason = state.condition.status === "unknown" ? "startup" : "recovery"
+  return become(
+    {
+      ...state,
+      failedAttempts: Math.min(state.failedAttempts, failedAttemptsThatDemote - 1),
+      discovery: discovers ? { ...state.discovery, running: true } : state.discovery
+    },
+    {
+      ...state.condition,
+      status: "healthy",
+      consecutiveFailures: 0,
+      backoffMultiplier: 1,
+      lastError: "",
+      nextCheck: Number.POSITIVE_INFINITY
+    },
+    now,
+    discovers ? [{ _tag: "Discover", reason }] : []
+  )
 }
 
 const discoverNow = (

@@ -26,7 +26,10 @@ export interface FailureRule {
   readonly fault: "client" | "upstream" | "olla"
   /** May another candidate be tried, as long as nothing is committed? */
   readonly failover: boolean
-  /** Is the endpoint taken out of rotation at once? */
+  /**
+   * Is the endpoint told, to be taken out of rotation? At once, but for a connection that was `closed` without an answer: that asks for
+   * a probe, whose failure decides, since a backend may have died of this request alone.
+   */
   readonly demote: boolean
   /** Does the engine's breaker count it? */
   readonly trips: boolean

@@ -86,6 +86,9 @@ const at = (millis: number): string | undefined => (millis === 0 ? undefined : t
 /** An endpoint's time as epoch milliseconds; 0 stays "not yet". */
 const wall = (moment: number, { now, monotonic }: StatusView): number => (moment === 0 ? 0 : wallAt(moment, { monotonic, wall: now }))
 
+/** 0: it is not probed. */
+const nextCheckOf = ({ state }: Endpoint): number => (Number.isFinite(state.nextCheck) ? state.nextCheck : 0)
+
 const zeroTime = "0001-01-01T00:00:00Z"
 
 const noClasses = { "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, transport: 0, cancelled: 0 }
@@ -104,7 +107,7 @@ const shared = (view: StatusView, endpoint: Endpoint, id: string, totals: Endpoi
     min_latency_ms: Math.trunc(totals?.minLatency ?? 0),
     max_latency_ms: Math.trunc(totals?.maxLatency ?? 0),
     health_check_at: at(wall(state.lastChecked, view)),
-    next_check_at: at(wall(state.nextCheck, view)),
+    next_check_at: at(wall(nextCheckOf(endpoint), view)),
     circuit_breaker: endpoint.breaker.phase,
     requests_by_class: { ...noClasses, ...totals?.statusClasses },
     latency_ms: totals?.latencyPercentiles,
@@ -220,7 +223,7 @@ export const statusDocument = (view: StatusView): typeof StatusDocument.Type => 
         avg_latency: latency(totals?.averageLatency ?? 0),
         traffic: bytes(totals?.totalBytes ?? 0),
         last_check: ago(state.lastChecked, view.monotonic),
-        next_check: until(state.nextCheck, view.monotonic),
+        next_check: until(nextCheckOf(endpoint), view.monotonic),
         issues: allIssues(endpoint, totals),
         models:
           endpoint.models.length === 0

@@ -1,8 +1,7 @@
 /** Olla's own documents: health, readiness, status, statistics, process, version, metrics (http-api.md 3.1, 11). */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type { Endpoint } from "../endpoint/Endpoint.ts"
-import { isRoutable } from "../endpoint/EndpointState.ts"
+import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { inSlices } from "../endpoint/TimeSlices.ts"
 import { prometheusText } from "../telemetry/PrometheusText.ts"
 import { build, runtime } from "../version.ts"
@@ -55,7 +54,7 @@ const health: Handler = (services, context) => {
 const ready: Handler = (services, context) => {
   const reason = services.isStopping()
     ? "stopping"
-    : services.fleet.endpoints.some((endpoint) => isRoutable(endpoint.state.status))
+    : services.fleet.endpoints.some((endpoint) => accepts(endpoint) && endpoint.breaker.wouldAdmit)
       ? undefined
       : "no_routable_endpoint"
   if (reason === undefined) answerDocument(context, ReadyDocument, { status: "ready" })

@@ -34,6 +34,9 @@ export interface FailoverParts {
 /** How a breaker let an attempt through: a closed one or none (`undefined`), or as the one trial of a half-open one. */
 type TrialToken = number | undefined
 
+/** Perhaps it is the request that they die of: it does not go through the whole fleet. */
+const closedAtMost = 1
+
 export class Failover implements AttemptEnd, AttemptProgress {
   readonly #parts: FailoverParts
   readonly #request: CarryRequest
@@ -52,6 +55,8 @@ export class Failover implements AttemptEnd, AttemptProgress {
   /** Tells one start of the engine from the next: an engine may be through before it returns. */
   #turn = 0
   #over = false
+  /** Backends that took the request and closed the connection without an answer. */
+  #closed = 0
 
   constructor(parts: FailoverParts, request: CarryRequest, ended: (end: Ended) => void) {
     this.#parts = parts
@@ -81,7 +86,10 @@ export class Failover implements AttemptEnd, AttemptProgress {
   }
 
   answered(): void {
-    if (this.#parts.hasBreakers) this.#held?.candidate.endpoint.breaker.succeed(this.#trial)
+    const endpoint = this.#held?.candidate.endpoint
+    if (endpoint === undefined) return
+    endpoint.answered()
+    if (this.#parts.hasBreakers) endpoint.breaker.succeed(this.#trial)
   }
 
   relayed(): void {
@@ -113,7 +121,8 @@ export class Failover implements AttemptEnd, AttemptProgress {
     else if (!ruleOf(why).failover) {
       this.#allConnection = false
       this.#refuse()
-    } else {
+    } else if (why.kind === "closed" && ++this.#closed > closedAtMost) this.#refuse()
+    else {
       this.#remaining = this.#remaining.filter((each) => each !== candidate)
       if (this.#remaining.length > 0 || this.#callSecondChoice()) this.next()
       else this.#refuse()

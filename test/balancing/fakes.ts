@@ -31,7 +31,7 @@ export class FakeEndpoint extends Endpoint {
   constructor(spec: EndpointSpec, status: Status, now: () => number, announce: (event: FleetEvent) => void) {
     super(spec, {
       now,
-      policy: () => ({ checkInterval: 5_000, discovery: { enabled: true, interval: 300_000 } }),
+      policy: () => ({ checkInterval: 5_000, probes: true, discovery: { enabled: true, interval: 300_000 } }),
       command: () => {},
       hurry: () => {}
     })
@@ -78,10 +78,10 @@ export class FakeEndpoint extends Endpoint {
     this.#announce({ _tag: "StatusChanged", endpoint: this, from, to: this.#condition })
   }
 
-  /** A demotion takes it offline at once, as it does with the real one. */
+  /** Goes offline at once, as the real one does; a connection that was closed without an answer would only bring about a probe. */
   override attemptFailed(failed: AttemptFailure): void {
     this.failures.push(failed)
-    this.become("offline")
+    if (failed.failure.kind !== "closed") this.become("offline")
   }
 }
 
@@ -122,6 +122,7 @@ export const specOf = (name: string, fields: FakeFields = {}, index = 0): Endpoi
     preservePath: fields.preservePath ?? false,
     healthReference: undefined,
     modelReference: undefined,
+    probes: true,
     checkInterval: 5_000,
     checkTimeout: 2_000,
     modelFilter: { include: [], exclude: [] },

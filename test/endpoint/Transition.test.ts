@@ -3,15 +3,17 @@ import { type EndpointState, isRoutable, type Status } from "../../src/endpoint/
 import { type ProbeResult, statusOfAnswer } from "../../src/endpoint/ProbeResult.ts"
 import {
   type ActorState,
+  dueAt,
   type EndpointCommand,
   type EndpointEvent,
   type EndpointPolicy,
   initialState,
+  isOutForLateness,
   transition
 } from "../../src/endpoint/Transition.ts"
 
 const interval = 5000
-const policy: EndpointPolicy = { checkInterval: interval, discovery: { enabled: true, interval: 300_000 } }
+const policy: EndpointPolicy = { checkInterval: interval, probes: true, discovery: { enabled: true, interval: 300_000 } }
 
 const result = (status: ProbeResult["status"], wait = 0): ProbeResult => ({
   status,
@@ -21,6 +23,10 @@ const result = (status: ProbeResult["status"], wait = 0): ProbeResult => ({
   latency: 7,
   rateLimit: status === "rate_limited" ? { wait, defaulted: undefined, header: "" } : undefined
 })
+
+/** Of a connection that could not be made. */
+const met = { inDoubt: false, answered: false }
+const late: ProbeResult = { ...result("offline"), errorType: 2, cause: "timeout after 2s" }
 
 const step = (state: ActorState, event: EndpointEvent): ActorState => transition(state, event, policy).state
 
@@ -35,7 +41,11 @@ const probed = (
     { _tag: "ProbeDue", now },
     policy
   )
-  return transition(due.state, { _tag: "ProbeFinished", startedAt: now, now, result: outcome, jitter: 0, listed: false }, policy)
+  return transition(
+    due.state,
+    { _tag: "ProbeFinished", startedAt: now, now, result: outcome, jitter: 0, listed: false, answered: false },
+    policy
+  )
 }
 
 const inStatus = (status: Status, condition: Partial<EndpointState> = {}): ActorState => {
@@ -58,7 +68,11 @@ describe("the status after an event", () => {
   })
 
   it.each(statuses)("%s with a failed proxied connection is offline", (from) => {
-    const { state, commands } = transition(inStatus(from), { _tag: "AttemptFailed", startedAt: 8000, now: 9000, cause: "refused" }, policy)
+    const { state, commands } = transition(
+      inStatus(from),
+      { _tag: "AttemptFailed", startedAt: 8000, now: 9000, cause: "refused", ...met },
+      policy
+    )
     expect(state.condition).toMatchObject({
       status: "offline",
       consecutiveFailures: 1,
@@ -85,33 +99,24 @@ describe("the status after an event", () => {
 })
 
 describe("counters and waits", () => {
-  it("double from the interval to a minute while probes fail", () => {
+  it("keep the interval for the first minute, and then double up to a minute while probes fail", () => {
     let state = initialState(0)
-    const seen: Array<readonly [number, number, number]> = []
-    let now = 0
-    for (let n = 0; n < 6; n++) {
+    const seen: Array<readonly [number, number]> = []
+    for (let now = 0; now < 400_000; now = state.condition.nextCheck) {
       state = probed(state, now, result("unhealthy")).state
-      const { consecutiveFailures: f, backoffMultiplier: m, nextCheck } = state.condition
-      seen.push([f, m, (nextCheck - now) / 1000])
-      now = nextCheck
+      seen.push([state.condition.backoffMultiplier, (state.condition.nextCheck - now) / 1000])
     }
-    expect(seen).toEqual([
-      [1, 2, 5],
-      [2, 4, 10],
-      [3, 8, 20],
-      [4, 12, 40],
-      [5, 12, 60],
-      [6, 12, 60]
-    ])
+    expect(seen.slice(0, 12)).toEqual(Array(12).fill([2, 5]))
+    expect(seen.slice(12)).toEqual([[4, 10], [8, 20], [12, 40], ...Array(5).fill([12, 60])])
   })
   it("never wait less than a long interval", () => {
     const slow = { ...policy, checkInterval: 120_000 }
     const failed = transition(
       inStatus("offline", { backoffMultiplier: 12, lastChecked: 1 }),
-      { _tag: "AttemptFailed", startedAt: 5, now: 10, cause: "" },
+      { _tag: "AttemptFailed", startedAt: 70_000, now: 70_010, cause: "", ...met },
       slow
     )
-    expect(failed.state.condition.nextCheck).toBe(120_010)
+    expect(failed.state.condition.nextCheck).toBe(190_010)
   })
   it.each(["healthy", "busy"] as const)("are reset by %s", (status) => {
     const { state } = probed(inStatus("offline", { consecutiveFailures: 9, backoffMultiplier: 12, lastError: "x" }), 10_000, result(status))
@@ -132,7 +137,8 @@ describe("counters and waits", () => {
   it("spread probes by at most 5 %, and never into a rate-limit window", () => {
     const at = (jitter: number, outcome: ProbeResult) => {
       const due = step(initialState(0), { _tag: "ProbeDue", now: 0 })
-      return step(due, { _tag: "ProbeFinished", startedAt: 0, now: 0, result: outcome, jitter, listed: false }).condition.nextCheck
+      return step(due, { _tag: "ProbeFinished", startedAt: 0, now: 0, result: outcome, jitter, listed: false, answered: false }).condition
+        .nextCheck
     }
     expect([at(-1, result("healthy")), at(1, result("healthy"))]).toEqual([4750, 5250])
     expect(at(-1, result("rate_limited", 60_000))).toBe(63_000)
@@ -143,7 +149,7 @@ describe("counters and waits", () => {
   })
   it("do not probe inside the window, even after a demotion set an earlier time", () => {
     const limited = probed(inStatus("healthy"), 1000, result("rate_limited", 90_000)).state
-    const demoted = step(limited, { _tag: "AttemptFailed", startedAt: 2000, now: 3000, cause: "" })
+    const demoted = step(limited, { _tag: "AttemptFailed", startedAt: 2000, now: 3000, cause: "", ...met })
     expect(demoted.condition).toMatchObject({ status: "offline", nextCheck: 91_000, rateLimitedUntil: 91_000 })
   })
 })
@@ -151,10 +157,10 @@ describe("counters and waits", () => {
 describe("recency", () => {
   it("discards a probe that began before a demotion", () => {
     const due = step(inStatus("healthy"), { _tag: "ProbeDue", now: 1000 })
-    const demoted = step(due, { _tag: "AttemptFailed", startedAt: 900, now: 1500, cause: "refused" })
+    const demoted = step(due, { _tag: "AttemptFailed", startedAt: 900, now: 1500, cause: "refused", ...met })
     const { state, commands } = transition(
       demoted,
-      { _tag: "ProbeFinished", startedAt: 1000, now: 2000, result: result("healthy"), jitter: 0, listed: false },
+      { _tag: "ProbeFinished", startedAt: 1000, now: 2000, result: result("healthy"), jitter: 0, listed: false, answered: false },
       policy
     )
     expect(state.condition).toEqual(demoted.condition)
@@ -163,13 +169,13 @@ describe("recency", () => {
   })
   it("counts one outage met by fifty requests once", () => {
     let state = inStatus("healthy")
-    for (let n = 0; n < 50; n++) state = step(state, { _tag: "AttemptFailed", startedAt: 1000 + (n % 7), now: 1010 + n, cause: "" })
+    for (let n = 0; n < 50; n++) state = step(state, { _tag: "AttemptFailed", startedAt: 1000 + (n % 7), now: 1010 + n, cause: "", ...met })
     expect(state.condition).toMatchObject({ consecutiveFailures: 1, backoffMultiplier: 2, nextCheck: 6010 })
   })
   it("ignores a slow request that fails after the endpoint was probed healthy", () => {
     const healthy = probed(inStatus("offline"), 5000, result("healthy")).state
-    expect(step(healthy, { _tag: "AttemptFailed", startedAt: 4000, now: 6000, cause: "" })).toBe(healthy)
-    expect(step(healthy, { _tag: "AttemptFailed", startedAt: 5500, now: 6000, cause: "" }).condition.status).toBe("offline")
+    expect(step(healthy, { _tag: "AttemptFailed", startedAt: 4000, now: 6000, cause: "", ...met })).toBe(healthy)
+    expect(step(healthy, { _tag: "AttemptFailed", startedAt: 5500, now: 6000, cause: "", ...met }).condition.status).toBe("offline")
   })
 })
 
@@ -181,15 +187,124 @@ describe("probes", () => {
   })
 })
 
-/** Refused from the first probe, interval 5 s, retries and jitter left out. */
-it("a refused endpoint is asked ever more seldom, up to once a minute", () => {
-  let state = initialState(0)
-  const seen: Array<number> = []
-  for (let now = 0; now < 200_000; now = state.condition.nextCheck) {
-    seen.push(now / 1000)
-    state = probed(state, now, result("offline")).state
-  }
-  expect(seen).toEqual([0, 5, 15, 35, 75, 135, 195])
+describe("a late probe", () => {
+  const healthy = () => probed(initialState(0), 0, result("healthy")).state
+  const finish = (state: ActorState, at: number, outcome: ProbeResult, answered = false) =>
+    transition(
+      { ...state, probing: true },
+      { _tag: "ProbeFinished", startedAt: at, now: at + 2000, result: outcome, jitter: 0, listed: false, answered },
+      policy
+    )
+  it("decides only after two others in a row, and each is followed by the next at the interval", () => {
+    let state = healthy()
+    const seen: Array<readonly [string, number]> = []
+    for (let n = 1; n <= 3; n++) {
+      state = finish(state, n * 5000, late).state
+      seen.push([state.condition.status, state.condition.nextCheck])
+    }
+    expect(seen).toEqual([
+      ["healthy", 10_000],
+      ["healthy", 15_000],
+      ["offline", 20_000]
+    ])
+    expect(state.condition).toMatchObject({ consecutiveFailures: 1, lastError: "timeout after 2s" })
+  })
+  it("counts anew after one that was in time", () => {
+    let state = healthy()
+    for (const outcome of [late, late, result("healthy"), late, late]) state = finish(state, state.condition.nextCheck, outcome).state
+    expect(state.condition.status).toBe("healthy")
+  })
+  it("says nothing of an endpoint that answers requests, nor for six intervals after the last answer", () => {
+    let state = healthy()
+    for (let n = 1; n <= 20; n++) state = finish(state, n * 5000, late, n <= 10).state
+    // The last answer was known of at 52 s.
+    expect([state.condition.status, state.outSince]).toEqual(["offline", 82_000])
+  })
+  it("decides at once of an endpoint that was not in rotation, and of one that a request left in doubt", () => {
+    expect(finish(initialState(0), 0, late).state.condition.status).toBe("offline")
+    const doubted = step(healthy(), { _tag: "AttemptFailed", startedAt: 3000, now: 4000, cause: "", inDoubt: true, answered: false })
+    expect(finish(doubted, 4000, late).state.condition.status).toBe("offline")
+  })
+  it("is forgiven at the first answer to a request", () => {
+    let state = healthy()
+    for (let n = 1; n <= 3; n++) state = finish(state, n * 5000, late).state
+    expect(isOutForLateness(state)).toBe(true)
+    const back = transition(state, { _tag: "AttemptSucceeded", now: 18_000 }, policy)
+    expect(back.state.condition).toMatchObject({ status: "healthy", consecutiveFailures: 0, lastError: "" })
+    expect(tags(back.commands)).toEqual(["Announce"])
+    // A refusal is no lateness.
+    const refused = finish(state, 20_000, result("offline")).state
+    expect(isOutForLateness(refused)).toBe(false)
+    expect(step(refused, { _tag: "AttemptSucceeded", now: 23_000 })).toBe(refused)
+  })
+})
+
+describe("a connection that was closed without an answer", () => {
+  const healthy = probed(initialState(0), 10_000, result("healthy")).state
+  const closed = (state: ActorState, now: number) =>
+    step(state, { _tag: "AttemptFailed", startedAt: now - 50, now, cause: "", inDoubt: true, answered: false })
+  it("asks for a probe at once and takes nobody out", () => {
+    const doubted = closed(healthy, 13_000)
+    expect(doubted.condition).toMatchObject({ status: "healthy", nextCheck: 13_000, consecutiveFailures: 0 })
+    expect(dueAt(doubted)).toBe(13_000)
+    expect(probed(doubted, 13_000, result("healthy")).state.condition).toMatchObject({ status: "healthy", nextCheck: 18_000 })
+    expect(probed(doubted, 13_000, result("offline")).state.condition.status).toBe("offline")
+  })
+  it("asks once a second at most, however many requests are meant to kill it", () => {
+    let state = healthy
+    const asked: Array<number> = []
+    for (let now = 10_100; now < 15_100; now += 10) {
+      state = closed(state, now)
+      if (now < dueAt(state)) continue
+      asked.push(now)
+      state = probed(state, now, result("healthy")).state
+    }
+    expect(asked).toEqual([11_000, 12_000, 13_000, 14_000, 15_000])
+  })
+  it("is not settled by a probe that began before it", () => {
+    const probing = step(healthy, { _tag: "ProbeDue", now: 15_000 })
+    const doubted = closed(probing, 15_200)
+    const after = step(doubted, {
+      _tag: "ProbeFinished",
+      startedAt: 15_000,
+      now: 15_400,
+      result: result("healthy"),
+      jitter: 0,
+      listed: false,
+      answered: false
+    })
+    expect(after.condition).toMatchObject({ status: "healthy", nextCheck: 16_000 })
+    expect(probed(after, 16_000, result("healthy")).state.condition.nextCheck).toBe(21_000)
+  })
+  it("is nothing new to an endpoint that is out", () => {
+    expect(closed(inStatus("offline"), 20_000)).toEqual(inStatus("offline"))
+  })
+})
+
+describe("an endpoint that is not probed", () => {
+  const unprobed = { ...policy, probes: false }
+  const at = (state: ActorState, event: EndpointEvent) => transition(state, event, unprobed)
+  const failed = (state: ActorState, now: number, answered = false) =>
+    at(state, { _tag: "AttemptFailed", startedAt: now - 50, now, cause: "refused", inDoubt: false, answered }).state
+  it("is taken as healthy, with its models read", () => {
+    const { state, commands } = at(initialState(0), { _tag: "ProbeDue", now: 0 })
+    expect([state.condition.status, tags(commands), dueAt(state)]).toEqual([
+      "healthy",
+      ["Announce", "Discover startup"],
+      Number.POSITIVE_INFINITY
+    ])
+  })
+  it("goes out for an interval when three attempts in a row could not be carried, and then at the first one", () => {
+    let state = at(initialState(0), { _tag: "ProbeDue", now: 0 }).state
+    for (const answered of [false, false, true, false]) state = failed(state, 1000, answered)
+    expect(state.condition.status).toBe("healthy")
+    state = failed(state, 2000)
+    expect(state.condition).toMatchObject({ status: "offline", nextCheck: 7000, lastError: "refused" })
+    state = at(state, { _tag: "ProbeDue", now: 7000 }).state
+    expect(state.condition.status).toBe("healthy")
+    expect(failed(state, 7500).condition.status).toBe("offline")
+    expect(failed(state, 7500, true).condition.status).toBe("healthy")
+  })
 })
 
 describe("models", () => {
@@ -198,7 +313,7 @@ describe("models", () => {
     const due = step(initialState(0), { _tag: "ProbeDue", now: 0 })
     const finished = transition(
       due,
-      { _tag: "ProbeFinished", startedAt: 0, now: 0, result: result("healthy"), jitter: 0, listed: true },
+      { _tag: "ProbeFinished", startedAt: 0, now: 0, result: result("healthy"), jitter: 0, listed: true, answered: false },
       policy
     )
     expect(tags(finished.commands)).toEqual(["Announce"])
@@ -208,7 +323,7 @@ describe("models", () => {
     const due = transition(initialState(0), { _tag: "ProbeDue", now: 0 }, off).state
     const finished = transition(
       due,
-      { _tag: "ProbeFinished", startedAt: 0, now: 0, result: result("healthy"), jitter: 0, listed: false },
+      { _tag: "ProbeFinished", startedAt: 0, now: 0, result: result("healthy"), jitter: 0, listed: false, answered: false },
       off
     )
     expect(tags(finished.commands)).toEqual(["Announce"])

@@ -16,9 +16,9 @@ import {
 
 const probed = ["healthy", "busy", "offline", "unhealthy", "config_error", "rate_limited"] as const
 
-const result = (status: ProbeResult["status"], window: number): ProbeResult => ({
+const result = (status: ProbeResult["status"], window: number, late: boolean): ProbeResult => ({
   status,
-  errorType: status === "offline" ? 1 : 0,
+  errorType: status !== "offline" ? 0 : late ? 2 : 1,
   statusCode: status === "offline" ? undefined : 200,
   cause: status === "healthy" || status === "busy" ? "" : "why",
   latency: 7,
@@ -38,8 +38,11 @@ type Move =
       readonly window: number
       readonly jitter: number
       readonly listed: boolean
+      readonly late: boolean
+      readonly answered: boolean
     }
-  | { readonly move: "attempt"; readonly age: number }
+  | { readonly move: "attempt"; readonly age: number; readonly inDoubt: boolean; readonly answered: boolean }
+  | { readonly move: "answer" }
   | { readonly move: "discover"; readonly reason: DiscoveryReason }
   | { readonly move: "listed"; readonly ok: boolean; readonly recoverable: boolean; readonly took: number }
   | { readonly move: "detected" }
@@ -56,10 +59,13 @@ const move: fc.Arbitrary<Move> = fc.oneof(
       status: fc.constantFrom(...probed),
       window: fc.nat(3_600_000),
       jitter: fc.double({ min: -1, max: 1, noNaN: true }),
-      listed: fc.boolean()
+      listed: fc.boolean(),
+      late: fc.boolean(),
+      answered: fc.boolean()
     })
   },
-  fc.record({ move: fc.constant("attempt" as const), age: fc.nat(20_000) }),
+  fc.record({ move: fc.constant("attempt" as const), age: fc.nat(20_000), inDoubt: fc.boolean(), answered: fc.boolean() }),
+  fc.record({ move: fc.constant("answer" as const) }),
   fc.record({
     move: fc.constant("discover" as const),
     reason: fc.constantFrom<DiscoveryReason>("startup", "periodic", "recovery", "retry", "request")
@@ -123,13 +129,18 @@ class Run {
         if (startedAt === undefined) return
         this.probeStartedAt = undefined
         this.everLearned = true
-        const { status, window, jitter, listed } = each
-        this.step({ _tag: "ProbeFinished", startedAt, now: this.now, result: result(status, window), jitter, listed })
+        const { status, window, jitter, listed, late, answered } = each
+        this.step({ _tag: "ProbeFinished", startedAt, now: this.now, result: result(status, window, late), jitter, listed, answered })
         return
       }
-      case "attempt":
-        this.everLearned = true
-        this.step({ _tag: "AttemptFailed", startedAt: this.now - each.age, now: this.now, cause: "refused" })
+      case "attempt": {
+        const { age, inDoubt, answered } = each
+        if (!inDoubt) this.everLearned = true
+        this.step({ _tag: "AttemptFailed", startedAt: this.now - age, now: this.now, cause: "refused", inDoubt, answered })
+        return
+      }
+      case "answer":
+        this.step({ _tag: "AttemptSucceeded", now: this.now })
         return
       case "discover":
         this.step({ _tag: "DiscoverNow", now: this.now, reason: each.reason })
@@ -182,6 +193,7 @@ class Run {
 
 const policies = fc.record({
   checkInterval: fc.constantFrom(1000, 5000, 30_000, 600_000),
+  probes: fc.constant(true),
   discovery: fc.record({ enabled: fc.constant(true), interval: fc.constantFrom(1000, 300_000, 36_000_000) })
 })
 
@@ -217,7 +229,7 @@ describe("whatever happens, in whatever order", () => {
       const { status } = run.state.condition
       const { lastChecked } = run.state.condition
       const isStale = (run.probeStartedAt ?? 0) < lastChecked
-      run.make({ move: "finish", status: "healthy", window: 0, jitter: 0, listed: false })
+      run.make({ move: "finish", status: "healthy", window: 0, jitter: 0, listed: false, late: false, answered: false })
       run.check()
       // A demotion that came while the probe was under way is the newer news.
       if (isStale) return

@@ -84,6 +84,20 @@ describe("a failure before anything is committed", () => {
     }).pipe(Effect.provide(scene.layer))
   })
 
+  it.effect("goes to one more endpoint at most where backends die of the request", () => {
+    const scene = new Scene("load_balancer: round-robin")
+    for (const name of ["a", "b", "c", "d"]) {
+      scene.add(name)
+      scene.fates.set(name, fails(name === "a" ? "refused" : "closed"))
+    }
+    return Effect.gen(function* () {
+      const { carry } = yield* carrying
+      const refused = refusedOf(yield* Effect.exit(carry(scene.request({ secondChoice: () => scene.request().candidates }))))
+      expect([refused?.failure.kind, scene.tried[0], scene.tried.length]).toEqual(["closed", "a", 3])
+      expect(scene.fleet.endpoints.map(({ state }) => state.status)).toEqual(["offline", "healthy", "healthy", "healthy"])
+    }).pipe(Effect.provide(scene.layer))
+  })
+
   it.effect("of one candidate only says the same", () => {
     const scene = new Scene()
     scene.add("a")

@@ -9,7 +9,7 @@ import { errorTable, fill } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
-import { describeRejection, retryAfter } from "./Refusals.ts"
+import { breakerWait, describeRejection, retryAfter } from "./Refusals.ts"
 import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
 
 export interface ProxyTarget {
@@ -98,6 +98,11 @@ export class PlainSurface implements Surface {
     }
     const { status } = ruleOf(failure)
     const plain = context.renderError(status, fill("proxy", { detail: message }), null)
-    context.answer(status, plain.contentType, plain.body, ["X-Content-Type-Options", "nosniff", ...context.decisionHeaders()])
+    context.answer(status, plain.contentType, plain.body, [
+      "X-Content-Type-Options",
+      "nosniff",
+      ...breakerWait(failure),
+      ...context.decisionHeaders()
+    ])
   }
 }

@@ -1,6 +1,7 @@
 /** What surfaces say when a request cannot be served, as far as they say the same. */
 import { nearestNames, nearestText } from "../../catalogue/NearestName.ts"
 import { isRoutable } from "../../endpoint/EndpointState.ts"
+import type { Failure } from "../../exchange/Failure.ts"
 import { rejectionText } from "../ErrorTable.ts"
 import type { Services } from "../Services.ts"
 
@@ -12,6 +13,9 @@ export const retryAfter = ({ fleet }: Services): ReadonlyArray<string> => {
   const seconds = earliest === Number.POSITIVE_INFINITY ? 1 : Math.ceil((earliest - fleet.now()) / 1000)
   return ["Retry-After", String(Math.min(60, Math.max(1, seconds)))]
 }
+
+/** Where an open breaker was why: a second, since one request a second is let through where nobody else can be asked. */
+export const breakerWait = ({ kind }: Failure): ReadonlyArray<string> => (kind === "breaker_open" ? ["Retry-After", "1"] : [])
 
 /** The table's sentence, and what is near a name that nobody has. */
 export const describeRejection = ({ catalogue, settings }: Services, reason: string, model: string): string => {

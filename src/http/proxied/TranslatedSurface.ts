@@ -18,7 +18,7 @@ import { type ErrorName, errorTable, fill } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
-import { describeRejection, retryAfter } from "./Refusals.ts"
+import { breakerWait, describeRejection, retryAfter } from "./Refusals.ts"
 import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
 import { messageLimit, nestingProblem, parseTurn, problemOf, textOfBody } from "./TranslatedRequest.ts"
 
@@ -116,7 +116,7 @@ export class TranslatedSurface implements Surface {
     const { status } = ruleOf(failure)
     const text = fill("untranslated", { detail })
     this.#services.log.untranslated(exchange, status, text)
-    context.fail(status, text, null, context.decisionHeaders())
+    context.fail(status, text, null, [...breakerWait(failure), ...context.decisionHeaders()])
   }
 
   settled(): void {
