@@ -9,11 +9,13 @@ import { getHeapStatistics, setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as Effect from "effect/Effect"
 import { defaultRules } from "../src/catalogue/AttributeRules.ts"
+import type { InventoryEntry } from "../src/catalogue/Inventory.ts"
 import { Inventory } from "../src/catalogue/Inventory.ts"
 import { listedFor } from "../src/catalogue/Listing.ts"
+import type { UnifiedModel } from "../src/catalogue/ModelOffer.ts"
 import { NameMap } from "../src/catalogue/NameMap.ts"
 import { NameReading } from "../src/catalogue/NameReading.ts"
-import type { InventoryEntry, Snapshot, UnifiedModel } from "../src/catalogue/Snapshot.ts"
+import type { Snapshot } from "../src/catalogue/Snapshot.ts"
 import { type BuildInput, buildSnapshot } from "../src/catalogue/SnapshotBuilding.ts"
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
 import { Endpoint } from "../src/endpoint/Endpoint.ts"
@@ -22,8 +24,8 @@ import { inSlices } from "../src/endpoint/TimeSlices.ts"
 import { listingBytes } from "../src/http/ListingAnswer.ts"
 import type { ListedModel } from "../src/profile/ListedModel.ts"
 import { loadProfiles } from "../src/profile/ProfileLoading.ts"
+import { Eligibility } from "../src/routing/Eligibility.ts"
 import { strict } from "../src/routing/Routing.ts"
-import { Situation } from "../src/routing/Situation.ts"
 
 const buildInSlices = (input: BuildInput) => inSlices(buildSnapshot(input))
 setFlagsFromString("--expose-gc")
@@ -193,7 +195,7 @@ const decisionNanos = (snapshot: Snapshot, fleet: ReadonlyArray<Endpoint>, model
   let sum = 0
   for (let run = 0; run < 5; run++) {
     const began = performance.now()
-    for (let n = 0; n < rounds; n++) sum += strict(new Situation(snapshot, fleet, constraints, inspection)).candidates.length
+    for (let n = 0; n < rounds; n++) sum += strict(new Eligibility(snapshot, fleet, constraints, inspection)).candidates.length
     best = Math.min(best, ((performance.now() - began) * 1e6) / rounds)
   }
   if (sum === 0) throw new Error(`${model} has no candidates`)

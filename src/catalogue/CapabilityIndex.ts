@@ -3,7 +3,7 @@
  * capabilities, so that a question costs a look at each group, and the same question again one lookup.
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import type { UnifiedModel } from "./Snapshot.ts"
+import type { UnifiedModel } from "./ModelOffer.ts"
 
 interface Group {
   readonly names: ReadonlySet<string>

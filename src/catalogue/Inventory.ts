@@ -5,7 +5,7 @@
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import { stateOf } from "./ModelAttributes.ts"
-import type { InventoryEntry, ModelHolder, ModelOffer, ModelSource, UnifiedModel } from "./Snapshot.ts"
+import type { ModelHolder, ModelOffer, ModelSource, UnifiedModel } from "./ModelOffer.ts"
 
 /**
  * One endpoint's report of a model. As it stands also a candidate for routing (an endpoint and what it calls the model), and
@@ -55,6 +55,16 @@ export class Source implements ModelSource, ModelOffer {
   get lastSeen(): number {
     return Math.max(this.model.lastSeen, this.endpoint.modelsSyncedAt)
   }
+}
+
+/** What one endpoint listed last, as long as it counts. */
+export interface InventoryEntry {
+  readonly endpoint: Endpoint
+  /** Canonical profile name of the endpoint when it was listed. */
+  readonly platform: string
+  readonly models: ReadonlyArray<ListedModel>
+  /** One for each name that it lists. */
+  readonly sources: ReadonlyArray<Source>
 }
 
 export class Inventory implements InventoryEntry {

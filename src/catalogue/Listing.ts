@@ -5,8 +5,9 @@
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { compareBytes } from "../profile/NameOrder.ts"
 import type { Profile } from "../profile/Profile.ts"
+import type { InventoryEntry } from "./Inventory.ts"
+import type { ModelSource, UnifiedModel } from "./ModelOffer.ts"
 import { displayId } from "./ModelOrder.ts"
-import type { InventoryEntry, ModelSource, UnifiedModel } from "./Snapshot.ts"
 
 /** A provider's route; routing's `ProviderScope` fits. */
 export interface ListingScope {

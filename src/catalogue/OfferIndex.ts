@@ -5,8 +5,8 @@
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { Source } from "./Inventory.ts"
+import type { ModelHolder, ModelOffer } from "./ModelOffer.ts"
 import { NameMap } from "./NameMap.ts"
-import type { ModelHolder, ModelOffer } from "./Snapshot.ts"
 
 /** Work between two steps: a fraction of a millisecond. */
 const perStep = 500

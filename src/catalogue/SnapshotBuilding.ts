@@ -2,18 +2,12 @@
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { compareBytes, sortInSteps } from "../profile/NameOrder.ts"
 import { CapabilityIndex } from "./CapabilityIndex.ts"
+import type { InventoryEntry } from "./Inventory.ts"
+import { type AliasOffer, type ModelHolder, type ModelOffer, noOffer, type UnifiedModel } from "./ModelOffer.ts"
 import { displayId } from "./ModelOrder.ts"
 import { NameMap } from "./NameMap.ts"
 import { nativeNameFor, OfferIndex, offerOf } from "./OfferIndex.ts"
-import {
-  type AliasOffer,
-  type InventoryEntry,
-  type ModelHolder,
-  type ModelOffer,
-  noOffer,
-  type Snapshot,
-  type UnifiedModel
-} from "./Snapshot.ts"
+import type { Snapshot } from "./Snapshot.ts"
 import { type Unified, type UnifyInput, unify } from "./Unification.ts"
 import { Merged, type Pass } from "./UnifiedModel.ts"
 

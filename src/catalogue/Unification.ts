@@ -3,9 +3,9 @@
  * order, so that the order in which endpoints answered leaves no trace. Written as a generator: whoever runs it decides
  * how long it may hold the loop between two steps.
  */
-import type { Source } from "./Inventory.ts"
+import type { InventoryEntry, Source } from "./Inventory.ts"
+import type { UnifiedModel } from "./ModelOffer.ts"
 import { NameMap } from "./NameMap.ts"
-import type { InventoryEntry, UnifiedModel } from "./Snapshot.ts"
 import { Merged, type Merging, type Pass } from "./UnifiedModel.ts"
 
 export interface UnifyInput extends Merging {

@@ -7,9 +7,9 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import type { Source } from "./Inventory.ts"
 import { parameterSize, parameterText } from "./ModelAttributes.ts"
+import type { UnifiedModel } from "./ModelOffer.ts"
 import type { NameMap } from "./NameMap.ts"
 import type { NameReading } from "./NameReading.ts"
-import type { UnifiedModel } from "./Snapshot.ts"
 
 export interface Merging {
   readonly reading: NameReading

@@ -9,8 +9,17 @@ import * as IpNetwork from "effect/net/IpNetwork"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type { Client } from "./Guard.ts"
 import { headerOf, headersOf } from "./RawHeaders.ts"
+
+/** Whose request this is. */
+export interface Client {
+  /** TCP peer: IPv4-mapped addresses as IPv4, no zone, no port; empty when the socket is gone. */
+  readonly peer: string
+  /** The peer, or what a trusted proxy says. */
+  readonly ip: string
+  /** Forwarding headers of this peer count. */
+  readonly trustedPeer: boolean
+}
 
 const mapped = "::ffff:"
 

@@ -7,16 +7,7 @@
  */
 import * as Context from "effect/Context"
 import type { AccessDenial } from "./AccessPolicy.ts"
-
-/** Whose request this is. */
-export interface Client {
-  /** TCP peer: IPv4-mapped addresses as IPv4, no zone, no port; empty when the socket is gone. */
-  readonly peer: string
-  /** The peer, or what a trusted proxy says. */
-  readonly ip: string
-  /** Forwarding headers of this peer count. */
-  readonly trustedPeer: boolean
-}
+import type { Client } from "./ClientAddress.ts"
 
 /** What the guard needs to know of a request; an `Exchange` is one. */
 export interface GuardedRequest {

@@ -1,6 +1,6 @@
 /** Lists of models, filtered, sorted, encoded and put into JSON a piece at a time. */
 import { availabilityOf } from "../catalogue/Listing.ts"
-import type { UnifiedModel } from "../catalogue/Snapshot.ts"
+import type { UnifiedModel } from "../catalogue/ModelOffer.ts"
 import type { WrittenFormat } from "../profile/ListingFormats.ts"
 import { type ListingView, writeListing } from "../profile/ListingWriting.ts"
 import { type DocumentSchema, encodeDocument } from "./documents/Encoding.ts"

@@ -1,7 +1,7 @@
 /** Model lists: the unified one with its filters, the providers' own, and one model. */
 import type { Catalogue } from "../catalogue/Catalogue.ts"
 import { filtered, isOfScope, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
-import type { UnifiedModel } from "../catalogue/Snapshot.ts"
+import type { UnifiedModel } from "../catalogue/ModelOffer.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
 import type { WrittenFormat } from "../profile/ListingFormats.ts"

@@ -1,6 +1,8 @@
 /** Model documents: the inventory, usage statistics, and one model (http-api.md 11.4 to 11.6, 13). */
+
+import type { UnifiedModel } from "../catalogue/ModelOffer.ts"
 import { NameMap } from "../catalogue/NameMap.ts"
-import type { Snapshot, UnifiedModel } from "../catalogue/Snapshot.ts"
+import type { Snapshot } from "../catalogue/Snapshot.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import { sortInSteps } from "../profile/NameOrder.ts"

@@ -1,7 +1,7 @@
 /** Models in the form of Anthropic's list: every one that somebody can serve, and the aliases that lead to one (anthropic.md 12, B28). */
 import { modelsOfInventory } from "../catalogue/Listing.ts"
+import type { UnifiedModel } from "../catalogue/ModelOffer.ts"
 import { displayId } from "../catalogue/ModelOrder.ts"
-import type { UnifiedModel } from "../catalogue/Snapshot.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { compareBytes } from "../profile/NameOrder.ts"
 import { answerDocument } from "./DocumentAnswer.ts"

@@ -10,6 +10,7 @@ import { Settings } from "../config/Settings.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { Profiles } from "../profile/Profiles.ts"
+import { Eligibility, unconstrained } from "./Eligibility.ts"
 import { type Decision, type RouteRequest, Router } from "./Router.ts"
 import {
   decideAlias,
@@ -22,7 +23,6 @@ import {
   optimistic,
   strict
 } from "./Routing.ts"
-import { Situation, unconstrained } from "./Situation.ts"
 
 /** After a refresh for a name, the same unknown name starts no other for this long, in milliseconds. */
 const rememberMiss = 5_000
@@ -54,9 +54,9 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
         }
       )
 
-    const situationOf = ({ scope, path, inspection }: RouteRequest): Situation => {
+    const eligibilityOf = ({ scope, path, inspection }: RouteRequest): Eligibility => {
       const known = path === undefined ? unconstrained.profiles : profiles.forPath(path)
-      return new Situation(catalogue.snapshot(), fleet.endpoints, { scope, profiles: known }, inspection)
+      return new Eligibility(catalogue.snapshot(), fleet.endpoints, { scope, profiles: known }, inspection)
     }
 
     const remember = (name: string, refreshed: boolean) => {
@@ -74,7 +74,7 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
         const read = yield* fleet.refreshModels([endpoint])
         if (!read) return false
         yield* catalogue.settled
-        if (discoveryFirst(situationOf(request), true) !== undefined) yield* Deferred.succeed(found, true)
+        if (discoveryFirst(eligibilityOf(request), true) !== undefined) yield* Deferred.succeed(found, true)
         return true
       })
       const all = Effect.forEach(endpoints, askOne, { concurrency: "unbounded" }).pipe(
@@ -83,70 +83,75 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
       return yield* Effect.raceFirst(all, Deferred.await(found))
     })
 
-    const refresh = Effect.fnUntraced(function* (request: RouteRequest, situation: Situation, behavior: FallbackBehavior, limit: number) {
+    const refresh = Effect.fnUntraced(function* (
+      request: RouteRequest,
+      eligibility: Eligibility,
+      behavior: FallbackBehavior,
+      limit: number
+    ) {
       const name = request.inspection.model
       const last = misses.get(name)
       let refreshed = last?.refreshed ?? true
       if (last === undefined || clock.currentTimeMillisUnsafe() - last.at >= rememberMiss) {
-        const done = yield* askAll(request, situation.compatible).pipe(Effect.timeoutOption(limit))
+        const done = yield* askAll(request, eligibility.compatible).pipe(Effect.timeoutOption(limit))
         refreshed = Option.getOrElse(done, () => false)
         yield* catalogue.settled
         remember(name, refreshed)
       }
-      const now = situationOf(request)
+      const now = eligibilityOf(request)
       return told(request, now, discoveryAfter(now, refreshed, behavior))
     })
 
     /** By the configured strategy; an Effect where it has to ask the backends first. */
     const byStrategy = (
       request: RouteRequest,
-      situation: Situation,
+      eligibility: Eligibility,
       config: OllaConfig["model_registry"]["routing_strategy"]
     ): Decision | Effect.Effect<Decision> => {
       const { fallback_behavior: behavior, discovery_refresh_on_miss: refreshes, discovery_timeout: limit } = config.options
       switch (config.type) {
         case "strict":
-          return strict(situation)
+          return strict(eligibility)
         case "optimistic":
-          return optimistic(situation, behavior)
+          return optimistic(eligibility, behavior)
         case "discovery": {
-          const first = discoveryFirst(situation, refreshes)
+          const first = discoveryFirst(eligibility, refreshes)
           if (first !== undefined) return first
-          return situation.deserted ? nobody : refresh(request, situation, behavior, limit > 0 ? limit : 2_000)
+          return eligibility.deserted ? nobody : refresh(request, eligibility, behavior, limit > 0 ? limit : 2_000)
         }
       }
     }
 
     /** The decision, with what is to be known of how it came about. */
-    const told = (request: RouteRequest, situation: Situation, decision: Decision): Decision => {
+    const told = (request: RouteRequest, eligibility: Eligibility, decision: Decision): Decision => {
       if (decision.verdict?.action === "rejected") {
-        const targets = downTargets(situation)
+        const targets = downTargets(eligibility)
         if (targets.length > 0)
           fork(Effect.logWarning("No endpoint that has a target of the alias can serve now", { alias: request.inspection.model, targets }))
       }
-      if (!situation.widened) return decision
+      if (!eligibility.widened) return decision
       const supportedBy = [...profiles.forPath(request.path ?? "")].map(({ name }) => name)
       return { ...decision, widened: { supportedBy, total: fleet.endpoints.length } }
     }
 
-    const decideNow = (request: RouteRequest, situation: Situation): Decision | Effect.Effect<Decision> => {
-      if (request.inspection.model === "") return situation.deserted ? nobody : decideWithoutModel(situation)
+    const decideNow = (request: RouteRequest, eligibility: Eligibility): Decision | Effect.Effect<Decision> => {
+      if (request.inspection.model === "") return eligibility.deserted ? nobody : decideWithoutModel(eligibility)
       const { discovery, model_registry: registry } = settings.current()
       if (!discovery.model_discovery.enabled) {
-        if (situation.deserted) return nobody
-        return decideAliasBlindly(situation) ?? decideWithoutModel(situation)
+        if (eligibility.deserted) return nobody
+        return decideAliasBlindly(eligibility) ?? decideWithoutModel(eligibility)
       }
-      const alias = decideAlias(situation)
+      const alias = decideAlias(eligibility)
       if (alias !== undefined) return alias
-      const decision = byStrategy(request, situation, registry.routing_strategy)
-      return !Effect.isEffect(decision) && decision.candidates.length === 0 && situation.deserted ? nobody : decision
+      const decision = byStrategy(request, eligibility, registry.routing_strategy)
+      return !Effect.isEffect(decision) && decision.candidates.length === 0 && eligibility.deserted ? nobody : decision
     }
 
     const decide = (request: RouteRequest): Decision | Effect.Effect<Decision> => {
-      const situation = situationOf(request)
-      const decision = decideNow(request, situation)
+      const eligibility = eligibilityOf(request)
+      const decision = decideNow(request, eligibility)
       if (Effect.isEffect(decision)) return decision
-      return situation.widened || decision.verdict?.action === "rejected" ? told(request, situation, decision) : decision
+      return eligibility.widened || decision.verdict?.action === "rejected" ? told(request, eligibility, decision) : decision
     }
     return { decide }
   })

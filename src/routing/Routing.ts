@@ -1,12 +1,12 @@
 /**
  * The rules of routing, pure over a snapshot and the endpoints' states (models-and-routing.md 7 to 9): capabilities, aliases
- * and the three strategies. Who is compatible at all is the situation's business.
+ * and the three strategies. Who is compatible at all is the eligibility's business.
  */
-import type { ModelOffer } from "../catalogue/Snapshot.ts"
+import type { ModelOffer } from "../catalogue/ModelOffer.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { RoutingVerdict } from "../exchange/Exchange.ts"
+import type { Eligibility } from "./Eligibility.ts"
 import type { Candidate, Decision } from "./Router.ts"
-import type { Situation } from "./Situation.ts"
 
 export type FallbackBehavior = "compatible_only" | "none" | "all"
 
@@ -30,16 +30,16 @@ const rejected = (strategy: RoutingVerdict["strategy"], reason: string): Decisio
 })
 
 /** `all`: every candidate of the earlier stages, never one outside the scope; its body goes as it came. */
-const fallback = (situation: Situation, strategy: RoutingVerdict["strategy"], reason: string): Decision => ({
-  candidates: plain(situation.compatible),
+const fallback = (eligibility: Eligibility, strategy: RoutingVerdict["strategy"], reason: string): Decision => ({
+  candidates: plain(eligibility.compatible),
   verdict: verdict(strategy, "fallback", reason)
 })
 
 const plain = (endpoints: ReadonlyArray<Endpoint>): ReadonlyArray<Candidate> => endpoints.map((endpoint) => ({ endpoint, nativeName: "" }))
 
 /** Without a model: whoever fits, narrowed by what the request needs if anybody is known to have it (7.2, B4). */
-export const decideWithoutModel = (situation: Situation): Decision => {
-  const { compatible, inspection, snapshot } = situation
+export const decideWithoutModel = (eligibility: Eligibility): Decision => {
+  const { compatible, inspection, snapshot } = eligibility
   const capable = inspection.capabilities.length === 0 ? undefined : snapshot.capable(inspection.capabilities)
   const narrowed = capable === undefined ? compatible : compatible.filter((endpoint) => capable.has(endpoint))
   return { candidates: plain(narrowed.length > 0 ? narrowed : compatible), verdict: undefined }
@@ -51,69 +51,69 @@ const aliasDecision = (name: string, candidates: ReadonlyArray<Candidate>): Deci
 })
 
 /** A configured alias that somebody here can serve; `undefined`: judge the name as a plain one (9.2). */
-export const decideAlias = (situation: Situation): Decision | undefined => {
-  const alias = situation.snapshot.alias(situation.inspection.model)
+export const decideAlias = (eligibility: Eligibility): Decision | undefined => {
+  const alias = eligibility.snapshot.alias(eligibility.inspection.model)
   if (alias === undefined) return undefined
-  const candidates = situation.serving(alias.offer, "")
+  const candidates = eligibility.serving(alias.offer, "")
   return candidates.length === 0 ? undefined : aliasDecision(alias.name, candidates)
 }
 
 /** With model discovery off nobody is known to have anything: an alias is its first target everywhere (B15). */
-export const decideAliasBlindly = (situation: Situation): Decision | undefined => {
-  const alias = situation.snapshot.alias(situation.inspection.model)
+export const decideAliasBlindly = (eligibility: Eligibility): Decision | undefined => {
+  const alias = eligibility.snapshot.alias(eligibility.inspection.model)
   const nativeName = alias?.targets[0]
-  if (alias === undefined || nativeName === undefined || situation.compatible.length === 0) return undefined
+  if (alias === undefined || nativeName === undefined || eligibility.compatible.length === 0) return undefined
   return aliasDecision(
     alias.name,
-    situation.compatible.map((endpoint) => ({ endpoint, nativeName }))
+    eligibility.compatible.map((endpoint) => ({ endpoint, nativeName }))
   )
 }
 
 /** Names of an alias' targets that somebody has, where nobody of them can serve now: the true cause of what follows (B25). */
-export const downTargets = (situation: Situation): ReadonlyArray<string> => {
-  const alias = situation.snapshot.alias(situation.inspection.model)
-  return alias === undefined ? [] : alias.targets.filter((target) => situation.snapshot.offer(target) !== undefined)
+export const downTargets = (eligibility: Eligibility): ReadonlyArray<string> => {
+  const alias = eligibility.snapshot.alias(eligibility.inspection.model)
+  return alias === undefined ? [] : alias.targets.filter((target) => eligibility.snapshot.offer(target) !== undefined)
 }
 
-const offerOf = ({ snapshot, inspection }: Situation): ModelOffer | undefined => snapshot.offer(inspection.model)
+const offerOf = ({ snapshot, inspection }: Eligibility): ModelOffer | undefined => snapshot.offer(inspection.model)
 
-const serving = (situation: Situation, offer: ModelOffer | undefined): ReadonlyArray<Candidate> =>
-  offer === undefined ? [] : situation.serving(offer, situation.inspection.spelling.trim())
+const serving = (eligibility: Eligibility, offer: ModelOffer | undefined): ReadonlyArray<Candidate> =>
+  offer === undefined ? [] : eligibility.serving(offer, eligibility.inspection.spelling.trim())
 
-export const strict = (situation: Situation): Decision => {
-  const offer = offerOf(situation)
-  const candidates = serving(situation, offer)
+export const strict = (eligibility: Eligibility): Decision => {
+  const offer = offerOf(eligibility)
+  const candidates = serving(eligibility, offer)
   if (candidates.length > 0) return { candidates, verdict: routed.strict }
   return rejected("strict", offer === undefined ? "model_not_found" : "model_unavailable")
 }
 
-export const optimistic = (situation: Situation, behavior: FallbackBehavior): Decision => {
-  const offer = offerOf(situation)
-  const candidates = serving(situation, offer)
+export const optimistic = (eligibility: Eligibility, behavior: FallbackBehavior): Decision => {
+  const offer = offerOf(eligibility)
+  const candidates = serving(eligibility, offer)
   if (candidates.length > 0) return { candidates, verdict: routed.optimistic }
   if (behavior === "all")
-    return fallback(situation, "optimistic", offer === undefined ? "model_not_found_fallback" : "all_healthy_fallback")
+    return fallback(eligibility, "optimistic", offer === undefined ? "model_not_found_fallback" : "all_healthy_fallback")
   if (offer === undefined) return rejected("optimistic", "model_not_found")
   return rejected("optimistic", behavior === "none" ? "model_unavailable_no_fallback" : "model_unavailable_compatible_only")
 }
 
 /** Before a refresh: `undefined` says that one is due. */
-export const discoveryFirst = (situation: Situation, refreshOnMiss: boolean): Decision | undefined => {
-  const candidates = serving(situation, offerOf(situation))
+export const discoveryFirst = (eligibility: Eligibility, refreshOnMiss: boolean): Decision | undefined => {
+  const candidates = serving(eligibility, offerOf(eligibility))
   if (candidates.length > 0) return { candidates, verdict: routed.discovery }
   return refreshOnMiss ? undefined : rejected("discovery", "model_unavailable_no_refresh")
 }
 
 /** After it (8.3, steps 3 to 7); `refreshed`: it was over in time, and some list was read. */
-export const discoveryAfter = (situation: Situation, refreshed: boolean, behavior: FallbackBehavior): Decision => {
-  const offer = offerOf(situation)
-  const candidates = serving(situation, offer)
+export const discoveryAfter = (eligibility: Eligibility, refreshed: boolean, behavior: FallbackBehavior): Decision => {
+  const offer = offerOf(eligibility)
+  const candidates = serving(eligibility, offer)
   if (candidates.length > 0) return { candidates, verdict: routed.refreshed }
   if (!refreshed) {
-    if (behavior === "all") return fallback(situation, "discovery", "discovery_failed_all_fallback")
+    if (behavior === "all") return fallback(eligibility, "discovery", "discovery_failed_all_fallback")
     return rejected("discovery", behavior === "none" ? "discovery_failed_no_fallback" : "discovery_failed_compatible_only")
   }
-  if (situation.compatible.length === 0) return rejected("discovery", "no_healthy_after_discovery")
-  if (behavior === "all") return fallback(situation, "discovery", "all_healthy_after_discovery")
+  if (eligibility.compatible.length === 0) return rejected("discovery", "no_healthy_after_discovery")
+  if (behavior === "all") return fallback(eligibility, "discovery", "all_healthy_after_discovery")
   return rejected("discovery", offer === undefined ? "model_not_found" : "model_unavailable_after_discovery")
 }

@@ -9,7 +9,7 @@ import {
   modelsOfInventory,
   typeOfCapability
 } from "../../src/catalogue/Listing.ts"
-import type { UnifiedModel } from "../../src/catalogue/Snapshot.ts"
+import type { UnifiedModel } from "../../src/catalogue/ModelOffer.ts"
 import type { WrittenFormat } from "../../src/profile/ListingFormats.ts"
 import { kindsThatList } from "../../src/profile/ListingNames.ts"
 import { writeListing } from "../../src/profile/ListingWriting.ts"

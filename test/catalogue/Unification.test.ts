@@ -1,9 +1,9 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { defaultRules } from "../../src/catalogue/AttributeRules.ts"
+import type { UnifiedModel } from "../../src/catalogue/ModelOffer.ts"
 import { NameMap } from "../../src/catalogue/NameMap.ts"
 import { NameReading } from "../../src/catalogue/NameReading.ts"
-import type { UnifiedModel } from "../../src/catalogue/Snapshot.ts"
 import { unify } from "../../src/catalogue/Unification.ts"
 import { finish, type ListedEndpoint, ListedFleet, listed } from "./fakes.ts"
 

@@ -1,9 +1,11 @@
 /** Lists and snapshots without probes and clocks. */
 import { type AttributeRules, defaultRules } from "../../src/catalogue/AttributeRules.ts"
+import type { InventoryEntry } from "../../src/catalogue/Inventory.ts"
 import { Inventory } from "../../src/catalogue/Inventory.ts"
+import type { UnifiedModel } from "../../src/catalogue/ModelOffer.ts"
 import { NameMap } from "../../src/catalogue/NameMap.ts"
 import { NameReading } from "../../src/catalogue/NameReading.ts"
-import type { InventoryEntry, Snapshot, UnifiedModel } from "../../src/catalogue/Snapshot.ts"
+import type { Snapshot } from "../../src/catalogue/Snapshot.ts"
 import { type BuildInput, buildSnapshot } from "../../src/catalogue/SnapshotBuilding.ts"
 import { unify } from "../../src/catalogue/Unification.ts"
 import type { Fleet, FleetEvent } from "../../src/endpoint/Fleet.ts"

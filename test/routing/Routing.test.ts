@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
+import { Eligibility } from "../../src/routing/Eligibility.ts"
 import type { Decision, Inspection, ProviderScope } from "../../src/routing/Router.ts"
 import {
   decideAlias,
@@ -13,7 +14,6 @@ import {
   optimistic,
   strict
 } from "../../src/routing/Routing.ts"
-import { Situation } from "../../src/routing/Situation.ts"
 import { ListedFleet, listed, profiles } from "../catalogue/fakes.ts"
 
 const asking = (spelling: string, more: Partial<Inspection> = {}): Inspection => ({
@@ -37,8 +37,8 @@ interface Asked {
   readonly aliases?: Readonly<Record<string, ReadonlyArray<string>>>
 }
 
-const situationOf = (fleet: ListedFleet, inspection: Inspection, { scope, path, aliases = {} }: Asked = {}): Situation =>
-  new Situation(
+const eligibilityOf = (fleet: ListedFleet, inspection: Inspection, { scope, path, aliases = {} }: Asked = {}): Eligibility =>
+  new Eligibility(
     fleet.snapshot({ aliases }),
     fleet.endpoints,
     { scope, profiles: path === undefined ? new Set() : profiles.forPath(path) },
@@ -69,7 +69,7 @@ describe("strict", () => {
     ["down", [], "strict rejected model_unavailable 503"],
     ["nowhere", [], "strict rejected model_not_found 404"]
   ])("%s", (model, to, said) => {
-    expect(brief(strict(situationOf(fleet(), asking(model))))).toEqual({ to, said })
+    expect(brief(strict(eligibilityOf(fleet(), asking(model))))).toEqual({ to, said })
   })
 })
 
@@ -84,18 +84,18 @@ describe("optimistic", () => {
     ["down", "compatible_only", [], "optimistic rejected model_unavailable_compatible_only 503"],
     ["down", "all", all, "optimistic fallback all_healthy_fallback 200"]
   ])("%s with fallback %s", (model, behavior, to, said) => {
-    expect(brief(optimistic(situationOf(fleet(), asking(model)), behavior))).toEqual({ to, said })
+    expect(brief(optimistic(eligibilityOf(fleet(), asking(model)), behavior))).toEqual({ to, said })
   })
 
   it("falls back inside the provider's scope only", () => {
-    const situation = situationOf(fleet(), asking("nowhere"), { scope: scopeOf("ollama") })
-    expect(brief(optimistic(situation, "all")).to).toEqual(["up=", "warm="])
+    const eligibility = eligibilityOf(fleet(), asking("nowhere"), { scope: scopeOf("ollama") })
+    expect(brief(optimistic(eligibility, "all")).to).toEqual(["up=", "warm="])
   })
 
   it("falls back to nobody when nobody is there", () => {
     const made = new ListedFleet()
     made.with("a", "ollama", ["m"], { status: "offline" })
-    expect(brief(optimistic(situationOf(made, asking("m")), "all"))).toEqual({
+    expect(brief(optimistic(eligibilityOf(made, asking("m")), "all"))).toEqual({
       to: [],
       said: "optimistic fallback all_healthy_fallback 200"
     })
@@ -109,12 +109,12 @@ describe("discovery", () => {
     ["down", false, [], "discovery rejected model_unavailable_no_refresh 503"],
     ["nowhere", false, [], "discovery rejected model_unavailable_no_refresh 503"]
   ])("%s, refreshing on a miss: %s", (model, refreshes, to, said) => {
-    const decision = discoveryFirst(situationOf(fleet(), asking(model)), refreshes)
+    const decision = discoveryFirst(eligibilityOf(fleet(), asking(model)), refreshes)
     expect(decision && brief(decision)).toEqual({ to, said })
   })
 
   it("asks for a refresh where it may", () => {
-    expect(discoveryFirst(situationOf(fleet(), asking("nowhere")), true)).toBeUndefined()
+    expect(discoveryFirst(eligibilityOf(fleet(), asking("nowhere")), true)).toBeUndefined()
   })
 
   it.each<[string, boolean, FallbackBehavior, ReadonlyArray<string>, string]>([
@@ -130,14 +130,14 @@ describe("discovery", () => {
     ["down", true, "compatible_only", [], "discovery rejected model_unavailable_after_discovery 503"],
     ["down", true, "all", all, "discovery fallback all_healthy_after_discovery 200"]
   ])("after a refresh: %s, all read: %s, fallback %s", (model, refreshed, behavior, to, said) => {
-    expect(brief(discoveryAfter(situationOf(fleet(), asking(model)), refreshed, behavior))).toEqual({ to, said })
+    expect(brief(discoveryAfter(eligibilityOf(fleet(), asking(model)), refreshed, behavior))).toEqual({ to, said })
   })
 
   it("says so when nobody is left after it", () => {
     const made = fleet()
     for (const endpoint of made.endpoints) endpoint.become("offline")
     for (const behavior of ["none", "compatible_only", "all"] as const)
-      expect(brief(discoveryAfter(situationOf(made, asking("here")), true, behavior)).said).toBe(
+      expect(brief(discoveryAfter(eligibilityOf(made, asking("here")), true, behavior)).said).toBe(
         "discovery rejected no_healthy_after_discovery 503"
       )
   })
@@ -152,17 +152,17 @@ describe("an alias", () => {
     // It takes precedence over a model of its name.
     ["here", ["other=far"], 'alias routed alias "here" resolved to 1 endpoint(s) 200']
   ])("%s", (name, to, said) => {
-    const decision = decideAlias(situationOf(fleet(), asking(name), { aliases }))
+    const decision = decideAlias(eligibilityOf(fleet(), asking(name), { aliases }))
     expect(decision && brief(decision)).toEqual({ to, said })
   })
 
   it.each(["gone", "unknown", "self", "far"])("%s is judged as a plain name", (name) => {
-    expect(decideAlias(situationOf(fleet(), asking(name), { aliases }))).toBeUndefined()
+    expect(decideAlias(eligibilityOf(fleet(), asking(name), { aliases }))).toBeUndefined()
   })
 
   it("knows why nobody serves it", () => {
-    expect(downTargets(situationOf(fleet(), asking("gone"), { aliases }))).toEqual(["down"])
-    expect(downTargets(situationOf(fleet(), asking("unknown"), { aliases }))).toEqual([])
+    expect(downTargets(eligibilityOf(fleet(), asking("gone"), { aliases }))).toEqual(["down"])
+    expect(downTargets(eligibilityOf(fleet(), asking("unknown"), { aliases }))).toEqual([])
   })
 
   it("is its first target everywhere while nobody lists anything (B15)", () => {
@@ -170,15 +170,15 @@ describe("an alias", () => {
     made.with("a", "ollama", [])
     made.with("b", "ollama", [], { status: "offline" })
     made.with("c", "vllm", [])
-    const decision = decideAliasBlindly(situationOf(made, asking("BIG"), { aliases }))
+    const decision = decideAliasBlindly(eligibilityOf(made, asking("BIG"), { aliases }))
     expect(decision && brief(decision)).toEqual({ to: ["a=far", "c=far"], said: 'alias routed alias "Big" resolved to 2 endpoint(s) 200' })
-    expect(decideAliasBlindly(situationOf(made, asking("plain"), { aliases }))).toBeUndefined()
+    expect(decideAliasBlindly(eligibilityOf(made, asking("plain"), { aliases }))).toBeUndefined()
   })
 })
 
 describe("without a model", () => {
   it("whoever fits is a candidate, without a verdict", () => {
-    expect(brief(decideWithoutModel(situationOf(fleet(), asking(""))))).toEqual({ to: all, said: undefined })
+    expect(brief(decideWithoutModel(eligibilityOf(fleet(), asking(""))))).toEqual({ to: all, said: undefined })
   })
 
   it("those who can do it are preferred, and nobody is lost when they cannot be had", () => {
@@ -186,9 +186,9 @@ describe("without a model", () => {
     made.with("plain", "vllm", ["m"])
     const seeing = made.with("seeing", "vllm", ["llava"])
     const wanting = asking("", { capabilities: [["vision"]] })
-    expect(brief(decideWithoutModel(situationOf(made, wanting))).to).toEqual(["seeing="])
+    expect(brief(decideWithoutModel(eligibilityOf(made, wanting))).to).toEqual(["seeing="])
     seeing.become("offline")
-    expect(brief(decideWithoutModel(situationOf(made, wanting))).to).toEqual(["plain="])
+    expect(brief(decideWithoutModel(eligibilityOf(made, wanting))).to).toEqual(["plain="])
   })
 })
 
@@ -201,7 +201,7 @@ describe("scope and path", () => {
     made.with("a", "auto", ["m"])
     return made
   }
-  const to = (asked: Asked, made = mixed()) => brief(strict(situationOf(made, asking("m"), asked))).to
+  const to = (asked: Asked, made = mixed()) => brief(strict(eligibilityOf(made, asking("m"), asked))).to
 
   it.each<[string, Asked, ReadonlyArray<string>]>([
     ["nothing restricts", {}, ["o=m", "v=m", "l=m", "a=m"]],
@@ -222,13 +222,13 @@ describe("scope and path", () => {
   })
 
   it("a model that only another kind has is unavailable in a scope that has endpoints", () => {
-    const decision = strict(situationOf(fleet(), asking("far"), { scope: scopeOf("ollama") }))
+    const decision = strict(eligibilityOf(fleet(), asking("far"), { scope: scopeOf("ollama") }))
     expect(brief(decision).said).toBe("strict rejected model_unavailable 503")
   })
 
   it("an exclusive scope without anybody is deserted, an inclusive one never", () => {
-    expect(situationOf(fleet(), asking("here"), { scope: scopeOf("sglang") }).deserted).toBe(true)
-    expect(situationOf(fleet(), asking("here"), { scope: scopeOf("openai-compatible", true) }).deserted).toBe(false)
+    expect(eligibilityOf(fleet(), asking("here"), { scope: scopeOf("sglang") }).deserted).toBe(true)
+    expect(eligibilityOf(fleet(), asking("here"), { scope: scopeOf("openai-compatible", true) }).deserted).toBe(false)
   })
 })
 
@@ -237,8 +237,8 @@ describe("names that differ in case only", () => {
     const made = new ListedFleet()
     made.with("a", "vllm", ["Model", "MODEL"])
     made.with("b", "vllm", ["model"])
-    expect(brief(strict(situationOf(made, asking(" MODEL ")))).to).toEqual(["a=MODEL", "b=model"])
-    expect(brief(strict(situationOf(made, asking("mOdEl")))).to).toEqual(["a=Model", "b=model"])
+    expect(brief(strict(eligibilityOf(made, asking(" MODEL ")))).to).toEqual(["a=MODEL", "b=model"])
+    expect(brief(strict(eligibilityOf(made, asking("mOdEl")))).to).toEqual(["a=Model", "b=model"])
   })
 })
 
@@ -283,8 +283,8 @@ describe("whatever the fleet", () => {
         for (const endpoint of made.endpoints)
           for (const { name } of endpoint.models) {
             if (!isRoutable(endpoint.state.status)) continue
-            const situation = situationOf(made, asking(upper ? name.toUpperCase() : name))
-            for (const decision of [strict(situation), optimistic(situation, "none"), discoveryFirst(situation, false)]) {
+            const eligibility = eligibilityOf(made, asking(upper ? name.toUpperCase() : name))
+            for (const decision of [strict(eligibility), optimistic(eligibility, "none"), discoveryFirst(eligibility, false)]) {
               expect(decision?.verdict?.action).toBe("routed")
               expect(decision?.candidates.map((candidate) => candidate.endpoint)).toContain(endpoint)
             }
@@ -298,7 +298,7 @@ describe("whatever the fleet", () => {
       fc.property(endpoints, fc.constantFrom(...names, "nobody"), scopes, paths, (of, model, scope, path) => {
         const made = populate(of)
         const { candidates } = strict(
-          situationOf(made, asking(model), { ...(scope === undefined ? {} : { scope }), ...(path === undefined ? {} : { path }) })
+          eligibilityOf(made, asking(model), { ...(scope === undefined ? {} : { scope }), ...(path === undefined ? {} : { path }) })
         )
         for (const { endpoint, nativeName } of candidates) {
           expect(isRoutable(endpoint.state.status)).toBe(true)
@@ -316,13 +316,13 @@ describe("whatever the fleet", () => {
     fc.assert(
       fc.property(endpoints, fc.constantFrom(...names), scopes, paths, (of, model, scope, path) => {
         const made = populate(of)
-        const situation = situationOf(made, asking(model), {
+        const eligibility = eligibilityOf(made, asking(model), {
           ...(scope === undefined ? {} : { scope }),
           ...(path === undefined ? {} : { path })
         })
-        const offer = situation.snapshot.offer(model)
-        const expected = situation.compatible.filter((endpoint) => offer?.holders.some((holder) => holder.endpoint === endpoint) === true)
-        expect(strict(situation).candidates.map(({ endpoint }) => endpoint)).toEqual(expected)
+        const offer = eligibility.snapshot.offer(model)
+        const expected = eligibility.compatible.filter((endpoint) => offer?.holders.some((holder) => holder.endpoint === endpoint) === true)
+        expect(strict(eligibility).candidates.map(({ endpoint }) => endpoint)).toEqual(expected)
       }),
       { numRuns: 500 }
     )

@@ -9,7 +9,7 @@ import { JsonCompleteness } from "../JsonCompleteness.ts"
 import { randomId } from "../RandomId.ts"
 import { errorEvent, errorTypeOf } from "./ErrorEnvelope.ts"
 import type { StreamEvent } from "./MessagesSchema.ts"
-import { Turn } from "./Turn.ts"
+import { TurnSummary } from "./TurnSummary.ts"
 
 type Content = Extract<ChatEvent, { readonly _tag: "Thinking" | "Text" | "Refusal" | "ToolStart" | "ToolArguments" }>
 
@@ -19,7 +19,7 @@ const maxWaiting = 32 * 1024 * 1024
 export const frame = (event: StreamEvent): string => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
 
 export class EventWriter implements StreamWriter {
-  readonly #turn: Turn
+  readonly #turn: TurnSummary
   readonly #model: string
   started = false
   ended = false
@@ -34,7 +34,7 @@ export class EventWriter implements StreamWriter {
   #waitingSize = 0
 
   constructor(options: TurnOptions) {
-    this.#turn = new Turn(options)
+    this.#turn = new TurnSummary(options)
     this.#model = options.model
   }
 

@@ -4,17 +4,17 @@ import type { ChatEvent } from "../ChatEvent.ts"
 import { isRecord, parseJson } from "../JsonValue.ts"
 import { randomId } from "../RandomId.ts"
 import type { ContentBlock, Message } from "./MessagesSchema.ts"
-import { Turn } from "./Turn.ts"
+import { TurnSummary } from "./TurnSummary.ts"
 
 export class MessageWriter implements WholeWriter {
-  readonly #turn: Turn
+  readonly #turn: TurnSummary
   readonly #model: string
   #thinking = ""
   #text = ""
   readonly #tools = new Map<number, { readonly id: string; readonly name: string; input: string }>()
 
   constructor(options: TurnOptions) {
-    this.#turn = new Turn(options)
+    this.#turn = new TurnSummary(options)
     this.#model = options.model
   }
 

@@ -3,7 +3,7 @@ import type { TurnOptions } from "../AnswerWriter.ts"
 import type { ChatEvent, Usage as Counts, FinishReason } from "../ChatEvent.ts"
 import type { StopReason, Usage } from "./MessagesSchema.ts"
 
-export class Turn {
+export class TurnSummary {
   model = ""
   #usage: Counts | undefined
   #reason: FinishReason | undefined
@@ -51,6 +51,7 @@ export class Turn {
     }
   }
 
+  /** In Anthropic's words: a cut counts before a refusal, that before tool calls, and those before a stop sequence. */
   get stopReason(): StopReason {
     if (this.#reason === "length" || this.#cutInCall) return "max_tokens"
     if (this.#refused || this.#reason === "filter") return "refusal"

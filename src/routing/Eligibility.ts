@@ -2,8 +2,10 @@
  * One request against the fleet as it is now. Endpoints that have the model are looked at first, and only where none of
  * them fits is the whole fleet: a request that finds its model costs the same whatever the fleet's size.
  */
+
+import type { ModelOffer } from "../catalogue/ModelOffer.ts"
 import { nativeNameFor } from "../catalogue/OfferIndex.ts"
-import type { ModelOffer, Snapshot } from "../catalogue/Snapshot.ts"
+import type { Snapshot } from "../catalogue/Snapshot.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Profile } from "../profile/Profile.ts"
@@ -28,7 +30,7 @@ const hasGeneric = (profiles: ReadonlySet<Profile>): boolean => {
   return false
 }
 
-export class Situation {
+export class Eligibility {
   readonly snapshot: Snapshot
   readonly inspection: Inspection
   /** Path restriction fell away because nobody of the scope is of a kind that knows the path. */

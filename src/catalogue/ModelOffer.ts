@@ -1,0 +1,65 @@
+/** Who has a model: as routing asks for it, one offer for each name, and as lists show it, one entry for each model. */
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+
+/** An endpoint that has a model, and what it calls it: a candidate as routing wants it. */
+export interface ModelHolder {
+  readonly endpoint: Endpoint
+  readonly nativeName: string
+}
+
+/** Who has a model, and what each of them calls it. */
+export interface ModelOffer {
+  /** In configuration order, whatever their status, each endpoint once. */
+  readonly holders: ReadonlyArray<ModelHolder>
+  /** Only where an endpoint lists several names that differ in case: all of them, so that the client's own spelling is kept. */
+  readonly spellings: ReadonlyMap<Endpoint, ReadonlyArray<string>> | undefined
+}
+
+/** A configured alias. */
+export interface AliasOffer {
+  /** As configured. */
+  readonly name: string
+  /** Configured targets, in order. */
+  readonly targets: ReadonlyArray<string>
+  /** Who has one of them; no holders when nobody is known to. */
+  readonly offer: ModelOffer
+}
+
+/** Nobody has it. */
+export const noOffer: ModelOffer = { holders: [], spellings: undefined }
+
+/** One entry for the same model on several endpoints. */
+export interface UnifiedModel {
+  readonly id: string
+  readonly family: string
+  readonly variant: string
+  readonly parameterSize: string
+  readonly parameterCount: number
+  readonly quantization: string
+  readonly format: string
+  /** As the backend that names any lists them; `undefined`: nobody does. */
+  readonly families: ReadonlyArray<string> | undefined
+  readonly maxContextLength: number | undefined
+  /** First-named first; `source` is the canonical profile name that reported it. */
+  readonly aliases: ReadonlyArray<{ readonly name: string; readonly source: string }>
+  readonly sources: ReadonlyArray<ModelSource>
+  /** Sorted. */
+  readonly capabilities: ReadonlyArray<string>
+  readonly diskSize: number
+  /** Epoch milliseconds; follows the endpoints' later listings. */
+  readonly lastSeen: number
+  /** Unix seconds: the backend's value, else when it was first seen. */
+  readonly created: number
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+export interface ModelSource {
+  readonly endpoint: Endpoint
+  readonly nativeName: string
+  /** Canonical profile name of the endpoint when it was listed. */
+  readonly platform: string
+  /** Raw state: `loaded`, `not-loaded`, `available`, `unknown`, ... */
+  readonly state: string
+  readonly diskSize: number
+  readonly lastSeen: number
+}
