@@ -1,4 +1,4 @@
-/** How families, quantisation, capabilities and publishers are read off names and fields (models-and-routing.md 3.6), by the rules of `models.yaml`. */
+/** How families, quantisation, capabilities and publishers are read off names and fields, by the rules of `models.yaml`. */
 import type { ListedModel } from "../profile/ListedModel.ts"
 import { type CompiledPattern, compilePattern, type ModelPattern, maxPatternSubject, shippedPattern } from "./ModelPattern.ts"
 import { defaultModelRules, type ModelRules } from "./ModelRules.ts"
@@ -23,7 +23,7 @@ export type AttributeRulesBuild =
   | { readonly _tag: "ok"; readonly rules: AttributeRules }
   | { readonly _tag: "error"; readonly problems: ReadonlyArray<string> }
 
-/** Unmapped spellings, as whole tokens: `IQ4_XS` and `TQ1_0` keep their meaning (B20). */
+/** Unmapped spellings, as whole tokens: `IQ4_XS` and `TQ1_0` keep their meaning. */
 const quantizationShapes: ReadonlyArray<readonly [shape: RegExp, form: string]> = [
   [/(?<![a-z0-9_])q(\d+)_k_([msl])(?![a-z0-9_])/, "q$1k$2"],
   [/(?<![a-z0-9_])q(\d+)_(\d+)(?![a-z0-9_])/, "q$1_$2"],

@@ -1,5 +1,5 @@
 /**
- * Endpoints by what their models can do (models-and-routing.md 7.2, B4). Models fall into few groups of equal
+ * Endpoints by what their models can do. Models fall into few groups of equal
  * capabilities, so that a question costs a look at each group, and the same question again one lookup.
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"

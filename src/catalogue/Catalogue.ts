@@ -10,7 +10,5 @@ export class Catalogue extends Context.Service<
     readonly snapshot: () => Snapshot
     /** Resolves once every listing registered so far is in the snapshot. */
     readonly settled: Effect.Effect<void>
-    /** Builds anew from what is there and from the configuration as it is now; resolves when that snapshot is in force. */
-    readonly rebuild: Effect.Effect<void>
   }
 >()("olla/catalogue/Catalogue") {}

@@ -1,7 +1,7 @@
 /**
  * Owner of the snapshot. A changed list starts a rebuild off the request path; changes that come meanwhile share the next
  * one. A rebuild gives the loop back every few milliseconds and swaps the snapshot in one step. Lists of endpoints that
- * have been away too long are left out, by the clock and not by the next list (models-and-routing.md 3.9).
+ * have been away too long are left out, by the clock and not by the next list.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -170,15 +170,7 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
     Effect.forkScoped
   )
 
-  return Catalogue.of({
-    snapshot: () => snapshot,
-    settled,
-    rebuild: Effect.suspend(() => {
-      for (const endpoint of fleet.endpoints) take(endpoint)
-      wake()
-      return settled
-    })
-  })
+  return Catalogue.of({ snapshot: () => snapshot, settled })
 })
 
 /** A name that is gone keeps its date for a while, but the dates do not outnumber the models for ever. */

@@ -1,5 +1,5 @@
 /**
- * Which models a list shows (backend-profiles.md 7.5, http-api.md 3.5 and 12). Pure over a snapshot and the endpoints'
+ * Which models a list shows. Pure over a snapshot and the endpoints'
  * states; how they are written is the profile room's business.
  */
 import { isRoutable } from "../endpoint/EndpointState.ts"
@@ -101,7 +101,7 @@ export const availabilityOf = (model: UnifiedModel): ReadonlyArray<{ readonly en
   return [...states].map(([endpoint, state]) => ({ endpoint: endpoint.name, state }))
 }
 
-/** Without the unifier: one record for each native name, from the plain lists (http-api.md 17.8). */
+/** Without the unifier: one record for each native name, from the plain lists. */
 export const modelsOfInventory = (inventory: ReadonlyArray<InventoryEntry>): ReadonlyArray<UnifiedModel> => {
   const byName = new Map<string, { readonly entry: InventoryEntry; readonly model: InventoryEntry["models"][number] }[]>()
   for (const entry of inventory)

@@ -1,4 +1,4 @@
-/** What a listed model's fields mean: parameter counts and state (models-and-routing.md 3.6). */
+/** What a listed model's fields mean: parameter counts and state. */
 import type { ListedModel } from "../profile/ListedModel.ts"
 
 /** `7B` to `7b` and its count; `8x7B` to `8x7b` and the product; anything else unchanged and 0. */

@@ -1,5 +1,5 @@
 /**
- * The contents of `models.yaml`: how attributes are read off model names (models-and-routing.md 4), and the built-in
+ * The contents of `models.yaml`: how attributes are read off model names, and the built-in
  * values, which the shipped `config/models.yaml` repeats word for word (a test holds them equal).
  */
 

@@ -1,5 +1,5 @@
 /**
- * Finds and reads `models.yaml` (models-and-routing.md 4, configuration.md 11): the first usable candidate wins, each of its
+ * Finds and reads `models.yaml`: the first usable candidate wins, each of its
  * sections replaces the built-in one, and whatever is wrong with a candidate is told and never ends the start.
  */
 import { readFileSync } from "node:fs"
@@ -233,7 +233,7 @@ export interface ModelsFileReport {
   readonly issues: ReadonlyArray<string>
 }
 
-/** For `--validate-config` (configuration.md 10). */
+/** For `--validate-config`. */
 export const checkModelsFile = (sources: ModelsFileSources): ModelsFileReport => {
   const { path, warnings } = loadModelRules(sources)
   return { source: path === undefined ? "using embedded defaults" : `loaded from ${path}`, issues: warnings }

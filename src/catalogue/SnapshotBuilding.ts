@@ -116,7 +116,7 @@ const firstOfEach = (model: UnifiedModel): ReadonlyArray<ModelHolder> => {
   return [...holders.values()]
 }
 
-/** First listed target wins on an endpoint that has several (9.2). */
+/** First listed target wins on an endpoint that has several. */
 const aliasOffer = (targets: ReadonlyArray<string>, offers: NameMap<ModelOffer>): ModelOffer => {
   const holders = new Map<Endpoint, ModelHolder>()
   for (const target of targets) {

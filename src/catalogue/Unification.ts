@@ -1,5 +1,5 @@
 /**
- * One entry for the same model on several endpoints (models-and-routing.md 3): a pure pass over the lists in configuration
+ * One entry for the same model on several endpoints: a pure pass over the lists in configuration
  * order, so that the order in which endpoints answered leaves no trace. Written as a generator: whoever runs it decides
  * how long it may hold the loop between two steps.
  */
@@ -161,7 +161,7 @@ class Drafts {
   }
 }
 
-/** What merges with what (3.2), and the ids (3.3). */
+/** What merges with what, and the ids. */
 function* draft(listings: ReadonlyArray<InventoryEntry>): Generator<void, Drafts> {
   const drafts = new Drafts()
   let n = 0

@@ -1,5 +1,5 @@
 /**
- * One unified model and its sources (models-and-routing.md 3.5, 3.7). What lists show and requests never ask for (the
+ * One unified model and its sources. What lists show and requests never ask for (the
  * metadata) is worked out when a list asks. A class and not a literal: derived fields then
  * cost no memory.
  */
@@ -146,7 +146,7 @@ const createdOf = (id: string, reports: ReadonlyArray<Source>, firstSeen: NameMa
 }
 
 /**
- * Fresh reports first, in configuration order, then older ones by age (3.5, B21): a re-pulled model's new values win over
+ * Fresh reports first, in configuration order, then older ones by age: a re-pulled model's new values win over
  * those of an endpoint that is away, and two endpoints that answer in turn do not alternate.
  */
 const byFreshness = (reports: ReadonlyArray<Source>, freshFor: number): ReadonlyArray<Source> => {

@@ -8,7 +8,7 @@ import { build, runtime } from "../version.ts"
 import { answerConditional, answerDocument } from "./DocumentAnswer.ts"
 import { HealthDocument, NotReadyDocument, ReadyDocument, type VersionDocument } from "./documents/DaemonDocuments.ts"
 import { metricFamilies } from "./Metrics.ts"
-import { modelStatsDocument, modelsDocument, translatorStatsDocument } from "./ModelDocuments.ts"
+import { modelsDocument } from "./ModelDocuments.ts"
 import { openApiJson } from "./OpenApi.ts"
 import { processDocument } from "./ProcessDocument.ts"
 import { refuseRate } from "./RateRefusal.ts"
@@ -17,6 +17,7 @@ import type { Services } from "./Services.ts"
 import { answerInSteps, conditionalAnswer } from "./SlicedAnswer.ts"
 import { endpointsDocument, type StatusView, statusDocument } from "./StatusDocuments.ts"
 import { type LocalDocument, type LocalRoute, type LocalRouteName, localRoutes } from "./Surface.ts"
+import { modelStatsDocument, translatorStatsDocument } from "./UsageDocuments.ts"
 
 type Handler = (services: Services, context: RequestContext) => void
 

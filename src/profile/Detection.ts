@@ -1,5 +1,5 @@
 /**
- * Which kind an `auto` endpoint is, on evidence (backend-profiles.md 7.6). Probes are asked in this order; the first
+ * Which kind an `auto` endpoint is, on evidence. Probes are asked in this order; the first
  * whose answer proves something decides.
  */
 

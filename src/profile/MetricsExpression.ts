@@ -1,5 +1,5 @@
 /**
- * The small expression language of `metrics.extraction.calculations` (backend-profiles.md 7.8): numbers, texts, `null`,
+ * The small expression language of `metrics.extraction.calculations`: numbers, texts, `null`,
  * variables, arithmetic, comparisons, `&& || !`, `?:`, parentheses, `len()`. Compiled once; missing variables count as
  * nothing (0, empty), so that a fallback branch can run.
  */

@@ -1,5 +1,5 @@
 /**
- * Usage figures from an answer's kept bytes, after its end (backend-profiles.md 7.8, observability.md 4): whole JSON, NDJSON
+ * Usage figures from an answer's kept bytes, after its end: whole JSON, NDJSON
  * or SSE; by the kind's own paths, then by OpenAI's, then by Anthropic's.
  */
 import { compileExpression, type Expression, type Value } from "./MetricsExpression.ts"

@@ -47,7 +47,7 @@ export class Eligibility {
   }
 
   /**
-   * Stage 1 (models-and-routing.md 7.1): routable, in scope, of a fitting kind; configuration order. Exclusive scopes
+   * Stage 1: routable, in scope, of a fitting kind; configuration order. Exclusive scopes
    * fail closed; where nobody fits an inclusive scope or a path, that restriction falls away.
    */
   get compatible(): ReadonlyArray<Endpoint> {

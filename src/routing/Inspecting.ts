@@ -1,5 +1,5 @@
 /**
- * What routing needs from a request's body (models-and-routing.md 6.2, 6.3, B4, B16, B17). Never fails: on any problem
+ * What routing needs from a request's body. Never fails: on any problem
  * it says what is known, and the body goes on as it came.
  */
 import { BodyScan } from "./BodyScan.ts"

@@ -1,5 +1,5 @@
 /**
- * Puts an endpoint's own name for the model into the body; every other byte stays (proxying.md 4.5, B7). All top-level
+ * Puts an endpoint's own name for the model into the body; every other byte stays. All top-level
  * duplicates are rewritten, so that the backend cannot read another name than the one that was routed.
  */
 import { BodyScan } from "./BodyScan.ts"

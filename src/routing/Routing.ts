@@ -1,5 +1,5 @@
 /**
- * The rules of routing, pure over a snapshot and the endpoints' states (models-and-routing.md 7 to 9): capabilities, aliases
+ * The rules of routing, pure over a snapshot and the endpoints' states: capabilities, aliases
  * and the three strategies. Who is compatible at all is the eligibility's business.
  */
 import type { ModelOffer } from "../catalogue/ModelOffer.ts"
@@ -37,7 +37,7 @@ const fallback = (eligibility: Eligibility, strategy: RoutingVerdict["strategy"]
 
 const plain = (endpoints: ReadonlyArray<Endpoint>): ReadonlyArray<Candidate> => endpoints.map((endpoint) => ({ endpoint, nativeName: "" }))
 
-/** Without a model: whoever fits, narrowed by what the request needs if anybody is known to have it (7.2, B4). */
+/** Without a model: whoever fits, narrowed by what the request needs if anybody is known to have it. */
 export const decideWithoutModel = (eligibility: Eligibility): Decision => {
   const { compatible, inspection, snapshot } = eligibility
   const capable = inspection.capabilities.length === 0 ? undefined : snapshot.capable(inspection.capabilities)
@@ -50,7 +50,7 @@ const aliasDecision = (name: string, candidates: ReadonlyArray<Candidate>): Deci
   verdict: verdict("alias", "routed", `alias "${name}" resolved to ${candidates.length} endpoint(s)`)
 })
 
-/** A configured alias that somebody here can serve; `undefined`: judge the name as a plain one (9.2). */
+/** A configured alias that somebody here can serve; `undefined`: judge the name as a plain one. */
 export const decideAlias = (eligibility: Eligibility): Decision | undefined => {
   const alias = eligibility.snapshot.alias(eligibility.inspection.model)
   if (alias === undefined) return undefined
@@ -58,7 +58,7 @@ export const decideAlias = (eligibility: Eligibility): Decision | undefined => {
   return candidates.length === 0 ? undefined : aliasDecision(alias.name, candidates)
 }
 
-/** With model discovery off nobody is known to have anything: an alias is its first target everywhere (B15). */
+/** With model discovery off nobody is known to have anything: an alias is its first target everywhere. */
 export const decideAliasBlindly = (eligibility: Eligibility): Decision | undefined => {
   const alias = eligibility.snapshot.alias(eligibility.inspection.model)
   const nativeName = alias?.targets[0]
@@ -69,7 +69,7 @@ export const decideAliasBlindly = (eligibility: Eligibility): Decision | undefin
   )
 }
 
-/** Names of an alias' targets that somebody has, where nobody of them can serve now: the true cause of what follows (B25). */
+/** Names of an alias' targets that somebody has, where nobody of them can serve now: the true cause of what follows. */
 export const downTargets = (eligibility: Eligibility): ReadonlyArray<string> => {
   const alias = eligibility.snapshot.alias(eligibility.inspection.model)
   return alias === undefined ? [] : alias.targets.filter((target) => eligibility.snapshot.offer(target) !== undefined)
@@ -104,7 +104,7 @@ export const discoveryFirst = (eligibility: Eligibility, refreshOnMiss: boolean)
   return refreshOnMiss ? undefined : rejected("discovery", "model_unavailable_no_refresh")
 }
 
-/** After it (8.3, steps 3 to 7); `refreshed`: it was over in time, and some list was read. */
+/** After it; `refreshed`: it was over in time, and some list was read. */
 export const discoveryAfter = (eligibility: Eligibility, refreshed: boolean, behavior: FallbackBehavior): Decision => {
   const offer = offerOf(eligibility)
   const candidates = serving(eligibility, offer)

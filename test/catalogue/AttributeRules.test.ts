@@ -149,7 +149,7 @@ describe("capabilities", () => {
     expect(capabilities(...of)).toEqual(expected)
   })
 
-  it("give no label whose threshold is missing (B19)", () => {
+  it("give no label whose threshold is missing", () => {
     const built = buildAttributeRules({ ...defaultModelRules, contextThresholds: { long_context: 50_000 } })
     if (built._tag === "error") throw new Error(built.problems.join())
     expect(built.rules.capabilities(listed("x", {}, { max_context_length: 2_000_000 }))).toEqual(["text-generation", "long-context"])

@@ -31,7 +31,7 @@ const names = (catalogue: Catalogue["Service"]) => catalogue.snapshot().unified.
 const settled = Effect.flatMap(Catalogue, (catalogue) => catalogue.settled)
 
 describe("the catalogue", () => {
-  it.effect("has what was listed before it, and follows every list, dropping at once what a backend no longer has (B1)", () => {
+  it.effect("has what was listed before it, and follows every list, dropping at once what a backend no longer has", () => {
     const fleet = new LiveFleet()
     const a = fleet.with("a", "ollama", ["m", "n"])
     const b = fleet.with("b", "vllm", [])

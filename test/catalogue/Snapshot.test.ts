@@ -13,7 +13,7 @@ const held = (offer: ModelOffer | undefined) => offer?.holders.map(({ endpoint, 
 const blob = (name: string, digest: string) => listed(name, {}, { digest })
 
 describe("who has a model", () => {
-  it("is everybody who lists it in any case, each with its own spelling (B3)", () => {
+  it("is everybody who lists it in any case, each with its own spelling", () => {
     const fleet = new ListedFleet()
     fleet.with("a", "vllm", ["llama3"])
     fleet.with("b", "vllm", ["Llama3"])

@@ -40,7 +40,7 @@ describe("what merges", () => {
     ])
   })
 
-  it("is two tags of one blob on one endpoint, which keep both names and take the disk once (B8)", () => {
+  it("is two tags of one blob on one endpoint, which keep both names and take the disk once", () => {
     const [model, ...rest] = fleetOf(["a", "ollama", [blob("m:latest", "sha-1", 500), blob("m:8b", "sha-1", 500)]]).unified()
     expect(rest).toEqual([])
     expect(model?.aliases.map((alias) => alias.name)).toEqual(["m:latest", "m:8b"])
@@ -146,7 +146,7 @@ describe("a unified model", () => {
     expect(model?.sources.map((source) => source.state)).toEqual(["unknown", "loaded", "unknown"])
   })
 
-  it("takes newer metadata before that of an endpoint that has long been away (B21)", () => {
+  it("takes newer metadata before that of an endpoint that has long been away", () => {
     const fleet = new ListedFleet()
     fleet.with("a", "ollama", [listed("m", { lastSeen: 1_000 }, { state: "old", format: "gguf" })])
     fleet.with("b", "ollama", [listed("m", { lastSeen: 10_000_000 }, { state: "new" })])
@@ -161,7 +161,7 @@ describe("a unified model", () => {
     expect(model?.lastSeen).toBe(2_000_000)
   })
 
-  it("leaves the parameter count at 0 where only bytes are known (B24), and takes an exact one", () => {
+  it("leaves the parameter count at 0 where only bytes are known, and takes an exact one", () => {
     const models = fleetOf([
       "a",
       "llamacpp",

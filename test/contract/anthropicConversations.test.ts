@@ -104,7 +104,7 @@ const converse = async (model: string, streamed: boolean) => {
     if (streamed) {
       const stream = client.messages.stream(request, { headers, query: { beta: "true" } })
       stream.on("streamEvent", (event) => {
-        // Usage of the opening event is an estimate in translation (anthropic.md 7.5).
+        // Usage of the opening event is an estimate in translation.
         events.push(event.type === "message_start" ? { ...event, message: { ...event.message, usage: "*" } } : event)
       })
       answer = await stream.finalMessage()

@@ -1,4 +1,4 @@
-/** `dashboard.gate_internal_api` on the wire (security.md 13): who may see Olla's own documents, and that clients may go on. */
+/** `dashboard.gate_internal_api` on the wire: who may see Olla's own documents, and that clients may go on. */
 import { type IncomingHttpHeaders, request } from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Daemon, eventually, startDaemon } from "./daemon.ts"

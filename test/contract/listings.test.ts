@@ -1,4 +1,4 @@
-/** Listings of kinds from what their servers send (backend-profiles.md 8, 9) to what a client reads: nothing discovered is lost on the way. */
+/** Listings of kinds from what their servers send to what a client reads: nothing discovered is lost on the way. */
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, expect, it } from "vitest"

@@ -1,4 +1,4 @@
-/** What is secret stays secret in everything that a started daemon writes or answers (security.md 12), and its log is what it says it is. */
+/** What is secret stays secret in everything that a started daemon writes or answers, and its log is what it says it is. */
 import { execFile } from "node:child_process"
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"

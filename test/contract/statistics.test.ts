@@ -1,6 +1,6 @@
 /**
  * A known workload through a started daemon, and afterwards every number of every statistics document and of the metrics:
- * against the workload, and against one another (observability.md 2 and 3).
+ * against the workload, and against one another.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { percent, bytes as shownBytes, latency as shownLatency } from "../../src/http/Formats.ts"

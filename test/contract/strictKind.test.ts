@@ -1,4 +1,4 @@
-/** A custom kind with odd names, a listing path of its own and `enforce_paths`, beside a filtered set of profiles (backend-profiles.md 2.1, 5, 6, 7.3). */
+/** A custom kind with odd names, a listing path of its own and `enforce_paths`, beside a filtered set of profiles. */
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, expect, it } from "vitest"

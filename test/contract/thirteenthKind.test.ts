@@ -1,4 +1,4 @@
-/** A kind of backend that nobody has heard of: one YAML file, no code (backend-profiles.md 12). */
+/** A kind of backend that nobody has heard of: one YAML file, no code. */
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"

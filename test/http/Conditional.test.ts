@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { acceptsGzip, matchesTag } from "../../src/http/Conditional.ts"
 
-describe("who takes gzip (http-api.md 7)", () => {
+describe("who takes gzip", () => {
   it.each([
     ["gzip", true],
     ["GZip", true],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { errorTable, errorTypeOf, fill, rejections, rejectionText, renderError, wantsJson } from "../../src/http/ErrorTable.ts"
 
-describe("who gets an error in JSON (http-api.md 17.27)", () => {
+describe("who gets an error in JSON", () => {
   it.each([
     ["application/json", true],
     ["APPLICATION/JSON", true],

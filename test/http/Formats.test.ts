@@ -6,7 +6,7 @@ const minute = 60 * second
 const hour = 60 * minute
 const day = 24 * hour
 
-describe("figures in documents (http-api.md 11, observability.md 1)", () => {
+describe("figures in documents", () => {
   it.each([
     [0, "0 B"],
     [1023, "1023 B"],

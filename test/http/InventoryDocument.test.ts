@@ -31,7 +31,7 @@ const inventory = (
 const a = at("http://a:1", "rack-a")
 const b = at("http://b:1", "rack-b")
 
-describe("the inventory of models (http-api.md 11.4)", () => {
+describe("the inventory of models", () => {
   it("is empty, but whole, without models", () => {
     expect(inventory([[a, []]], { grouped: true })).toEqual({
       timestamp: "2026-05-03T23:13:20.000Z",

@@ -12,7 +12,7 @@ import { type Usage, usageReader } from "../../src/telemetry/Usage.ts"
 import { attempt, end, newExchange } from "../telemetry/exchanges.ts"
 import { readPrometheus, wholeText } from "../telemetry/promText.ts"
 
-/** Name, type and labels in order, as the page has them (observability.md 3.11). */
+/** Name, type and labels in order, as the page has them. */
 const page: ReadonlyArray<readonly [name: string, type: string, labels: string]> = [
   ["olla_info", "gauge", "version commit engine profile balancer"],
   ["olla_system_status", "gauge", ""],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import type { Attempt } from "../../src/exchange/Exchange.ts"
-import { modelStatsDocument } from "../../src/http/ModelDocuments.ts"
+import { modelStatsDocument } from "../../src/http/UsageDocuments.ts"
 import { ModelStatistics } from "../../src/telemetry/ModelStatistics.ts"
 
 const now = 1_000_000

@@ -45,8 +45,7 @@ const world = (fleet: AskedFleet, yaml: string, lines: Array<string> = []) => {
   fleet.aliases = config.model_aliases
   const catalogue: Catalogue["Service"] = {
     snapshot: () => fleet.snapshot({ aliases: config.model_aliases }),
-    settled: Effect.void,
-    rebuild: Effect.void
+    settled: Effect.void
   }
   const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
     const [text, fields] = Array.isArray(message) ? message : [message]
@@ -128,7 +127,7 @@ describe("the router", () => {
     }).pipe(Effect.provide(world(made, "model_registry: { routing_strategy: { type: optimistic, options: { fallback_behavior: all } } }")))
   })
 
-  it.effect("judges an alias whose targets are down by its own name, and logs the true cause (B25)", () => {
+  it.effect("judges an alias whose targets are down by its own name, and logs the true cause", () => {
     const lines: Array<string> = []
     return Effect.gen(function* () {
       assert.strictEqual(brief(yield* decide(asking("big"))), "strict rejected model_not_found 404 []")
@@ -137,7 +136,7 @@ describe("the router", () => {
     }).pipe(Effect.provide(world(fleet(), "model_aliases: { big: [n, nothing] }", lines)))
   })
 
-  it.effect("does not route by model while model discovery is off, but for aliases, and says so at the start (B15)", () => {
+  it.effect("does not route by model while model discovery is off, but for aliases, and says so at the start", () => {
     const lines: Array<string> = []
     return Effect.gen(function* () {
       assert.strictEqual(brief(yield* decide(asking("anything"))), "- [a=]")

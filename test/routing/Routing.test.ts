@@ -165,7 +165,7 @@ describe("an alias", () => {
     expect(downTargets(eligibilityOf(fleet(), asking("unknown"), { aliases }))).toEqual([])
   })
 
-  it("is its first target everywhere while nobody lists anything (B15)", () => {
+  it("is its first target everywhere while nobody lists anything", () => {
     const made = new ListedFleet()
     made.with("a", "ollama", [])
     made.with("b", "ollama", [], { status: "offline" })

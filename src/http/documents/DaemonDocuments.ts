@@ -1,4 +1,4 @@
-/** About the daemon itself: health, readiness, process figures, version (http-api.md 11.1, 11.8, 11.10). */
+/** About the daemon itself: health, readiness, process figures, version. */
 import * as Schema from "effect/Schema"
 import { Bytes, Count, Duration, Real, Timestamp } from "./Values.ts"
 

@@ -1,4 +1,4 @@
-/** Errors of Olla's own where the client accepts JSON, and on Anthropic's routes (http-api.md 10.4, 17.27). */
+/** Errors of Olla's own where the client accepts JSON, and on Anthropic's routes. */
 import * as Schema from "effect/Schema"
 
 export const ErrorDocument = Schema.Struct({

@@ -1,4 +1,4 @@
-/** /internal/status/models and /olla/models/{id}: what is known of models (http-api.md 11.4, 13). */
+/** /internal/status/models and /olla/models/{id}: what is known of models. */
 import * as Schema from "effect/Schema"
 import { Ago, Bytes, Count, EndpointId, Timestamp } from "./Values.ts"
 

@@ -1,4 +1,4 @@
-/** /internal/stats/*: usage of models, translators and sticky sessions (http-api.md 11.5 to 11.7; observability.md 3.6 to 3.8). */
+/** /internal/stats/*: usage of models, translators and sticky sessions. */
 import * as Schema from "effect/Schema"
 import { Ago, Bytes, Count, Latency, Percent, Percentiles, Real, RequestsByClass, Timestamp } from "./Values.ts"
 

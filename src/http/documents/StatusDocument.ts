@@ -1,4 +1,4 @@
-/** /internal/status and /internal/status/endpoints: the whole, and each endpoint (http-api.md 11.2, 11.3; observability.md 3.1, 3.2). */
+/** /internal/status and /internal/status/endpoints: the whole, and each endpoint. */
 import * as Schema from "effect/Schema"
 import {
   Ago,

@@ -1,6 +1,6 @@
 /**
  * The kinds of value that documents are made of. Each document is a Schema: what is sent is encoded by it, its TypeScript
- * type is what the builders must produce, and docs/openapi.yaml is written from it (http-api.md 11).
+ * type is what the builders must produce, and docs/openapi.yaml is written from it.
  */
 import * as Schema from "effect/Schema"
 
