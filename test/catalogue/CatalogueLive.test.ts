@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -85,6 +86,8 @@ describe("the catalogue", () => {
     const b = fleet.with("b", "ollama", ["n"])
     return Effect.gen(function* () {
       const catalogue = yield* Catalogue
+      const clock = yield* Clock.Clock
+      fleet.clock = () => clock.currentTimeMillisUnsafe()
       a.become("offline")
       yield* TestClock.adjust("59 minutes")
       yield* settled
@@ -110,6 +113,8 @@ describe("the catalogue", () => {
     const a = fleet.with("a", "ollama", ["m"])
     return Effect.gen(function* () {
       const catalogue = yield* Catalogue
+      const clock = yield* Clock.Clock
+      fleet.clock = () => clock.currentTimeMillisUnsafe()
       a.become("offline")
       yield* TestClock.adjust("23 hours")
       yield* settled
