@@ -69,7 +69,7 @@ const rooms = (
   const fleet = Layer.provideMerge(FleetLive.layer, ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)
   const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
-  const statistics = Layer.provideMerge(observerLayer, StatisticsLive.layerWith(usage))
+  const statistics = Layer.provideMerge(observerLayer, Layer.provide(StatisticsLive.layerOver(usage), catalogue))
   const carrying = Layer.provideMerge(CarrierLive.layer, Layer.mergeAll(deciding, engines(env), statistics))
   return Layer.provideMerge(GuardLive.layer, Layer.provideMerge(GuardReporting.layer(log), carrying))
 }

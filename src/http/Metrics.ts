@@ -2,12 +2,14 @@
  * The figures behind /internal/metrics, as families: the same totals as in the status and statistics documents, read once per
  * scrape.
  */
+import { processFamilies } from "../telemetry/metrics/ProcessMetrics.ts"
 import type { Family } from "../telemetry/PrometheusText.ts"
 import { endpointFamilies } from "./metrics/EndpointFamilies.ts"
 import { labelling, one, single } from "./metrics/Families.ts"
 import type { MetricsView } from "./metrics/MetricsView.ts"
 import { modelFamilies } from "./metrics/ModelFamilies.ts"
 import { overallFamilies } from "./metrics/OverallFamilies.ts"
+import { phaseFamilies, twinFamilies } from "./metrics/PhaseFamilies.ts"
 
 const surfaces = (view: MetricsView): ReadonlyArray<Family> => {
   const { sticky } = view
@@ -37,5 +39,13 @@ const surfaces = (view: MetricsView): ReadonlyArray<Family> => {
 
 export const metricFamilies = (view: MetricsView): ReadonlyArray<Family> => {
   const labelsOf = labelling(view.endpoints)
-  return [...overallFamilies(view), ...endpointFamilies(view, labelsOf), ...modelFamilies(view, labelsOf), ...surfaces(view)]
+  return [
+    ...overallFamilies(view),
+    ...endpointFamilies(view, labelsOf),
+    ...modelFamilies(view, labelsOf),
+    ...phaseFamilies(view, labelsOf),
+    ...twinFamilies(view, labelsOf),
+    ...processFamilies(),
+    ...surfaces(view)
+  ]
 }

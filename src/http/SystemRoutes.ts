@@ -154,6 +154,7 @@ const inventory: Handler = (services, context) => {
 const metrics: Handler = (services, context) => {
   const families = metricFamilies({
     ...viewOf(services),
+    phases: services.statistics.phases,
     models: services.statistics.models(),
     modelsOverall: services.statistics.modelsOverall(),
     series: services.statistics.series(),

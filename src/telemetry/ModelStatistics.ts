@@ -1,7 +1,7 @@
 /** Statistics by model, and by model on one endpoint. */
 import type { Attempt, AttemptedEndpoint } from "../exchange/Exchange.ts"
 import { Counters, type Result, UsageCounters } from "./Counters.ts"
-import { DurationHistogram } from "./DurationHistogram.ts"
+import { durationBounds, Histogram } from "./metrics/Histogram.ts"
 import { Reservoir } from "./Reservoir.ts"
 import type { ModelEndpointTotals, ModelsOverall, ModelTotals, SeriesTotals, StatusClass } from "./Statistics.ts"
 import type { Usage } from "./Usage.ts"
@@ -22,8 +22,8 @@ class PairRecord {
   lastUsed = 0
   errors = 0
   #latencySum = 0
-  readonly duration = new DurationHistogram()
-  readonly firstToken = new DurationHistogram()
+  readonly duration = new Histogram(durationBounds)
+  readonly firstToken = new Histogram(durationBounds)
   readonly usage = new UsageCounters()
 
   constructor(endpoint: AttemptedEndpoint) {
@@ -40,8 +40,8 @@ class PairRecord {
     this.errors = 0
     this.successes++
     this.#latencySum += result.latency
-    this.duration.add(result.latency)
-    if (result.firstToken !== undefined) this.firstToken.add(result.firstToken)
+    this.duration.add(result.latency / 1000)
+    if (result.firstToken !== undefined) this.firstToken.add(result.firstToken / 1000)
   }
 
   totals(): ModelEndpointTotals {

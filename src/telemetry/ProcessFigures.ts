@@ -1,12 +1,13 @@
 /**
- * What this process uses: memory, collections, handles, delay of the event loop (observability.md 3.9, configuration.md
- * 9.3). Plain numbers in bytes and milliseconds; whoever shows them formats them. `allocations` have no equivalent in V8
- * and stay 0; in the pressure rule of the page V8's ceiling stands for them.
+ * What this process uses: memory, collections, handles, delay of the event loop. Plain numbers in bytes and milliseconds;
+ * whoever shows them formats them.
  */
 import { availableParallelism } from "node:os"
-import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks"
+import { constants, monitorEventLoopDelay, type PerformanceEntry, PerformanceObserver } from "node:perf_hooks"
 import { getHeapStatistics } from "node:v8"
 import { runtime } from "../version.ts"
+import { Histogram } from "./metrics/Histogram.ts"
+import type { HistogramTotals } from "./Statistics.ts"
 
 export type Pressure = "LOW" | "MEDIUM" | "HIGH"
 export type HandleHealth = "HEALTHY" | "NORMAL" | "ELEVATED" | "CONCERNING"
@@ -45,6 +46,30 @@ export interface ProcessFigures {
 const sampling = 250
 
 const collections = { count: 0, time: 0, last: 0 }
+
+/** Kinds of collections, by node's numbers for them, and the bounds of their durations in seconds. */
+const collectionKinds: ReadonlyMap<number, string> = new Map([
+  [constants.NODE_PERFORMANCE_GC_MINOR, "minor"],
+  [constants.NODE_PERFORMANCE_GC_MAJOR, "major"],
+  [constants.NODE_PERFORMANCE_GC_INCREMENTAL, "incremental"],
+  [constants.NODE_PERFORMANCE_GC_WEAKCB, "weakcb"]
+])
+const collectionBounds = [0.001, 0.01, 0.1, 1, 2, 5]
+const durations = new Map<string, Histogram>()
+
+/** Those kinds that there were. */
+export const collectionTotals = (): ReadonlyArray<{ readonly kind: string; readonly totals: HistogramTotals }> =>
+  [...durations].map(([kind, histogram]) => ({ kind, totals: histogram.totals() }))
+
+const noteCollection = (kind: string, millis: number): void => {
+  let histogram = durations.get(kind)
+  if (histogram === undefined) {
+    histogram = new Histogram(collectionBounds)
+    durations.set(kind, histogram)
+  }
+  histogram.add(millis / 1000)
+}
+
 let delay: ReturnType<typeof monitorEventLoopDelay> | undefined
 let observer: PerformanceObserver | undefined
 
@@ -52,7 +77,8 @@ let observer: PerformanceObserver | undefined
 export const watchProcess = (): (() => void) => {
   if (observer === undefined) {
     observer = new PerformanceObserver((list) => {
-      for (const { duration } of list.getEntries()) {
+      for (const { duration, detail } of list.getEntries() as Array<PerformanceEntry & { readonly detail?: unknown }>) {
+        noteCollection(collectionKinds.get((detail as { readonly kind?: number } | undefined)?.kind ?? 0) ?? "other", duration)
         collections.count++
         collections.time += duration
         collections.last = Date.now()

@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import type { AttemptedEndpoint } from "../exchange/Exchange.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
+import type { PhaseMetrics } from "./metrics/PhaseMetrics.ts"
 
 /** `transport`: a failure without an HTTP answer. `cancelled`: the client left before the end. */
 export const statusClasses = ["2xx", "3xx", "4xx", "5xx", "transport", "cancelled"] as const
@@ -36,6 +37,15 @@ export interface HistogramTotals {
   readonly buckets: ReadonlyArray<readonly [bound: number, count: number]>
   readonly count: number
   readonly sum: number
+  /** Of each bucket the last value whose trace is exported. */
+  readonly exemplars?: ReadonlyArray<Exemplar | undefined>
+}
+
+export interface Exemplar {
+  readonly traceId: string
+  readonly value: number
+  /** Epoch seconds. */
+  readonly at: number
 }
 
 export interface EndpointTotals {
@@ -165,5 +175,7 @@ export class Statistics extends Context.Service<
     readonly translators: () => ReadonlyArray<TranslatorTotals>
     readonly security: () => SecurityTotals
     readonly startedAt: number
+    /** Phases and causes, for metrics alone. */
+    readonly phases: PhaseMetrics
   }
 >()("olla/telemetry/Statistics") {}

@@ -5,9 +5,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { Catalogue } from "../catalogue/Catalogue.ts"
 import type { Attempt, AttemptedEndpoint, Exchange } from "../exchange/Exchange.ts"
 import { Counters, classOf, type Result, UsageCounters } from "./Counters.ts"
 import { ModelStatistics } from "./ModelStatistics.ts"
+import { PhaseMetrics, type PhaseMetricsOptions } from "./metrics/PhaseMetrics.ts"
 import { SecurityStatistics } from "./SecurityStatistics.ts"
 import { type EndpointTotals, rejectionStatuses, Statistics, type StatusClass } from "./Statistics.ts"
 import { TranslatorStatistics } from "./TranslatorStatistics.ts"
@@ -73,13 +75,25 @@ const modelOf = (exchange: Exchange, attempt: Attempt): string =>
   exchange.verdict?.strategy === "alias" && attempt.model !== "" ? attempt.model : exchange.model
 
 /** With token figures from `usage`, which is asked once per completed exchange whose answer was kept. */
-export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
+export const layerOver = (usage: ReadUsage): Layer.Layer<Statistics, never, Catalogue> =>
+  Layer.unwrap(
+    Effect.map(Catalogue, (catalogue) =>
+      layerWith(usage, (model) => {
+        const snapshot = catalogue.snapshot()
+        return snapshot.alias(model)?.name ?? snapshot.offer(model)?.holders[0]?.nativeName
+      })
+    )
+  )
+
+/** `offered`: a name or alias that the catalogue offers now, in its own spelling. */
+export const layerWith = (usage: ReadUsage, offered: PhaseMetricsOptions["offered"] = () => undefined): Layer.Layer<Statistics> =>
   Layer.effect(
     Statistics,
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const now = () => clock.currentTimeMillisUnsafe()
       const startedAt = now()
+      const phases = new PhaseMetrics({ offered, usage })
       const overall = new Counters()
       const overallUsage = new UsageCounters()
       let attempts = 0
@@ -111,6 +125,7 @@ export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
         const record = recordOf(attempt.endpoint)
         record.counters.add(result, at)
         models.attempt(modelOf(exchange, attempt), attempt, result, exchange.clientIp, at)
+        phases.observer.attemptEnded(exchange, attempt)
       }
 
       const ended = (exchange: Exchange) => {
@@ -145,10 +160,12 @@ export const layerWith = (usage: ReadUsage): Layer.Layer<Statistics> =>
           }
         } else if (outcome?._tag === "completed") success = outcome.status < 500
         translators.ended(exchange, success, latency)
+        phases.observer.ended(exchange)
       }
 
       return {
         startedAt,
+        phases,
         observer: {
           dispatched: () => {},
           attemptEnded,

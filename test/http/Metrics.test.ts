@@ -72,8 +72,41 @@ const page: ReadonlyArray<readonly [name: string, type: string, labels: string]>
   ["olla_sticky_session_misses_total", "counter", ""],
   ["olla_sticky_session_evictions_total", "counter", ""],
   ["olla_circuit_breaker_state", "gauge", "endpoint"],
-  ["olla_health_checks_total", "counter", "endpoint result"]
+  ["olla_health_checks_total", "counter", "endpoint result"],
+  ["olla_request_outcomes_total", "counter", "outcome cause"],
+  ["olla_attempt_failures_total", "counter", "endpoint cause"],
+  ["olla_request_seconds", "histogram", "outcome"],
+  ["olla_overhead_seconds", "histogram", ""],
+  ["olla_connect_seconds", "histogram", "endpoint result"],
+  ["olla_time_to_headers_seconds", "histogram", "endpoint result"],
+  ["olla_attempt_seconds", "histogram", "endpoint result"],
+  ["olla_stream_first_token_seconds", "histogram", "endpoint model"],
+  ["olla_time_per_output_token_seconds", "histogram", "endpoint model"],
+  ["olla_response_bytes_total", "counter", ""],
+  ["olla_endpoint_response_bytes_total", "counter", "endpoint"],
+  ["olla_model_response_bytes_total", "counter", "model"],
+  ["olla_endpoints", "gauge", ""],
+  ["olla_models", "gauge", ""],
+  ["olla_endpoint_healthy", "gauge", "endpoint"],
+  ["olla_endpoint_routable", "gauge", "endpoint"]
 ]
+/** Under the names of Node's own libraries; some are of Linux alone, and collections come when they come. */
+const processFamilies = [
+  ["process_cpu_seconds_total", "counter"],
+  ["process_resident_memory_bytes", "gauge"],
+  ["process_start_time_seconds", "gauge"],
+  ["process_open_fds", "gauge"],
+  ["process_max_fds", "gauge"],
+  ["nodejs_heap_size_used_bytes", "gauge"],
+  ["nodejs_heap_size_total_bytes", "gauge"],
+  ["nodejs_external_memory_bytes", "gauge"],
+  ["nodejs_eventloop_utilization", "gauge"],
+  ["nodejs_eventloop_lag_p50_seconds", "gauge"],
+  ["nodejs_eventloop_lag_p99_seconds", "gauge"],
+  ["nodejs_eventloop_lag_max_seconds", "gauge"],
+  ["nodejs_gc_duration_seconds", "histogram"]
+] as const
+const allNames = [...page, ...processFamilies].map(([name]) => name).toSorted()
 
 const rates = page.map(([name]) => name).filter((name) => name.includes("success_rate"))
 const nasty = 'back\\slash "quoted"\nnew line ü'
@@ -109,11 +142,19 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
           const exchange = newExchange({ model: nasty })
           exchange.kept.tail.push(new Uint8Array([1]))
           exchange.translator = { name: "anthropic", mode: "passthrough", fallbackReason: "" }
+          exchange.stream = true
+          const { accepted } = exchange.timings
           attempt(statistics.observer, exchange, {
             endpoint: tried,
             status,
             ends: 1234,
-            timings: { firstByte: exchange.timings.accepted + 20 }
+            timings: {
+              connected: accepted + 5,
+              sent: accepted + 5,
+              headers: accepted + 15,
+              firstByte: accepted + 20,
+              lastByte: accepted + 1234
+            }
           })
           end(statistics.observer, exchange)
         }
@@ -128,6 +169,7 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
         totals: statistics.endpoint,
         global: statistics.global(),
         security: statistics.security(),
+        phases: statistics.phases,
         models: statistics.models(),
         modelsOverall: statistics.modelsOverall(),
         series: statistics.series(),
@@ -137,7 +179,14 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
       }
       const text = wholeText(metricFamilies(view))
       return { text, families: readPrometheus(text) }
-    }).pipe(Effect.provide(StatisticsLive.layerWith(usageReader(() => figures))))
+    }).pipe(
+      Effect.provide(
+        StatisticsLive.layerWith(
+          usageReader(() => figures),
+          (model) => model
+        )
+      )
+    )
   )
 
 describe("metrics", () => {
@@ -151,7 +200,7 @@ describe("metrics", () => {
       max_sessions: 6,
       idle_ttl_seconds: 7
     })
-    expect([...families.keys()].toSorted()).toEqual(page.map(([name]) => name).toSorted())
+    expect([...families.keys()].toSorted()).toEqual(allNames)
     for (const [name, type, labels] of page) {
       const family = families.get(name)
       expect([name, family?.type]).toEqual([name, type])
@@ -164,12 +213,12 @@ describe("metrics", () => {
 
   it("stand in docs/observability.md, each with its type", () => {
     const text = readFileSync(join(import.meta.dirname, "..", "..", "docs", "observability.md"), "utf8")
-    for (const [name, type] of page) expect(text).toMatch(new RegExp(`\\| \`${name}\` \\| ${type} \\|`))
+    for (const [name, type] of [...page, ...processFamilies]) expect(text).toMatch(new RegExp(`\\| \`${name}\` \\| ${type} \\|`))
   })
 
   it("announce families without samples, and leave rates without traffic out", () => {
     const { families } = scrape(false)
-    expect([...families.keys()].toSorted()).toEqual(page.map(([name]) => name).toSorted())
+    expect([...families.keys()].toSorted()).toEqual(allNames)
     for (const name of rates) expect(families.get(name)?.samples, name).toEqual([])
     expect(families.get("olla_requests_total")?.samples[0]?.value).toBe(0)
     expect(families.get("olla_models_total")?.samples[0]?.value).toBe(0)

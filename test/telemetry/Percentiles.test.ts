@@ -1,7 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { DurationHistogram, durationBounds } from "../../src/telemetry/DurationHistogram.ts"
 import { LatencyWindow } from "../../src/telemetry/LatencyWindow.ts"
+import { durationBounds, Histogram } from "../../src/telemetry/metrics/Histogram.ts"
 import { Reservoir, reservoirSize } from "../../src/telemetry/Reservoir.ts"
 
 const exact = (values: ReadonlyArray<number>, percent: number): number =>
@@ -78,8 +78,8 @@ describe("the window", () => {
 })
 
 it("the histogram counts cumulatively, a bound included", () => {
-  const histogram = new DurationHistogram()
-  for (const millis of [50, 51, 300_000, 300_001]) histogram.add(millis)
+  const histogram = new Histogram(durationBounds)
+  for (const millis of [50, 51, 300_000, 300_001]) histogram.add(millis / 1000)
   const { buckets, count, sum } = histogram.totals()
   expect(count).toBe(4)
   expect(sum).toBeCloseTo(600.102)

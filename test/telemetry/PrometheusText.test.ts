@@ -1,11 +1,11 @@
 import { expect, it } from "vitest"
-import { DurationHistogram } from "../../src/telemetry/DurationHistogram.ts"
+import { durationBounds, Histogram } from "../../src/telemetry/metrics/Histogram.ts"
 import { wholeText } from "./promText.ts"
 
 it("prints one block per family, sorted, with labels in the given order, escaped, and numbers of six decimals", () => {
-  const histogram = new DurationHistogram()
-  histogram.add(40)
-  histogram.add(200_000)
+  const histogram = new Histogram(durationBounds)
+  histogram.add(0.04)
+  histogram.add(200)
   const text = wholeText([
     {
       name: "olla_endpoint_up",

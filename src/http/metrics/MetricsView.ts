@@ -1,9 +1,11 @@
 /** Everything that a scrape reads, at one moment. */
 import type { StickyStats } from "../../balancing/Balancer.ts"
+import type { PhaseMetrics } from "../../telemetry/metrics/PhaseMetrics.ts"
 import type { ModelsOverall, ModelTotals, SeriesTotals, TranslatorTotals } from "../../telemetry/Statistics.ts"
 import type { StatusView } from "../StatusDocuments.ts"
 
 export interface MetricsView extends StatusView {
+  readonly phases: PhaseMetrics
   readonly models: ReadonlyArray<ModelTotals>
   readonly modelsOverall: ModelsOverall
   readonly series: ReadonlyArray<SeriesTotals>

@@ -1,0 +1,105 @@
+/**
+ * What each phase of a request took, from the marks on the exchange and its attempts (docs/observability.md has the table). Pure:
+ * marks that were not reached, or that two clocks' ticks put in the wrong order, make no phase negative, and whatever the
+ * marks are, the phases and `overhead` add up to `total`.
+ */
+import type { Attempt, Exchange } from "./Exchange.ts"
+
+/** Milliseconds; what was not reached is 0. */
+export interface AttemptPhases {
+  /** Leased until a connection was there, TLS included; 0 on a kept one. */
+  readonly connect: number
+  /** Until the request was handed over. */
+  readonly send: number
+  /** Until the answer's headers were in; without headers, until the attempt's end. */
+  readonly wait: number
+  /** Until the first byte of the body. */
+  readonly first: number
+  readonly stream: number
+  /** All of it. */
+  readonly total: number
+  /** A connection was made for it. */
+  readonly isNew: boolean
+}
+
+export interface Phases {
+  /** The client's upload. */
+  readonly receive: number
+  readonly decide: number
+  /** Waiting for a slot before each lease. */
+  readonly queue: number
+  /** Of all attempts together. */
+  readonly connect: number
+  readonly send: number
+  readonly wait: number
+  readonly first: number
+  readonly stream: number
+  /** After the last byte came until the client had it. */
+  readonly deliver: number
+  readonly total: number
+  /** What Olla itself made the client wait: `total` without upload, waiting for a slot, delivery and attempts. */
+  readonly overhead: number
+}
+
+/** A mark that is 0 was not reached; none stands before the one that it follows. */
+const after = (mark: number, earlier: number): number => (mark > earlier ? mark : earlier)
+
+export const attemptPhases = ({ timings, ended }: Attempt): AttemptPhases => {
+  const { leased } = timings
+  const last = after(ended, leased)
+  const within = (mark: number, earlier: number) => Math.min(after(mark, earlier), last)
+  const connected = within(timings.connected, leased)
+  const sent = within(timings.sent, connected)
+  const headers = timings.headers === 0 ? last : within(timings.headers, sent)
+  const first = timings.firstByte === 0 ? last : within(timings.firstByte, headers)
+  return {
+    connect: connected - leased,
+    send: sent - connected,
+    wait: headers - sent,
+    first: first - headers,
+    stream: last - first,
+    total: last - leased,
+    isNew: timings.connected > 0
+  }
+}
+
+export const phasesOf = (exchange: Exchange): Phases => {
+  const { accepted, received, routed, settled } = exchange.timings
+  const { attempts } = exchange
+  const end = after(settled, accepted)
+  const within = (mark: number, earlier: number) => Math.min(after(mark, earlier), end)
+  // A request that ended in its upload spent its whole time there.
+  const in_ = received === 0 ? (routed === 0 && attempts.length === 0 ? end : accepted) : within(received, accepted)
+  const decided = within(routed, in_)
+  let [connect, send, wait, first, stream, tried] = [0, 0, 0, 0, 0, 0]
+  let at = decided
+  for (const attempt of attempts) {
+    const one = attemptPhases(attempt)
+    const begins = after(attempt.timings.leased, at)
+    const ends = Math.min(after(attempt.ended, begins), end)
+    const scale = one.total === 0 ? 0 : Math.max(0, ends - begins) / one.total
+    connect += one.connect * scale
+    send += one.send * scale
+    wait += one.wait * scale
+    first += one.first * scale
+    stream += one.stream * scale
+    tried += one.total * scale
+    at = after(ends, at)
+  }
+  const deliver = attempts.length === 0 ? 0 : Math.max(0, end - at)
+  const receive = in_ - accepted
+  const total = end - accepted
+  return {
+    receive,
+    decide: decided - in_,
+    queue: 0,
+    connect,
+    send,
+    wait,
+    first,
+    stream,
+    deliver,
+    total,
+    overhead: Math.max(0, total - receive - deliver - tried)
+  }
+}
