@@ -8,10 +8,10 @@ import type { AnswerWriter, TurnOptions } from "./AnswerWriter.ts"
 import type { ChatTurn } from "./ChatTurn.ts"
 import { Complaint } from "./Complaint.ts"
 import { droppedHeader } from "./DroppedNames.ts"
+import type { Lessons } from "./Lessons.ts"
 import { chatAnswers } from "./openai/ChatReader.ts"
 import { type ChatWriting, type ReasoningKept, writeChat } from "./openai/ChatRequestWriting.ts"
-import type { Lessons } from "./openai/Lessons.ts"
-import { lessonOf, type Wording, wordingKey, wordingOf } from "./openai/Wording.ts"
+import { type Lesson, lessonOf, type Wording, wordingKey, wordingOf } from "./openai/Wording.ts"
 import { TranslatedAnswer } from "./TranslatedAnswer.ts"
 import type { TranslatedExchange } from "./Translator.ts"
 
@@ -29,7 +29,7 @@ export interface SpeakingOptions {
   readonly read: () => ChatTurn | Complaint
   readonly writer: AnswerWriter
   readonly answer: () => TurnOptions
-  readonly lessons: Lessons
+  readonly lessons: Lessons<Lesson>
   readonly reasoning: ReasoningKept
 }
 

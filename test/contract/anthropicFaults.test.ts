@@ -293,7 +293,7 @@ describe.each(["olla", "sherpa"])("on the %s engine", (engine) => {
     })
 
     it("keeps events that nobody here knows", async () => {
-      const stream = `event: message_start\ndata: {"type":"message_start","message":{"id":"x","content":[],"usage":{}}}\n\nevent: whatever\ndata: {"type":"whatever","n":1e400}\n\nevent: ping\ndata: {"type": "ping"}\n\n`
+      const stream = `event: message_start\ndata: {"type":"message_start","message":{"id":"x","type":"message","role":"assistant","content":[],"stop_reason":null,"usage":{}}}\n\nevent: whatever\ndata: {"type":"whatever","n":1e400}\n\nevent: ping\ndata: {"type": "ping"}\n\n`
       native.answer = (_req, res) => res.writeHead(200, { "content-type": "text/event-stream" }).end(stream)
       const said = await post(ask("native-model", true))
       expect([said.text, said.headers.get("request-id")]).toEqual([stream, said.headers.get("x-olla-request-id")])

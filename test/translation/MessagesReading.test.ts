@@ -440,13 +440,13 @@ describe("the rules of a Messages request", () => {
 
   it("finds the features that decide who can answer natively", () => {
     const image = { type: "tool_result", tool_use_id: "t", content: [{ type: "image", source: {} }] }
-    expect(featuresOf({ thinking: { type: "disabled" }, tools: [], messages: [{ role: "user", content: [image] }] })).toEqual({
+    expect(featuresOf({ thinking: { type: "disabled" }, tools: [], messages: [{ role: "user", content: [image] }] })).toMatchObject({
       tools: false,
       thinking: false,
       images: true,
       continues: false
     })
-    expect(featuresOf({ thinking: { type: "adaptive" }, tools: [{}], messages: [] })).toEqual({
+    expect(featuresOf({ thinking: { type: "adaptive" }, tools: [{}], messages: [] })).toMatchObject({
       tools: true,
       thinking: true,
       images: false,
@@ -462,6 +462,16 @@ describe("the token estimate", () => {
     [{ messages: [{ role: "user", content: "Hello, world!" }] }, 3],
     [{ system: "x".repeat(28), messages: [{ role: "user", content: "x".repeat(20) }] }, 12],
     [{ messages: [] }, 1],
+    [{ messages: [{ role: "user", content: [{ type: "document", source: { type: "base64", data: "x" } }] }] }, 1_500],
+    [{ messages: [{ role: "user", content: [{ type: "document", source: { type: "base64", data: "x".repeat(240_000) } }] }] }, 10_000],
+    [
+      {
+        messages: [
+          { role: "user", content: [{ type: "search_result", title: "abcd", source: "efg", content: [{ type: "text", text: "ijkl" }] }] }
+        ]
+      },
+      3
+    ],
     [{}, 1],
     [{ messages: [{ role: "user", content: "é".repeat(8) }] }, 4]
   ])("of %j is %i", (request, tokens) => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import type { ChatTurn } from "../../src/translation/ChatTurn.ts"
-import { Lessons } from "../../src/translation/openai/Lessons.ts"
-import { lessonOf } from "../../src/translation/openai/Wording.ts"
+import { Lessons } from "../../src/translation/Lessons.ts"
+import { type Lesson, lessonOf } from "../../src/translation/openai/Wording.ts"
 import { emptyTurn } from "./turns.ts"
 import { writtenFor } from "./words.ts"
 
@@ -72,7 +72,7 @@ describe("a refusal of a request's words", () => {
 
   it("is remembered for its endpoint and model, and forgotten after a quarter of an hour", () => {
     let now = 0
-    const lessons = new Lessons(() => now)
+    const lessons = new Lessons<Lesson>(() => now)
     const one = {} as Endpoint
     lessons.learn(one, "m", "stream_options")
     lessons.learn(one, "m", "alternate")

@@ -7,17 +7,18 @@ import type { Dialect, Spoken } from "../../proxy/Dialect.ts"
 import { rewriteModel } from "../../routing/ModelRewrite.ts"
 import { Complaint } from "../Complaint.ts"
 import { listOf, numberOf } from "../JsonValue.ts"
-import type { Lessons } from "../openai/Lessons.ts"
+import type { Lessons } from "../Lessons.ts"
+import type { Lesson } from "../openai/Wording.ts"
 import { Speaking } from "../Speaking.ts"
 import type { Conversation, TranslatedExchange } from "../Translator.ts"
 import { anthropicAnswers } from "./AnthropicAnswers.ts"
 import { readMessages } from "./MessagesReading.ts"
 import { featuresOf } from "./MessagesRequest.ts"
 import { NativeAnswer } from "./NativeAnswer.ts"
-import { answersNatively, refusedNatively } from "./NativeSupport.ts"
+import { type NativeSupport, refusalOf } from "./NativeSupport.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
-export const converseInMessages = (lessons: Lessons, exchange: TranslatedExchange): Conversation => {
+export const converseInMessages = (native: NativeSupport, lessons: Lessons<Lesson>, exchange: TranslatedExchange): Conversation => {
   const { request, inspection } = exchange
   const features = featuresOf(request)
   const speaking = new Speaking({
@@ -49,13 +50,17 @@ export const converseInMessages = (lessons: Lessons, exchange: TranslatedExchang
           model: inspection.spelling,
           requestId: exchange.requestId,
           translated: () => (complaint() === undefined ? speaking.translated(endpoint, nativeName) : undefined),
-          onUnsupported: () => refusedNatively(endpoint),
+          refuses: (status, sentence) => refusalOf(status, sentence, features),
+          onRefusal: (refusal) => {
+            native.refused(endpoint, inspection.spelling, refusal)
+            exchange.onOddities([{ what: `the backend refuses Messages natively, asked again in translation (${refusal})`, count: 1 }])
+          },
           onBytes: exchange.inspector?.relayed
         })
     }
   }
 
-  const isNative = (endpoint: Endpoint): boolean => exchange.passthrough && answersNatively(endpoint, features)
+  const isNative = (endpoint: Endpoint): boolean => exchange.passthrough && native.answers(endpoint, inspection.spelling, features)
   const dialect: Dialect = {
     speak: (endpoint, nativeName) => (isNative(endpoint) ? spokenNatively(endpoint, nativeName) : speaking.translated(endpoint, nativeName))
   }

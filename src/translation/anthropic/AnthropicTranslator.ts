@@ -1,15 +1,19 @@
 /** Anthropic's Messages API as a translator: its routes, and where each of its rules is. */
-import { Lessons } from "../openai/Lessons.ts"
+import { Lessons } from "../Lessons.ts"
+import type { Lesson } from "../openai/Wording.ts"
 import type { Translator } from "../Translator.ts"
 import { converseInMessages } from "./AnthropicDialect.ts"
 import { countTokensDialect } from "./CountTokens.ts"
 import { errorBody } from "./ErrorEnvelope.ts"
 import { checkMessagesRequest } from "./MessagesRequest.ts"
+import { NativeSupport } from "./NativeSupport.ts"
 import { relayedAnswer } from "./RelayedAnswer.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
 export const makeAnthropicTranslator = (): Translator => {
-  const lessons = new Lessons(() => performance.now())
+  const now = () => performance.now()
+  const lessons = new Lessons<Lesson>(now)
+  const native = new NativeSupport(new Lessons(now))
   return {
     name: "anthropic",
     base: "/olla/anthropic",
@@ -23,7 +27,7 @@ export const makeAnthropicTranslator = (): Translator => {
     ],
     errorBody,
     check: checkMessagesRequest,
-    converse: (exchange) => converseInMessages(lessons, exchange),
+    converse: (exchange) => converseInMessages(native, lessons, exchange),
     estimate: estimateTokens,
     countDocument: (tokens) => ({ input_tokens: tokens }),
     countDialect: countTokensDialect,

@@ -3,9 +3,9 @@
  * decide who may answer natively. Unknown fields are nobody's business here.
  */
 import type { AnthropicSupport } from "../../profile/Profile.ts"
-import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf } from "../JsonValue.ts"
+import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf, textOf } from "../JsonValue.ts"
 
-/** A message for the client, or nothing to complain about. Rules and their order: anthropic.md 3.1. */
+/** A message for the client, or nothing to complain about. The first rule that is broken counts, in this order. */
 export const checkMessagesRequest = (request: unknown): string | undefined => {
   if (!isRecord(request)) return "the body must be a JSON object"
   if (typeof request["model"] !== "string" || request["model"].trim() === "") return "model field is required"
@@ -45,11 +45,22 @@ const checkKinds = (request: JsonRecord): string | undefined => {
   return undefined
 }
 
-/** What a request needs from an endpoint that answers it natively (anthropic.md 4.1, B24). */
+/** Run by Anthropic's own servers; no backend can. */
+export const serverTool = /^(web_search|web_fetch|code_execution|tool_search|advisor)_|^mcp_toolset$/
+
+/** What a request needs from an endpoint that answers it natively. */
 export interface Features {
   readonly tools: boolean
   readonly thinking: boolean
   readonly images: boolean
+  /** Tools of Anthropic's own servers. */
+  readonly serverTools: boolean
+  /** Tools that are more than a name and a schema. */
+  readonly typedTools: boolean
+  /** System messages among the others. */
+  readonly system: boolean
+  /** Two messages of one role in a row. */
+  readonly neighbours: boolean
   /** It says only what is new: the server has to know the rest. A server that ignores the field would answer without the past. */
   readonly continues: boolean
 }
@@ -61,8 +72,15 @@ export const continuesThread = (request: JsonRecord): boolean => {
 
 export const featuresOf = (request: JsonRecord): Features => {
   const thinking = recordOf(request["thinking"])?.["type"]
+  const tools = listOf(request["tools"]) ?? []
+  const types = tools.map((tool) => textOf(recordOf(tool)?.["type"]) ?? "custom")
+  const roles = (listOf(request["messages"]) ?? []).map((message) => recordOf(message)?.["role"])
   return {
-    tools: (listOf(request["tools"]) ?? []).length > 0,
+    tools: tools.length > 0,
+    serverTools: types.some((type) => serverTool.test(type)),
+    typedTools: types.some((type) => type !== "custom"),
+    system: roles.some((role) => role === "system" || role === "developer"),
+    neighbours: roles.some((role, at) => role === roles[at - 1]),
     thinking: thinking === "enabled" || thinking === "adaptive",
     images: (listOf(request["messages"]) ?? []).some((message) => hasImage(recordOf(message)?.["content"])),
     continues: continuesThread(request)
@@ -89,6 +107,7 @@ export const speaksNatively = ({ limitations, threads }: AnthropicSupport, featu
   !(
     (features.continues && !threads) ||
     (features.tools && limitations.includes("no_tool_use")) ||
+    (features.serverTools && limitations.includes("no_server_tools")) ||
     (features.thinking && limitations.includes("no_extended_thinking")) ||
     (features.images && limitations.includes("no_vision"))
   )

@@ -1,36 +1,53 @@
 /**
- * A native Messages answer, relayed byte for byte but for three things: a stream that begins in the middle gets its
- * `message_start` (B32), a stream that breaks off says so (B3), and a server that turns out not to know the route is
- * asked again in translation (B23).
+ * A native Messages answer, relayed byte for byte but for three things: a stream that begins in the middle or without what
+ * its first event must have gets that, a stream that breaks off says so, and a server that turns out not to know the route, or
+ * not to take what the request has, is asked again in translation.
  */
 import { type Failure, ruleOf } from "../../exchange/Failure.ts"
 import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "../../proxy/Dialect.ts"
 import { headerOf } from "../AnswerHeaders.ts"
-import { parseJson, recordOf, textOf } from "../JsonValue.ts"
+import { isRecord, parseJson, recordOf, textOf } from "../JsonValue.ts"
+import { backendMessageOf } from "../openai/BackendError.ts"
 import { randomId } from "../RandomId.ts"
 import { isPlain, unpacked } from "../Unpacking.ts"
 import { errorEvent, errorTypeOf, isAnthropicError } from "./ErrorEnvelope.ts"
 import { frame } from "./EventWriter.ts"
+import type { NativeRefusal } from "./NativeSupport.ts"
 
 /** Bytes of a refusal that are looked at before it is relayed. */
 const maxRefusal = 64 * 1024
-/** Bytes within which the first event must name itself; longer ones are relayed unseen. */
+/** Bytes within which the first event must be whole; longer ones are relayed unseen. */
 const maxFirstEvent = 64 * 1024
+/** A 200 that is a refusal is a short one, bytes. */
+const maxDoubtful = 4 * 1024
 
 export interface NativeOptions {
   readonly model: string
   readonly requestId: string
   /** The same request in translation; `undefined` where it cannot be translated. Made only when it is needed. */
   readonly translated: () => Spoken | undefined
-  /** The endpoint's own route is missing: remembered until its next health transition. */
-  readonly onUnsupported: () => void
+  /** What of the request an error says that the server cannot take. */
+  readonly refuses: (status: number, sentence: string) => NativeRefusal | undefined
+  /** To be remembered. */
+  readonly onRefusal: (refusal: NativeRefusal) => void
   /** Everything relayed, for the inspector. */
   readonly onBytes: ((bytes: Buffer, head: AnswerHead) => void) | undefined
 }
 
+/**
+ * - `refusal`: an error, which may be one that a translation would not meet
+ * - `doubtful`: JSON with 200, which some servers send for routes that they do not have
+ * - `first`: a stream whose first event is not whole yet
+ */
+type Mode = "relay" | "refusal" | "doubtful" | "first"
+
+const refused = '{"error":'
+
+const isRefusal = (status: number): boolean => [400, 404, 405, 422, 500, 501].includes(status)
+
 export class NativeAnswer implements AnswerTranslator {
   readonly #options: NativeOptions
-  #mode: "relay" | "refusal" | "first" = "relay"
+  #mode: Mode = "relay"
   #head: AnswerHead = { status: 200, headers: [] }
   #held: Array<Buffer> = []
   #heldBytes = 0
@@ -42,13 +59,18 @@ export class NativeAnswer implements AnswerTranslator {
 
   head(head: AnswerHead): AnswerHead | undefined {
     this.#head = { status: head.status, headers: withOneRequestId(head.headers, this.#options.requestId) }
-    if (head.status === 404 || head.status === 405 || head.status === 501) {
+    if (isRefusal(head.status)) {
       this.#mode = "refusal"
+      return undefined
+    }
+    const type = headerOf(head.headers, "content-type").toLowerCase()
+    if (head.status === 200 && type.includes("json")) {
+      this.#mode = "doubtful"
       return undefined
     }
     // One of a declared length takes no words of ours: they would count as the bytes that are missing.
     this.#isStream =
-      headerOf(head.headers, "content-type").toLowerCase().includes("text/event-stream") &&
+      type.includes("text/event-stream") &&
       isPlain(headerOf(head.headers, "content-encoding")) &&
       headerOf(head.headers, "content-length") === ""
     if (this.#isStream && head.status === 200) this.#mode = "first"
@@ -60,9 +82,16 @@ export class NativeAnswer implements AnswerTranslator {
     this.#held.push(bytes)
     this.#heldBytes += bytes.length
     if (this.#mode === "refusal") return this.#heldBytes > maxRefusal ? this.#release(true) : undefined
-    const known = firstEventType(Buffer.concat(this.#held).toString("latin1"))
-    if (known === undefined && this.#heldBytes <= maxFirstEvent) return undefined
-    if (known === "content_block_start") this.#held.unshift(messageStart(this.#options.model))
+    if (this.#mode === "doubtful") return this.#heldBytes > maxDoubtful || !this.#mayBeError ? this.#release(true) : undefined
+    const held = Buffer.concat(this.#held)
+    const first = firstEvent(held.toString("latin1"))
+    if (first === undefined || (first.type === "message_start" && first.end < 0))
+      return this.#heldBytes <= maxFirstEvent ? undefined : this.#release(false)
+    if (first.type === "content_block_start") this.#held.unshift(frameStart({}, this.#options.model))
+    else if (first.type === "message_start") {
+      const repaired = repairedStart(held.subarray(0, first.end), this.#options.model)
+      if (repaired !== undefined) this.#held = [repaired, held.subarray(first.end)]
+    }
     return this.#release(false)
   }
 
@@ -70,12 +99,31 @@ export class NativeAnswer implements AnswerTranslator {
     if (this.#mode === "relay") return undefined
     if (this.#mode === "first") return this.#release(false)
     const body = unpacked(Buffer.concat(this.#held), headerOf(this.#head.headers, "content-encoding"), maxRefusal)
-    if (body === undefined || !isAnthropicError(body.toString("utf8"))) {
-      this.#options.onUnsupported()
+    const refusal = this.#refusal(body?.toString("utf8"))
+    if (refusal !== undefined) {
       const again = this.#options.translated()
+      if (again !== undefined || refusal === "route") this.#options.onRefusal(refusal)
       if (again !== undefined) return { again }
     }
     return this.#release(true)
+  }
+
+  /** What came so far is the beginning of `{"error":`, or begins with it. */
+  get #mayBeError(): boolean {
+    const text = Buffer.concat(this.#held).toString("latin1").replace(/\s+/g, "").slice(0, refused.length)
+    return refused.startsWith(text)
+  }
+
+  #refusal(body: string | undefined): NativeRefusal | undefined {
+    const { status } = this.#head
+    if (this.#mode === "doubtful") {
+      const value = body === undefined ? undefined : parseJson(body)
+      return isRecord(value) && value["error"] !== undefined && value["error"] !== null && value["type"] === undefined ? "route" : undefined
+    }
+    if (status !== 404 && status !== 405 && status !== 501) return this.#options.refuses(status, backendMessageOf(body ?? ""))
+    if (body === undefined) return "route"
+    const isAboutModel = body.includes("model_not_found") || backendMessageOf(body).includes(this.#options.model)
+    return isAnthropicError(body) || isAboutModel ? undefined : "route"
   }
 
   fail(why: Failure): Buffer | undefined {
@@ -116,29 +164,45 @@ const withOneRequestId = (headers: ReadonlyArray<string>, ours: string): Readonl
   return out
 }
 
-/** Type of the first event; `undefined` while it cannot be told. Comments and other fields before it are passed over. */
-const firstEventType = (text: string): string | undefined => {
+/**
+ * Type of the first event, and where it ends (-1: it is not whole); `undefined` while it cannot be told. Comments and other
+ * fields before it are passed over.
+ */
+const firstEvent = (text: string): { readonly type: string; readonly end: number } | undefined => {
+  const start = /(?:^|[\r\n])(?:event|data): ?/.exec(text)
+  if (start === null) return undefined
+  const blank = /\r\n\r\n|\n\n|\r\r/g
+  blank.lastIndex = start.index + 1
+  const end = blank.exec(text) === null ? -1 : blank.lastIndex
   const named = /(?:^|[\r\n])event: ?([^\r\n]+)[\r\n]/.exec(text)
-  if (named?.[1] !== undefined) return named[1].trim()
+  if (named?.[1] !== undefined) return { type: named[1].trim(), end }
   // Without a name its data say what it is, once they are all there.
-  const data = /(?:^|[\r\n])data: ?([^\r\n]+)(?:\r\n\r\n|\n\n|\r\r)/.exec(text)
-  if (data?.[1] !== undefined) return textOf(recordOf(parseJson(data[1]))?.["type"]) ?? ""
-  return undefined
+  const data = end < 0 ? null : /(?:^|[\r\n])data: ?([^\r\n]+)/.exec(text.slice(0, end))
+  return data?.[1] === undefined ? undefined : { type: textOf(recordOf(parseJson(data[1]))?.["type"]) ?? "", end }
 }
 
-const messageStart = (model: string): Buffer =>
-  Buffer.from(
-    frame({
-      type: "message_start",
-      message: {
-        id: randomId("msg_01"),
-        type: "message",
-        role: "assistant",
-        model,
-        content: [],
-        stop_reason: null,
-        stop_sequence: null,
-        usage: { input_tokens: 0, output_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
-      }
-    })
-  )
+/** With what clients read without looking whether it is there; `undefined`: it has all of it. */
+const repairedStart = (event: Buffer, model: string): Buffer | undefined => {
+  const data = /(?:^|[\r\n])data: ?([^\r\n]+)/.exec(event.toString("utf8"))?.[1]
+  const start = recordOf(parseJson(data ?? ""))
+  const message = recordOf(start?.["message"])
+  if (start === undefined || message === undefined) return undefined
+  const lacks = ["type", "role", "content", "usage"].some((key) => message[key] === undefined || message[key] === null)
+  return lacks || message["stop_reason"] === undefined ? frameStart(message, model, start) : undefined
+}
+
+/** Everything that is said stays; what is missing or null is added, key by key. */
+const frameStart = (message: Record<string, unknown>, model: string, event: Record<string, unknown> = {}): Buffer => {
+  const whole: Record<string, unknown> = {
+    id: randomId("msg_01"),
+    type: "message",
+    role: "assistant",
+    model,
+    content: [],
+    stop_reason: null,
+    stop_sequence: null,
+    usage: { input_tokens: 0, output_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
+  }
+  for (const [key, value] of Object.entries(message)) if (value !== null && value !== undefined) whole[key] = value
+  return Buffer.from(frame({ ...event, type: "message_start", message: whole } as Parameters<typeof frame>[0]))
+}

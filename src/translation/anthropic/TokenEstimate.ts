@@ -1,5 +1,6 @@
-/** Tokens of a request without a tokenizer: UTF-8 bytes by four (anthropic.md 11 and B25). */
+/** Tokens of a request without a tokenizer: UTF-8 bytes by four. */
 import { isRecord, type JsonRecord, listOf, recordOf, textOf } from "../JsonValue.ts"
+import { searchResultText } from "./ContentBlocks.ts"
 
 /** What an image costs on Anthropic's own scale, in bytes of this estimate. */
 const imageBytes = 1_500 * 4
@@ -24,17 +25,26 @@ const blockBytes = (block: unknown, depth: number): number => {
       return imageBytes
     case "document":
       return documentBytes(recordOf(block["source"]), depth + 1)
+    case "search_result":
+      return bytesOf(searchResultText(block))
     default:
       return 0
   }
 }
 
-const documentBytes = (source: JsonRecord | undefined, depth: number): number =>
-  source?.["type"] === "text"
-    ? bytesOf(textOf(source["data"]) ?? "")
-    : source?.["type"] === "content"
-      ? contentBytes(source["content"], depth)
-      : 0
+const documentBytes = (source: JsonRecord | undefined, depth: number): number => {
+  switch (source?.["type"]) {
+    case "text":
+      return bytesOf(textOf(source["data"]) ?? "")
+    case "content":
+      return contentBytes(source["content"], depth)
+    // About a sixth of a PDF's Base64 is text; each of its pages costs as an image does.
+    case "base64":
+      return Math.max(imageBytes, Math.floor((textOf(source["data"])?.length ?? 0) / 6))
+    default:
+      return 0
+  }
+}
 
 const contentBytes = (content: unknown, depth = 0): number =>
   typeof content === "string" ? bytesOf(content) : (listOf(content) ?? []).reduce<number>((sum, block) => sum + blockBytes(block, depth), 0)

@@ -2,9 +2,7 @@
 import type { Choice, Tool } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
 import { isRecord, type JsonRecord, listOf, recordOf, textOf } from "../JsonValue.ts"
-
-/** Run by Anthropic's own servers; no backend can. */
-const serverTool = /^(web_search|web_fetch|code_execution|tool_search|advisor)_|^mcp_toolset$/
+import { serverTool } from "./MessagesRequest.ts"
 
 const text = (description: string) => ({ type: "string", description })
 

@@ -1,21 +1,20 @@
-/** What servers have taught about the words of chat requests, for each endpoint and model; forgotten after a while, as servers are updated. */
-import type { Endpoint } from "../../endpoint/Endpoint.ts"
-import type { Lesson } from "./Wording.ts"
+/** What servers have taught, for each endpoint and model; forgotten after a while, as servers are updated. */
+import type { Endpoint } from "../endpoint/Endpoint.ts"
 
 const rememberedForMs = 15 * 60_000
 /** Models of one endpoint that are remembered; the oldest goes. */
 const maxModels = 1_000
 
-interface Learnt {
+interface Learnt<Lesson> {
   readonly lessons: ReadonlySet<Lesson>
   readonly until: number
 }
 
-const nothing: ReadonlySet<Lesson> = new Set()
+const nothing: ReadonlySet<never> = new Set()
 
-export class Lessons {
+export class Lessons<Lesson extends string> {
   readonly #now: () => number
-  readonly #learnt = new WeakMap<Endpoint, Map<string, Learnt>>()
+  readonly #learnt = new WeakMap<Endpoint, Map<string, Learnt<Lesson>>>()
 
   /** `now`: milliseconds of a clock that only goes forward. */
   constructor(now: () => number) {
@@ -28,7 +27,7 @@ export class Lessons {
   }
 
   learn(endpoint: Endpoint, model: string, lesson: Lesson): void {
-    const models = this.#learnt.get(endpoint) ?? new Map<string, Learnt>()
+    const models = this.#learnt.get(endpoint) ?? new Map<string, Learnt<Lesson>>()
     this.#learnt.set(endpoint, models)
     const lessons = new Set([...this.of(endpoint, model), lesson])
     models.delete(model)
