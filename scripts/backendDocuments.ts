@@ -226,7 +226,11 @@ metrics:
 |---|---|
 | \`api.paths\` | requests for these prefer this kind on \`/olla/proxy/\`. Other paths are forwarded all the same |
 | \`api.enforce_paths\` | \`true\`: under its own prefixes other paths get 404 and reach no backend |
-| \`api.anthropic_support.limitations\` | \`no_tool_use\`, \`no_extended_thinking\`, \`no_vision\`: such messages are translated |
+| \`api.anthropic_support.limitations\` | \`no_tool_use\`, \`no_extended_thinking\`, \`no_vision\`, \`no_server_tools\`: such messages are translated |
+| \`api.reasoning_fields\` | fields of an assistant message that this kind reads its reasoning of former turns from: translated requests give it back |
+| \`api.thinking_switch\` | how a translated request says whether to think: \`none\`, \`chat_template\` (\`chat_template_kwargs\`), \`effort\` (\`reasoning_effort\`; \`none\` is off) |
+| \`api.extra_sampling\` | sampling fields beyond OpenAI's that its chat takes: \`top_k\`, \`min_p\`, \`repeat_penalty\`, \`repetition_penalty\` |
+| \`api.prompt_cache_key\` | \`true\`: it hands \`prompt_cache_key\` on to servers that keep caches by key |
 | \`api.anthropic_support.threads\` | \`true\`: it holds conversations (\`thread\` of the API), as Anthropic's own servers do. To others no request goes that leaves its past to the server |
 | \`request.response_format\` | FORMATS |
 | \`metrics.extraction.source\` | \`response_body\`, or \`response_headers\` with \`headers: {input_tokens: X-Tokens-In}\` |
