@@ -1,16 +1,15 @@
 /**
- * The readable engine: the platform's HTTP client, typed streams end to end, and no state but the connections it keeps. Read it
+ * The readable engine: undici's own requests, typed streams end to end, and no state but the connections it keeps. Read it
  * top down: ask, wait for the head, relay the body, say how it ended. The `olla` engine does the same in callbacks; one
  * contract suite holds both to one behaviour.
  */
 import type { ServerResponse } from "node:http"
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import { HttpClient, HttpClientRequest, type HttpClientResponse, type HttpMethod } from "effect/http"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Dispatcher } from "undici"
 import { type Failure, failure } from "../exchange/Failure.ts"
 import { cutAfterFlush, flushHead } from "./ClientSocket.ts"
 import { undiciFailure } from "./client/UndiciFailure.ts"
@@ -34,11 +33,10 @@ export const makeSherpaEngine: Effect.Effect<Engine, never, Scope.Scope> = Effec
     Effect.sync(() => new KeptClients()),
     (kept) => Effect.promise(() => kept.destroy())
   )
-  const client = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, connections)
   const send = (sending: Sending): Effect.Effect<Spoken | undefined, Failure> =>
     Effect.provideService(
-      Effect.catch(attempt(client, new Ticket(sending, false)), (failed: Failure | Stale) =>
-        failed._tag === "Stale" ? attempt(client, new Ticket(sending, true)) : Effect.fail(failed)
+      Effect.catch(attempt(connections, new Ticket(sending, false)), (failed: Failure | Stale) =>
+        failed._tag === "Stale" ? attempt(connections, new Ticket(sending, true)) : Effect.fail(failed)
       ) as Effect.Effect<Spoken | undefined, Failure>,
       Clock.Clock,
       patientClock
@@ -46,33 +44,29 @@ export const makeSherpaEngine: Effect.Effect<Engine, never, Scope.Scope> = Effec
   return engineOf("sherpa", send, Effect.runForkWith(yield* Effect.context<never>()))
 })
 
+type Answer = Dispatcher.ResponseData<Ticket>
+
 /** A kept connection was closed before any byte of an answer: nobody's failure. Cannot happen on a fresh one. */
 interface Stale {
   readonly _tag: "Stale"
 }
 
-const attempt = (client: HttpClient.HttpClient, ticket: Ticket): Effect.Effect<Spoken | undefined, Failure | Stale> =>
+const attempt = (connections: KeptClients, ticket: Ticket): Effect.Effect<Spoken | undefined, Failure | Stale> =>
   Effect.ensuring(
-    Effect.flatMap(ask(client, ticket), (answer) => relay(ticket, answer)),
+    Effect.flatMap(ask(connections, ticket), (answer) => relay(ticket, answer)),
     Effect.sync(() => ticket.abort())
   )
 
 // ---------------------------------------------------------------------------------------------------------------- ask
 
-const ask = (client: HttpClient.HttpClient, ticket: Ticket): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure | Stale> => {
+const ask = (connections: KeptClients, ticket: Ticket): Effect.Effect<Answer, Failure | Stale> => {
   const { sending } = ticket
   const { headers: limit, response: deadline } = sending.timeouts
   sending.attempt.timings.sent = performance.now()
-  const answer = client.execute(requestOf(sending)).pipe(
-    // Headers, path and what becomes of the answer are in the ticket.
-    Effect.provideService(NodeHttpClient.UndiciOptions, {
-      // Its type says null: nothing of the platform's own travels there.
-      opaque: ticket as never,
-      highWaterMark: sending.bufferSize > 0 ? sending.bufferSize : defaultBuffer
-    }),
-    Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
-    Effect.mapError((cause) => whyNoAnswer(ticket, cause))
-  )
+  const answer = Effect.tryPromise({
+    try: (signal) => connections.request({ ...requestOf(ticket), signal }),
+    catch: (cause) => whyNoAnswer(ticket, cause)
+  })
   const inTime =
     limit <= 0
       ? answer
@@ -90,13 +84,17 @@ const ask = (client: HttpClient.HttpClient, ticket: Ticket): Effect.Effect<HttpC
   })
 }
 
-const requestOf = (sending: Sending): HttpClientRequest.HttpClientRequest => {
-  const { endpoint, method, body } = sending
-  const request = HttpClientRequest.make(method as HttpMethod.HttpMethod)(
-    `${endpoint.origin.secure ? "https" : "http"}://${endpoint.origin.authority}/`
-  )
-  if (body.length === 0) return request
-  return HttpClientRequest.bodyUint8Array(request, body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body))
+/** Path, headers and what becomes of the answer are in the ticket. */
+const requestOf = (ticket: Ticket): Dispatcher.RequestOptions<Ticket> => {
+  const { endpoint, method, body, bufferSize } = ticket.sending
+  return {
+    origin: `${endpoint.origin.secure ? "https" : "http"}://${endpoint.origin.authority}`,
+    path: "/",
+    method: method as Dispatcher.HttpMethod,
+    body: body.length === 0 ? null : body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body),
+    opaque: ticket,
+    highWaterMark: bufferSize > 0 ? bufferSize : defaultBuffer
+  }
 }
 
 const whyNoAnswer = (ticket: Ticket, cause: unknown): Failure | Stale => {
@@ -108,17 +106,17 @@ const whyNoAnswer = (ticket: Ticket, cause: unknown): Failure | Stale => {
 
 // -------------------------------------------------------------------------------------------------------------- relay
 
-const relay = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): Effect.Effect<Spoken | undefined, Failure> => {
+const relay = (ticket: Ticket, answer: Answer): Effect.Effect<Spoken | undefined, Failure> => {
   const { sending } = ticket
   sending.attempt.timings.headers = performance.now()
   if (hasUnknownCoding(ticket.raw)) return Effect.fail(failure("malformed", "the response has an unknown transfer coding"))
-  sending.attempt.status = answer.status
+  sending.attempt.status = answer.statusCode
   sending.answered()
   const headers = pairsOfReply(sending.reply(ticket.raw))
   const body = bodyOf(ticket, answer)
   return sending.translator === undefined
-    ? relayAsItCame(ticket, answer.status, headers, body)
-    : relayTranslated(ticket, sending.translator, { status: answer.status, headers }, body)
+    ? relayAsItCame(ticket, answer.statusCode, headers, body)
+    : relayTranslated(ticket, sending.translator, { status: answer.statusCode, headers }, body)
 }
 
 type Body = Stream.Stream<Uint8Array>
@@ -127,13 +125,15 @@ type Body = Stream.Stream<Uint8Array>
  * The answer's bytes as far as they come. It ends well in any case, so that everything that came is delivered; the ticket
  * says afterwards whether that was the end.
  */
-const bodyOf = (ticket: Ticket, answer: HttpClientResponse.HttpClientResponse): Body => {
+const bodyOf = (ticket: Ticket, answer: Answer): Body => {
   const { attempt, timeouts } = ticket.sending
-  const bytes = Stream.catchCause(answer.stream, (cause) =>
-    Stream.suspend(() => {
-      ticket.broke ??= new Error(String(cause))
-      return Stream.empty
-    })
+  const bytes = Stream.catch(
+    Stream.fromAsyncIterable<Buffer, unknown>(answer.body, (cause) => cause),
+    (cause) =>
+      Stream.suspend(() => {
+        ticket.broke ??= cause instanceof Error ? cause : new Error(String(cause))
+        return Stream.empty
+      })
   )
   const patient =
     timeouts.idle > 0

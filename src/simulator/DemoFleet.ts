@@ -58,7 +58,7 @@ Olla is running with a simulated fleet: ${members.map((member) => `${member.name
   curl ${base}/internal/status/endpoints           who is alive
 
   curl -i ${base}/olla/openai/v1/chat/completions \\
-    -H 'content-type: application/json' \\
+    -H 'content-type: application/json' -H 'accept: application/json' \\
     -d '{"model":"qwen3:8b","messages":[{"role":"user","content":"Hello"}]}'
 
   curl -N ${base}/olla/openai/v1/chat/completions \\
