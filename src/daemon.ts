@@ -9,8 +9,10 @@ import * as CatalogueLive from "./catalogue/CatalogueLive.ts"
 import type { LoadedConfig } from "./config/ConfigLoading.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
 import { Settings } from "./config/Settings.ts"
+import { accepts } from "./endpoint/Endpoint.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
+import { reachability } from "./endpoint/Reachability.ts"
 import { all } from "./exchange/Observer.ts"
 import { Guard } from "./guard/Guard.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
@@ -160,6 +162,8 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     idleTimeout: new LogDuration(idleTime(config.server))
   })
   sink.write("info", "Olla started, waiting for requests...", { bind, start_ms: Math.round(performance.now() - startedAt) })
+  const { endpoints } = fleet
+  sink.write(endpoints.every(accepts) && endpoints.length > 0 ? "info" : "warn", reachability(endpoints))
   if (config.dashboard.gate_internal_api)
     sink.write(
       "info",

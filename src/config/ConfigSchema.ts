@@ -275,7 +275,7 @@ export const configSchema = Schema.Struct({
         discovery_timeout: duration(2 * seconds, "Time for a refresh on a miss (strategy discovery). 0 or less: 2s.", {
           min: Number.NEGATIVE_INFINITY
         }),
-        discovery_refresh_on_miss: bool(false, "Ask the endpoints anew when a model is missing (strategy discovery).")
+        discovery_refresh_on_miss: bool(true, "Ask the endpoints anew when a model is missing (strategy discovery).")
       })
     }),
     unification: section({

@@ -20,7 +20,7 @@ export class Fleet extends Context.Service<
      * one request. Succeeds with whether every listing was read; never fails.
      */
     readonly refreshModels: (endpoints: ReadonlyArray<Endpoint>) => Effect.Effect<boolean>
-    /** Resolves when the start-up sweep and the first model discovery are through, or their 30 s are over. */
+    /** Resolves when the start-up sweep and the first model discovery are through, or their time (`StartupWait`) is over. */
     readonly ready: Effect.Effect<void>
   }
 >()("olla/endpoint/Fleet") {}

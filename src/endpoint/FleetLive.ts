@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -40,8 +41,13 @@ export class EndpointsInvalid extends Schema.TaggedError<EndpointsInvalid>()("En
   }
 }
 
-/** Start-up waits this long for first probes and first listings together. */
-const startupLimit = "30 seconds"
+/**
+ * Milliseconds that start-up waits for first probes and first listings together; who is not through by then joins later. Counted from the
+ * start of the process, so that requests are answered within 3 s of it whatever backends do; a slow machine still gets a second.
+ */
+export const StartupWait = Context.Reference<() => number>("olla/endpoint/StartupWait", {
+  defaultValue: () => () => Math.max(1000, 2200 - performance.now())
+})
 
 const systemSources: SecretSources = { env: process.env, readFile: (path) => readFileSync(path, "utf8") }
 
@@ -154,7 +160,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
     Schedule.modifyDelay(Schedule.forever, () => untilNext)
   )
 
-  const boundary = Effect.sleep(startupLimit).pipe(Effect.andThen(announceReady))
+  const boundary = Effect.sleep((yield* StartupWait)()).pipe(Effect.andThen(announceReady))
   yield* Effect.forkScoped(boundary)
   yield* Effect.forkScoped(
     startup.pipe(

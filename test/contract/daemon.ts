@@ -38,6 +38,29 @@ export const endpointsYaml = (
     )
     .join("\n")}\n`
 
+interface Listed {
+  readonly status: string
+  readonly last_error?: string
+  readonly last_model_sync_at?: string
+}
+
+/** Milliseconds that backends get to be found and read. */
+const settlesWithin = 2000
+
+/** The daemon does not wait long for its backends when it starts: a test that speaks to them does. */
+const settled = async (url: string): Promise<void> => {
+  for (const since = performance.now(); performance.now() - since < settlesWithin; ) {
+    const answer = await fetch(`${url}/internal/status/endpoints`).catch(() => undefined)
+    // Gated, or limited: it is asked nothing then.
+    if (answer?.ok !== true) return
+    const { endpoints } = (await answer.json()) as { readonly endpoints: ReadonlyArray<Listed> }
+    const isRead = ({ status, last_error, last_model_sync_at }: Listed) =>
+      status !== "unknown" && (status !== "healthy" || last_error !== undefined || last_model_sync_at !== undefined)
+    if (endpoints.every(isRead)) return
+    await new Promise((resolve) => setTimeout(resolve, askEvery))
+  }
+}
+
 /** `yaml`: without the server section's host and port. */
 export const startDaemon = async (
   yaml: string,
@@ -47,6 +70,8 @@ export const startDaemon = async (
     /** Of `server.rate_limits`; without it all are off but that of health. */
     readonly rateLimits?: string
     readonly waits?: boolean
+    /** False: not until its backends are known. */
+    readonly settles?: boolean
     readonly files?: Readonly<Record<string, string>>
   } = {}
 ): Promise<Daemon> => {
@@ -83,6 +108,7 @@ export const startDaemon = async (
       child.once("exit", (code) => reject(new Error(`the daemon ended with ${code}: ${output}`)))
       look()
     })
+    if (options.settles !== false) await settled(url)
   }
   return {
     url,

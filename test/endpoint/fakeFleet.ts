@@ -10,7 +10,7 @@ import { Settings } from "../../src/config/Settings.ts"
 import { type BackendAnswer, BackendClient, type BackendFailure, type BackendRequest } from "../../src/endpoint/BackendClient.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
-import { layerFrom } from "../../src/endpoint/FleetLive.ts"
+import { layerFrom, StartupWait } from "../../src/endpoint/FleetLive.ts"
 import { loadProfiles, layer as profilesLayer } from "../../src/profile/ProfileLoading.ts"
 
 export const shippedProfiles = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
@@ -89,7 +89,12 @@ export const fleetLayer = (here: World, entries: ReadonlyArray<Entry>, discovery
     Layer.provide(
       Layer.mergeAll(settings, Layer.provide(profilesLayer("/nonexistent", {}), settings), Layer.succeed(BackendClient, clientOf(here)))
     ),
-    Layer.provide(Layer.succeed(Random.Random, random)),
+    Layer.provide(
+      Layer.mergeAll(
+        Layer.succeed(Random.Random, random),
+        Layer.succeed(StartupWait, () => 2000)
+      )
+    ),
     Layer.provide(Logger.layer([logger]))
   )
 }

@@ -1,6 +1,8 @@
 /** What surfaces say when a request cannot be served, as far as they say the same. */
 import { nearestNames, nearestText } from "../../catalogue/NearestName.ts"
+import { accepts } from "../../endpoint/Endpoint.ts"
 import { isRoutable } from "../../endpoint/EndpointState.ts"
+import { reachability } from "../../endpoint/Reachability.ts"
 import type { Failure } from "../../exchange/Failure.ts"
 import { rejectionText } from "../ErrorTable.ts"
 import type { Services } from "../Services.ts"
@@ -17,10 +19,11 @@ export const retryAfter = ({ fleet }: Services): ReadonlyArray<string> => {
 /** Where an open breaker was why: a second, since one request a second is let through where nobody else can be asked. */
 export const breakerWait = ({ kind }: Failure): ReadonlyArray<string> => (kind === "breaker_open" ? ["Retry-After", "1"] : [])
 
-/** The table's sentence, and what is near a name that nobody has. */
-export const describeRejection = ({ catalogue, settings }: Services, reason: string, model: string): string => {
+/** The table's sentence, what is near a name that nobody has, and who cannot be asked why. */
+export const describeRejection = ({ catalogue, settings, fleet }: Services, reason: string, model: string): string => {
   const snapshot = catalogue.snapshot()
   const known = snapshot.offer(model) !== undefined
   const near = known ? [] : nearestNames(snapshot, model, Object.keys(settings.current().model_aliases))
-  return `${rejectionText(reason, model)}${nearestText(near)}`
+  const isAnybodyOut = reason !== "model_not_found" && !fleet.endpoints.every(accepts)
+  return `${rejectionText(reason, model)}${nearestText(near)}${isAnybodyOut ? `; ${reachability(fleet.endpoints)}` : ""}`
 }

@@ -1,0 +1,33 @@
+/** How many endpoints can be asked, and why the others cannot, in a phrase for logs and clients: names and causes, no addresses. */
+import { accepts, type Endpoint } from "./Endpoint.ts"
+
+/** Names that are told of one cause. */
+const namesAtMost = 5
+
+const causeOf = ({ state }: Endpoint): string => (state.status === "unknown" ? "not checked yet" : state.lastError || state.status)
+
+/** `connection refused: gpu-1, gpu-2; HTTP 401: gpu-3`; empty when all can be asked. */
+export const unreachableWhy = (endpoints: ReadonlyArray<Endpoint>): string => {
+  const byCause = new Map<string, Array<string>>()
+  for (const endpoint of endpoints) {
+    if (accepts(endpoint)) continue
+    const cause = causeOf(endpoint)
+    const names = byCause.get(cause)
+    if (names === undefined) byCause.set(cause, [endpoint.name])
+    else names.push(endpoint.name)
+  }
+  return [...byCause]
+    .map(([cause, names]) => {
+      const more = names.length - namesAtMost
+      return `${cause}: ${names.slice(0, namesAtMost).join(", ")}${more > 0 ? ` and ${more} more` : ""}`
+    })
+    .join("; ")
+}
+
+/** `1 of 3 endpoints reachable: connection refused: gpu-1, gpu-2`. */
+export const reachability = (endpoints: ReadonlyArray<Endpoint>): string => {
+  const reachable = endpoints.filter(accepts).length
+  const why = unreachableWhy(endpoints)
+  const noun = endpoints.length === 1 ? "endpoint" : "endpoints"
+  return `${reachable} of ${endpoints.length} ${noun} reachable${why === "" ? "" : `: ${why}`}`
+}
