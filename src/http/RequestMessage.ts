@@ -4,6 +4,7 @@
  */
 import { IncomingMessage } from "node:http"
 import { headerOf } from "../guard/RawHeaders.ts"
+import { getterOf, setConsumed } from "../proxy/NodeInternals.ts"
 
 /** Takes a body as node's parser hands it out. */
 export interface BodyTaker {
@@ -13,11 +14,6 @@ export interface BodyTaker {
   readonly complete: () => void
   /** Nothing good will come any more. May be told more than once, and after `complete`. */
   readonly fail: (problem: "unreadable" | "tooSlow") => void
-}
-
-/** What node's request has beneath, that its response looks at when it is finished. */
-interface Beneath {
-  _consuming?: boolean
 }
 
 export class RequestMessage extends IncomingMessage {
@@ -46,7 +42,7 @@ export class RequestMessage extends IncomingMessage {
     }
     this.#direct = true
     // What node sets where somebody reads: otherwise it would read away what is read already.
-    ;(this as Beneath)._consuming = true
+    setConsumed(this, true)
   }
 
   /** What is still to come goes to the stream again. */
@@ -55,7 +51,7 @@ export class RequestMessage extends IncomingMessage {
     this.removeAllListeners("data")
     if (!this.#direct) return
     this.#direct = false
-    ;(this as Beneath)._consuming = false
+    setConsumed(this, false)
   }
 
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
@@ -75,17 +71,8 @@ function broke(this: RequestMessage): void {
   this.taker?.fail("unreadable")
 }
 
-type Getter<A> = (this: RequestMessage) => A
-
-const inherited = <A>(name: string): Getter<A> => {
-  for (let at: object | null = IncomingMessage.prototype; at !== null; at = Object.getPrototypeOf(at) as object | null) {
-    const found = Object.getOwnPropertyDescriptor(at, name)?.get
-    if (found !== undefined) return found as Getter<A>
-  }
-  return () => undefined as A
-}
-const streamEnded = inherited<boolean>("readableEnded")
-const allHeaders = inherited<IncomingMessage["headers"]>("headers")
+const streamEnded = getterOf<RequestMessage, boolean>(IncomingMessage.prototype, "readableEnded")
+const allHeaders = getterOf<RequestMessage, IncomingMessage["headers"]>(IncomingMessage.prototype, "headers")
 
 const noExpectation: IncomingMessage["headers"] = {}
 

@@ -1,16 +1,11 @@
-/** What node's response does not offer: a head that goes out as it is, or alone, and a connection that ends badly on purpose. */
+/** What node's response does not offer: a head that goes out as it is, and a connection that ends badly on purpose. */
 import { type ServerResponse, STATUS_CODES } from "node:http"
 import { resetWhenRead } from "./ConnectionReset.ts"
 import { pairsOfReply, type ReplyHead } from "./HeaderLines.ts"
+import { storeHead } from "./NodeInternals.ts"
 
 /** How long a client may take to accept what was already written, in milliseconds. */
 const patience = 10_000
-
-/** What node's response has beneath `writeHead`: the first lines as they are, and the headers it looks at itself. */
-interface Beneath {
-  readonly _storeHeader?: (text: string, headers: ReadonlyArray<string>) => void
-  readonly _expect_continue?: boolean
-}
 
 /**
  * `writeHead` for lines that are known to be headers: names are tokens, values hold no control characters. node would look
@@ -19,26 +14,17 @@ interface Beneath {
  * `coding`: pairs that frame the body, where it has no length of the backend's.
  */
 export const writeHead = (response: ServerResponse, status: number, head: ReplyHead, coding: ReadonlyArray<string>): void => {
-  const inside = response as unknown as Beneath
-  const unusual = status < 200 || status === 204 || status === 304 || inside._expect_continue === true || response.hasHeader("connection")
-  if (unusual || inside._storeHeader === undefined) {
-    response.writeHead(status, [...pairsOfReply(head), ...coding])
-    return
-  }
   const reason = STATUS_CODES[status] ?? "unknown"
-  response.statusCode = status
-  response.statusMessage = reason
-  if (head.dated) response.sendDate = false
-  // From these node learns how the body is framed; what else it would look for is not among the lines.
-  inside._storeHeader(`HTTP/1.1 ${status} ${reason}\r\n${head.lines}`, head.length === "" ? coding : ["Content-Length", head.length])
-}
-
-/**
- * Sends the head before there is a body. `flushHeaders` does so in UTF-8, while every other way writes a head in Latin-1: bytes
- * above 127 in a header would arrive twice as long as they came.
- */
-export const flushHead = (response: ServerResponse): void => {
-  ;(response as unknown as { _send(data: string, encoding: "latin1"): boolean })._send("", "latin1")
+  const usual = status >= 200 && status !== 204 && status !== 304 && !response.hasHeader("connection")
+  if (usual) {
+    response.statusCode = status
+    response.statusMessage = reason
+    if (head.dated) response.sendDate = false
+    // From these node learns how the body is framed; what else it would look for is not among the lines.
+    const framing = head.length === "" ? coding : ["Content-Length", head.length]
+    if (storeHead(response, `HTTP/1.1 ${status} ${reason}\r\n${head.lines}`, framing)) return
+  }
+  response.writeHead(status, [...pairsOfReply(head), ...coding])
 }
 
 /** Delimited by the connection's close, which must then be no plain one: HTTP/1.0 knows no chunks. */

@@ -5,14 +5,15 @@
 import type { Socket } from "node:net"
 import { performance } from "node:perf_hooks"
 import type { Failure } from "../exchange/Failure.ts"
-import { cutAfterFlush, flushHead, writeHead } from "./ClientSocket.ts"
-import type { Relay } from "./client/Connection.ts"
-import type { Sent, Transport } from "./client/Transport.ts"
+import { cutAfterFlush, writeHead } from "./ClientSocket.ts"
+import { Coalescing } from "./Coalescing.ts"
+import type { Relay, Sent, Transport } from "./client/Transport.ts"
 import type { Spoken } from "./Dialect.ts"
 import type { AttemptEnd, Engine, Running, Sending } from "./Engine.ts"
 import { pairsOfReply, type ReplyHead } from "./HeaderLines.ts"
 import { headerValue } from "./HeaderRules.ts"
 import { KeptBody } from "./KeptBody.ts"
+import { flushHead } from "./NodeInternals.ts"
 import { TranslatedRelay } from "./TranslatedRelay.ts"
 
 /**
@@ -20,10 +21,6 @@ import { TranslatedRelay } from "./TranslatedRelay.ts"
  * the read, and takes the head with it in one write.
  */
 const oneWrite = 16 * 1024
-
-/** Coalescing: nothing before the first step is pending, later in larger ones (proxying.md 11.2). */
-const firstStep = 2 * 1024
-const laterStep = 4 * 1024
 
 export const makeOllaEngine = (plain: Transport, secure: Transport): Engine => ({
   name: "olla",
@@ -48,10 +45,7 @@ class OllaAttempt implements Relay, Running {
   #socket: Socket | undefined
   #kept: KeptBody | undefined
   #translated: TranslatedRelay | undefined
-  /** Coalescing: what waits. */
-  #waiting: Array<Buffer> | undefined
-  #waitingBytes = 0
-  #step = firstStep
+  #coalescing: Coalescing | undefined
   #status = 0
   #reply: ReplyHead = noReply
   /** What frames the body, where the backend has said nothing of it that may pass. */
@@ -72,7 +66,7 @@ class OllaAttempt implements Relay, Running {
     attempt.timings.sent = performance.now()
     this.#sent = this.#transport.send(
       {
-        endpoint: sending.endpoint,
+        origin: sending.endpoint.origin,
         method: sending.method,
         path: sending.path,
         headers: sending.headers,
@@ -125,7 +119,7 @@ class OllaAttempt implements Relay, Running {
     this.#hasLength = head.length >= 0
     if (head.length === 0) return false
     if (!sending.flushes(contentType)) {
-      this.#waiting = []
+      this.#coalescing = new Coalescing((bytes) => this.#writePart(bytes))
       return false
     }
     // The body mostly comes in the same read, and then goes with the head.
@@ -143,7 +137,7 @@ class OllaAttempt implements Relay, Running {
 
   onWait(): void {
     const { response } = this.#sending
-    if (this.#over || this.#translated !== undefined || this.#waiting !== undefined || !this.#hasLength) return
+    if (this.#over || this.#translated !== undefined || this.#coalescing !== undefined || !this.#hasLength) return
     if (!response.headersSent && response.socket !== null) this.#writeHead(true, false)
   }
 
@@ -158,7 +152,10 @@ class OllaAttempt implements Relay, Running {
     const short = bytes.length <= oneWrite
     if (this.#socket !== undefined)
       return short ? this.#socket.write(bytes.toString("latin1"), "latin1") : this.#socket.write(Buffer.from(bytes))
-    if (this.#waiting !== undefined) return this.#coalesce(this.#waiting, Buffer.from(bytes), last)
+    if (this.#coalescing !== undefined) {
+      const now = this.#coalescing.push(Buffer.from(bytes), last)
+      return now === undefined || this.#writePart(now)
+    }
     if (last && short && !response.headersSent) {
       this.#writeHead(false, true)
       response.end(bytes.toString("latin1"), "latin1")
@@ -179,20 +176,18 @@ class OllaAttempt implements Relay, Running {
       return
     }
     this.#account(payload)
-    const rest = this.#waiting
-    if (rest !== undefined && !response.headersSent && !this.#hasLength) {
-      // Whole before the first output: its length is known after all.
-      this.#coding = ["Content-Length", String(this.#waitingBytes)]
-    }
+    const rest = this.#coalescing?.rest()
+    // Whole before the first output: its length is known after all.
+    if (this.#coalescing !== undefined && !response.headersSent && !this.#hasLength)
+      this.#coding = ["Content-Length", String(rest?.length ?? 0)]
     if (!response.headersSent) this.#writeHead(false, true)
-    if (rest !== undefined && rest.length > 0) response.end(joined(rest))
-    else if (!response.writableEnded) response.end()
+    if (!response.writableEnded) response.end(rest)
     this.#finish(undefined)
   }
 
-  onFail(why: Failure, stale: boolean, payload: number): void {
+  onFail(why: Failure, repeatable: boolean, payload: number): void {
     if (this.#over) return
-    if (stale && !this.#repeated) {
+    if (repeatable && !this.#repeated) {
       this.#repeated = true
       this.start(true)
       return
@@ -210,7 +205,8 @@ class OllaAttempt implements Relay, Running {
       return
     }
     this.#account(payload)
-    if (this.#waiting !== undefined && this.#waiting.length > 0) this.#flushWaiting(this.#waiting)
+    const rest = this.#coalescing?.rest()
+    if (rest !== undefined) this.#writePart(rest)
     if (response.headersSent) cutAfterFlush(response)
     this.#finish(why)
   }
@@ -238,6 +234,7 @@ class OllaAttempt implements Relay, Running {
   }
 
   #release(): void {
+    this.#coalescing?.rest()
     this.#socket?.off("drain", this.#onDrain)
     if (this.#drains) this.#sending.response.off("drain", this.#onDrain)
   }
@@ -252,22 +249,9 @@ class OllaAttempt implements Relay, Running {
     if (flush) flushHead(response)
   }
 
-  #coalesce(waiting: Array<Buffer>, bytes: Buffer, last: boolean): boolean {
-    waiting.push(bytes)
-    this.#waitingBytes += bytes.length
-    if (last || this.#waitingBytes < this.#step) return true
-    this.#step = laterStep
-    return this.#flushWaiting(waiting)
-  }
-
-  #flushWaiting(waiting: Array<Buffer>): boolean {
+  #writePart(bytes: Buffer): boolean {
     const { response } = this.#sending
     if (!response.headersSent) this.#writeHead(false, false)
-    const bytes = joined(waiting)
-    waiting.length = 0
-    this.#waitingBytes = 0
     return response.write(bytes)
   }
 }
-
-const joined = (parts: ReadonlyArray<Buffer>): Buffer => (parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts))

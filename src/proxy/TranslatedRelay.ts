@@ -1,9 +1,10 @@
 /** The client's side of a translated answer, for both engines: the translator's words to the response. */
 import { type Failure, failure } from "../exchange/Failure.ts"
-import { cutAfterFlush, flushHead } from "./ClientSocket.ts"
+import { cutAfterFlush } from "./ClientSocket.ts"
 import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "./Dialect.ts"
 import type { AttemptEnd, Sending } from "./Engine.ts"
 import { KeptBody } from "./KeptBody.ts"
+import { flushHead } from "./NodeInternals.ts"
 
 /** How often a translator is told of silence, in milliseconds. */
 const silenceEvery = 1_000

@@ -1,8 +1,9 @@
 import * as Effect from "effect/Effect"
-import { ownTransport } from "../../src/proxy/client/Transport.ts"
+import { ownTransport } from "../../src/proxy/client/OwnTransport.ts"
 import { undiciTransport } from "../../src/proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
 import { bodySizes } from "./bodySizes.ts"
+import { brokenAnswers } from "./brokenAnswers.ts"
 import { engineContract } from "./engineContract.ts"
 
 const name = "olla on its own client"
@@ -17,3 +18,4 @@ const make = Effect.acquireRelease(
 
 engineContract(name, make)
 bodySizes(name, make)
+brokenAnswers(name, make)

@@ -18,8 +18,13 @@ import { sent } from "./attempt.ts"
 
 const hop = new Set(["content-length", "connection", "keep-alive", "transfer-encoding", "trailer", "upgrade"])
 
-/** A backend on the loopback, as far as an engine looks at it. */
-export const endpointAt = (port: number): Endpoint => new FakeFleet().add("one", { url: `http://127.0.0.1:${port}`, type: "openai" })
+/** A backend on the loopback; the same object for the same port, since connections are kept by its origin. */
+const endpoints = new Map<number, Endpoint>()
+const endpointAt = (port: number): Endpoint => {
+  const endpoint = endpoints.get(port) ?? new FakeFleet().add("one", { url: `http://127.0.0.1:${port}`, type: "openai" })
+  endpoints.set(port, endpoint)
+  return endpoint
+}
 
 export interface Carried {
   readonly exchange: Exchange

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import { undiciTransport } from "../../src/proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
 import { bodySizes } from "./bodySizes.ts"
+import { brokenAnswers } from "./brokenAnswers.ts"
 import { engineContract } from "./engineContract.ts"
 
 const name = "olla on undici"
@@ -12,3 +13,4 @@ const make = Effect.acquireRelease(
 
 engineContract(name, make)
 bodySizes(name, make)
+brokenAnswers(name, make)

@@ -12,7 +12,7 @@ import type { Failure } from "../../src/exchange/Failure.ts"
 import type { Spoken } from "../../src/proxy/Dialect.ts"
 import type { Engine, Sending } from "../../src/proxy/Engine.ts"
 import { replyHead } from "../../src/proxy/ReplyHeaders.ts"
-import { type FakeFields, FakeFleet } from "../balancing/fakes.ts"
+import { type FakeEndpoint, type FakeFields, FakeFleet } from "../balancing/fakes.ts"
 import { sent } from "./attempt.ts"
 
 export interface Heard {
@@ -84,6 +84,7 @@ export interface Carried {
 export class Front {
   readonly #engine: Engine
   readonly #server: Server
+  #endpoint: { readonly url: string; readonly tls: FakeFields["tls"]; readonly made: FakeEndpoint } | undefined
   /** Who waits for the next requests that arrive. */
   readonly #waiting: Array<(carried: Carried) => void> = []
   /** For the next requests. */
@@ -98,7 +99,7 @@ export class Front {
       req.on("end", () => {
         const body = chunks
         const size = body.reduce((sum, chunk) => sum + chunk.length, 0)
-        const endpoint = new FakeFleet().add("one", { url: this.target.url ?? "http://127.0.0.1:1", tls: this.target.tls })
+        const endpoint = this.#endpointOf(this.target.url ?? "http://127.0.0.1:1", this.target.tls)
         const exchange = new Exchange({
           id: "an-id",
           method: req.method ?? "",
@@ -153,6 +154,13 @@ export class Front {
       req.on("error", () => {})
     })
     this.#server.keepAliveTimeout = 0
+  }
+
+  /** The same object for the same backend: connections are kept by its origin. */
+  #endpointOf(url: string, tls: FakeFields["tls"]): FakeEndpoint {
+    if (this.#endpoint?.url !== url || this.#endpoint.tls !== tls)
+      this.#endpoint = { url, tls, made: new FakeFleet().add("one", { url, tls }) }
+    return this.#endpoint.made
   }
 
   get port(): number {

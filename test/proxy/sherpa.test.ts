@@ -1,6 +1,8 @@
 import { makeSherpaEngine } from "../../src/proxy/SherpaEngine.ts"
 import { bodySizes } from "./bodySizes.ts"
+import { brokenAnswers } from "./brokenAnswers.ts"
 import { engineContract } from "./engineContract.ts"
 
 engineContract("sherpa", makeSherpaEngine)
 bodySizes("sherpa", makeSherpaEngine)
+brokenAnswers("sherpa", makeSherpaEngine)

@@ -1,4 +1,4 @@
-/** Why there was no connection, by what the system said (proxying.md 9). */
+/** Why there was no connection, by what the system said. */
 import type { FailureKind } from "../../exchange/Failure.ts"
 
 export const connectKind = (error: Error | undefined): FailureKind => {

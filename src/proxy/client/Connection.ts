@@ -3,53 +3,50 @@
  * goes out in one writev with its body's chunks as they are. Deadlines are looked at by the pool's sweep, not by timers.
  */
 import { performance } from "node:perf_hooks"
+import type { Origin } from "../../endpoint/Endpoint.ts"
 import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
+import { unsentOf } from "../NodeInternals.ts"
 import { ChunkScan } from "./ChunkScan.ts"
-import type { ConnectionPool } from "./ConnectionPool.ts"
 import { connectKind } from "./ConnectKind.ts"
 import { maxHead, maxInterim, type ResponseHead } from "./ResponseHead.ts"
-import type { Outgoing } from "./Transport.ts"
-import { UpstreamSocket, unsentOf } from "./UpstreamSocket.ts"
+import { type Deadlines, isSafe, type Outgoing, type Relay } from "./Transport.ts"
+import { UpstreamSocket } from "./UpstreamSocket.ts"
 
-/** What becomes of an answer. Called synchronously from the socket's reads. */
-export interface Relay {
-  /** A connection has been made for it, TLS included. Not told on a kept one. */
-  readonly onConnect: () => void
-  /** True: chunk frames may be passed on as they are; false: payload only. */
-  readonly onHead: (head: ResponseHead) => boolean
-  /** The head came alone: what is to be sent of it need not wait for the body. */
-  readonly onWait: () => void
-  /**
-   * The bytes are the relay's only until it returns: they lie where the next read of any connection goes to.
-   * Whole bytes of frames, or payload. False asks for a pause until `resume`. `payload`: what is between the frames, only
-   * when `wantsPayload` and frames were asked for.
-   */
-  readonly onBytes: (bytes: Buffer, last: boolean, payload: ReadonlyArray<Buffer> | undefined) => boolean
-  /** Frames are relayed, and somebody looks at what is in them as well. */
-  readonly wantsPayload: boolean
-  /** The answer is complete. `payload`: bytes of its body; `taken`: nothing of the request is left to be written. */
-  readonly onEnd: (payload: number, taken: boolean) => void
-  /** `stale`: a connection that had been used before ended without one byte of an answer. */
-  readonly onFail: (failure: Failure, stale: boolean, payload: number) => void
+/** What a connection needs of the pool that it belongs to. */
+export interface Home {
+  readonly origin: Origin
+  /** The coarse clock of reads. */
+  readonly now: number
+  /** As `parseHead` has it. */
+  readonly headOf: (text: string, method: string) => ResponseHead | undefined
+  /** A request is under way, or is no more: deadlines are to be looked at meanwhile. */
+  readonly activate: (connection: Connection) => void
+  readonly deactivate: (connection: Connection) => void
+  /** It may carry another request; `keepFor`: seconds that the backend keeps it, -1 unknown. */
+  readonly park: (connection: Connection, keepFor: number) => void
+  /** It is gone. */
+  readonly forget: (connection: Connection) => void
 }
 
-/** Milliseconds; 0: off. */
-export interface Deadlines {
-  readonly connect: number
-  readonly headers: number
-  /** By `performance.now()`: when the wait for a head ends in any case. */
-  readonly response: number
-  readonly idle: number
+/** The last guard of the request line: whatever made this path, it must not end the line or begin another. */
+const isTarget = /^[\x21-\x7e\x80-\xff]+$/
+
+const requestHead = ({ path, method, headers }: Outgoing): string => {
+  if (!isTarget.test(path)) throw new Error("a path with blanks or control characters must not go out")
+  // biome-ignore lint/style/useTemplate: a template would ask each part whether it is a string
+  return method + " " + path + " HTTP/1.1\r\n" + headers + "\r\n"
 }
+
+const noDeadlines: Deadlines = { connect: 0, tls: 0, headers: 0, response: 0, idle: 0, keepAlive: 0 }
 
 /** Bodies up to this size go out in one string with their head, in bytes. */
 const oneString = 8 * 1024
 
 export class Connection {
-  readonly #pool: ConnectionPool
+  readonly #pool: Home
   readonly socket: UpstreamSocket
   #relay: Relay | undefined
-  #deadlines: Deadlines = { connect: 0, headers: 0, response: 0, idle: 0 }
+  #deadlines: Deadlines = noDeadlines
   #method = ""
   #head: ResponseHead | undefined
   /** A head that is not whole yet, and from where its end is to be looked for. */
@@ -64,6 +61,8 @@ export class Connection {
   #uses = 0
   /** Any byte of an answer came, an interim one included. */
   #answered = false
+  /** Nothing of the request has been written so far. */
+  #unwritten = false
   #connected = false
   #ended = false
   #paused = false
@@ -78,7 +77,7 @@ export class Connection {
   /** When an idle connection is dropped. */
   idleUntil = 0
 
-  constructor(pool: ConnectionPool, keepAlive: number, readSize: number) {
+  constructor(pool: Home, keepAlive: number, readSize: number) {
     this.#pool = pool
     this.socket = new UpstreamSocket(pool.origin, keepAlive, readSize, (bytes) => this.#read(bytes))
     this.socket
@@ -106,12 +105,11 @@ export class Connection {
     return this.#scan?.payload ?? this.#received
   }
 
-  /** `head`: request line and headers with the blank line. */
-  send({ method, body, deadlines, at }: Outgoing, head: string, relay: Relay): void {
-    const { socket } = this
+  send(outgoing: Outgoing, relay: Relay): void {
+    const head = requestHead(outgoing)
     this.#relay = relay
-    this.#deadlines = deadlines
-    this.#method = method
+    this.#deadlines = outgoing.deadlines
+    this.#method = outgoing.method
     this.#head = undefined
     this.#scan = undefined
     this.#received = 0
@@ -120,9 +118,22 @@ export class Connection {
     this.#late = false
     this.#answered = false
     this.#uses++
-    this.#since = at
-    socket.awaiting = true
+    this.#since = outgoing.at
+    this.socket.awaiting = true
     this.#pool.activate(this)
+    this.#unwritten = this.#uses > 1 && !isSafe(outgoing.method)
+    if (!this.#unwritten) this.#write(head, outgoing.body)
+    // The connection's end may lie there and wait to be read, behind what called for this request.
+    else
+      setImmediate(() => {
+        if (this.#relay !== relay || this.#ended || this.socket.destroyed) return
+        this.#unwritten = false
+        this.#write(head, outgoing.body)
+      })
+  }
+
+  #write(head: string, body: ReadonlyArray<Buffer>): void {
+    const { socket } = this
     if (body.length === 0) {
       socket.write(head, "latin1")
       return
@@ -190,10 +201,10 @@ export class Connection {
   }
 
   #fail(kind: FailureKind, detail: string, limit?: number): void {
-    const stale = kind === "closed" && this.#uses > 1 && !this.#answered
+    const repeatable = kind === "closed" && this.#uses > 1 && !this.#answered && (this.#unwritten || isSafe(this.#method))
     const relay = this.#release()
     this.socket.destroy()
-    relay?.onFail(failure(kind, detail, limit), stale, this.payload)
+    relay?.onFail(failure(kind, detail, limit), repeatable, this.payload)
   }
 
   #closed(): void {

@@ -1,16 +1,16 @@
 /**
  * The connections to one endpoint: idle ones in a stack, so that the warmest goes first, active ones in a set for the
- * sweep. Nothing caps the active ones (README ruling 11).
+ * sweep. Nothing caps the active ones: a backend that batches takes hundreds of streams at once.
  */
 import { performance } from "node:perf_hooks"
 import type { Origin } from "../../endpoint/Endpoint.ts"
 import { Roster } from "../../exchange/Roster.ts"
-import { Connection } from "./Connection.ts"
+import { Connection, type Home } from "./Connection.ts"
 import { parseHead, type ResponseHead } from "./ResponseHead.ts"
 import type { Sweeper, Watched } from "./Sweeper.ts"
 import type { Outgoing } from "./Transport.ts"
 
-/** Idle connections kept for an endpoint, and for how long at most, in milliseconds (proxying.md 3). */
+/** Idle connections kept for an endpoint, and for how long at most, in milliseconds. */
 export const maxIdle = 25
 export const idleFor = 90_000
 
@@ -20,7 +20,7 @@ export const idleTime = (keepFor: number): number => (keepFor < 0 ? idleFor : Ma
 /** Characters of a head that is compared with the next one. */
 const longestRemembered = 2_048
 
-export class ConnectionPool implements Watched {
+export class ConnectionPool implements Watched, Home {
   readonly origin: Origin
   readonly #idle: Array<Connection> = []
   readonly #active = new Roster<Connection>()

@@ -13,7 +13,7 @@ export interface ResponseHead {
   readonly keepFor: number
 }
 
-/** Largest header block, bytes (proxying.md 3). */
+/** Largest header block, bytes. */
 export const maxHead = 32 * 1024
 
 /** A backend that has more than this to say before its answer is not answering. */

@@ -1,11 +1,25 @@
-/** How a request reaches a backend: the own client for `http:`, undici for `https:` and as a switch. */
-import type { Endpoint } from "../../endpoint/Endpoint.ts"
-import type { Deadlines, Relay } from "./Connection.ts"
-import { ConnectionPool } from "./ConnectionPool.ts"
-import { Sweeper } from "./Sweeper.ts"
+/** How a request reaches a backend, and what becomes of the answer: the port that both clients implement and both engines use. */
+import type { Origin } from "../../endpoint/Endpoint.ts"
+import type { Failure } from "../../exchange/Failure.ts"
+import type { ResponseHead } from "./ResponseHead.ts"
+
+/** Milliseconds; 0: off. */
+export interface Deadlines {
+  readonly connect: number
+  /** For the TLS handshake. */
+  readonly tls: number
+  /** From the request's last byte to the head of the answer. */
+  readonly headers: number
+  /** By `performance.now()`: when the wait for a head ends in any case. */
+  readonly response: number
+  /** Silence between bytes of the answer. */
+  readonly idle: number
+  /** TCP keep-alive interval. */
+  readonly keepAlive: number
+}
 
 export interface Outgoing {
-  readonly endpoint: Pick<Endpoint, "url" | "origin">
+  readonly origin: Origin
   readonly method: string
   /** Request target. */
   readonly path: string
@@ -13,11 +27,33 @@ export interface Outgoing {
   readonly headers: string
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
-  readonly deadlines: Deadlines & { readonly tls: number; readonly keepAlive: number }
+  readonly deadlines: Deadlines
   /** Largest single read, bytes; 0: the default. */
   readonly readSize: number
   /** Now, by `performance.now()`. */
   readonly at: number
+}
+
+/** What becomes of an answer. Called synchronously from the socket's reads. */
+export interface Relay {
+  /** A connection has been made for it, TLS included. Not told on a kept one. */
+  readonly onConnect: () => void
+  /** True: chunk frames may be passed on as they are; false: payload only. */
+  readonly onHead: (head: ResponseHead) => boolean
+  /** The head came alone: what is to be sent of it need not wait for the body. */
+  readonly onWait: () => void
+  /**
+   * The bytes are the relay's only until it returns: they may lie where the next read of any connection goes to.
+   * Whole bytes of frames, or payload. False asks for a pause until `resume`. `payload`: what is between the frames, only
+   * when `wantsPayload` and frames were asked for.
+   */
+  readonly onBytes: (bytes: Buffer, last: boolean, payload: ReadonlyArray<Buffer> | undefined) => boolean
+  /** Frames are relayed, and somebody looks at what is in them as well. */
+  readonly wantsPayload: boolean
+  /** The answer is complete. `payload`: bytes of its body; `taken`: nothing of the request is left to be written. */
+  readonly onEnd: (payload: number, taken: boolean) => void
+  /** `repeatable`: a kept connection was found dead, and the request may be sent once more without being served twice. */
+  readonly onFail: (failure: Failure, repeatable: boolean, payload: number) => void
 }
 
 /** One request on its way. */
@@ -34,35 +70,10 @@ export interface Transport {
   readonly close: () => void
 }
 
-/** The last guard of the request line: whatever made this path, it must not end the line or begin another. */
-const isTarget = /^[\x21-\x7e\x80-\xff]+$/
+const safe = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
 
-const requestHead = (outgoing: Outgoing): string => {
-  if (!isTarget.test(outgoing.path)) throw new Error("a path with blanks or control characters must not go out")
-  // biome-ignore lint/style/useTemplate: a template would ask each part whether it is a string
-  return outgoing.method + " " + outgoing.path + " HTTP/1.1\r\n" + outgoing.headers + "\r\n"
-}
-
-/** Our own HTTP/1.1 client, one pool for each endpoint URL. A pool that has nothing left is dropped. */
-export const ownTransport = (): Transport => {
-  const pools = new Map<string, ConnectionPool>()
-  const sweeper = new Sweeper((gone) => {
-    for (const [url, pool] of pools) if (pool === gone) pools.delete(url)
-  })
-  return {
-    send: (outgoing, fresh, relay) => {
-      let pool = pools.get(outgoing.endpoint.url)
-      if (pool === undefined) {
-        pool = new ConnectionPool(outgoing.endpoint.origin, sweeper)
-        pools.set(outgoing.endpoint.url, pool)
-      }
-      const connection = pool.take(fresh, outgoing)
-      connection.send(outgoing, requestHead(outgoing), relay)
-      return connection
-    },
-    close: () => {
-      for (const pool of pools.values()) pool.close()
-      pools.clear()
-    }
-  }
-}
+/**
+ * Whether a request may be sent once more on another connection although the backend may have read it: asking does no harm. What
+ * generates, or changes something, is sent again only where nothing of it can have been read.
+ */
+export const isSafe = (method: string): boolean => safe.has(method)

@@ -1,6 +1,6 @@
-/** What undici's errors are in the words of proxying.md 9, for both engines. */
+/** What undici's errors are among the kinds of failure. */
 import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
-import { DialError } from "../sherpa/Dialing.ts"
+import { DialError } from "./Dialing.ts"
 
 const malformed = new Set(["UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_CONTENT_LENGTH_MISMATCH"])
 /** undici has no codes for these: an upgrade, and bytes that nobody asked for. */

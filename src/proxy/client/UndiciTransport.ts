@@ -1,140 +1,69 @@
 /**
- * undici behind the same face: for TLS, which the own client leaves to it, and as a switch (`OLLA_ENGINE_CLIENT=undici`).
- * One undici `Client` is one connection, kept in a stack for each endpoint: undici's own `Pool` searches all of its clients for
- * an idle one, and does not say whether a connection had been used before. Deadlines are looked at by the sweep, as for
- * the own client.
+ * undici behind the transport's face: for TLS, which the own client leaves to it, as a switch (`OLLA_ENGINE_CLIENT=undici`), and for the
+ * `sherpa` engine. Deadlines are looked at by a sweep, as for the own client.
  */
-import type net from "node:net"
-import { Client, type Dispatcher } from "undici"
+import type { Dispatcher } from "undici"
 import { type Failure, failure } from "../../exchange/Failure.ts"
 import { pairsOf } from "../HeaderLines.ts"
 import { hasUnknownCoding } from "../HeaderRules.ts"
-import { connectorTo, DialError } from "../sherpa/Dialing.ts"
-import type { Relay } from "./Connection.ts"
+import { unsentOf } from "../NodeInternals.ts"
 import { idleFor, maxIdle } from "./ConnectionPool.ts"
-import { InterimFilter } from "./InterimFilter.ts"
-import { maxHead, type ResponseHead } from "./ResponseHead.ts"
+import { DialError } from "./Dialing.ts"
+import type { ResponseHead } from "./ResponseHead.ts"
 import { Sweeper, type Watched } from "./Sweeper.ts"
-import type { Outgoing, Sent, Transport } from "./Transport.ts"
+import { isSafe, type Outgoing, type Relay, type Sent, type Transport } from "./Transport.ts"
 import { undiciFailure } from "./UndiciFailure.ts"
-import { unsentOf } from "./UpstreamSocket.ts"
+import { type KeptLimits, type UndiciLink, UndiciLinks } from "./UndiciLinks.ts"
 
-/** One connection. */
-interface Link {
-  readonly client: Client
-  socket: net.Socket | undefined
-  filter: InterimFilter | undefined
-  /** It has carried an answer before. */
-  used: boolean
-}
+const asTheOwnClient: KeptLimits = { each: maxIdle, all: Number.POSITIVE_INFINITY, time: idleFor }
 
-export const undiciTransport = (): Transport => {
-  const pools = new Map<string, LinkPool>()
-  const sweeper = new Sweeper((gone) => {
-    for (const [url, pool] of pools) if (pool === gone && pool.isEmpty) pools.delete(url)
-  })
+export const undiciTransport = (kept: KeptLimits = asTheOwnClient): Transport => {
+  const under = new UnderWay(kept)
   return {
-    send: (outgoing, fresh, relay) => {
-      const { endpoint } = outgoing
-      let pool = pools.get(endpoint.url)
-      if (pool === undefined) {
-        pool = new LinkPool()
-        pools.set(endpoint.url, pool)
-      }
-      const flight = new Flight(pool, pool.take(outgoing, fresh, relay), outgoing, relay)
-      pool.flights.add(flight)
-      sweeper.watch(pool)
-      flight.start()
-      return flight
-    },
-    close: () => {
-      for (const pool of pools.values()) pool.close()
-      pools.clear()
-    }
+    send: (outgoing, fresh, relay) => under.send(outgoing, fresh, relay),
+    close: () => under.links.close()
   }
 }
 
-/** The connections to one endpoint. */
-class LinkPool implements Watched {
+/** The requests that are under way, and the connections for them. */
+class UnderWay implements Watched {
+  readonly links: UndiciLinks
   readonly flights = new Set<Flight>()
-  readonly #links = new Set<Link>()
-  /** The warmest last. */
-  readonly #idle: Array<Link> = []
+  readonly #sweeper = new Sweeper(() => {})
 
-  get isEmpty(): boolean {
-    return this.#links.size === 0
+  constructor(kept: KeptLimits) {
+    this.links = new UndiciLinks(kept)
   }
 
-  take(outgoing: Outgoing, fresh: boolean, relay: Relay): Link {
-    return (fresh ? undefined : this.#idle.pop()) ?? this.#open(outgoing, relay)
-  }
-
-  park(link: Link): void {
-    if (!this.#links.has(link)) return
-    link.used = true
-    this.#idle.push(link)
-    const oldest = this.#idle.length > maxIdle ? this.#idle.shift() : undefined
-    if (oldest !== undefined) this.drop(oldest)
-  }
-
-  /** The backend notices at once, also while the connection is being opened. */
-  drop(link: Link): void {
-    this.#links.delete(link)
-    link.client.destroy(new Error("dropped")).catch(() => {})
-    link.socket?.destroy()
+  send(outgoing: Outgoing, fresh: boolean, relay: Relay): Sent {
+    const link = this.links.take(outgoing.origin, outgoing.deadlines, fresh)
+    const flight = new Flight(this, link, outgoing, relay)
+    this.flights.add(flight)
+    this.#sweeper.watch(this)
+    flight.start()
+    return flight
   }
 
   sweep(now: number): boolean {
     for (const flight of this.flights) flight.sweep(now)
     return this.flights.size > 0
   }
-
-  close(): void {
-    for (const link of this.#links) this.drop(link)
-  }
-
-  #open({ endpoint: { origin }, deadlines }: Outgoing, relay: Relay): Link {
-    const host = origin.hostname.includes(":") ? `[${origin.hostname}]` : origin.hostname
-    const client = new Client(`${origin.secure ? "https" : "http"}://${host}:${origin.port}`, {
-      connect: connectorTo(origin, deadlines, (socket) => {
-        link.socket = socket
-        link.filter = new InterimFilter(socket)
-        relay.onConnect()
-      }),
-      pipelining: 1,
-      allowH2: false,
-      maxHeaderSize: maxHead,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: idleFor,
-      keepAliveMaxTimeout: idleFor,
-      keepAliveTimeoutThreshold: 1_000
-    })
-    const link: Link = { client, socket: undefined, filter: undefined, used: false }
-    this.#links.add(link)
-    client.on("disconnect", () => {
-      link.used = false
-      const at = this.#idle.indexOf(link)
-      if (at < 0) return
-      this.#idle.splice(at, 1)
-      this.drop(link)
-    })
-    return link
-  }
 }
 
 /** One request on its way. */
 class Flight implements Sent, Dispatcher.DispatchHandler {
-  readonly #pool: LinkPool
-  readonly #link: Link
+  readonly #under: UnderWay
+  #link: UndiciLink
   readonly #outgoing: Outgoing
   readonly #relay: Relay
-  readonly #reused: boolean
+  #reused: boolean
   #controller: Dispatcher.DispatchController | undefined
   #over = false
   #sent = false
   #answered = false
   #frames = false
+  /** The end of the connection is the end of the answer. */
+  #untilClose = false
   #paused = false
   #unsent = 0
   #late = false
@@ -142,8 +71,8 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   #since = 0
   payload = 0
 
-  constructor(pool: LinkPool, link: Link, outgoing: Outgoing, relay: Relay) {
-    this.#pool = pool
+  constructor(under: UnderWay, link: UndiciLink, outgoing: Outgoing, relay: Relay) {
+    this.#under = under
     this.#link = link
     this.#outgoing = outgoing
     this.#relay = relay
@@ -151,8 +80,21 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   }
 
   start(): void {
+    // The connection's end may lie there and wait to be read, behind what called for this request.
+    if (this.#reused && !isSafe(this.#outgoing.method)) setImmediate(() => this.#dispatch())
+    else this.#dispatch()
+  }
+
+  #dispatch(): void {
+    if (this.#over) return
+    if (this.#reused && !this.#link.stands) {
+      this.#under.links.drop(this.#link)
+      this.#link = this.#under.links.take(this.#outgoing.origin, this.#outgoing.deadlines, true)
+      this.#reused = false
+    }
     const { method, path, headers, body } = this.#outgoing
-    this.#link.filter?.expect()
+    this.#link.onConnect = () => this.#relay.onConnect()
+    this.#link.watch?.expect()
     // undici has its own idea of a request: what it will not carry is this exchange's failure.
     try {
       this.#link.client.dispatch(
@@ -179,7 +121,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   }
 
   abort(): void {
-    if (this.#end()) this.#pool.drop(this.#link)
+    if (this.#end()) this.#under.links.drop(this.#link)
   }
 
   /** As the own client's: a limit must have passed at two looks. The connector has its own limits. */
@@ -218,12 +160,14 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     this.#answered = true
     this.#sent = true
     this.#since = performance.now()
+    this.#link.watch?.headIn()
     this.#guarded(() => {
       const head = headOf(controller, status, this.#outgoing.method)
       if (hasUnknownCoding(head.raw)) {
         this.#fail(failure("malformed", "the response has an unknown transfer coding"), false)
         return
       }
+      this.#untilClose = !head.chunked && head.length < 0
       this.#frames = this.#relay.onHead(head)
       // undici does not say whether more came with the head; if so, it tells before this.
       queueMicrotask(() => {
@@ -248,8 +192,12 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    if (this.#untilClose && this.#link.watch?.endedWell !== true) {
+      this.#fail(failure("truncated", "the connection broke off in an answer that its end delimits"), false)
+      return
+    }
     if (!this.#end()) return
-    this.#pool.park(this.#link)
+    this.#under.links.park(this.#link)
     try {
       this.#relay.onEnd(this.payload, false)
     } catch (error) {
@@ -260,7 +208,9 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#over) return
     const why = undiciFailure(error, this.#answered)
-    this.#fail(why, why.kind === "closed" && this.#reused && this.#link.filter?.heard !== true && !(error instanceof DialError))
+    const found = why.kind === "closed" && this.#reused && this.#link.watch?.heard !== true && !(error instanceof DialError)
+    // undici tells before its first write.
+    this.#fail(why, found && (isSafe(this.#outgoing.method) || this.#controller === undefined))
   }
 
   #guarded(step: () => void): void {
@@ -271,17 +221,18 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     }
   }
 
-  #fail(why: Failure, stale: boolean): void {
+  #fail(why: Failure, repeatable: boolean): void {
     if (!this.#end()) return
-    this.#pool.drop(this.#link)
-    this.#relay.onFail(why, stale, this.payload)
+    this.#under.links.drop(this.#link)
+    this.#relay.onFail(why, repeatable, this.payload)
   }
 
   /** False: it was over already. */
   #end(): boolean {
     if (this.#over) return false
     this.#over = true
-    this.#pool.flights.delete(this)
+    this.#link.onConnect = () => {}
+    this.#under.flights.delete(this)
     return true
   }
 }

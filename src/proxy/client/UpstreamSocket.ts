@@ -25,13 +25,6 @@ const bufferOf = (wanted: number): Buffer => {
   return buffer
 }
 
-/** Changes as the system takes what was written to a socket; 0: it has all. */
-export const unsentOf = (socket: net.Socket): number => {
-  // node looks at the same figure for its own socket timeouts; to the stream, a write that is under way is one step.
-  const { _handle: handle } = socket as { readonly _handle?: { readonly writeQueueSize?: number } | null }
-  return socket.writableLength === 0 ? 0 : (handle?.writeQueueSize ?? socket.writableLength)
-}
-
 export class UpstreamSocket extends net.Socket {
   /** An answer is being waited for. */
   awaiting = false

@@ -1,7 +1,8 @@
 /** How connections are opened, kept, given up and timed, against both clients. */
 import net from "node:net"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { ownTransport, type Transport } from "../../../src/proxy/client/Transport.ts"
+import { ownTransport } from "../../../src/proxy/client/OwnTransport.ts"
+import type { Transport } from "../../../src/proxy/client/Transport.ts"
 import { undiciTransport } from "../../../src/proxy/client/UndiciTransport.ts"
 import { looked } from "../rig.ts"
 import { ask, chunkedHead, frame, plain, Recorder, ScriptedBackend, send, until } from "./conversation.ts"
@@ -157,11 +158,16 @@ describe.each([
         else if (how === "reset") socket.resetAndDestroy()
         else socket.end()
       }
-      await told()
+      const ask = { method: "GET" }
+      await told(ask)
       await settled()
-      const answer = await told()
+      const answer = await told(ask)
       expect([answer.failure?.kind, answer.stale]).toEqual(["closed", true])
-      expect((await told({ fresh: true })).bytes.toString()).toBe("hello")
+      expect((await told({ ...ask, fresh: true })).bytes.toString()).toBe("hello")
+      await settled()
+      // What may have been served is not sent again.
+      const generation = await told({ method: "POST" })
+      expect([generation.failure, generation.stale]).toEqual([undefined, false])
     })
 
     it("that is new and is closed without a word is not stale", async () => {

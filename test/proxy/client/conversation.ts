@@ -2,10 +2,10 @@
 
 import { once } from "node:events"
 import net, { type AddressInfo } from "node:net"
+import type { Origin } from "../../../src/endpoint/Endpoint.ts"
 import type { Failure } from "../../../src/exchange/Failure.ts"
-import type { Deadlines, Relay } from "../../../src/proxy/client/Connection.ts"
 import type { ResponseHead } from "../../../src/proxy/client/ResponseHead.ts"
-import type { Outgoing, Sent, Transport } from "../../../src/proxy/client/Transport.ts"
+import type { Deadlines, Outgoing, Relay, Sent, Transport } from "../../../src/proxy/client/Transport.ts"
 import { linesOf } from "../../../src/proxy/HeaderLines.ts"
 import { looked } from "../rig.ts"
 
@@ -135,7 +135,7 @@ export class Recorder implements Relay {
   }
 }
 
-export const patient: Deadlines & { readonly tls: number; readonly keepAlive: number } = {
+export const patient: Deadlines = {
   connect: 5_000,
   tls: 5_000,
   headers: 5_000,
@@ -155,16 +155,21 @@ export interface Ask {
   readonly readSize?: number
 }
 
+/** The same object for the same backend: connections are kept by it. */
+const origins = new Map<string, Origin>()
+const originOf = (hostname: string, port: number, authority: string): Origin => {
+  const origin = origins.get(authority) ?? { secure: false, hostname, port, authority, basePath: "", tls: undefined }
+  origins.set(authority, origin)
+  return origin
+}
+
 /** Sends and hands over what is on its way. */
 export const send = (transport: Transport, port: number, ask: Ask = {}): { readonly relay: Recorder; readonly sent: Sent } => {
   const { method = "POST", body = [], relay = new Recorder(), hostname = "127.0.0.1" } = ask
   const size = body.reduce((sum, part) => sum + part.length, 0)
   const authority = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`
   const outgoing: Outgoing = {
-    endpoint: {
-      url: `http://${authority}`,
-      origin: { secure: false, hostname, port, authority, basePath: "", tls: undefined }
-    },
+    origin: originOf(hostname, port, authority),
     method,
     path: ask.path ?? "/v1/chat?x=1",
     headers: linesOf(["Host", authority, "X-One", "1", ...(method === "GET" || method === "HEAD" ? [] : ["Content-Length", String(size)])]),

@@ -1,6 +1,7 @@
 /** Backends that break the rules, against both clients: nothing of it reaches a client as if it were right. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { ownTransport, type Transport } from "../../../src/proxy/client/Transport.ts"
+import { ownTransport } from "../../../src/proxy/client/OwnTransport.ts"
+import type { Transport } from "../../../src/proxy/client/Transport.ts"
 import { undiciTransport } from "../../../src/proxy/client/UndiciTransport.ts"
 import { ask, chunkedHead, frame, plain, Recorder, ScriptedBackend, send, until } from "./conversation.ts"
 

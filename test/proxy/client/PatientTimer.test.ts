@@ -1,9 +1,7 @@
 /** A limit has passed when it has passed on a loop that ran. */
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
-import { afterLimit, patientClock } from "../../src/proxy/Patience.ts"
-import { holdUp } from "./rig.ts"
+import { afterLimit } from "../../../src/proxy/client/PatientTimer.ts"
+import { holdUp } from "../rig.ts"
 
 const looped = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)))
 
@@ -24,15 +22,5 @@ describe("a limit", () => {
     callOff()
     await waits
     expect(expired).toBe(0)
-  })
-
-  it("is one of a fiber's as well, and does not outlive it", async () => {
-    const fiber = Effect.runFork(patientClock.sleep(Duration.millis(20)))
-    holdUp(200)
-    await looped()
-    expect(fiber.pollUnsafe()).toBeUndefined()
-    fiber.interruptUnsafe()
-    await looped()
-    expect(fiber.pollUnsafe()?._tag).toBe("Failure")
   })
 })

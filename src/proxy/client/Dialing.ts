@@ -7,15 +7,9 @@ import tls from "node:tls"
 import type { buildConnector } from "undici"
 import type { Origin } from "../../endpoint/Endpoint.ts"
 import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
-import { connectKind } from "../client/ConnectKind.ts"
-import { afterLimit } from "../Patience.ts"
-
-/** Milliseconds; 0 is off. */
-export interface DialLimits {
-  readonly connect: number
-  readonly tls: number
-  readonly keepAlive: number
-}
+import { connectKind } from "./ConnectKind.ts"
+import { afterLimit } from "./PatientTimer.ts"
+import type { Deadlines } from "./Transport.ts"
 
 /** undici hands it on untouched to the request that waits for the connection. */
 export class DialError extends Error {
@@ -29,7 +23,11 @@ export class DialError extends Error {
 
 /** `onSocket` gets each socket as soon as there is one, so that a caller may give up while it is still connecting. */
 export const connectorTo =
-  (origin: Origin, limits: DialLimits, onSocket: (socket: net.Socket) => void): buildConnector.connector =>
+  (
+    origin: Origin,
+    limits: Pick<Deadlines, "connect" | "tls" | "keepAlive">,
+    onSocket: (socket: net.Socket) => void
+  ): buildConnector.connector =>
   (_options, callback) => {
     const plain = net.connect({
       host: origin.hostname,
