@@ -148,8 +148,10 @@ take it out for \`check_interval\`, and then the first one decides.
 
 Intervals, waits and ages are of a clock that nobody sets: a step of the system's time changes none of them.
 
-Redirects are followed, ten at most; to another origin without credentials, headers and client certificate. Proxies from the
-environment are never used for backends.
+A redirect inside the backend's origin is followed, three times at most. One to another origin is not: that somebody else is well says
+nothing about this backend, which is \`unhealthy\` then. Proxies from the environment are never used for backends.
+
+A check that cannot be made because Olla itself is out of file descriptors says nothing about a backend; the log tells of it.
 
 A quarter of the endpoints are checked at once, five at least, ten while starting. A check that has waited 2 s for its backend leaves
 its place to the next one and goes on; readings of model lists do the same with \`concurrent_workers\`. So backends that hang, however

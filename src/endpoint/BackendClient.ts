@@ -1,7 +1,7 @@
 /**
- * GETs to backends for probes and listings: redirects, credentials, TLS and body limits in one place
- * (endpoints-and-health.md 5.3). Never uses a proxy from the environment. Each request has its own connection: a probe over
- * a kept one would not notice a server that no longer accepts.
+ * GETs to backends for probes and listings: redirects, credentials, TLS and body limits in one place. Never uses a proxy from the
+ * environment, and never follows a redirect to another origin: that somebody else is well says nothing about this backend. Each
+ * request has its own connection: a probe over a kept one would not notice a server that no longer accepts.
  */
 import { gunzip } from "node:zlib"
 import * as Clock from "effect/Clock"
@@ -31,12 +31,15 @@ export interface BackendAnswer {
   readonly latency: number
   /** Empty with `discard`. */
   readonly body: string
+  /** The answer is a redirect to another origin, which is not followed. */
+  readonly leadsAway?: boolean
 }
 
 /** A plain value: a backend that is down is routine. */
 export interface BackendFailure {
   readonly _tag: "BackendFailure"
-  readonly kind: "network" | "timeout" | "tooLarge"
+  /** `local`: this process could not even ask; nothing is learned of the backend. */
+  readonly kind: "network" | "timeout" | "tooLarge" | "local"
   /** For status and log: no address, no secret. */
   readonly cause: string
   /** For the log. */
@@ -93,7 +96,7 @@ const connectOptions = (tls: TlsOptions | undefined) => ({
       })
 })
 
-const maxRedirects = 10
+const maxRedirects = 3
 const redirects = new Set([301, 302, 303, 307, 308])
 /** How long an answer that is not looked at may keep sending, in milliseconds. */
 const discardFor = 1000
@@ -107,46 +110,53 @@ const get = async (
   const started = now()
   let url = new URL(request.url)
   const home = url.origin
-  // Once the endpoint's origin is left, its credentials and certificates stay behind, even if a later hop comes back.
-  let away = false
+  const agent = agentFor(request.tls)
   for (let hop = 0; ; hop++) {
-    const { statusCode, headers, body } = await agentFor(away ? undefined : request.tls).request({
-      origin: url.origin,
+    const { statusCode, headers, body } = await agent.request({
+      origin: home,
       path: url.pathname + url.search,
       method: "GET",
-      headers: headersOf(request, away),
+      headers: headersOf(request),
       reset: true,
       signal
     })
     body.on("error", () => {})
     const location = redirects.has(statusCode) ? single(headers["location"]) : undefined
-    if (location === undefined) {
-      const latency = now() - started
-      const retryAfter = single(headers["retry-after"])
+    const target = location === undefined ? undefined : targetOf(location, url)
+    if (target === undefined || target.origin !== home) {
+      const answer = { status: statusCode, retryAfter: single(headers["retry-after"]), latency: now() - started }
+      if (target !== undefined) {
+        body.destroy()
+        return { ...answer, body: "", leadsAway: true }
+      }
       if (request.body === "discard") {
         // The status is the answer. What follows is read in the background, so that a backend does not see its reply cut off.
         void discard(body, request.maxBody)
-        return { status: statusCode, retryAfter, latency, body: "" }
+        return { ...answer, body: "" }
       }
-      const text = await readText(body, single(headers["content-encoding"]), request.maxBody)
-      return { status: statusCode, retryAfter, latency, body: text }
+      return { ...answer, body: await readText(body, single(headers["content-encoding"]), request.maxBody) }
     }
     body.destroy()
     if (hop === maxRedirects) throw plain("network", "too many redirects", `stopped after ${maxRedirects} redirects`, false)
-    if (!URL.canParse(location, url)) throw plain("network", "redirect to an invalid address", "unreadable Location header", false)
-    url = new URL(location, url)
-    if (url.protocol !== "http:" && url.protocol !== "https:")
-      throw plain("network", "redirect to an invalid address", `redirect to scheme ${url.protocol}`, false)
-    away ||= url.origin !== home
+    url = target
   }
+}
+
+/** Where a redirect leads. */
+const targetOf = (location: string, from: URL): URL => {
+  if (!URL.canParse(location, from)) throw plain("network", "redirect to an invalid address", "unreadable Location header", false)
+  const url = new URL(location, from)
+  if (url.protocol !== "http:" && url.protocol !== "https:")
+    throw plain("network", "redirect to an invalid address", `redirect to scheme ${url.protocol}`, false)
+  return url
 }
 
 const single = (value: string | Array<string> | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)
 
-const headersOf = (request: BackendRequest, away: boolean): Record<string, string> => {
+const headersOf = (request: BackendRequest): Record<string, string> => {
   const out: Record<string, string> = { "Accept-Encoding": "gzip" }
   const names = new Map([["accept-encoding", "Accept-Encoding"]])
-  for (const [name, value] of away ? request.headers : [...request.headers, ...request.credentials.headers]) {
+  for (const [name, value] of [...request.headers, ...request.credentials.headers]) {
     const before = names.get(name.toLowerCase())
     if (before !== undefined) delete out[before]
     names.set(name.toLowerCase(), name)
@@ -243,11 +253,15 @@ const causes: ReadonlyArray<readonly [RegExp, string]> = [
   [/^(?:HPE_|UND_ERR_)/, "malformed HTTP answer"]
 ]
 
+/** Out of descriptors, of this process or of the machine. */
+const localCodes = new Set(["EMFILE", "ENFILE"])
+
 export const asFailure = (cause: unknown): BackendFailure => {
   if (isFailure(cause)) return cause
   const error = rootOf(cause)
   const detail = error instanceof Error ? error.message : String(error)
   const code = codeOf(error)
+  if (localCodes.has(code)) return plain("local", "this process is out of file descriptors", detail, false)
   if (code === "ETIMEDOUT" || code === "UND_ERR_CONNECT_TIMEOUT" || code === "ESOCKETTIMEDOUT")
     return plain("timeout", "timeout", detail, false)
   const known = causes.find(([pattern]) => pattern.test(code))

@@ -90,7 +90,14 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
         failed(outcome.answered ? "read_response" : "http_request", 0, `network error for ${spec.displayUrl}: ${outcome.cause}`)
       )
     }
-    if (outcome.status !== 200) return yield* Effect.fail(failed("http_status", outcome.status, statusCause(outcome.status)))
+    if (outcome.status !== 200)
+      return yield* Effect.fail(
+        failed(
+          "http_status",
+          outcome.status,
+          `${statusCause(outcome.status)}${outcome.leadsAway === true ? ", to another origin, which is not followed" : ""}`
+        )
+      )
     return { body: outcome.body, now: yield* Clock.currentTimeMillis, failed }
   })
 

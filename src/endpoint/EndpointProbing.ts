@@ -24,7 +24,7 @@ const probeNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetCo
   const startedAt = fleet.now()
   const exit = yield* Effect.exit(check(endpoint, fleet))
   if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) return yield* Effect.interrupt
-  let result: ProbeResult
+  let result: ProbeResult | undefined
   let listing: Listing | undefined
   if (Exit.isSuccess(exit)) {
     result = exit.value.result
@@ -32,6 +32,11 @@ const probeNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetCo
   } else {
     yield* Effect.logError("health check failed unexpectedly", { endpoint: endpoint.name, error: Cause.pretty(exit.cause) })
     result = internalResult("internal error", fleet.now() - startedAt)
+  }
+  if (result === undefined) {
+    endpoint.step({ _tag: "ProbeLost", startedAt })
+    yield* fleet.shortage
+    return
   }
   const listed = listing !== undefined && fleet.discovery().enabled
   if (listing !== undefined) for (const line of registerListing(endpoint, fleet, listing, "detection")) yield* write(line)
@@ -54,6 +59,7 @@ const check = Effect.fnUntraced(function* (endpoint: Endpoint, { client, discove
   const { spec } = endpoint
   const result = yield* probe(client, target)
   // A 404 where the kind has its health path: another kind of server may stand there now.
+  if (result === undefined) return { result, listing: undefined }
   const isOpen = endpoint.profile === undefined || (spec.isAuto && result.statusCode === 404 && spec.healthReference === undefined)
   if (!isOpen || result.statusCode === undefined || result.status === "rate_limited") return { result, listing: undefined }
   const listing = yield* discoverer.detect(spec, spec.checkTimeout)

@@ -1,3 +1,4 @@
+import type * as Effect from "effect/Effect"
 import type * as Semaphore from "effect/Semaphore"
 import type { DiscoveryConfig } from "../config/OllaConfig.ts"
 import type { BackendClient } from "./BackendClient.ts"
@@ -25,4 +26,6 @@ export interface FleetContext {
   readonly recoverySlots: Semaphore.Semaphore
   /** Tells all listeners, synchronously. A bug in one of them is logged and reaches nobody. */
   readonly publish: (event: FleetEvent) => void
+  /** Tells, once in a while, that backends could not be asked because this process is out of file descriptors. */
+  readonly shortage: Effect.Effect<void>
 }

@@ -68,6 +68,14 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
   const fork = Effect.runForkWith(yield* Effect.context<never>())
 
   const listeners = new Set<(event: FleetEvent) => void>()
+  let shortageToldAt = Number.NEGATIVE_INFINITY
+  const shortage = Effect.suspend(() => {
+    if (now() - shortageToldAt < shortageEvery) return Effect.void
+    shortageToldAt = now()
+    return Effect.logError(
+      "Out of file descriptors: backends cannot be checked, and keep their status; raise the limit (ulimit -n, LimitNOFILE)"
+    )
+  })
   const probePermits = makeProbePermits(count)
   const context: FleetContext = {
     client,
@@ -78,6 +86,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
     shown: (moment) => new Date(wallAt(moment, { monotonic: now(), wall: wall() })).toISOString(),
     random: () => random.nextDoubleUnsafe(),
     probePermits,
+    shortage,
     discoveryWorkers: yield* Semaphore.make(Math.max(1, discovery().concurrent_workers)),
     recoverySlots: yield* Semaphore.make(Math.max(16, Math.ceil(count / 4))),
     publish: (event) => {
@@ -190,6 +199,8 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
 })
 
 const longestSleep = 3_600_000
+/** Milliseconds between two records of one shortage. */
+const shortageEvery = 60_000
 
 const shortest = (endpoints: ReadonlyArray<Endpoint>): number =>
   endpoints.reduce((least, { checkInterval }) => Math.min(least, checkInterval), 30_000)

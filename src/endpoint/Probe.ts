@@ -1,4 +1,4 @@
-/** One health probe: attempts, pauses and classification (endpoints-and-health.md 7.3, 7.4). */
+/** One health probe: attempts, pauses and classification. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -41,7 +41,7 @@ const timedOut = (limit: number): BackendFailure => ({
   answered: false
 })
 
-/** Never fails; a defect escapes to the actor, which records it. */
+/** Never fails; a defect escapes to the actor, which records it. `undefined`: it could not be made here, and says nothing. */
 export const probe = Effect.fnUntraced(function* (client: BackendClient["Service"], target: ProbeTarget) {
   const started = yield* monotonic
   const once = client
@@ -62,6 +62,7 @@ export const probe = Effect.fnUntraced(function* (client: BackendClient["Service
     yield* Effect.sleep(pauseAfter(n, yield* Random.next))
     outcome = yield* once
   }
+  if ("_tag" in outcome && outcome.kind === "local") return undefined
   return resultOf(outcome, (yield* monotonic) - started, yield* Clock.currentTimeMillis)
 })
 
@@ -82,7 +83,9 @@ export const resultOf = (outcome: BackendAnswer | BackendFailure, latency: numbe
     status,
     errorType: probeError.none,
     statusCode: outcome.status,
-    cause: isSuccess(status) ? "" : `HTTP ${outcome.status}`,
+    cause: isSuccess(status)
+      ? ""
+      : `HTTP ${outcome.status}${outcome.leadsAway === true ? " to another origin, which is not followed" : ""}`,
     latency,
     rateLimit
   }

@@ -53,6 +53,8 @@ export type EndpointEvent =
       /** An attempt was answered since the last probe ended. */
       readonly answered: boolean
     }
+  /** A probe could not be made: nothing is learned. */
+  | { readonly _tag: "ProbeLost"; readonly startedAt: number }
   | {
       readonly _tag: "AttemptFailed"
       readonly startedAt: number
@@ -138,6 +140,12 @@ export const transition = (state: ActorState, event: EndpointEvent, policy: Endp
       return policy.probes ? probeDue(state, event.now) : takenAsHealthy(state, event.now, policy)
     case "ProbeFinished":
       return probeFinished(state, event, policy)
+    case "ProbeLost":
+      return unchanged({
+        ...state,
+        probing: false,
+        condition: { ...state.condition, nextCheck: Math.max(state.condition.nextCheck, event.startedAt + policy.checkInterval) }
+      })
     case "AttemptFailed":
       return attemptFailed(state, event, policy)
     case "AttemptSucceeded":

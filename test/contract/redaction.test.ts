@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { type Daemon, eventually, startDaemon } from "./daemon.ts"
+import { freePort } from "./freePort.ts"
 
 const root = join(import.meta.dirname, "..", "..")
 let backend: SimulatedBackend
@@ -15,19 +16,21 @@ let folder: string
 /** All secrets carry this mark. */
 const mark = "SECRET"
 
-const yaml = (port: number) => `logging: {level: debug, format: json, output: file}
+const yaml = (port: number, dead: number, mute: number) => `logging: {level: debug, format: json, output: file}
 discovery:
   static:
     endpoints:
       - {url: "http://127.0.0.1:${port}/?token=${mark}-in-url", name: desk, type: vllm, check_interval: 1s, check_timeout: 500ms, auth: {type: bearer, token: ${mark}-token}, headers: {X-Custom: ${mark}-header}}
-      - {url: "http://127.0.0.1:1/?api_key=${mark}-dead", name: dead, type: ollama, check_interval: 1s, check_timeout: 500ms, auth: {type: basic, username: ${mark}-user, password: ${mark}-password}}
-      - {url: "http://127.0.0.1:2", name: mute, type: openai-compatible, check_interval: 1s, check_timeout: 500ms, auth: {type: api_key, key: "\${OLLA_TEST_KEY}", header: X-Very-Own-Key}}
+      - {url: "http://127.0.0.1:${dead}/?api_key=${mark}-dead", name: dead, type: ollama, check_interval: 1s, check_timeout: 500ms, auth: {type: basic, username: ${mark}-user, password: ${mark}-password}}
+      - {url: "http://127.0.0.1:${mute}", name: mute, type: openai-compatible, check_interval: 1s, check_timeout: 500ms, auth: {type: api_key, key: "\${OLLA_TEST_KEY}", header: X-Very-Own-Key}}
 `
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "olla-logs-"))
   backend = await startBackend({ kind: "vllm", models: ["m"] })
-  daemon = await startDaemon(yaml(backend.port), { env: { OLLA_TEST_KEY: `${mark}-from-env`, OLLA_LOG_DIR: folder } })
+  daemon = await startDaemon(yaml(backend.port, await freePort(), await freePort()), {
+    env: { OLLA_TEST_KEY: `${mark}-from-env`, OLLA_LOG_DIR: folder }
+  })
 })
 
 afterAll(async () => {
@@ -113,7 +116,7 @@ describe("a daemon with secrets", () => {
     "keeps them out of what the command line prints (%s)",
     async (...words) => {
       const path = join(folder, "show.yaml")
-      writeFileSync(path, yaml(backend.port))
+      writeFileSync(path, yaml(1, 1, 1))
       const printed = await new Promise<string>((resolve) => {
         execFile(
           process.execPath,

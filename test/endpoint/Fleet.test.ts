@@ -140,6 +140,20 @@ describe("probing", () => {
       expect(here.log.filter(({ level }) => level === "Warn" || level === "Error")).toEqual([])
     })
   })
+  it.effect("that cannot be made for want of descriptors changes nothing, and is told once", () => {
+    const here = world({ a: ollama("m"), b: ollama("m") })
+    return Effect.gen(function* () {
+      const fleet = yield* started
+      for (const host of ["a", "b"]) here.backends[host] = () => failing("this process is out of file descriptors", "local")
+      yield* pass(30)
+      expect(fleet.endpoints.map(({ state }) => [state.status, state.consecutiveFailures, state.lastError])).toEqual([
+        ["healthy", 0, ""],
+        ["healthy", 0, ""]
+      ])
+      expect(askedAt(here, "a", "/").length).toBe(7)
+      expect(messages(here).filter((text) => text.startsWith("Out of file descriptors"))).toHaveLength(1)
+    }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }, { host: "b" }])))
+  })
   it.effect("survives a defect in one probe, which counts as offline", () => {
     let broken = true
     const here = world({ a: (path, request) => (broken ? Effect.die(new Error("bug")) : ollama("m")(path, request)) })

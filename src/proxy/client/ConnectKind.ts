@@ -18,6 +18,10 @@ export const connectKind = (error: Error | undefined): FailureKind => {
     case "ENETDOWN":
     case "EHOSTDOWN":
       return "unreachable"
+    // Out of descriptors: ours or the machine's shortage, and nothing about the backend.
+    case "EMFILE":
+    case "ENFILE":
+      return "internal"
     default:
       return "refused"
   }
