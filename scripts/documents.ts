@@ -88,12 +88,18 @@ One YAML file. Olla takes the first of: \`--config FILE\`, \`OLLA_CONFIG_FILE\`,
 replaces the defaults key by key; a list replaces a list (\`endpoints: []\` is no endpoint), an empty value keeps the default.
 Variables named in the tables override the file. Anchors, merges (\`<<\`) and JSON work; keys that begin with \`x-\` are yours.
 
+Without a file no endpoint has to be written down: \`olla serve --backend URL[,TYPE]\` (repeatable) and
+\`OLLA_BACKENDS=URL[,TYPE],URL...\` name them, and beside a file they add to its list. Where nobody says anything, the start looks once
+at this machine: \`OLLAMA_HOST\` and the ports of the [known kinds](backends.md). What answers as one of them is served and told in one
+line of the log; where nothing does, the built-in endpoint stays. \`olla config init\` writes any of that into a file.
+
 | command | tells |
 |---|---|
 | \`olla validate [FILE]\` | every mistake with file, line, column, key, the nearest right name and an example; exit 0: none, 1: some, 2: wrong usage |
 | \`olla validate --json\` | the same as one document: \`file\`, \`ok\`, \`errors\`, \`warnings\`, \`findings[]\` of \`severity\`, \`message\`, \`file\`, \`line\`, \`column\`, \`key\`, \`suggestion\`, \`example\` |
 | \`olla --validate-config\` | a report of configuration, \`models.yaml\` and profiles; exit 0 only when all are clean |
 | \`olla config show [--json]\` | what is in force and where each value comes from (\`default\`, \`file:line\`, a variable); secrets are masked |
+| \`olla config init [--backend URL[,TYPE]]\` | writes the first file, \`config/config.local.yaml\` or \`config.yaml\`, with the backends that are named or found; never over one that is there |
 | \`olla --print-default-config\` | the shipped file, to start from |
 
 A start refuses what \`validate\` calls an error, all of it in one record, with exit code 1. It warns about the rest: unknown keys,
@@ -119,6 +125,7 @@ stand in files: \`token_file\`, \`key_file\`, \`username_file\`, \`password_file
 | variable | default | meaning |
 |---|---|---|
 | \`OLLA_CONFIG_FILE\` | | configuration file when there is no \`--config\` |
+| \`OLLA_BACKENDS\` | | backends besides the file's: addresses separated by commas, each with its type behind it if it should not be looked at |
 | \`OLLA_CONFIG_DIR\` | | folder that is searched first for \`models.yaml\` and \`profiles/\` |
 | \`OLLA_SHOW_VERSION\`, \`OLLA_ENABLE_PROFILER\` | | \`true\`: as \`--version\`, \`--profile\` |
 | \`OLLA_LOG_LEVEL\`, \`OLLA_PRETTY_LOGS\`, \`OLLA_FILE_OUTPUT\` | \`info\`, \`true\`, \`false\` | the log before the configuration is known, and after it where neither file nor \`OLLA_LOGGING_*\` say otherwise |

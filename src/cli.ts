@@ -1,12 +1,12 @@
 /**
- * The command line (configuration.md 1, README ruling 15). Cutting it up is `parseArgs`' of the runtime: a library of
- * commands knows no `-config`, no `--flag=T`, and would cost a health check a tenth of a second. What each command needs is
- * loaded when it runs.
+ * The command line. Cutting it up is `parseArgs`' of the runtime: a library of commands knows no `-config`, no `--flag=T`, and
+ * would cost a health check a tenth of a second. What each command needs is loaded when it runs.
  */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { banner, versionDetails } from "./banner.ts"
+import { parseBackends } from "./config/Backends.ts"
 import { editDistance, nearest } from "./config/NearestWord.ts"
 
 interface Command {
@@ -19,7 +19,10 @@ const commands: Readonly<Record<string, Command>> = {
   serve: { help: "serve requests; what happens without a command" },
   server: { help: "the same as serve" },
   validate: { words: "[file]", help: "tell every mistake in a configuration; --json for machines. Exit 0: none, 1: some, 2: wrong usage" },
-  config: { words: "show", help: "the configuration in force and where each value comes from; --json for machines" },
+  config: {
+    words: "show|init",
+    help: "show: the configuration in force and where each value comes from, --json for machines; init: write the first file"
+  },
   demo: { help: "serve a simulated fleet: nothing else needed to try Olla" },
   healthcheck: { help: "ask the local daemon whether it is alive; exit 0 or 1, for containers" },
   version: { help: "print what this build is" }
@@ -35,6 +38,11 @@ interface Flag {
 
 const flags = {
   config: { short: "c", value: "PATH", help: "use exactly this configuration file" },
+  backend: {
+    value: "URL[,TYPE]",
+    help: "serve this backend too, without a file or beside one; may be repeated, TYPE is auto when unsaid",
+    commands: ["serve", "server", "validate", "config"]
+  },
   "validate-config": { help: "check configuration, models.yaml and profiles, print a report; exit 0 or 1" },
   "print-default-config": { help: "print the shipped configuration" },
   json: { help: "write findings or values as JSON", commands: ["validate", "config"] },
@@ -55,12 +63,14 @@ export interface CommandLine {
   /** What follows the command. */
   readonly words: ReadonlyArray<string>
   readonly configFile: string | undefined
+  /** Values of `--backend` in their order. */
+  readonly backends: ReadonlyArray<string>
   readonly on: ReadonlySet<FlagName>
 }
 
 export type Parsed = { readonly _tag: "ok"; readonly line: CommandLine } | { readonly _tag: "wrong"; readonly message: string }
 
-/** The same words as in variables (configuration.md 4.3). */
+/** The same words as in variables. */
 const booleans: Readonly<Record<string, boolean>> = Object.fromEntries([
   ...["1", "t", "T", "true", "True", "TRUE"].map((word) => [word, true] as const),
   ...["0", "f", "F", "false", "False", "FALSE"].map((word) => [word, false] as const)
@@ -92,6 +102,7 @@ export const parseArguments = (args: ReadonlyArray<string>): Parsed => {
   const { tokens } = parseArgs({ args: doubled, options, strict: false, allowPositionals: true, tokens: true })
   const on = new Set<FlagName>()
   const words: Array<string> = []
+  const backends: Array<string> = []
   let configFile: string | undefined
   for (const token of tokens) {
     if (token.kind === "positional") words.push(token.value)
@@ -99,19 +110,21 @@ export const parseArguments = (args: ReadonlyArray<string>): Parsed => {
     const name = flagOf(token.name)
     if (name === undefined)
       return wrong(`flag provided but not defined: -${token.name}${didYouMean(token.name, Object.keys(flags), (near) => `--${near}`)}`)
-    if (name === "config") {
+    if (name === "config" || name === "backend") {
       if (token.value === undefined) return wrong(`flag needs an argument: -${token.name}`)
-      configFile = token.value
+      if (name === "config") configFile = token.value
+      else if (token.value !== "") backends.push(token.value)
       continue
     }
     const isOn = token.value === undefined ? true : booleans[token.value]
     if (isOn === undefined) return wrong(`invalid boolean value "${token.value}" for -${token.name}: write true or false`)
     // Who asks for help gets it, whatever else stands on the line.
-    if (name === "help" && isOn) return { _tag: "ok", line: { command: "serve", words: [], configFile: undefined, on: new Set(["help"]) } }
+    if (name === "help" && isOn)
+      return { _tag: "ok", line: { command: "serve", words: [], configFile: undefined, backends: [], on: new Set(["help"]) } }
     if (isOn) on.add(name)
     else on.delete(name)
   }
-  return judge({ command: words[0] ?? "serve", words: words.slice(1), configFile: configFile || undefined, on })
+  return judge({ command: words[0] ?? "serve", words: words.slice(1), configFile: configFile || undefined, backends, on })
 }
 
 /** Unknown and superfluous words, and flags that a command does not have. */
@@ -123,17 +136,15 @@ const judge = (line: CommandLine): Parsed => {
     return wrong(`unknown command "${command}"; the nearest one is "${closest}"`)
   }
   for (const [name, flag] of Object.entries(flags) as ReadonlyArray<[FlagName, Flag]>)
-    if (on.has(name) && flag.commands?.includes(command) === false)
+    if ((on.has(name) || (name === "backend" && line.backends.length > 0)) && flag.commands?.includes(command) === false)
       return wrong(`--${name} belongs to ${flag.commands.map((each) => `"${each}"`).join(" and ")}, not to "${command}"`)
   if (command === "demo" && line.configFile !== undefined)
     return wrong('"demo" brings its own configuration: leave --config out, or use "serve"')
   const most = command === "validate" || command === "config" ? 1 : 0
   const extra = words[most]
   if (extra !== undefined) return wrong(`"${command}" does not take "${extra}"`)
-  if (command === "config" && words[0] !== "show")
-    return wrong(
-      `"config" needs a word: ${words[0] === undefined ? "" : `unknown "${words[0]}", `}the one there is is "show" (config show)`
-    )
+  if (command === "config" && words[0] !== "show" && words[0] !== "init")
+    return wrong(`"config" needs a word: ${words[0] === undefined ? "" : `unknown "${words[0]}", `}there are "show" and "init"`)
   return { _tag: "ok", line }
 }
 
@@ -155,7 +166,7 @@ ${Object.entries(flags)
   .join("\n")}
 
 Configuration: --config, or OLLA_CONFIG_FILE, or the first of config/config.local.yaml, config/config.yaml, config.yaml,
-default.yaml; without any, built-in defaults. Variables OLLA_* override it; docs/configuration.md names every key.
+default.yaml; without any, what serves on this machine's well-known ports. Variables OLLA_* override it; docs/configuration.md names every key.
 `
 }
 
@@ -177,7 +188,7 @@ export const main = async (
     err(`${parsed.message}\n\n${usage()}`)
     return 2
   }
-  const { command, words, configFile, on } = parsed.line
+  const { command, words, configFile, backends: named, on } = parsed.line
   if (on.has("help")) {
     err(usage())
     return 0
@@ -191,7 +202,8 @@ export const main = async (
     out(readFileSync(join(import.meta.dirname, "..", "config", "config.yaml"), "utf8"))
     return 0
   }
-  const options = { configFile, env, cwd: process.cwd() }
+  const backends = named.flatMap((text) => parseBackends(text, "--backend"))
+  const options = { configFile, env, cwd: process.cwd(), backends }
   if (on.has("validate-config") || command === "validate" || command === "config" || command === "healthcheck") {
     const { healthcheck, showCommand, validateCommand, validateReport } = await import("./configCommands.ts")
     const named = { ...options, configFile: command === "validate" ? (words[0] ?? configFile) : configFile }
@@ -200,11 +212,12 @@ export const main = async (
       return validateReport(named, out)
     }
     if (command === "healthcheck") return healthcheck(options, err)
+    if (command === "config" && words[0] === "init") return (await import("./configInit.ts")).initCommand(options, out, err)
     if (command === "config") return showCommand(options, on.has("json"), out)
     return validateCommand(named, on.has("json"), out)
   }
   err(head)
   const startup = await import("./startup.ts")
-  const serving = { configFile, env, profile: on.has("profile") || env["OLLA_ENABLE_PROFILER"] === "true" }
+  const serving = { configFile, env, backends, profile: on.has("profile") || env["OLLA_ENABLE_PROFILER"] === "true" }
   return command === "demo" ? startup.demo(serving) : startup.serve(serving)
 }

@@ -4,7 +4,9 @@ import { availableParallelism } from "node:os"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { NamedBackend } from "./config/Backends.ts"
 import { decodeConfig, type LoadedConfig, loadConfig } from "./config/ConfigLoading.ts"
+import { asBackends, foundLine, lookAround } from "./configInit.ts"
 import { daemon } from "./daemon.ts"
 import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
 import * as ProfileLoading from "./profile/ProfileLoading.ts"
@@ -22,13 +24,23 @@ export interface ServeOptions {
   /** `-c`/`--config`, if given. */
   readonly configFile: string | undefined
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Those of `--backend`. */
+  readonly backends?: ReadonlyArray<NamedBackend>
   /** Start the profiling server too. */
   readonly profile?: boolean
 }
 
 /** Runs until a signal or a fatal error; resolves with the exit code. */
-export const serve = (options: ServeOptions): Promise<number> =>
-  run(loadConfig({ configFile: options.configFile, env: options.env, cwd: process.cwd() }), options)
+export const serve = async (options: ServeOptions): Promise<number> => {
+  const { configFile, env, backends = [] } = options
+  const where = { configFile, env, cwd: process.cwd() }
+  const loaded = loadConfig({ ...where, backends })
+  if (loaded.path !== "" || backends.length > 0 || (env["OLLA_BACKENDS"] ?? "") !== "") return run(loaded, options)
+  // Nobody said anything: what runs here is served.
+  const servers = await lookAround(where)
+  const found = loadConfig({ ...where, backends: asBackends(servers) })
+  return run({ ...found, diagnostics: [...found.diagnostics, foundLine(servers)] }, options)
+}
 
 /** The same with a simulated fleet behind it. */
 export const demo = async (options: ServeOptions): Promise<number> => {

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { type NamedBackend, notIn, parseBackends } from "./Backends.ts"
 import { Coercion } from "./Coercion.ts"
 import { exampleAt, infos, variableExample } from "./ConfigExamples.ts"
 import { configSchema } from "./ConfigSchema.ts"
@@ -22,6 +23,8 @@ export interface LoadOptions {
   readonly configFile?: string | undefined
   readonly env: Environment
   readonly cwd: string
+  /** Backends besides the file's and those of `OLLA_BACKENDS`. */
+  readonly backends?: ReadonlyArray<NamedBackend>
 }
 
 export interface LoadedConfig {
@@ -78,7 +81,7 @@ export const loadConfig = (options: LoadOptions): LoadedConfig => {
     return unusable(found.path, { severity: "error", message, file: found.path, line, column: 1, parsing: true })
   }
   const folder = found === undefined ? undefined : dirname(resolve(options.cwd, found.path))
-  return decodeConfig(found?.bytes.toString("utf8") ?? "", found?.path ?? "", options.env, folder, options.cwd)
+  return decodeConfig(found?.bytes.toString("utf8") ?? "", found?.path ?? "", options.env, folder, options.cwd, options.backends)
 }
 
 const unusable = (path: string, diagnostic: Diagnostic): LoadedConfig => ({
@@ -101,6 +104,8 @@ const lineOfBadByte = (bytes: Buffer): number => {
   }
 }
 
+const endpointsKey = "discovery.static.endpoints"
+
 /** Rules over two keys say nothing when the other one could not be read. */
 const partners: Readonly<Record<string, string>> = { allow_credentials: "allowed_origins", check_timeout: "check_interval" }
 
@@ -112,12 +117,28 @@ const followsFrom = (path: string, unread: string): boolean =>
   unread === path.replace(/[^.]+$/, (last) => partners[last] ?? last)
 
 /** The same from text that is already there: what `validate` and tests use. */
-export const decodeConfig = (text: string, path: string, env: Environment, folder?: string, cwd: string = process.cwd()): LoadedConfig => {
+export const decodeConfig = (
+  text: string,
+  path: string,
+  env: Environment,
+  folder?: string,
+  cwd: string = process.cwd(),
+  backends: ReadonlyArray<NamedBackend> = []
+): LoadedConfig => {
   const reading = readYaml(text)
   const coercion = new Coercion(path)
   const raw = coercion.root(reading.root)
   const overlay = readEnvironment(env)
   for (const [key, value] of overlay.values) set(raw, key, value)
+  const written = valueAt(raw, endpointsKey) as ReadonlyArray<{ readonly url?: unknown }> | undefined
+  const added = notIn(written ?? [], [...backends, ...parseBackends(env["OLLA_BACKENDS"] ?? "", "OLLA_BACKENDS")])
+  if (added.length > 0) set(raw, endpointsKey, [...(written ?? []), ...added.map(({ url, type }) => ({ url, type }))])
+  /** Who named the endpoint that a key is of, where no file did. */
+  const namerOf = (key: string): string | undefined => {
+    const [, index] = /^discovery\.static\.endpoints\[(\d+)\]/.exec(key) ?? []
+    if (index !== undefined) return added[Number(index) - (written ?? []).length]?.origin
+    return key === endpointsKey && written === undefined ? added[0]?.origin : undefined
+  }
 
   const locate = (diagnostic: Diagnostic): Diagnostic => {
     const { path: key, severity, line, example, message } = diagnostic
@@ -129,6 +150,8 @@ export const decodeConfig = (text: string, path: string, env: Environment, folde
       const right = severity === "error" ? variableExample(variable, key) : undefined
       return { ...diagnostic, message: said, ...(right === undefined ? {} : { example: right }) }
     }
+    const namer = namerOf(key)
+    if (namer !== undefined) return { ...diagnostic, message: `${namer}: ${message}` }
     // A message of several lines brings its own.
     const fitting = severity === "error" && example === undefined && !message.includes("\n") ? exampleAt(key) : undefined
     const own = fitting === undefined ? {} : { example: fitting }
@@ -149,6 +172,8 @@ export const decodeConfig = (text: string, path: string, env: Environment, folde
   const originOf = (key: string): string => {
     const variable = overlay.origins.get(key)
     if (variable !== undefined) return variable
+    const namer = namerOf(key)
+    if (namer !== undefined) return namer
     const place = nodeAt(reading.root, key)
     const isWritten = place?.whole === true && !(place.node.kind === "scalar" && place.node.value === null && !place.node.quoted)
     return isWritten ? `${path}:${place.at.line}` : "default"

@@ -1,4 +1,4 @@
-/** The command line by its table (configuration.md 1). */
+/** The command line by its table. */
 import { describe, expect, it } from "vitest"
 import { parseArguments, usage } from "../../src/cli.ts"
 
@@ -40,6 +40,13 @@ describe("a command line", () => {
     expect(read(...args)).toMatchObject({ command, configFile, on })
   })
 
+  it("collects every --backend", () => {
+    expect(read("--backend", "http://a:1", "serve", "--backend=http://b:2,vllm", "--backend=").backends).toEqual([
+      "http://a:1",
+      "http://b:2,vllm"
+    ])
+  })
+
   it("keeps the words after a command", () => {
     expect(read("validate", "x.yaml").words).toEqual(["x.yaml"])
     expect(read("validate", "--", "--strange.yaml").words).toEqual(["--strange.yaml"])
@@ -63,7 +70,9 @@ describe("a command line", () => {
     [[""], /^unknown command ""/],
     [["serve", "serve"], /^"serve" does not take "serve"/],
     [["validate", "a", "b"], /^"validate" does not take "b"/],
-    [["config"], /^"config" needs a word: the one there is is "show"/],
+    [["config"], /^"config" needs a word: there are "show" and "init"/],
+    [["--backend"], /^flag needs an argument: -backend/],
+    [["demo", "--backend", "http://a:1"], /^--backend belongs to "serve" and "server" and "validate" and "config", not to "demo"/],
     [["config", "shwo"], /^"config" needs a word: unknown "shwo"/],
     [["demo", "--config", "x.yaml"], /^"demo" brings its own configuration/],
     [["serve", "--json"], /^--json belongs to "validate" and "config", not to "serve"/]
@@ -72,7 +81,7 @@ describe("a command line", () => {
   })
 
   it("is explained with every command and flag", () => {
-    for (const word of ["serve", "server", "validate [file]", "config show", "demo", "healthcheck", "version"])
+    for (const word of ["serve", "server", "validate [file]", "config show|init", "demo", "healthcheck", "version"])
       expect(usage()).toContain(`  ${word} `)
     for (const flag of [
       "-c, --config PATH",

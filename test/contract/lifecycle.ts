@@ -39,11 +39,16 @@ export interface Run {
   readonly ended: Promise<number | string | null>
 }
 
-/** `hasPipe`: with a pipe as descriptor 3, as from a parent process. */
-export const start = (yaml: string, env: Readonly<Record<string, string>> = {}, args: ReadonlyArray<string> = [], hasPipe = false): Run => {
+/** Without `yaml` there is no file. `hasPipe`: with a pipe as descriptor 3, as from a parent process. */
+export const start = (
+  yaml: string | undefined,
+  env: Readonly<Record<string, string>> = {},
+  args: ReadonlyArray<string> = [],
+  hasPipe = false
+): Run => {
   const cwd = mkdtempSync(join(tmpdir(), "olla-life-"))
-  writeFileSync(join(cwd, "olla.yaml"), yaml)
-  const child = spawn(process.execPath, [program, "--config", "olla.yaml", ...args], {
+  if (yaml !== undefined) writeFileSync(join(cwd, "olla.yaml"), yaml)
+  const child = spawn(process.execPath, [program, ...(yaml === undefined ? [] : ["--config", "olla.yaml"]), ...args], {
     cwd,
     env: { PATH: process.env["PATH"] ?? "", ...env },
     stdio: ["ignore", "pipe", "pipe", ...(hasPipe ? (["pipe"] as const) : [])]
