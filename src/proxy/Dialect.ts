@@ -37,6 +37,11 @@ export interface AnswerTranslator {
   readonly end: () => Translated | undefined
   /** Called about once a second while the answer is under way, with the milliseconds since anything was last sent to the client (or, before that, since the backend's head). */
   readonly silent?: (milliseconds: number) => Translated | undefined
+  /**
+   * Called about once a second while the backend has not sent a head, with the milliseconds since anything was last sent to the client
+   * (or, before that, since the request was). `head`: what an answer would carry of ours.
+   */
+  readonly waiting?: (head: AnswerHead, milliseconds: number) => Translated | undefined
   /** The answer broke off: what the dialect says about it. The connection is cut after these bytes. */
   readonly fail: (failure: Failure) => Buffer | undefined
 }

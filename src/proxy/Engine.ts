@@ -68,7 +68,8 @@ export interface AttemptEnd {
   readonly done: (again: Spoken | undefined) => void
   /**
    * `response.headersSent` says whether anything was committed: then what had come was delivered, the translator's last
-   * words were sent and the socket was destroyed.
+   * words were sent and the socket was destroyed. But not where the backend sent no head: then what was sent only kept the client
+   * waiting, and another attempt may go on from there.
    */
   readonly failed: (why: Failure) => void
 }
@@ -105,9 +106,9 @@ export const engineOf = (
   }
 })
 
-const failureOf = (cause: Cause.Cause<Failure>, { response }: Sending): Failure => {
+const failureOf = (cause: Cause.Cause<Failure>, { response, attempt }: Sending): Failure => {
   for (const reason of cause.reasons) if (reason._tag === "Fail") return reason.error
   // A fault of ours: whoever was in the middle of an answer must see that it is broken.
-  if (response.headersSent) cutAfterFlush(response)
+  if (response.headersSent && attempt.timings.headers !== 0) cutAfterFlush(response)
   return failure("internal", Cause.pretty(cause))
 }

@@ -15,9 +15,10 @@ import type { Candidate } from "../routing/Router.ts"
 import { AttemptSending } from "./AttemptSending.ts"
 import type { Cancelled, CarryRequest, Ended, Refused } from "./Carrier.ts"
 import { cutAfterFlush } from "./ClientSocket.ts"
-import type { Spoken } from "./Dialect.ts"
+import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { AttemptEnd, AttemptProgress, Engine, Running } from "./Engine.ts"
 import { failureText } from "./FailureText.ts"
+import { Opening } from "./Opening.ts"
 
 /** What all of them share. */
 export interface FailoverParts {
@@ -52,6 +53,10 @@ export class Failover implements AttemptEnd, AttemptProgress {
   #trial: TrialToken = undefined
   #startedAt = 0
   #running: Running | undefined = undefined
+  /** Of the attempt under way, while its backend has sent no head. */
+  #opening: Opening | undefined = undefined
+  /** Of the last attempt. */
+  #translator: AnswerTranslator | undefined = undefined
   /** Tells one start of the engine from the next: an engine may be through before it returns. */
   #turn = 0
   #over = false
@@ -86,6 +91,7 @@ export class Failover implements AttemptEnd, AttemptProgress {
   }
 
   answered(): void {
+    this.#opening?.stop()
     const endpoint = this.#held?.candidate.endpoint
     if (endpoint === undefined) return
     endpoint.answered()
@@ -110,14 +116,17 @@ export class Failover implements AttemptEnd, AttemptProgress {
   failed(failed: Failure): void {
     const held = this.#held
     if (this.#over || held === undefined) return
+    const isHeadless = this.#attempt?.timings.headers === 0
     this.#report(failed, false)
-    this.#onFailure(failed, held.candidate)
+    this.#onFailure(failed, held.candidate, isHeadless)
   }
 
-  #onFailure(failed: Failure, candidate: Candidate): void {
+  /** `isHeadless`: the backend has sent no head. What the client has then only kept it waiting. */
+  #onFailure(failed: Failure, candidate: Candidate, isHeadless: boolean): void {
     const why = namingItsKey(failed, this.#parts.config().proxy)
     this.#last = { failure: why, name: candidate.endpoint.name }
-    if (this.#request.response.headersSent) this.#end({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
+    if (this.#request.response.headersSent && !isHeadless)
+      this.#end({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
     else if (!ruleOf(why).failover) {
       this.#allConnection = false
       this.#refuse()
@@ -171,6 +180,10 @@ export class Failover implements AttemptEnd, AttemptProgress {
     this.#running = undefined
     try {
       const sending = new AttemptSending(this.#parts.config(), this.#request, held.candidate, attempt, this.#firstLeased, spoken, this)
+      this.#translator = sending.translator
+      const waiting = sending.translator?.waiting
+      this.#opening?.stop()
+      this.#opening = waiting === undefined ? undefined : new Opening(sending, waiting.bind(sending.translator))
       const running = this.#parts.engine.start(sending, this)
       if (turn === this.#turn) this.#running = running
     } catch (error) {
@@ -181,7 +194,7 @@ export class Failover implements AttemptEnd, AttemptProgress {
   /** A fault of ours ends this exchange only. */
   #fault(error: unknown): void {
     const { response } = this.#request
-    if (response.headersSent) cutAfterFlush(response)
+    if (response.headersSent && this.#attempt?.timings.headers !== 0) cutAfterFlush(response)
     this.failed(failure("internal", error instanceof Error ? (error.stack ?? error.message) : String(error)))
   }
 
@@ -193,6 +206,7 @@ export class Failover implements AttemptEnd, AttemptProgress {
     this.#held = undefined
     this.#attempt = undefined
     this.#running = undefined
+    this.#opening?.stop()
     // Whatever an engine still has to say of it is nobody's business any more.
     this.#turn++
     const { hasBreakers, observer, config } = this.#parts
@@ -241,7 +255,17 @@ export class Failover implements AttemptEnd, AttemptProgress {
   }
 
   #refuse(): void {
-    this.#end(this.#refusal())
+    const refusal = this.#refusal()
+    const { response } = this.#request
+    if (!response.headersSent) {
+      this.#end(refusal)
+      return
+    }
+    // The client has been kept waiting: it hears of it as of an answer that breaks off.
+    const last = this.#translator?.fail(refusal.failure)
+    if (last !== undefined && !response.destroyed) response.write(last)
+    cutAfterFlush(response)
+    this.#end({ _tag: "failed", status: this.#toldStatus(), failure: refusal.failure, committed: true })
   }
 
   #end(end: Ended): void {

@@ -207,7 +207,8 @@ class OllaAttempt implements Relay, Running {
     this.#account(payload)
     const rest = this.#coalescing?.rest()
     if (rest !== undefined) this.#writePart(rest)
-    if (response.headersSent) cutAfterFlush(response)
+    // Where there was no head, what was sent is not this answer's.
+    if (response.headersSent && this.#sending.attempt.timings.headers !== 0) cutAfterFlush(response)
     this.#finish(why)
   }
 

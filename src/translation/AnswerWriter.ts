@@ -25,6 +25,8 @@ export interface StreamWriter {
   readonly start: () => string
   /** Several events at once, as they came in one read. `End` among them finishes the stream. */
   readonly write: (events: ReadonlyArray<ChatEvent>) => string
+  /** What keeps a client waiting; nothing that it would take for an answer. */
+  readonly ping: () => string
   /** A good end. */
   readonly finish: () => string
   /** A bad end: the error and nothing after it. `status`: what it would have been before the first byte. */
@@ -39,8 +41,6 @@ export interface WholeWriter {
 export interface AnswerWriter {
   /** Content type of its streams. */
   readonly streamType: string
-  /** Sent on long silence. */
-  readonly ping: string
   readonly stream: (options: TurnOptions) => StreamWriter
   readonly whole: (options: TurnOptions) => WholeWriter
   /** `requestId`: empty when there is none. */

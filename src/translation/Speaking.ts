@@ -4,7 +4,7 @@
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Spoken } from "../proxy/Dialect.ts"
-import type { AnswerWriter, TurnOptions } from "./AnswerWriter.ts"
+import type { AnswerWriter, StreamWriter, TurnOptions } from "./AnswerWriter.ts"
 import type { ChatTurn } from "./ChatTurn.ts"
 import { Complaint } from "./Complaint.ts"
 import { droppedHeader } from "./DroppedNames.ts"
@@ -43,6 +43,7 @@ export class Speaking {
   readonly #options: SpeakingOptions
   #turn: ChatTurn | Complaint | undefined
   #answer: TurnOptions | undefined
+  #opened: StreamWriter | undefined
   readonly #written = new Map<string, Written>()
 
   constructor(options: SpeakingOptions) {
@@ -52,6 +53,11 @@ export class Speaking {
   get turn(): ChatTurn | Complaint {
     this.#turn ??= this.#options.read()
     return this.#turn
+  }
+
+  /** The client has been kept waiting by the beginning of a translated answer: nobody can answer natively any more. */
+  get isOpened(): boolean {
+    return this.#opened?.started === true
   }
 
   /** Only asked for where `turn` is no complaint. `again`: a refusal has been answered with other words already. */
@@ -73,6 +79,7 @@ export class Speaking {
           reader: chatAnswers,
           writer,
           turn: this.#answerOptions(),
+          stream: this.#stream(),
           streaming: turn.stream,
           requestId: exchange.requestId,
           headers,
@@ -103,6 +110,12 @@ export class Speaking {
     const written = { text: JSON.stringify(fields).slice(1), headers }
     this.#written.set(key, written)
     return written
+  }
+
+  /** One for all attempts: it may have kept the client waiting before another endpoint answered. */
+  #stream(): StreamWriter {
+    this.#opened ??= this.#options.writer.stream(this.#answerOptions())
+    return this.#opened
   }
 
   #answerOptions(): TurnOptions {

@@ -17,6 +17,8 @@ export interface TranslationOptions {
   readonly reader: AnswerReader
   readonly writer: AnswerWriter
   readonly turn: TurnOptions
+  /** Of an exchange whose client has been kept waiting for a former attempt; absent: the answer begins here. */
+  readonly stream?: StreamWriter | undefined
   readonly streaming: boolean
   readonly requestId: string
   /** Name/value pairs that its answers carry beside those of every translated one. */
@@ -73,7 +75,8 @@ export class TranslatedAnswer implements AnswerTranslator {
   constructor(options: TranslationOptions) {
     this.#options = options
     this.#reader = options.reader.stream()
-    this.#stream = options.writer.stream(options.turn)
+    this.#stream = options.stream ?? options.writer.stream(options.turn)
+    this.#committed = this.#stream.started
     this.#whole = options.writer.whole(options.turn)
     this.#sse = new SseReader((name, data) => {
       this.#sawEvent = true
@@ -123,11 +126,20 @@ export class TranslatedAnswer implements AnswerTranslator {
     return Buffer.from(this.#stream.fail(ruleOf(why).status, brokeOff))
   }
 
+  /** Before the backend's head: an opening, so that other attempts can still go on from there. */
+  waiting(head: AnswerHead, milliseconds: number): Translated | undefined {
+    if (!this.#streaming || this.#over) return undefined
+    if (this.#stream.started) return milliseconds >= pingAfterMs ? { bytes: Buffer.from(this.#stream.ping()) } : undefined
+    if (milliseconds < startAfterMs) return undefined
+    this.#head = head
+    return this.#streamed(this.#stream.start())
+  }
+
   silent(milliseconds: number): Translated | undefined {
     if (!this.#streaming || this.#over || this.#mode === "error") return undefined
     if (!this.#stream.started)
       return milliseconds >= (this.#committed ? startSoonMs : startAfterMs) ? this.#streamed(this.#stream.start()) : undefined
-    return milliseconds >= pingAfterMs ? { bytes: Buffer.from(this.#options.writer.ping) } : undefined
+    return milliseconds >= pingAfterMs ? { bytes: Buffer.from(this.#stream.ping()) } : undefined
   }
 
   get #streaming(): boolean {
@@ -316,6 +328,11 @@ export class TranslatedAnswer implements AnswerTranslator {
   #errorDocument(status: number, message: string, fromBackend: boolean): Translated {
     const body = this.#options.writer.errorBody(status, message, this.#options.requestId)
     this.#options.onAnswer?.(parseJson(body))
+    if (this.#committed)
+      return {
+        bytes: Buffer.from(this.#stream.fail(status, message)),
+        failed: failure("untranslatable", `the backend answered ${status}: ${message}`)
+      }
     return this.#document(status, body, fromBackend)
   }
 

@@ -6,8 +6,9 @@ import * as TestClock from "effect/testing/TestClock"
 import fc from "fast-check"
 import { type FailureKind, failureRules } from "../../src/exchange/Failure.ts"
 import { timeoutsOf } from "../../src/proxy/AttemptSending.ts"
+import type { AnswerTranslator } from "../../src/proxy/Dialect.ts"
 import { candidatesOf, configOf } from "../balancing/fakes.ts"
-import { answers, asksAgain, carrying, dies, fails, hangs, refusedOf, Scene } from "./carrying.ts"
+import { answers, asksAgain, carrying, dies, type FakeResponse, fails, hangs, opensAndFails, refusedOf, Scene } from "./carrying.ts"
 
 /** failover, demotion, breaker, status: as the page has them. */
 const table: ReadonlyArray<readonly [FailureKind, boolean, boolean, boolean, number]> = [
@@ -151,6 +152,46 @@ describe("a failure before anything is committed", () => {
         expect(request.exchange.outcome).toMatchObject({ _tag: "failed", status: 500, failure: { kind: "internal" } })
       }
       expect([a.inFlight, a.failures.length, a.breaker.phase]).toEqual([0, 0, "closed"])
+    }).pipe(Effect.provide(scene.layer))
+  })
+})
+
+describe("a client that was kept waiting for a backend without a head", () => {
+  const translator: AnswerTranslator = {
+    head: () => undefined,
+    push: () => undefined,
+    end: () => undefined,
+    fail: (why) => Buffer.from(`told of ${why.kind}`)
+  }
+  const dialect = {
+    speak: () => ({ mode: "translation", target: "/x", body: [], headers: [], answer: () => translator }) as const
+  }
+
+  it.effect("gets the answer of another endpoint", () => {
+    const scene = new Scene("load_balancer: round-robin")
+    scene.add("a")
+    scene.add("b")
+    scene.fates.set("a", opensAndFails("closed"))
+    return Effect.gen(function* () {
+      const { carry } = yield* carrying
+      const request = scene.request({ dialect })
+      yield* carry(request)
+      expect(scene.tried).toEqual(["a", "b"])
+      expect(request.exchange.outcome).toMatchObject({ _tag: "completed", status: 200 })
+    }).pipe(Effect.provide(scene.layer))
+  })
+
+  it.effect.each(["header_timeout", "refused"] as const)("is told in its dialect where nobody is left, and cut: %s", (kind) => {
+    const scene = new Scene()
+    scene.add("a")
+    scene.fates.set("a", opensAndFails(kind))
+    return Effect.gen(function* () {
+      const { carry } = yield* carrying
+      const request = scene.request({ dialect })
+      yield* carry(request)
+      const response = request.response as unknown as FakeResponse
+      expect([response.written, response.listenerCount("socket")]).toEqual([`told of ${kind}`, 1])
+      expect(request.exchange.outcome).toMatchObject({ _tag: "failed", status: 200, committed: true, failure: { kind } })
     }).pipe(Effect.provide(scene.layer))
   })
 })

@@ -23,6 +23,8 @@ import { candidatesOf, configOf, type FakeFields, FakeFleet } from "../balancing
 export type Fate =
   | { readonly _tag: "answers"; readonly status: number }
   | { readonly _tag: "fails"; readonly failure: Failure; readonly committed: boolean; readonly told: number }
+  /** Its client was kept waiting by an opening before it failed without a head. */
+  | { readonly _tag: "opensAndFails"; readonly failure: Failure }
   /** Its translator wants the same endpoint asked once more. */
   | { readonly _tag: "asksAgain" }
   | { readonly _tag: "hangs" }
@@ -36,6 +38,7 @@ export const fails = (kind: FailureKind, committed = false, told = 200): Fate =>
   committed,
   told
 })
+export const opensAndFails = (kind: FailureKind): Fate => ({ _tag: "opensAndFails", failure: failure(kind, kind) })
 export const asksAgain: Fate = { _tag: "asksAgain" }
 export const hangs: Fate = { _tag: "hangs" }
 export const dies: Fate = { _tag: "dies" }
@@ -45,6 +48,13 @@ export class FakeResponse extends EventEmitter {
   statusCode = 200
   destroyed = false
   socket = null
+
+  written = ""
+
+  write(bytes: Buffer): boolean {
+    this.written += bytes.toString()
+    return true
+  }
 
   destroy(): void {
     this.destroyed = true
@@ -106,10 +116,14 @@ export class Scene {
             case "fails":
               if (fate.committed) {
                 sending.attempt.status = 200
+                sending.attempt.timings.headers = performance.now()
                 sending.answered()
                 response.headersSent = true
                 response.statusCode = fate.told
               }
+              return Effect.fail(fate.failure)
+            case "opensAndFails":
+              response.headersSent = true
               return Effect.fail(fate.failure)
             case "asksAgain":
               sending.attempt.status = 400

@@ -1,20 +1,14 @@
 /**
- * Writes the events of one turn as Anthropic's stream. Blocks are numbered in the order of
- * opening and at most one is open; what arrives while a tool's arguments are still incomplete waits its turn, so that
- * interleaved calls come out one after the other and nothing is lost.
+ * Writes the events of one turn as Anthropic's stream. Blocks are numbered in the order of opening and at most one is open, so
+ * interleaved calls come out one after the other.
  */
 import type { StreamWriter, TurnOptions } from "../AnswerWriter.ts"
 import type { ChatEvent } from "../ChatEvent.ts"
-import { JsonCompleteness } from "../JsonCompleteness.ts"
+import { type Content, InOrder } from "../InOrder.ts"
 import { randomId } from "../RandomId.ts"
 import { errorEvent, errorTypeOf } from "./ErrorEnvelope.ts"
 import type { StreamEvent } from "./MessagesSchema.ts"
 import { TurnSummary } from "./TurnSummary.ts"
-
-type Content = Extract<ChatEvent, { readonly _tag: "Thinking" | "Text" | "Refusal" | "ToolStart" | "ToolArguments" }>
-
-/** Characters that may wait for a tool's arguments to become whole. */
-const maxWaiting = 32 * 1024 * 1024
 
 export const frame = (event: StreamEvent): string => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
 
@@ -25,13 +19,8 @@ export class EventWriter implements StreamWriter {
   ended = false
   broken = false
   #open: "nothing" | "thinking" | "text" | "tool" = "nothing"
-  /** The open tool's number, and its arguments so far. */
-  #call = -1
-  #input = new JsonCompleteness()
+  readonly #order = new InOrder()
   #index = 0
-  readonly #closed = new Set<number>()
-  #waiting: Array<Content> = []
-  #waitingSize = 0
 
   constructor(options: TurnOptions) {
     this.#turn = new TurnSummary(options)
@@ -67,14 +56,13 @@ export class EventWriter implements StreamWriter {
         case "Refusal":
         case "ToolStart":
         case "ToolArguments":
-          out += this.#content(event)
-          break
         case "Boundary":
-          if (this.#open !== "tool" && this.#waiting.length === 0) out += this.#close()
+        case "Signature": {
+          const told: Array<Content> = []
+          this.#order.push(event, told)
+          out += this.#tell(told)
           break
-        case "Signature":
-          if (this.#open === "thinking") out += this.#delta(`{"type":"signature_delta","signature":${JSON.stringify(event.signature)}}`)
-          break
+        }
         case "End":
           out += this.finish()
           break
@@ -83,16 +71,20 @@ export class EventWriter implements StreamWriter {
     return out
   }
 
+  ping(): string {
+    return frame({ type: "ping" })
+  }
+
   /** What waited, the open block's stop, the sums, the closing event. */
   finish(): string {
     if (this.ended) return ""
-    let out = this.start()
-    while (this.#waiting.length > 0) {
-      out += this.#close() + this.#replay()
-      if (this.ended) return out
-    }
+    const rest: Array<Content> = []
+    this.#order.finish(rest)
+    let out = this.start() + this.#tell(rest)
+    if (this.ended) return out
     out += this.#close()
     this.ended = true
+    this.#turn.callIsCut = this.#order.callIsCut
     const delta = { stop_reason: this.#turn.stopReason, stop_sequence: this.#turn.stopSequence }
     return out + frame({ type: "message_delta", delta, usage: this.#turn.usage(false) }) + frame({ type: "message_stop" })
   }
@@ -104,21 +96,29 @@ export class EventWriter implements StreamWriter {
     return errorEvent(errorTypeOf(status), message)
   }
 
+  #tell(events: ReadonlyArray<Content>): string {
+    let out = ""
+    for (const event of events) out += this.#content(event)
+    const { problem } = this.#order
+    return problem === undefined ? out : out + this.fail(502, problem)
+  }
+
   #content(event: Content): string {
-    if (event._tag === "ToolArguments") return this.#arguments(event)
-    // Behind something that waits, everything waits: the order is kept.
-    if (this.#waiting.length > 0 || (this.#open === "tool" && !this.#input.whole)) return this.#wait(event)
     switch (event._tag) {
       case "Thinking":
         return `${this.#opened("thinking")}${this.#delta(`{"type":"thinking_delta","thinking":${JSON.stringify(event.text)}}`)}`
       case "Text":
       case "Refusal":
         return `${this.#opened("text")}${this.#delta(`{"type":"text_delta","text":${JSON.stringify(event.text)}}`)}`
+      case "ToolArguments":
+        return this.#delta(`{"type":"input_json_delta","partial_json":${JSON.stringify(event.fragment)}}`)
+      case "Signature":
+        return this.#open === "thinking" ? this.#delta(`{"type":"signature_delta","signature":${JSON.stringify(event.signature)}}`) : ""
+      case "Boundary":
+        return this.#close()
       case "ToolStart": {
         const out = this.start() + this.#close()
         this.#open = "tool"
-        this.#call = event.call
-        this.#input = new JsonCompleteness()
         this.#turn.toolBlocks++
         return (
           out +
@@ -130,37 +130,6 @@ export class EventWriter implements StreamWriter {
         )
       }
     }
-  }
-
-  #arguments(event: Extract<Content, { readonly _tag: "ToolArguments" }>): string {
-    if (this.#open === "tool" && this.#call === event.call) {
-      this.#input.push(event.fragment)
-      const out = this.#delta(`{"type":"input_json_delta","partial_json":${JSON.stringify(event.fragment)}}`)
-      return this.#waiting.length > 0 && this.#input.whole ? out + this.#replay() : out
-    }
-    if (!this.#closed.has(event.call)) return this.#wait(event)
-    // White space behind a whole input is nothing that could be lost.
-    if (event.fragment.trim() === "") return ""
-    return this.fail(502, `arguments came for tool call ${event.call} after its block was closed`)
-  }
-
-  #wait(event: Content): string {
-    this.#waiting.push(event)
-    this.#waitingSize += event._tag === "ToolArguments" ? event.fragment.length : event._tag === "ToolStart" ? 100 : event.text.length
-    return this.#waitingSize <= maxWaiting ? "" : this.fail(502, "too much content came behind a tool call whose arguments are incomplete")
-  }
-
-  /** What waited, each event anew and in order; what cannot go yet waits again. */
-  #replay(): string {
-    const before = this.#waiting
-    this.#waiting = []
-    this.#waitingSize = 0
-    let out = ""
-    for (const event of before) {
-      if (this.ended) break
-      out += this.#content(event)
-    }
-    return out
   }
 
   #opened(kind: "thinking" | "text"): string {
@@ -184,10 +153,6 @@ export class EventWriter implements StreamWriter {
 
   #close(): string {
     if (this.#open === "nothing") return ""
-    if (this.#open === "tool") {
-      this.#closed.add(this.#call)
-      this.#turn.callIsCut = this.#input.begun && !this.#input.whole
-    }
     this.#open = "nothing"
     return frame({ type: "content_block_stop", index: this.#index++ })
   }
