@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Agent, type Dispatcher } from "undici"
+import { monotonicOf } from "./Monotonic.ts"
 import { sharedLookup } from "./NameLookup.ts"
 import type { Credentials, TlsOptions } from "./Origin.ts"
 
@@ -75,7 +76,7 @@ export class BackendClient extends Context.Service<
         agents.set(tls, agent)
         return agent
       }
-      const now = () => clock.currentTimeMillisUnsafe()
+      const now = () => monotonicOf(clock)
       return { get: (request) => Effect.tryPromise({ try: (signal) => get(request, agentFor, now, signal), catch: asFailure }) }
     })
   )

@@ -15,6 +15,8 @@ export interface StatusView {
   readonly now: number
   /** The monotonic clock at the same moment, which the endpoints' times are of. */
   readonly monotonic: number
+  /** Milliseconds since the start. */
+  readonly uptime: number
   readonly config: OllaConfig
   readonly endpoints: ReadonlyArray<Endpoint>
   readonly totals: (endpoint: Endpoint) => EndpointTotals | undefined
@@ -243,7 +245,7 @@ export const statusDocument = (view: StatusView): typeof StatusDocument.Type => 
       success_rate: shownRate(global),
       avg_latency: latency(global.averageLatency),
       total_traffic: bytes(view.endpoints.reduce((sum, endpoint) => sum + (view.totals(endpoint)?.totalBytes ?? 0), 0)),
-      uptime: uptime(now - view.startedAt),
+      uptime: uptime(view.uptime),
       version: build.version,
       commit: build.commit,
       active_connections: view.endpoints.reduce((sum, endpoint) => sum + endpoint.inFlight, 0),

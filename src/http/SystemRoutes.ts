@@ -36,6 +36,7 @@ const once = <A>(read: (endpoint: Endpoint) => A): ((endpoint: Endpoint) => A) =
 const viewOf = (services: Services): StatusView => ({
   now: Date.now(),
   monotonic: services.fleet.now(),
+  uptime: process.uptime() * 1000,
   config: services.settings.current(),
   endpoints: services.fleet.endpoints,
   totals: once(services.statistics.endpoint),

@@ -1,5 +1,4 @@
 /** The Router over the live fleet: picks the strategy, and owns the one case that waits, a refresh on a miss. */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -43,7 +42,6 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
     const fleet = yield* Fleet
     const catalogue = yield* Catalogue
     const profiles = yield* Profiles
-    const clock = yield* Clock.Clock
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const misses = new Map<string, Miss>()
     if (!settings.current().discovery.model_discovery.enabled)
@@ -61,7 +59,7 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
 
     const remember = (name: string, refreshed: boolean) => {
       if (misses.size >= maxMisses) misses.clear()
-      misses.set(name, { at: clock.currentTimeMillisUnsafe(), refreshed })
+      misses.set(name, { at: fleet.now(), refreshed })
     }
 
     /**
@@ -92,7 +90,7 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
       const name = request.inspection.model
       const last = misses.get(name)
       let refreshed = last?.refreshed ?? true
-      if (last === undefined || clock.currentTimeMillisUnsafe() - last.at >= rememberMiss) {
+      if (last === undefined || fleet.now() - last.at >= rememberMiss) {
         const done = yield* askAll(request, eligibility.compatible).pipe(Effect.timeoutOption(limit))
         refreshed = Option.getOrElse(done, () => false)
         yield* catalogue.settled

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
@@ -206,6 +207,50 @@ describe("a failed attempt", () => {
       for (let n = 0; n < 50; n++) endpoint.attemptFailed(refusal(6000 + n))
       expect(endpoint.state).toMatchObject({ consecutiveFailures: 1, backoffMultiplier: 2 })
     }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
+  })
+})
+
+describe("the system's time", () => {
+  /** The test's clock, whose wall time somebody sets. */
+  const settable = (clock: Clock.Clock) => {
+    const set = { by: 0 }
+    const wall = (): number => clock.currentTimeMillisUnsafe() + set.by
+    return {
+      set,
+      clock: Object.assign(Object.create(clock) as Clock.Clock, {
+        currentTimeMillisUnsafe: wall,
+        currentTimeMillis: Effect.sync(wall),
+        currentTimeNanosUnsafe: () => BigInt(wall()) * 1_000_000n
+      })
+    }
+  }
+  it.effect.each([-172_800_000, 172_800_000])("may be set by %d ms: probes, back-off, demotions and listings keep their pace", (jump) => {
+    const here = world({ a: ollama("m"), down: () => refused })
+    return Effect.gen(function* () {
+      const { clock, set } = settable(yield* Clock.Clock)
+      yield* Effect.gen(function* () {
+        const fleet = yield* started
+        yield* pass(9)
+        set.by = jump
+        yield* pass(80)
+        expect(here.asked.filter(({ host, path }) => host === "a" && path === "/").length).toBe(19)
+        const listings = here.asked.filter(({ path }) => path === "/api/tags").length
+        expect(listings).toBe(1 + 89 / 30 - ((89 / 30) % 1))
+        expect(endpointAt(fleet, "a").state.status).toBe("healthy")
+        expect(fleet.now() - endpointAt(fleet, "a").state.lastChecked).toBeLessThanOrEqual(5000)
+        here.backends["down"] = ollama("m")
+        yield* pass(20)
+        expect(endpointAt(fleet, "down").state.status).toBe("healthy")
+        endpointAt(fleet, "a").attemptFailed(refusal(fleet.now()))
+        expect(endpointAt(fleet, "a").state.status).toBe("offline")
+        yield* pass(5)
+        expect(endpointAt(fleet, "a").state.status).toBe("healthy")
+        expect(endpointAt(fleet, "a").modelsAge).toBeLessThanOrEqual(30_000)
+      }).pipe(
+        Effect.provide(fleetLayer(here, [{ host: "a" }, { host: "down" }], "interval: 30s")),
+        Effect.provideService(Clock.Clock, clock)
+      )
+    })
   })
 })
 

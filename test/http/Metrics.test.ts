@@ -163,6 +163,7 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
       const view: MetricsView = {
         now: 5_000,
         monotonic: 5_000,
+        uptime: 3_500,
         startedAt: 1_500,
         config: decodeConfig("", "olla.yaml", {}).config!,
         endpoints: [one, two, endpoint("solo", "http://three:1")],

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -55,7 +56,13 @@ const world = (fleet: AskedFleet, yaml: string, lines: Array<string> = []) => {
     Layer.provide(
       Layer.mergeAll(
         Settings.layerOf(config),
-        Layer.succeed(Fleet, { ...fleet.service, refreshModels: fleet.refresh }),
+        Layer.effect(
+          Fleet,
+          Effect.map(Clock.Clock, (clock) => {
+            fleet.clock = () => clock.currentTimeMillisUnsafe()
+            return { ...fleet.service, refreshModels: fleet.refresh }
+          })
+        ),
         Layer.succeed(Catalogue, catalogue),
         Layer.succeed(Profiles, profiles)
       )
@@ -109,7 +116,11 @@ describe("the router", () => {
   ] as const)("with strategy %s answers %j: %s", ([type, model, expected]) =>
     Effect.gen(function* () {
       assert.strictEqual(brief(yield* decide(asking(model))), expected)
-    }).pipe(Effect.provide(world(fleet(), `model_registry: { routing_strategy: { type: ${type} } }`)))
+    }).pipe(
+      Effect.provide(
+        world(fleet(), `model_registry: { routing_strategy: { type: ${type}, options: { discovery_refresh_on_miss: false } } }`)
+      )
+    )
   )
 
   it.effect("lets the provider's own refusal win where its scope has nobody, for any model, alias and strategy", () =>

@@ -33,7 +33,7 @@ export const overallFamilies = (view: MetricsView): ReadonlyArray<Family> => {
     ],
     ["gauge", "avg_latency_ms", "Average latency of successful client requests in milliseconds.", global.averageLatency],
     ["gauge", "total_traffic_bytes", "Body bytes relayed to clients.", traffic],
-    ["gauge", "uptime_seconds", "Seconds since the start.", Math.max(0, view.now - view.startedAt) / 1000],
+    ["gauge", "uptime_seconds", "Seconds since the start.", view.uptime / 1000],
     ["gauge", "active_connections", "Attempts under way.", connections],
     ["counter", "requests_total", "Client requests that were dispatched to an endpoint.", global.totalRequests],
     ["counter", "failures_total", "Dispatched client requests that failed.", global.failedRequests],
