@@ -2,7 +2,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Balancer } from "./balancing/Balancer.ts"
 import * as BalancerLive from "./balancing/BalancerLive.ts"
 import { Catalogue } from "./catalogue/Catalogue.ts"
 import * as CatalogueLive from "./catalogue/CatalogueLive.ts"
@@ -13,29 +12,26 @@ import { accepts } from "./endpoint/Endpoint.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { reachability } from "./endpoint/Reachability.ts"
-import { all } from "./exchange/Observer.ts"
-import { Guard } from "./guard/Guard.ts"
+import { all, Observer } from "./exchange/Observer.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
 import { bindAdvice } from "./http/BindAdvice.ts"
 import { consoleRoutes } from "./http/ConsoleRoutes.ts"
 import { type HttpServer, idleTime, makeHttpServer } from "./http/HttpServer.ts"
-import type { Services } from "./http/Services.ts"
+import { makeServices } from "./http/Services.ts"
 import { routeTable } from "./http/Surface.ts"
 import { translatorRoutes } from "./http/TranslatorRoutes.ts"
 import { type ProfileSet, Profiles } from "./profile/Profiles.ts"
-import { Carrier } from "./proxy/Carrier.ts"
 import * as CarrierLive from "./proxy/CarrierLive.ts"
 import { ownTransport } from "./proxy/client/OwnTransport.ts"
 import { undiciTransport } from "./proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "./proxy/OllaEngine.ts"
 import { makeSherpaEngine } from "./proxy/SherpaEngine.ts"
-import { Router } from "./routing/Router.ts"
 import * as RouterLive from "./routing/RouterLive.ts"
 import { releaseStartupMemory } from "./startupMemory.ts"
 import type { StopRequest } from "./stopRequest.ts"
 import * as GuardReporting from "./telemetry/GuardReporting.ts"
-import { LogDuration, type LogSink } from "./telemetry/LogSink.ts"
-import { makeRequestLog } from "./telemetry/RequestLog.ts"
+import { Journal, LogDuration, type LogSink } from "./telemetry/LogSink.ts"
+import { makeRequestLog, RequestLog } from "./telemetry/RequestLog.ts"
 import { Statistics } from "./telemetry/Statistics.ts"
 import * as StatisticsLive from "./telemetry/StatisticsLive.ts"
 import { type ReadUsage, usageReader } from "./telemetry/Usage.ts"
@@ -63,7 +59,7 @@ const rooms = (
   profiles: ProfileSet,
   env: Starting["env"],
   log: LogSink,
-  observerLayer: Layer.Layer<never, never, Statistics>,
+  recording: Layer.Layer<Journal | RequestLog | Observer, never, Statistics>,
   usage: ReadUsage
 ) => {
   const settings = Settings.layerOf(config, loaded.folder, (key) => loaded.originOf(key) !== "default")
@@ -71,7 +67,7 @@ const rooms = (
   const fleet = Layer.provideMerge(FleetLive.layer, ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)
   const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
-  const statistics = Layer.provideMerge(observerLayer, Layer.provide(StatisticsLive.layerOver(usage), catalogue))
+  const statistics = Layer.provideMerge(recording, Layer.provide(StatisticsLive.layerOver(usage), catalogue))
   const carrying = Layer.provideMerge(CarrierLive.layer, Layer.mergeAll(deciding, engines(env), statistics))
   return Layer.provideMerge(GuardLive.layer, Layer.provideMerge(GuardReporting.layer(log), carrying))
 }
@@ -113,35 +109,25 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     usage,
     () => config.proxy.engine
   )
-  const observing = Layer.effect(
-    CarrierLive.Observer,
-    Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer]))
+  const recording = Layer.mergeAll(
+    Layer.succeed(Journal, sink),
+    Layer.succeed(RequestLog, log),
+    Layer.effect(
+      Observer,
+      Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer]))
+    )
   )
-  const context = yield* Layer.build(rooms(loaded, config, profiles, env, sink, observing, usage))
+  const context = yield* Layer.build(rooms(loaded, config, profiles, env, sink, recording, usage))
   const fleet = Context.get(context, Fleet)
   yield* fleet.ready
   sink.table(FleetLive.endpointTable(fleet.endpoints))
   sink.table(routeTable(Context.get(context, Profiles).all))
   yield* Context.get(context, Catalogue).settled
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const services: Services = {
-    settings: Context.get(context, Settings),
-    profiles: Context.get(context, Profiles),
-    fleet,
-    catalogue: Context.get(context, Catalogue),
-    router: Context.get(context, Router),
-    balancer: Context.get(context, Balancer),
-    carrier: Context.get(context, Carrier),
-    guard: Context.get(context, Guard),
-    statistics: Context.get(context, Statistics),
-    log,
-    observer: all([Context.get(context, Statistics).observer, log.observer]),
-    fork,
-    logsRequests: () => sink.enabled("info"),
-    wantsUsage: () => config.server.request_logging && sink.enabled("info"),
-    // At once with the signal, before anybody has read that it came.
-    isStopping: () => signals.stoppedAt > 0
-  }
+  // At once with the signal, before anybody has read that it came.
+  const services = yield* Effect.provideContext(
+    makeServices(() => signals.stoppedAt > 0),
+    context
+  )
   // Every API that is offered in translation has its line here.
   const translators = [makeAnthropicTranslator()]
   for (const { name } of translators) {

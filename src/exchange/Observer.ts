@@ -3,6 +3,7 @@
  * implementation only counts; what costs (parsing usage, formatting, sending) it does after `ended`, and only if it is on.
  * An observer never throws and never waits.
  */
+import * as Context from "effect/Context"
 import type { Attempt, Exchange } from "./Exchange.ts"
 
 export interface ExchangeObserver {
@@ -14,7 +15,8 @@ export interface ExchangeObserver {
   readonly ended: (exchange: Exchange) => void
 }
 
-export const silent: ExchangeObserver = { dispatched: () => {}, attemptEnded: () => {}, ended: () => {} }
+/** Who is told; whoever wires the rooms says who that is. */
+export class Observer extends Context.Service<Observer, ExchangeObserver>()("olla/exchange/Observer") {}
 
 /** Tells several observers, in order. */
 export const all = (observers: ReadonlyArray<ExchangeObserver>): ExchangeObserver => ({

@@ -9,7 +9,7 @@ import * as IpNetwork from "effect/net/IpNetwork"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { headerOf, headersOf } from "./RawHeaders.ts"
+import { headerOf, headersOf } from "../exchange/RawHeaders.ts"
 
 /** Whose request this is. */
 export interface Client {

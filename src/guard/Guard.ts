@@ -8,6 +8,7 @@
 import * as Context from "effect/Context"
 import type { AccessDenial } from "./AccessPolicy.ts"
 import type { Client } from "./ClientAddress.ts"
+import type { MeasuredHead } from "./SizeLimits.ts"
 
 /** What the guard needs to know of a request; an `Exchange` is one. */
 export interface GuardedRequest {
@@ -47,7 +48,7 @@ export class Guard extends Context.Service<
     /** `/internal/health`: its own bucket per client; the others are neither consulted nor charged. */
     readonly admitHealth: (request: GuardedRequest) => Admission
     /** Declared body length first, then the header estimate; counted and reported when there is something to refuse. */
-    readonly oversized: (request: GuardedRequest, rawHeaders: ReadonlyArray<string>) => Oversize | undefined
+    readonly oversized: (request: GuardedRequest, head: MeasuredHead) => Oversize | undefined
     /** A body of unknown length crossed the limit while it was read: counts and reports it. */
     readonly bodyOverflow: (request: GuardedRequest, received: number) => void
     /** Bytes; `Infinity` when the limit is off. */

@@ -7,14 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
+import { headerOf } from "../exchange/RawHeaders.ts"
 import { AccessPolicy, isConsolePath } from "./AccessPolicy.ts"
 import { ClientAddresses, limitKey } from "./ClientAddress.ts"
 import { Cors, isInternalPath } from "./Cors.ts"
 import { crossSiteProblem } from "./CrossSite.ts"
 import { type Admission, Guard, GuardEvents, type GuardedRequest } from "./Guard.ts"
 import { type RateLimitSettings, RateLimits, type Verdict, withoutDefaults } from "./RateLimits.ts"
-import { headerOf } from "./RawHeaders.ts"
-import { declaredLength, effectiveBodyLimit, effectiveHeaderLimit, headerSize, mostHeaders } from "./SizeLimits.ts"
+import { effectiveBodyLimit, effectiveHeaderLimit, headerSize, mostHeaders } from "./SizeLimits.ts"
 
 /** Longest time between two looks at what was refused quietly, and shortest `cleanup_interval` that makes a difference. */
 const summaryEvery = 60_000
@@ -88,17 +88,16 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
       clientOf: (peer, rawHeaders) => addresses(server().rate_limits).of(peer, rawHeaders),
       admit: (request) => tell(request, limits.admit(limitKey(request.clientIp), limitsFor(request), now(), wall())),
       admitHealth: (request) => tell(request, limits.admitHealth(limitKey(request.clientIp), limitsFor(request), now(), wall())),
-      oversized: (request, rawHeaders) => {
+      oversized: (request, head) => {
         const { max_body_size, max_header_size } = server().request_limits
         const bodyLimit = effectiveBodyLimit(max_body_size)
-        const declared = declaredLength(rawHeaders)
-        if (declared !== undefined && declared > bodyLimit) {
-          events.sizeLimited(request, "body", declared, bodyLimit)
+        if (head.declaredLength > bodyLimit) {
+          events.sizeLimited(request, "body", head.declaredLength, bodyLimit)
           return "body"
         }
         const headerLimit = effectiveHeaderLimit(max_header_size)
-        const size = headerSize(request.method, request.path, rawHeaders, headerLimit)
-        if (size <= headerLimit && rawHeaders.length < 2 * mostHeaders) return undefined
+        const size = headerSize(request.method, request.path, head, headerLimit)
+        if (size <= headerLimit && head.rawHeaders.length < 2 * mostHeaders) return undefined
         events.sizeLimited(request, "headers", size, headerLimit)
         return "headers"
       },

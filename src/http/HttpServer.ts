@@ -2,31 +2,23 @@
  * The listener: one raw `node:http` server for everything, since a proxied request may not pay for a framework. Hardened
  * by the configuration's limits; the port is taken before anything is probed, answers begin when the daemon is ready.
  */
-import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http"
+import { createServer, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
-import { performance } from "node:perf_hooks"
 import * as Effect from "effect/Effect"
 import { timerMillis } from "../config/Duration.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Roster } from "../exchange/Roster.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { cut, cutAfterFlush } from "../proxy/ClientSocket.ts"
-import { endConnection, isEnding } from "./ConnectionEnd.ts"
-import type { ErrorName } from "./ErrorTable.ts"
-import { hangUp, type ListenerRefusal, statusOf } from "./ListenerRefusal.ts"
-import { awaitTurn } from "./QueuedResponses.ts"
-import { newExchange, RequestContext } from "./RequestContext.ts"
-import { headProblem } from "./RequestHead.ts"
-import { requestId } from "./RequestId.ts"
-import { RequestMessage } from "./RequestMessage.ts"
-import { cleanPath, decodePath, type RouteModule, Routes } from "./Routes.ts"
+import { allowed, Front } from "./Front.ts"
+import { endConnection, isEnding } from "./listener/ConnectionEnd.ts"
+import { hangUp, type ListenerRefusal, statusOf } from "./listener/ListenerRefusal.ts"
+import { OpenResponse } from "./listener/OpenResponse.ts"
+import { awaitTurn } from "./listener/QueuedResponses.ts"
+import { RequestMessage } from "./listener/RequestMessage.ts"
+import { longestUpload, watchUploads } from "./listener/UploadPace.ts"
+import type { RouteModule } from "./Routes.ts"
 import type { Services } from "./Services.ts"
-import { longestUpload, watchUploads } from "./UploadPace.ts"
-
-/** A response that knows its place among the open ones. */
-class OpenResponse<Request extends IncomingMessage = RequestMessage> extends ServerResponse<Request> {
-  place = -1
-}
 
 /** How often node looks for requests that are too slow, in milliseconds: a 408 comes at most this late. */
 const slowCheckEvery = 1_000
@@ -72,113 +64,6 @@ const listen = (server: Server, port: number, host: string | undefined): Promise
       resolve(server.address() as AddressInfo)
     })
   })
-
-/** Characters of a refused `Host` that are told back: more than any name has. */
-const mostHostShown = 260
-
-/** Path and query of a request target; an absolute one is read like its path. */
-const targetOf = (url: string): { readonly path: string; readonly query: string } => {
-  const origin = url.startsWith("/") ? url : url.replace(/^[a-z]+:\/\/[^/?]*/i, "") || "/"
-  const hash = origin.indexOf("#")
-  const target = hash < 0 ? origin : origin.slice(0, hash)
-  const mark = target.indexOf("?")
-  return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) }
-}
-
-/** Everything in front of the routes: id, CORS, cross-site checks, faults. */
-const handler = (services: Services, modules: ReadonlyArray<RouteModule>) => {
-  const routes = new Routes(services, modules)
-  // An exchange that was rejected on its way to a backend is counted by its observer.
-  const onRefused = ({ exchange }: RequestContext, status: number): void => {
-    if (exchange.outcome === undefined) services.statistics.rejected(status)
-  }
-  const onFault = (context: RequestContext, error: unknown): void => fault(services, context, error)
-  const refuse = (context: RequestContext, path: string, name: ErrorName, headers: ReadonlyArray<string> = []): void => {
-    for (const module of modules) module.dress?.(context, path)
-    context.error(name, {}, headers)
-  }
-  return (req: RequestMessage, res: ServerResponse): void => {
-    const accepted = performance.now()
-    const { guard } = services
-    const client = guard.clientOf(req.socket.remoteAddress, req.rawHeaders)
-    const { path, query } = targetOf(req.url ?? "/")
-    const exchange = newExchange(req, "", path, query, client.peer, client.ip, accepted)
-    const context = new RequestContext(req, res, exchange, client.trustedPeer)
-    context.onRefused = onRefused
-    context.onFault = onFault
-    exchange.id = requestId(context.known.requestId)
-    res.on("error", ignore)
-    const clean = cleanPath(path)
-    // What is served is what is judged: an encoded or doubled slash hides no internal route.
-    const decoded = decodePath(clean)
-    try {
-      if (guard.corsEnabled()) {
-        const preflight = guard.preflight(exchange.method, decoded, req.rawHeaders)
-        if (preflight !== undefined) {
-          context.answer(204, "", "", preflight)
-          return
-        }
-        for (const part of guard.corsHeaders(exchange.method, decoded, context.known.origin || undefined)) context.extra.push(part)
-      }
-      if (services.logsRequests()) logEnds(services, context)
-      if (guard.crossSite(decoded, context.known.host || undefined, context.known.origin || undefined) !== undefined) {
-        refuse(context, decoded, "crossSite")
-        return
-      }
-      const wrong = headProblem(req)
-      if (wrong !== undefined) {
-        refuse(context, decoded, wrong, ["Connection", "close"])
-        return
-      }
-      if (!decoded.startsWith("/olla/")) {
-        const { host } = context.known
-        const denial = guard.gate(exchange, decoded, host || undefined)
-        if (denial !== undefined) {
-          context.error("gated", { reason: denial.reason, ip: exchange.peer, host: host.slice(0, mostHostShown) })
-          return
-        }
-      }
-      routes.handle(context, clean, decoded)
-    } catch (error) {
-      fault(services, context, error)
-    }
-  }
-}
-
-/** A fault ends its own request only: 500, or a cut where an answer had begun. */
-const fault = (services: Services, context: RequestContext, error: unknown): void => {
-  if (context.owner !== undefined) {
-    context.owner.fault(error)
-    return
-  }
-  const { exchange, res } = context
-  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  services.fork(Effect.logError("A request ended in a fault", { request_id: exchange.id, error: detail }))
-  const committed = res.headersSent
-  context.error("internal", { id: exchange.id })
-  if (committed && !res.writableEnded) cutAfterFlush(res)
-}
-
-/** The first line of a request, and the last ones when its connection says how it ended. */
-const logEnds = (services: Services, context: RequestContext): void => {
-  const { exchange, req, res } = context
-  const remote = `${exchange.peer}:${req.socket.remotePort ?? 0}`
-  const header = (name: string) => context.header(name)
-  services.log.started({ exchange, remote, header })
-  res.once("close", () =>
-    services.log.access({
-      exchange,
-      remote,
-      header,
-      status: res.headersSent ? res.statusCode : 499,
-      // What Olla says itself after its attempts is all that the client got.
-      responseBytes: context.answered > 0 ? context.answered : (exchange.lastAttempt?.bytes ?? 0)
-    })
-  )
-}
-
-/** A client that goes away while it is answered is no event of its own: the response's close tells. */
-const ignore = (): void => {}
 
 type TellRefusal = (refusal: ListenerRefusal) => void
 
@@ -236,8 +121,8 @@ export const makeHttpServer = (config: OllaConfig["server"]): Effect.Effect<Http
 
 const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   const waiting: Array<() => void> = []
-  let handle: ((req: RequestMessage, res: ServerResponse) => void) | undefined
-  const onRequest = (req: RequestMessage, res: ServerResponse) => {
+  let handle: ((req: RequestMessage, res: OpenResponse) => void) | undefined
+  const onRequest = (req: RequestMessage, res: OpenResponse) => {
     if (handle !== undefined) handle(req, res)
     else waiting.push(() => handle?.(req, res))
   }
@@ -251,6 +136,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   // One function for all of them: `this` is the response.
   function leave(this: OpenResponse): void {
     open.delete(this)
+    this.context?.closed()
   }
   const idle = idleTime(config)
   const headerTime = config.read_header_timeout > 0 ? timerMillis(config.read_header_timeout) : 10_000
@@ -292,9 +178,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     const server = createServer(options, accept)
     server.on("checkContinue", accept)
     server.on("checkExpectation", accept)
-    server.on("connect", (_req, socket) =>
-      hangUp(socket, "405 Method Not Allowed", "CONNECT", tell, "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
-    )
+    server.on("connect", (_req, socket) => hangUp(socket, "405 Method Not Allowed", "CONNECT", tell, `Allow: ${allowed}\r\n`))
     server.on("clientError", (error: NodeJS.ErrnoException, socket) => onClientError(open, error, socket as Socket, tell))
     // node would drop what is beyond it without a word; the guard refuses a request that reaches it.
     server.maxHeadersCount = mostHeaders
@@ -316,7 +200,8 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     failed: failed.promise,
     open: (given, modules) => {
       services = given
-      handle = handler(given, modules)
+      const front = new Front(given, modules)
+      handle = (req, res) => front.handle(req, res)
       if (config.read_timeout > 0) unwatch = watchUploads(open, config.read_timeout, (res) => breakOff(res, tooSlow, tell))
       for (const one of waiting.splice(0)) one()
     },

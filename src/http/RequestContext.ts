@@ -1,12 +1,15 @@
 /** One request as the routes see it: what came, what must go with every answer, and the ways to answer. */
 import type { ServerResponse } from "node:http"
-import { Exchange } from "../exchange/Exchange.ts"
-import { asHeader, headerValue } from "../proxy/HeaderRules.ts"
+import type { Exchange } from "../exchange/Exchange.ts"
+import { headersOf, headerValue } from "../exchange/RawHeaders.ts"
+import { cutAfterFlush } from "../proxy/ClientSocket.ts"
+import { asHeader } from "../proxy/HeaderRules.ts"
 import { decisionHeaders } from "../proxy/ReplyHeaders.ts"
-import { endConnection } from "./ConnectionEnd.ts"
+import type { StartFields } from "../telemetry/RequestLog.ts"
 import { type ErrorName, errorTable, fill, renderError } from "./ErrorTable.ts"
-import { KnownHeaders } from "./KnownHeaders.ts"
-import type { RequestMessage } from "./RequestMessage.ts"
+import { endConnection } from "./listener/ConnectionEnd.ts"
+import type { RequestHead } from "./listener/RequestHead.ts"
+import type { RequestMessage } from "./listener/RequestMessage.ts"
 
 /** Bytes of a body that nobody wants which are read away so that the connection can be kept. */
 export const tolerated = 64 * 1024
@@ -26,10 +29,22 @@ export type ErrorRenderer = (context: RequestContext, status: number, message: s
 
 const plainErrors: ErrorRenderer = (context, status, message, code) => renderError(status, message, code, context.headers("accept"))
 
-/** Whoever sees a request to its end. */
+/** Whoever sees a request for a backend to its end. */
 export interface ContextOwner {
+  /** The connection is gone: with its answer, or with its client. */
+  readonly closed: () => void
   /** A fault of ours that this request met: it ends with it. */
-  readonly fault: (error: unknown) => void
+  readonly faulted: (detail: string) => void
+}
+
+/** What is told of every request. */
+export interface RequestEvents {
+  /** Olla answers it with an error of its own. */
+  readonly refused: (context: RequestContext, status: number) => void
+  /** It met a fault of ours. */
+  readonly faulted: (context: RequestContext, detail: string) => void
+  /** It is answered, or its client is gone. */
+  readonly closed: (context: RequestContext) => void
 }
 
 export class RequestContext {
@@ -37,28 +52,28 @@ export class RequestContext {
   readonly res: ServerResponse
   readonly exchange: Exchange
   readonly trustedPeer: boolean
-  readonly known: KnownHeaders
+  readonly head: RequestHead
+  readonly #events: RequestEvents
   /** Flat pairs that every answer carries: rate limits, CORS. */
   readonly extra: Array<string> = []
   /** The client waited for leave to send its body, and has got it. */
   invited = false
-  /** Told of every error that Olla answers itself. */
-  onRefused: ((context: RequestContext, status: number) => void) | undefined
   /** Of a request for a backend; one that is answered here has none. */
   owner: ContextOwner | undefined
-  /** Told of a fault inside Olla that this request met. */
-  onFault: ((context: RequestContext, error: unknown) => void) | undefined
+  /** What the records of this request begin with; absent: there are none. */
+  record: StartFields | undefined
   /** Body bytes of an answer of Olla's own. */
   answered = 0
   /** How errors are put on this surface; the translators replace it. */
   errors: ErrorRenderer = plainErrors
 
-  constructor(req: RequestMessage, res: ServerResponse, exchange: Exchange, trustedPeer: boolean) {
+  constructor(req: RequestMessage, res: ServerResponse, exchange: Exchange, trustedPeer: boolean, events: RequestEvents) {
     this.req = req
     this.res = res
     this.exchange = exchange
     this.trustedPeer = trustedPeer
-    this.known = new KnownHeaders(req.rawHeaders)
+    this.head = req.head
+    this.#events = events
   }
 
   renderError(status: number, message: string, code: string | null): RenderedError {
@@ -72,13 +87,7 @@ export class RequestContext {
 
   /** All values of a list header, as one. */
   headers(name: string): string {
-    const raw = this.req.rawHeaders
-    let all = ""
-    for (let i = 0; i + 1 < raw.length; i += 2) {
-      const key = raw[i] as string
-      if (key.length === name.length && key.toLowerCase() === name) all = all === "" ? (raw[i + 1] as string) : `${all}, ${raw[i + 1]}`
-    }
-    return all
+    return headersOf(this.req.rawHeaders, name).join(", ")
   }
 
   /** An answer of Olla's own. */
@@ -106,9 +115,9 @@ export class RequestContext {
   /** Some of the request's body is still to come and is too much to be read away, or will never be sent. */
   #hasUnreadBody(): boolean {
     if (this.req.complete) return false
-    const length = this.known.contentLength
-    if (length === "") return this.known.transferEncoding !== ""
-    return Number(length) > tolerated || (Number(length) > 0 && !this.invited && this.known.expect !== "")
+    const { contentLength, declaredLength, transferEncoding, expect } = this.head
+    if (contentLength === "") return transferEncoding !== ""
+    return declaredLength > tolerated || (declaredLength > 0 && !this.invited && expect !== "")
   }
 
   /** Ends the answer when the client has stopped sending, or was given its chance to read it. */
@@ -135,8 +144,24 @@ export class RequestContext {
     try {
       step()
     } catch (error) {
-      this.onFault?.(this, error)
+      this.fault(error)
     }
+  }
+
+  /** A fault of ours ends its own request only: 500, or a cut where an answer had begun. */
+  fault(error: unknown): void {
+    const { res } = this
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#events.faulted(this, detail)
+    this.owner?.faulted(detail)
+    if (!res.headersSent) this.error("internal", { id: this.exchange.id })
+    else if (!res.writableEnded) cutAfterFlush(res)
+  }
+
+  /** The listener's word that the connection has no more to do with it. */
+  closed(): void {
+    this.owner?.closed()
+    this.#events.closed(this)
   }
 
   json(document: unknown, headers: ReadonlyArray<string> = []): void {
@@ -148,18 +173,18 @@ export class RequestContext {
     this.fail(errorTable[name].status, fill(name, values), null, headers)
   }
 
-  /** An error of the table that ends the connection, however much of the request is still to come (security.md 5.2). */
+  /** An error of the table that ends the connection, however much of the request is still to come. */
   refuseUpload(name: ErrorName): void {
     this.error(name, {}, ["Connection", "close"])
   }
 
   fail(status: number, message: string, code: string | null, headers: ReadonlyArray<string> = []): void {
-    this.onRefused?.(this, status)
+    this.#events.refused(this, status)
     const { contentType, body } = this.renderError(status, message, code)
     this.answer(status, contentType, body, ["X-Content-Type-Options", "nosniff", ...headers])
   }
 
-  /** Headers of http-api.md 17.25: what is known of the decision and the last attempt. */
+  /** What is known of the decision and the last attempt, as header pairs. */
   decisionHeaders(): Array<string> {
     const out: Array<string> = []
     const last = this.exchange.lastAttempt
@@ -168,13 +193,3 @@ export class RequestContext {
     return out
   }
 }
-
-export const newExchange = (
-  req: RequestMessage,
-  id: string,
-  path: string,
-  query: string,
-  peer: string,
-  clientIp: string,
-  accepted: number
-): Exchange => new Exchange({ id, method: req.method ?? "GET", path, query, peer, clientIp, startedAt: Date.now(), accepted })

@@ -2,9 +2,9 @@
 import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"
 import { listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
+import { discardBody } from "./listener/RequestBody.ts"
 import { PlainSurface, type ProxyTarget } from "./proxied/PlainSurface.ts"
 import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
-import { discardBody } from "./RequestBody.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import type { Services } from "./Services.ts"
 import { systemRoutes } from "./SystemRoutes.ts"
@@ -26,30 +26,6 @@ const readOnly = (context: RequestContext): boolean => {
   if (method === "GET" || method === "HEAD" || method === "OPTIONS") return true
   context.error("method", { allow: "GET or HEAD" }, ["Allow", "GET, HEAD"])
   return false
-}
-
-/** Empty and dot segments resolved; a trailing slash stays. Encoded dots are the outbound path's business. */
-export const cleanPath = (path: string): string => {
-  if (!path.includes("//") && !path.includes("/.")) return path
-  const out: Array<string> = []
-  const segments = path.split("/")
-  for (const segment of segments) {
-    if (segment === "" || segment === ".") continue
-    if (segment === "..") out.pop()
-    else out.push(segment)
-  }
-  const slash = out.length > 0 && (path.endsWith("/") || path.endsWith("/.") || path.endsWith("/..")) ? "/" : ""
-  return `/${out.join("/")}${slash}`
-}
-
-/** Without percent-encoding; one that cannot be decoded stands for itself. */
-export const decodePath = (path: string): string => {
-  if (!path.includes("%")) return path
-  try {
-    return decodeURIComponent(path)
-  } catch {
-    return path
-  }
 }
 
 /** What follows `/olla/<segment>`, encoded as received; a slash counts in either spelling. Never empty. */

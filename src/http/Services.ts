@@ -1,17 +1,18 @@
 /** What the routes work with: the rooms of the daemon, each by its service. */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type { Balancer } from "../balancing/Balancer.ts"
-import type { Catalogue } from "../catalogue/Catalogue.ts"
-import type { Settings } from "../config/Settings.ts"
-import type { Fleet } from "../endpoint/Fleet.ts"
-import type { ExchangeObserver } from "../exchange/Observer.ts"
-import type { Guard } from "../guard/Guard.ts"
-import type { Profiles } from "../profile/Profiles.ts"
-import type { Carrier } from "../proxy/Carrier.ts"
-import type { Router } from "../routing/Router.ts"
-import type { RequestLog } from "../telemetry/RequestLog.ts"
-import type { Statistics } from "../telemetry/Statistics.ts"
+import { Balancer } from "../balancing/Balancer.ts"
+import { Catalogue } from "../catalogue/Catalogue.ts"
+import { Settings } from "../config/Settings.ts"
+import { Fleet } from "../endpoint/Fleet.ts"
+import { Observer } from "../exchange/Observer.ts"
+import { Guard } from "../guard/Guard.ts"
+import { Profiles } from "../profile/Profiles.ts"
+import { Carrier } from "../proxy/Carrier.ts"
+import { Router } from "../routing/Router.ts"
+import { Journal } from "../telemetry/LogSink.ts"
+import { RequestLog } from "../telemetry/RequestLog.ts"
+import { Statistics } from "../telemetry/Statistics.ts"
 
 export interface Services {
   readonly settings: Settings["Service"]
@@ -23,8 +24,10 @@ export interface Services {
   readonly carrier: Carrier["Service"]
   readonly guard: Guard["Service"]
   readonly statistics: Statistics["Service"]
-  readonly log: RequestLog
-  readonly observer: ExchangeObserver
+  readonly observer: Observer["Service"]
+  readonly log: RequestLog["Service"]
+  /** For what is told of a request beside its own records. */
+  readonly journal: Journal["Service"]
   /** Forks with the daemon's own context. */
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   /** Is any record of requests written at all? */
@@ -33,3 +36,27 @@ export interface Services {
   readonly wantsUsage: () => boolean
   readonly isStopping: () => boolean
 }
+
+/** `isStopping`: the daemon takes no further work. */
+export const makeServices = Effect.fnUntraced(function* (isStopping: () => boolean) {
+  const settings = yield* Settings
+  const journal = yield* Journal
+  return {
+    settings,
+    profiles: yield* Profiles,
+    fleet: yield* Fleet,
+    catalogue: yield* Catalogue,
+    router: yield* Router,
+    balancer: yield* Balancer,
+    carrier: yield* Carrier,
+    guard: yield* Guard,
+    statistics: yield* Statistics,
+    observer: yield* Observer,
+    log: yield* RequestLog,
+    journal,
+    fork: Effect.runForkWith(yield* Effect.context<never>()),
+    logsRequests: () => journal.enabled("info"),
+    wantsUsage: () => settings.current().server.request_logging && journal.enabled("info"),
+    isStopping
+  } satisfies Services
+})

@@ -64,7 +64,7 @@ export const answerInSteps = (context: RequestContext, steps: Generator<void, Wr
   Effect.runFork(
     sendInSlices(context, steps).pipe(
       oneByOne.withPermits(1),
-      Effect.catchCause((cause) => Effect.sync(() => context.onFault?.(context, Cause.squash(cause))))
+      Effect.catchCause((cause) => Effect.sync(() => context.fault(Cause.squash(cause))))
     )
   )
 }

@@ -165,7 +165,7 @@ const metrics: Handler = (services, context) => {
   })
   services.fork(
     Effect.matchCause(inSlices(prometheusText(families)), {
-      onFailure: (cause) => context.onFault?.(context, Cause.squash(cause)),
+      onFailure: (cause) => context.fault(Cause.squash(cause)),
       onSuccess: (text) => context.answer(200, localRoutes.metrics.contentType, text)
     })
   )

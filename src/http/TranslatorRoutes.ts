@@ -2,15 +2,14 @@
  * The routes of every translator, matched and dressed: methods, the dialect's errors, and the one phase that each kind of
  * route has in a file of its own. What an API looks like is said in `translation/`; nothing here knows one.
  */
-import * as Effect from "effect/Effect"
 import { Inspector } from "../translation/Inspector.ts"
 import type { Translator, TranslatorRoute } from "../translation/Translator.ts"
+import { discardBody } from "./listener/RequestBody.ts"
 import { CountSurface } from "./proxied/CountSurface.ts"
 import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
 import type { Surface } from "./proxied/Surface.ts"
 import { TranslatedSurface } from "./proxied/TranslatedSurface.ts"
 import { admitLocal } from "./RateRefusal.ts"
-import { discardBody } from "./RequestBody.ts"
 import type { ErrorRenderer, RequestContext } from "./RequestContext.ts"
 import type { RouteModule } from "./Routes.ts"
 import type { Services } from "./Services.ts"
@@ -96,7 +95,7 @@ const inspectors = (services: Services, translator: Translator): (() => Inspecto
         outputDir: from.output_dir === "" ? "./inspector-logs" : from.output_dir,
         sessionHeader: from.session_header.trim() === "" ? "X-Session-ID" : from.session_header.trim(),
         redact: from.redact,
-        warn: (message, fields) => services.fork(Effect.logWarning(message, fields))
+        warn: (message, fields) => services.journal.write("warn", message, fields)
       })
       made = { from, inspector }
     }

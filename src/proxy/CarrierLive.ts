@@ -6,18 +6,15 @@ import * as Layer from "effect/Layer"
 import { Balancer } from "../balancing/Balancer.ts"
 import { Settings } from "../config/Settings.ts"
 import { monotonicOf } from "../endpoint/Monotonic.ts"
-import { type ExchangeObserver, silent } from "../exchange/Observer.ts"
+import { Observer } from "../exchange/Observer.ts"
 import { Carrier } from "./Carrier.ts"
 import type { Engine } from "./Engine.ts"
 import { Failover, type FailoverParts } from "./Failover.ts"
 
-/** Who is told of attempts; telemetry provides it. */
-export const Observer = Context.Reference<ExchangeObserver>("olla/proxy/Observer", { defaultValue: () => silent })
-
 /** The engines by name, built by whoever wires the rooms. */
 export class Engines extends Context.Service<Engines, { readonly byName: (name: string) => Engine }>()("olla/proxy/Engines") {}
 
-export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Engines> = Layer.effect(
+export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Engines | Observer> = Layer.effect(
   Carrier,
   Effect.gen(function* () {
     const settings = yield* Settings

@@ -1,7 +1,8 @@
 /**
- * Which headers pass, in and out (proxying.md 4.3 and 11.1). What is done with a name is looked up once for each spelling;
+ * Which headers pass, in and out. What is done with a name is looked up once for each spelling;
  * the memory of spellings is bounded, since clients choose them.
  */
+import { headerValue } from "../exchange/RawHeaders.ts"
 
 export const PASS = 0
 export const DROP = 1
@@ -87,15 +88,6 @@ export const namedByConnection = (pairs: ReadonlyArray<string>): ReadonlySet<str
 /** A list header's value with one more line of it. */
 export const listed = (list: string, value: string): string => (list === "" ? value : `${list}, ${value}`)
 
-/** The first value of a header in flat pairs, by its lower-cased name; empty when absent. */
-export const headerValue = (pairs: ReadonlyArray<string>, name: string): string => {
-  for (let i = 0; i + 1 < pairs.length; i += 2) {
-    const key = pairs[i] as string
-    if (key.length === name.length && key.toLowerCase() === name) return pairs[i + 1] as string
-  }
-  return ""
-}
-
 /** Whoever passes on chunks does not undo what else was done to them: such an answer would arrive as something that it is not. */
 export const hasUnknownCoding = (pairs: ReadonlyArray<string>): boolean => {
   const coding = headerValue(pairs, "transfer-encoding")
@@ -106,7 +98,7 @@ const ascii = /^[\x20-\x7e]*$/
 const controls = /[\x00-\x1f\x7f]+/g
 
 /**
- * A name or a text as the value of a header (security.md 6): a model's name comes from a body, and may be anything. Control
+ * A name or a text as the value of a header: a model's name comes from a body, and may be anything. Control
  * characters are blanks, what is beyond ASCII goes out as its UTF-8 bytes: node writes one byte for each character.
  */
 export const asHeader = (text: string): string =>

@@ -1,6 +1,6 @@
 /** Keeps the beginning and the last 8 KiB of an answer for usage figures, by reference: nothing is copied (proxying.md B18). */
 import type { Exchange } from "../exchange/Exchange.ts"
-import { headerValue } from "./HeaderRules.ts"
+import { headerValue } from "../exchange/RawHeaders.ts"
 
 /** Bytes of the tail; a read is kept whole, so a little more may stay. */
 const tailBytes = 8192

@@ -2,6 +2,7 @@
 import { performance } from "node:perf_hooks"
 import type { Credentials, Endpoint } from "../endpoint/Endpoint.ts"
 import type { Exchange, RoutingVerdict } from "../exchange/Exchange.ts"
+import { headerValue } from "../exchange/RawHeaders.ts"
 import { build } from "../version.ts"
 import { isWatched } from "./FlushMode.ts"
 import { linesOf, type ReplyHead } from "./HeaderLines.ts"
@@ -12,7 +13,6 @@ import {
   CORS,
   DATE,
   DROP,
-  headerValue,
   LENGTH,
   listed,
   namedByConnection,

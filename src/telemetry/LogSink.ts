@@ -4,6 +4,7 @@
  * call each would cost more than everything else about them. Lines are never lost: warnings go out at the end of the
  * turn, and `flush` (called at shutdown and on exit) waits until everything is out.
  */
+import * as Context from "effect/Context"
 import { bootstrapLogging, type LogDecision } from "./LogDecision.ts"
 import { LogFile } from "./LogFile.ts"
 import { type Fields, jsonLine, type Level, type LogForm, prettyLine, textLine, visible } from "./LogRecord.ts"
@@ -22,6 +23,9 @@ export interface LogSink {
   /** Everything written so far is out. */
   readonly flush: () => void
 }
+
+/** The daemon's own, for whoever has something to tell without a fiber to tell it from. */
+export class Journal extends Context.Service<Journal, LogSink>()("olla/telemetry/Journal") {}
 
 /** Cells as wide as the widest of their column. */
 const inColumns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {

@@ -4,6 +4,7 @@
  * costs a comparison.
  */
 import { performance } from "node:perf_hooks"
+import * as Context from "effect/Context"
 import { formatDuration } from "../config/Duration.ts"
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
 import { ruleOf } from "../exchange/Failure.ts"
@@ -43,29 +44,32 @@ export interface RequestDetails {
   readonly contentType: string
 }
 
-export interface RequestLog {
-  readonly observer: ExchangeObserver
-  /** Any request, before its handler: the first console line. */
-  readonly started: (fields: StartFields) => void
-  /** A proxied request has been routed. */
-  readonly received: (exchange: Exchange, userAgent: string, details?: RequestDetails) => void
-  /** An alias led to these. `total`: all endpoints that could be asked right now. */
-  readonly aliasResolved: (
-    exchange: Exchange,
-    candidates: ReadonlyArray<{ readonly endpoint: { readonly name: string }; readonly nativeName: string }>,
-    total: number
-  ) => void
-  /** Nobody is of a kind that knows the path; told once a minute, since it is so for every request like it. */
-  readonly widened: (exchange: Exchange, by: { readonly supportedBy: ReadonlyArray<string>; readonly total: number }) => void
-  /** Nobody is known to have the model, and the configuration says to ask those that are there. */
-  readonly fellBack: (exchange: Exchange) => void
-  /** A translator answers with an error of its own. */
-  readonly untranslated: (exchange: Exchange, status: number, error: string) => void
-  /** The listener's own answer to what was no request: the access log, with nothing known of the client but its address. */
-  readonly unread: (refusal: UnreadRequest) => void
-  /** Any answer, after its end: the second console line and the access log. */
-  readonly access: (fields: AccessFields) => void
-}
+export class RequestLog extends Context.Service<
+  RequestLog,
+  {
+    readonly observer: ExchangeObserver
+    /** Any request, before its handler: the first console line. */
+    readonly started: (fields: StartFields) => void
+    /** A proxied request has been routed. */
+    readonly received: (exchange: Exchange, userAgent: string, details?: RequestDetails) => void
+    /** An alias led to these. `total`: all endpoints that could be asked right now. */
+    readonly aliasResolved: (
+      exchange: Exchange,
+      candidates: ReadonlyArray<{ readonly endpoint: { readonly name: string }; readonly nativeName: string }>,
+      total: number
+    ) => void
+    /** Nobody is of a kind that knows the path; told once a minute, since it is so for every request like it. */
+    readonly widened: (exchange: Exchange, by: { readonly supportedBy: ReadonlyArray<string>; readonly total: number }) => void
+    /** Nobody is known to have the model, and the configuration says to ask those that are there. */
+    readonly fellBack: (exchange: Exchange) => void
+    /** A translator answers with an error of its own. */
+    readonly untranslated: (exchange: Exchange, status: number, error: string) => void
+    /** The listener's own answer to what was no request: the access log, with nothing known of the client but its address. */
+    readonly unread: (refusal: UnreadRequest) => void
+    /** Any answer, after its end: the second console line and the access log. */
+    readonly access: (fields: AccessFields) => void
+  }
+>()("olla/telemetry/RequestLog") {}
 
 const isRead = (method: string): boolean => method === "GET" || method === "HEAD"
 
@@ -94,7 +98,7 @@ export const makeRequestLog = (
   slow: () => number,
   usage: ReadUsage = noUsage,
   engine: () => string = () => "olla"
-): RequestLog => {
+): RequestLog["Service"] => {
   const dispatched = (exchange: Exchange, attempt: Attempt) => {
     if (!sink.enabled("info") || quiet()) return
     const before = exchange.attempts.length - 1

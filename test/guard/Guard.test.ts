@@ -6,6 +6,7 @@ import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import { type Admission, Guard, GuardEvents, type GuardedRequest } from "../../src/guard/Guard.ts"
 import * as GuardLive from "../../src/guard/GuardLive.ts"
+import { RequestHead } from "../../src/http/listener/RequestHead.ts"
 
 const told: Array<ReadonlyArray<unknown>> = []
 
@@ -52,6 +53,8 @@ const request = (changes: Partial<GuardedRequest> = {}): GuardedRequest => ({
 
 const use = <A>(yaml: string, body: (guard: Guard["Service"]) => Effect.Effect<A>) =>
   Effect.flatMap(Guard, body).pipe(Effect.provide(guarded(yaml)))
+
+const headOf = (...rawHeaders: ReadonlyArray<string>) => new RequestHead({ httpVersionMajor: 1, httpVersionMinor: 1, rawHeaders })
 
 describe("the guard", () => {
   it.effect("refuses beyond the burst, tells each refusal, and admits again as time passes", () =>
@@ -122,10 +125,10 @@ describe("the guard", () => {
     use("server:\n  request_limits:\n    max_body_size: 100\n    max_header_size: 4096\n", (guard) =>
       Effect.sync(() => {
         const fat = ["X-Fat", "x".repeat(5000)]
-        expect(guard.oversized(request(), ["Content-Length", "100"])).toBe(undefined)
-        expect(guard.oversized(request(), ["Content-Length", "101"])).toBe("body")
-        expect(guard.oversized(request(), fat)).toBe("headers")
-        expect(guard.oversized(request(), [...fat, "Content-Length", "101"])).toBe("body")
+        expect(guard.oversized(request(), headOf("Content-Length", "100"))).toBe(undefined)
+        expect(guard.oversized(request(), headOf("Content-Length", "101"))).toBe("body")
+        expect(guard.oversized(request(), headOf(...fat))).toBe("headers")
+        expect(guard.oversized(request(), headOf(...fat, "Content-Length", "101"))).toBe("body")
         guard.bodyOverflow(request(), 150)
         expect(told.map(([, , reason]) => reason)).toEqual(["body", "headers", "body", "body"])
       })
@@ -136,7 +139,7 @@ describe("the guard", () => {
     use("server:\n  request_limits:\n    max_body_size: 0\n    max_header_size: 4096\n", (guard) =>
       Effect.sync(() => {
         expect(guard.maxBodySize()).toBe(Number.POSITIVE_INFINITY)
-        expect(guard.oversized(request(), ["X-Fat", "x".repeat(5000), "Content-Length", "999999999"])).toBe("headers")
+        expect(guard.oversized(request(), headOf("X-Fat", "x".repeat(5000), "Content-Length", "999999999"))).toBe("headers")
       })
     )
   )

@@ -6,7 +6,7 @@ import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Decision, ProviderScope } from "../../routing/Router.ts"
 import type { RequestDetails } from "../../telemetry/RequestLog.ts"
 import { errorTable, fill } from "../ErrorTable.ts"
-import type { Body, BodyProblem } from "../RequestBody.ts"
+import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { breakerWait, describeRejection, retryAfter } from "./Refusals.ts"
@@ -38,7 +38,7 @@ export class PlainSurface implements Surface {
   }
 
   get contentType(): string {
-    return this.context.known.contentType
+    return this.context.head.contentType
   }
 
   get details(): RequestDetails {

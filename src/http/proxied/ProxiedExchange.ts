@@ -14,12 +14,11 @@ import { isRoutable } from "../../endpoint/EndpointState.ts"
 import type { Exchange, Outcome } from "../../exchange/Exchange.ts"
 import { failure } from "../../exchange/Failure.ts"
 import { type Carrying, type Ended, outcomeOf, type Refused } from "../../proxy/Carrier.ts"
-import { cutAfterFlush } from "../../proxy/ClientSocket.ts"
 import { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Decision } from "../../routing/Router.ts"
 import { errorTable } from "../ErrorTable.ts"
+import { type Body, type BodyProblem, type BodyReader, readBody, releaseBody } from "../listener/RequestBody.ts"
 import { rateCode, refuseRate } from "../RateRefusal.ts"
-import { type Body, type BodyProblem, type BodyReader, readBody, releaseBody } from "../RequestBody.ts"
 import type { ContextOwner, RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
@@ -48,7 +47,6 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     this.#exchange = context.exchange
     this.#inspector = new BodyInspector(surface.contentType)
     context.owner = this
-    context.res.on("close", () => this.#closed())
   }
 
   /** Throws nothing: a fault of ours ends this exchange only. */
@@ -56,10 +54,10 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     try {
       if (!this.#admit()) return
       this.#surface.admitted?.()
-      if (this.#context.res.closed) this.#closed()
+      if (this.#context.res.closed) this.closed()
       else readBody(this.#context, this.#surface.bodyLimit, this.#inspector, this)
     } catch (error) {
-      this.fault(error)
+      this.#context.fault(error)
     }
   }
 
@@ -74,7 +72,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
       refuseRate(context, admission)
       return false
     }
-    const over = guard.oversized(this.#exchange, context.req.rawHeaders)
+    const over = guard.oversized(this.#exchange, context.head)
     if (over === undefined) return true
     const name = over === "body" ? "tooLarge" : "headersTooLarge"
     this.#reject(errorTable[name].status, name)
@@ -87,7 +85,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     try {
       this.#surface.unread(this, problem)
     } catch (error) {
-      this.fault(error)
+      this.#context.fault(error)
     }
   }
 
@@ -99,7 +97,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
       const asked = this.#surface.understand(this, body, this.#inspector)
       if (asked !== undefined) this.#decide(asked, body)
     } catch (error) {
-      this.fault(error)
+      this.#context.fault(error)
     }
   }
 
@@ -120,9 +118,9 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
       this.#deciding = undefined
       try {
         if (Exit.isSuccess(exit)) this.#decided(asked, body, exit.value)
-        else this.fault(Cause.squash(exit.cause))
+        else this.#context.fault(Cause.squash(exit.cause))
       } catch (error) {
-        this.fault(error)
+        this.#context.fault(error)
       }
     })
   }
@@ -149,7 +147,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
       log.aliasResolved(exchange, candidates, fleet.endpoints.filter(({ state }) => isRoutable(state.status)).length)
     if (widened !== undefined) log.widened(exchange, widened)
     if (verdict?.action === "fallback" && candidates.length > 0) log.fellBack(exchange)
-    if (logs) log.received(exchange, this.#context.header("user-agent"), this.#surface.details)
+    if (logs) log.received(exchange, this.#context.head.userAgent, this.#surface.details)
   }
 
   #carry({ inspection }: Asked, body: Body, { target, candidates, secondChoice, dialect, within }: Plan): void {
@@ -181,7 +179,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     )
     if (this.#over) return
     this.#carrying = carrying
-    if (res.closed) this.#closed()
+    if (res.closed) this.closed()
     else if (within !== undefined) this.#deadline = setTimeout(() => this.#giveUp(carrying, within), within)
   }
 
@@ -203,7 +201,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     try {
       this.#surface.refused(refused)
     } catch (error) {
-      this.fault(error)
+      this.#context.fault(error)
     }
   }
 
@@ -213,7 +211,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
   }
 
   /** The connection is gone: with its answer, or with its client. */
-  #closed(): void {
+  closed(): void {
     if (this.#over || this.#context.res.writableFinished) return
     this.settle(this.#stop() ?? leftEarly)
   }
@@ -228,19 +226,10 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     this.#ended({ _tag: "refused", failure: why, message: why.detail })
   }
 
-  /** A fault of ours ends this exchange only: 500, or a cut where an answer had begun. */
-  fault(error: unknown): void {
-    const context = this.#context
-    const { res } = context
-    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    this.#services.fork(Effect.logError("A request ended in a fault", { request_id: this.#exchange.id, error: detail }))
-    const committed = res.headersSent
-    if (!this.#over) {
-      this.#stop()
-      this.settle({ _tag: "failed", status: 500, failure: failure("internal", detail), committed })
-    }
-    if (!committed) context.error("internal", { id: this.#exchange.id })
-    else if (!res.writableEnded) cutAfterFlush(res)
+  faulted(detail: string): void {
+    if (this.#over) return
+    this.#stop()
+    this.settle({ _tag: "failed", status: 500, failure: failure("internal", detail), committed: this.#context.res.headersSent })
   }
 
   /** Whatever is under way for this exchange ends. */

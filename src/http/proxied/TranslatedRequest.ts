@@ -3,7 +3,7 @@ import type { BodyInspector } from "../../routing/Inspecting.ts"
 import { isRecord, type JsonRecord, parseJson } from "../../translation/JsonValue.ts"
 import type { Translator } from "../../translation/Translator.ts"
 import { type ErrorName, fill } from "../ErrorTable.ts"
-import type { Body, BodyProblem } from "../RequestBody.ts"
+import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 

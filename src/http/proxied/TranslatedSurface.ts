@@ -2,7 +2,6 @@
  * One turn of a conversation on a translator's route: natively where an endpoint speaks the client's dialect, in translation
  * where it does not.
  */
-import * as Effect from "effect/Effect"
 import { isRoutable } from "../../endpoint/EndpointState.ts"
 import type { Exchange } from "../../exchange/Exchange.ts"
 import { ruleOf } from "../../exchange/Failure.ts"
@@ -15,7 +14,7 @@ import type { Inspector } from "../../translation/Inspector.ts"
 import { type JsonRecord, parseJson, recordOf, textOf } from "../../translation/JsonValue.ts"
 import type { AnswerInspector, Conversation, TranslatedExchange, Translator } from "../../translation/Translator.ts"
 import { type ErrorName, errorTable, fill } from "../ErrorTable.ts"
-import type { Body, BodyProblem } from "../RequestBody.ts"
+import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { breakerWait, describeRejection, retryAfter } from "./Refusals.ts"
@@ -161,11 +160,11 @@ export class TranslatedSurface implements Surface {
   #warnOfTools(tools: ReadonlyArray<string>): void {
     if (tools.length === 0) return
     const fields = { request_id: this.#context.exchange.id, tools: tools.join(", ") }
-    this.#services.fork(Effect.logWarning("Tools that only Anthropic's servers can run were left out", fields))
+    this.#services.journal.write("warn", "Tools that only Anthropic's servers can run were left out", fields)
   }
 
   #logging(exchange: Exchange): Pick<TranslatedExchange, "onOddities" | "onBackendError"> {
-    const services = this.#services
+    const { journal } = this.#services
     const who = () => ({
       request_id: exchange.id,
       translator: this.#translator.name,
@@ -174,21 +173,18 @@ export class TranslatedSurface implements Surface {
     })
     return {
       onOddities: (oddities) => {
-        for (const { what, ...rest } of oddities)
-          services.fork(Effect.logWarning(`Oddities in a backend's answer: ${what}`, { ...who(), ...rest }))
+        for (const { what, ...rest } of oddities) journal.write("warn", `Oddities in a backend's answer: ${what}`, { ...who(), ...rest })
       },
       onBackendError: (status, body, message) => {
         const error = recordOf(recordOf(parseJson(body))?.["error"])
-        services.fork(
-          Effect.logInfo("Translating backend error response", {
-            ...who(),
-            status_code: status,
-            error_message: message,
-            error_type: textOf(error?.["type"]),
-            error_param: textOf(error?.["param"]),
-            error_code: error?.["code"]
-          })
-        )
+        journal.write("info", "Translating backend error response", {
+          ...who(),
+          status_code: status,
+          error_message: message,
+          error_type: textOf(error?.["type"]),
+          error_param: textOf(error?.["param"]),
+          error_code: error?.["code"]
+        })
       }
     }
   }

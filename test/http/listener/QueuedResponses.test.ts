@@ -2,7 +2,7 @@ import { EventEmitter } from "node:events"
 import type { ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import { describe, expect, it } from "vitest"
-import { awaitTurn } from "../../src/http/QueuedResponses.ts"
+import { awaitTurn } from "../../../src/http/listener/QueuedResponses.ts"
 
 class Waiting extends EventEmitter {
   socket: Socket | null = null

@@ -1,4 +1,4 @@
-/** Request ids: the client's own where it is usable, else a llama doing something (http-api.md 8). */
+/** Request ids: the client's own where it is usable, else a llama doing something. */
 import { randomBytes } from "node:crypto"
 
 const kinds =

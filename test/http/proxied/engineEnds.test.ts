@@ -1,41 +1,18 @@
 /**
- * Whatever becomes of a request for a backend, its observers hear of its end exactly once, and its phases are in order
- * (`src/exchange`). The listener, the routes' steps, the carrier and the engines are the real ones.
+ * Ends of an exchange that the table of `ProxiedExchange.test.ts` does not have, with each engine. The listener, the walk, the
+ * carrier and the engines are the real ones.
  */
 import { once } from "node:events"
-import net, { type AddressInfo } from "node:net"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
+import net from "node:net"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
-import { layer as balancerLayer } from "../../src/balancing/BalancerLive.ts"
-import { Settings } from "../../src/config/Settings.ts"
-import { Fleet } from "../../src/endpoint/Fleet.ts"
-import type { Exchange } from "../../src/exchange/Exchange.ts"
-import { type HttpServer, makeHttpServer } from "../../src/http/HttpServer.ts"
-import { PlainSurface } from "../../src/http/proxied/PlainSurface.ts"
-import { ProxiedExchange } from "../../src/http/proxied/ProxiedExchange.ts"
-import type { Services } from "../../src/http/Services.ts"
-import { Carrier } from "../../src/proxy/Carrier.ts"
-import { layer as carrierLayer, Engines } from "../../src/proxy/CarrierLive.ts"
-import { ownTransport } from "../../src/proxy/client/OwnTransport.ts"
-import { undiciTransport } from "../../src/proxy/client/UndiciTransport.ts"
-import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
-import { makeSherpaEngine } from "../../src/proxy/SherpaEngine.ts"
-import type { Decision } from "../../src/routing/Router.ts"
-import type { AccessFields } from "../../src/telemetry/RequestLog.ts"
-import { candidatesOf, configOf, FakeFleet } from "../balancing/fakes.ts"
-import { chunk, plain, type RawBackend, rawBackend, sse } from "../proxy/rig.ts"
+import type { Exchange } from "../../../src/exchange/Exchange.ts"
+import { PlainSurface } from "../../../src/http/proxied/PlainSurface.ts"
+import { ProxiedExchange } from "../../../src/http/proxied/ProxiedExchange.ts"
+import { ListedFleet } from "../../catalogue/fakes.ts"
+import { chunk, plain, type RawBackend, rawBackend, sse } from "../../proxy/rig.ts"
+import { type Listening, listen, openRooms, type Rooms } from "../serving.ts"
 
 type Say = (socket: net.Socket) => void
-
-const variants = [
-  ["olla", () => Effect.acquireRelease(Effect.sync(ownTransport), (own) => Effect.sync(() => own.close()))],
-  ["undici", () => Effect.acquireRelease(Effect.sync(undiciTransport), (own) => Effect.sync(() => own.close()))],
-  ["sherpa", undefined]
-] as const
 
 /** One that does without an answer some time, and soon on `/hurried`. */
 class Hurried extends PlainSurface {
@@ -48,71 +25,30 @@ class Hurried extends PlainSurface {
   }
 }
 
-describe.each(variants)("an exchange of the %s engine", (variant, transport) => {
+describe.each(["olla", "undici", "sherpa"] as const)("an exchange of the %s engine", (variant) => {
   /** Ends before an engine has any part in them. */
   const early = it.runIf(variant === "olla")
-  const scope = Scope.makeUnsafe()
-  const ended: Array<Exchange> = []
-  const logged: Array<AccessFields> = []
-  const config = configOf("response_header_timeout: 300ms, read_timeout: 300ms", "request_limits: {max_body_size: 1KB}")
-  let fleet: FakeFleet
+  let rooms: Rooms
+  let ended: Array<Exchange>
+  let listening: Listening
+  let fleet: ListedFleet
   let backend: RawBackend
-  let server: HttpServer
   let say: Say
-  let decide: () => Decision | Effect.Effect<Decision>
-  let allowed: boolean
-  let admitted: () => void
 
-  const port = () => (server.addresses[0] as AddressInfo).port
-  const decision = (): Decision => ({ candidates: candidatesOf(fleet.endpoints), verdict: undefined })
+  const port = () => listening.port
+  const logged = () => rooms.records().filter(({ msg }) => msg === "Access log")
 
   beforeAll(async () => {
     backend = await rawBackend((socket) => say(socket))
-    fleet = new FakeFleet()
-    const engine = await Effect.runPromise(
-      Effect.provideService(
-        transport === undefined ? makeSherpaEngine : Effect.map(transport(), (own) => makeOllaEngine(own, own)),
-        Scope.Scope,
-        scope
-      )
+    fleet = new ListedFleet()
+    rooms = await openRooms(
+      fleet,
+      variant,
+      "proxy: { response_header_timeout: 300ms, read_timeout: 300ms }\nserver: { request_limits: { max_body_size: 1KB } }\n"
     )
-    const rooms = Layer.mergeAll(
-      Settings.layerOf(config),
-      Layer.succeed(Fleet, fleet.service),
-      Layer.succeed(Engines, { byName: () => engine })
-    )
-    const built = await Effect.runPromise(
-      Layer.buildWithScope(carrierLayer.pipe(Layer.provide(balancerLayer), Layer.provide(rooms)), scope)
-    )
-    server = await Effect.runPromise(makeHttpServer({ ...config.server, host: "127.0.0.1", port: 0 }))
-    const observer = { dispatched: () => {}, attemptEnded: () => {}, ended: (exchange: Exchange) => void ended.push(exchange) }
-    const services = {
-      settings: { current: () => config },
-      fleet: fleet.service,
-      catalogue: { snapshot: () => ({ offer: () => undefined, names: [] }) },
-      router: { decide: () => decide() },
-      carrier: Context.get(built, Carrier),
-      guard: {
-        clientOf: () => ({ peer: "127.0.0.1", ip: "127.0.0.1", trustedPeer: false }),
-        corsEnabled: () => false,
-        crossSite: () => undefined,
-        gate: () => undefined,
-        admit: () => {
-          admitted()
-          return { allowed, headers: [] }
-        },
-        oversized: (_exchange: Exchange, raw: ReadonlyArray<string>) => (raw.includes("9999") ? "body" : undefined),
-        bodyOverflow: () => {},
-        maxBodySize: () => config.server.request_limits.max_body_size
-      },
-      statistics: { rejected: () => {} },
-      log: { received: () => {}, started: () => {}, unread: () => {}, access: (fields: AccessFields) => logged.push(fields) },
-      observer,
-      logsRequests: () => true,
-      wantsUsage: () => false,
-      fork: Effect.runFork
-    } as unknown as Services
-    server.open(services, [
+    ended = rooms.ended
+    const { services } = rooms
+    listening = await listen(rooms, [
       {
         handle: (_services, context, path) => {
           if (path === "/local") context.answer(200, "text/plain", "here")
@@ -127,11 +63,7 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
     ])
   })
   beforeEach(() => {
-    ended.length = 0
-    logged.length = 0
-    allowed = true
-    admitted = () => {}
-    decide = decision
+    rooms.reset()
     say = (socket) => socket.write(plain("{}"))
     fleet.endpoints.length = 0
     fleet.add("one", { url: `http://127.0.0.1:${backend.port}` })
@@ -140,9 +72,9 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
     for (const socket of backend.sockets.splice(0)) socket.destroy()
   })
   afterAll(async () => {
-    await server.stop(0)
+    await listening.stop(0)
     await backend.stop()
-    await Effect.runPromise(Scope.close(scope, Exit.void))
+    await rooms.close()
   })
 
   const head = (more = "Content-Length: 0\r\n") => `POST /x HTTP/1.1\r\nHost: front\r\n${more}\r\n`
@@ -219,12 +151,6 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
     expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 413 })
   })
 
-  early("that comes too often ends once", async () => {
-    allowed = false
-    expect(await client(head(close))).toMatch(/^HTTP\/1.1 429/)
-    expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 429 })
-  })
-
   early("that is no HTTP any more ends once", async () => {
     expect(await client(`${head(`Transfer-Encoding: chunked\r\n${close}`)}zz\r\n`)).toMatch(/^HTTP\/1.1 400/)
     expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 400 })
@@ -237,13 +163,13 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
       expect(await client(`GET /hurried HTTP/1.1\r\nHost: front\r\n${close}\r\n`)).toMatch(/^HTTP\/1.1 200 [\s\S]*without it$/)
       expect((await endOf()).outcome).toMatchObject({ _tag: "failed", status: 504, committed: false })
       await left
-      expect(logged[0]).toMatchObject({ status: 200, responseBytes: 10 })
+      expect(logged()[0]).toMatchObject({ status: 200, response_bytes: 10 })
     })
 
     it("is left alone when it answers in time", async () => {
       expect(await client(`GET /patient HTTP/1.1\r\nHost: front\r\n${close}\r\n`)).toMatch(/^HTTP\/1.1 200 [\s\S]*\{\}$/)
       expect((await endOf()).outcome).toMatchObject({ _tag: "completed", status: 200 })
-      expect(logged[0]).toMatchObject({ status: 200, responseBytes: 2 })
+      expect(logged()[0]).toMatchObject({ status: 200, response_bytes: 2 })
     })
   })
 
@@ -268,45 +194,11 @@ describe.each(variants)("an exchange of the %s engine", (variant, transport) => 
       ["GET", 4],
       ["HEAD", 0]
     ] as const) {
-      logged.length = 0
+      rooms.reset()
       await client(`${method} /local HTTP/1.1\r\nHost: front\r\n${close}\r\n`)
-      while (logged.length === 0) await new Promise((resolve) => setImmediate(resolve))
-      expect(logged[0]?.responseBytes, method).toBe(bytes)
+      let record = logged()[0]
+      for (; record === undefined; record = logged()[0]) await new Promise((resolve) => setImmediate(resolve))
+      expect(record["response_bytes"], method).toBe(bytes)
     }
-  })
-
-  describe("whose client leaves", () => {
-    early("while it sends ends once", async () => {
-      const reached = new Promise<void>((resolve) => {
-        admitted = resolve
-      })
-      await client(`${head("Content-Length: 100\r\n")}{`, () => reached)
-      expect((await endOf()).outcome).toMatchObject({ _tag: "cancelled", status: 499 })
-    })
-
-    early("while it is decided ends once", async () => {
-      let deciding = () => {}
-      const reached = new Promise<void>((resolve) => {
-        deciding = resolve
-      })
-      decide = () => {
-        deciding()
-        return Effect.never
-      }
-      await client(head(), () => reached)
-      expect((await endOf()).outcome).toMatchObject({ _tag: "cancelled", status: 499, committed: false })
-    })
-
-    it("before there is an answer ends once", async () => {
-      say = () => {}
-      await client(head(), asked)
-      expect((await endOf()).outcome).toMatchObject({ _tag: "cancelled", status: 499, committed: false })
-    })
-
-    it("in the middle of it ends once", async () => {
-      say = (socket) => socket.write(`${sse}${chunk("a")}`)
-      await client(head(), (socket) => once(socket, "data"))
-      expect((await endOf()).outcome).toMatchObject({ _tag: "cancelled", status: 200, committed: true })
-    })
   })
 })

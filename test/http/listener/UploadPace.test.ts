@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { leastPace, longestUpload, watchUploads } from "../../src/http/UploadPace.ts"
+import { leastPace, longestUpload, watchUploads } from "../../../src/http/listener/UploadPace.ts"
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }))
 afterEach(() => void vi.useRealTimers())

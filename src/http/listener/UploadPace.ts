@@ -1,5 +1,5 @@
 /**
- * `server.read_timeout` for bodies (http-api.md 17.16, security.md 16.18): an upload that keeps coming is let go on, one
+ * `server.read_timeout` for bodies: an upload that keeps coming is let go on, one
  * that has stopped or drips is ended. Open requests are looked at now and then, so that none of them needs a timer.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"

@@ -1,7 +1,7 @@
 /** Reads a request's body into memory, bounded, and shows each chunk to the inspector as it comes. */
-import type { Guard } from "../guard/Guard.ts"
-import type { BodyInspector } from "../routing/Inspecting.ts"
-import { type RequestContext, tolerated } from "./RequestContext.ts"
+import type { Guard } from "../../guard/Guard.ts"
+import type { BodyInspector } from "../../routing/Inspecting.ts"
+import { type RequestContext, tolerated } from "../RequestContext.ts"
 import type { BodyTaker } from "./RequestMessage.ts"
 
 export interface Body {
@@ -25,20 +25,9 @@ export const releaseBody = (body: Body): void => {
     if (length >= ownMemory && length === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
-/** Declared by the client; -1 when it is not. */
-export const declaredLength = (context: RequestContext): number => {
-  const text = context.known.contentLength
-  return text === "" ? -1 : Number(text)
-}
-
-export const hasBody = (context: RequestContext): boolean => {
-  const length = declaredLength(context)
-  return length > 0 || (length < 0 && context.known.transferEncoding !== "")
-}
-
 /** Tells a client that waits for leave to send its body. */
 const invite = (context: RequestContext): void => {
-  const { expect } = context.known
+  const { expect } = context.head
   if (expect === "" || expect.toLowerCase() !== "100-continue") return
   context.res.writeContinue()
   context.invited = true
@@ -50,13 +39,13 @@ const invite = (context: RequestContext): void => {
  * the answer.
  */
 export const discardBody = (guard: Guard["Service"], context: RequestContext, answer: () => void): void => {
-  const { req, exchange } = context
-  const over = guard.oversized(exchange, req.rawHeaders)
+  const { head, req, exchange } = context
+  const over = guard.oversized(exchange, head)
   if (over !== undefined) {
     context.refuseUpload(over === "body" ? "tooLarge" : "headersTooLarge")
     return
   }
-  if (!hasBody(context) || declaredLength(context) > tolerated) {
+  if (!head.hasBody || head.declaredLength > tolerated) {
     answer()
     return
   }
@@ -113,11 +102,11 @@ export interface BodyReader {
 }
 
 export const readBody = (context: RequestContext, limit: number, inspector: BodyInspector | undefined, reader: BodyReader): void => {
-  if (!hasBody(context)) {
+  if (!context.head.hasBody) {
     reader.received(none)
     return
   }
-  if (declaredLength(context) > limit) {
+  if (context.head.declaredLength > limit) {
     reader.unread("tooLarge")
     return
   }

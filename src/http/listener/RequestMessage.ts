@@ -3,8 +3,8 @@
  * itself looks at one, and a stream's events for a body that is wanted whole anyway.
  */
 import { IncomingMessage } from "node:http"
-import { headerOf } from "../guard/RawHeaders.ts"
-import { getterOf, setConsumed } from "../proxy/NodeInternals.ts"
+import { getterOf, setConsumed } from "../../proxy/NodeInternals.ts"
+import { RequestHead } from "./RequestHead.ts"
 
 /** Takes a body as node's parser hands it out. */
 export interface BodyTaker {
@@ -20,6 +20,14 @@ export class RequestMessage extends IncomingMessage {
   #taker: BodyTaker | undefined = undefined
   /** The taker gets the bytes before the stream does. */
   #direct = false
+
+  #head: RequestHead | undefined
+
+  /** Read once, on first need: node asks before anybody else does. */
+  get head(): RequestHead {
+    this.#head ??= new RequestHead(this)
+    return this.#head
+  }
 
   /** Who waits for the body now. */
   get taker(): BodyTaker | undefined {
@@ -77,10 +85,7 @@ const allHeaders = getterOf<RequestMessage, IncomingMessage["headers"]>(Incoming
 const noExpectation: IncomingMessage["headers"] = {}
 
 /** Of all headers node's server asks for this one, with every request in HTTP/1.1. Whoever else wants one reads `rawHeaders`. */
-const expectation = (raw: ReadonlyArray<string>): IncomingMessage["headers"] => {
-  const expect = headerOf(raw, "expect")
-  return expect === undefined ? noExpectation : { expect }
-}
+const expectation = ({ expect }: RequestHead): IncomingMessage["headers"] => (expect === "" ? noExpectation : { expect })
 
 Object.defineProperties(RequestMessage.prototype, {
   readableEnded: {
@@ -90,7 +95,7 @@ Object.defineProperties(RequestMessage.prototype, {
   },
   headers: {
     get(this: RequestMessage) {
-      return this.httpVersionMinor === 1 && this.httpVersionMajor === 1 ? expectation(this.rawHeaders) : allHeaders.call(this)
+      return this.httpVersionMinor === 1 && this.httpVersionMajor === 1 ? expectation(this.head) : allHeaders.call(this)
     }
   }
 })

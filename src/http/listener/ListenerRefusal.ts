@@ -1,7 +1,7 @@
-/** What the listener answers a connection itself, because no request could be made of what came (http-api.md 1, 17.11). */
+/** What the listener answers a connection itself, because no request could be made of what came. */
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { normaliseAddress } from "../guard/ClientAddress.ts"
+import { normaliseAddress } from "../../guard/ClientAddress.ts"
 import { requestId } from "./RequestId.ts"
 
 /** One such answer, for the access log. */

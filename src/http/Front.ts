@@ -1,0 +1,142 @@
+/**
+ * What stands in front of the routes: who asks, CORS and cross-site checks, what no server may take, the gate of the internal
+ * routes; and behind them: the records of every request, and faults of ours.
+ */
+import { performance } from "node:perf_hooks"
+import { Exchange } from "../exchange/Exchange.ts"
+import { traceIdOf } from "../telemetry/TraceContext.ts"
+import type { ErrorName } from "./ErrorTable.ts"
+import type { OpenResponse } from "./listener/OpenResponse.ts"
+import { requestId } from "./listener/RequestId.ts"
+import type { RequestMessage } from "./listener/RequestMessage.ts"
+import { RequestContext, type RequestEvents } from "./RequestContext.ts"
+import { cleanPath, decodePath } from "./RequestPath.ts"
+import { type RouteModule, Routes } from "./Routes.ts"
+import type { Services } from "./Services.ts"
+
+/** What some route at least knows. */
+export const allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+/** Characters of a refused `Host` that are told back: more than any name has. */
+const mostHostShown = 260
+
+/** Path and query of a request target; an absolute one is read like its path. */
+const targetOf = (url: string): { readonly path: string; readonly query: string } => {
+  const origin = url.startsWith("/") ? url : url.replace(/^[a-z]+:\/\/[^/?]*/i, "") || "/"
+  const hash = origin.indexOf("#")
+  const target = hash < 0 ? origin : origin.slice(0, hash)
+  const mark = target.indexOf("?")
+  return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) }
+}
+
+/** A client that goes away while it is answered is no event of its own: the response's close tells. */
+const ignore = (): void => {}
+
+export class Front implements RequestEvents {
+  readonly #services: Services
+  readonly #modules: ReadonlyArray<RouteModule>
+  readonly #routes: Routes
+
+  constructor(services: Services, modules: ReadonlyArray<RouteModule>) {
+    this.#services = services
+    this.#modules = modules
+    this.#routes = new Routes(services, modules)
+  }
+
+  handle(req: RequestMessage, res: OpenResponse): void {
+    const accepted = performance.now()
+    const { guard } = this.#services
+    const { head } = req
+    const client = guard.clientOf(req.socket.remoteAddress, req.rawHeaders)
+    const { path, query } = targetOf(req.url ?? "/")
+    const exchange = new Exchange({
+      id: requestId(head.requestId),
+      method: req.method ?? "GET",
+      path,
+      query,
+      peer: client.peer,
+      clientIp: client.ip,
+      startedAt: Date.now(),
+      accepted
+    })
+    exchange.traceId = traceIdOf(head.traceparent)
+    const context = new RequestContext(req, res, exchange, client.trustedPeer, this)
+    res.context = context
+    res.on("error", ignore)
+    try {
+      this.#answer(context)
+    } catch (error) {
+      context.fault(error)
+    }
+  }
+
+  #answer(context: RequestContext): void {
+    const { guard, log, logsRequests } = this.#services
+    const { exchange, head, req } = context
+    const clean = cleanPath(exchange.path)
+    // What is served is what is judged: an encoded or doubled slash hides no internal route.
+    const decoded = decodePath(clean)
+    if (guard.corsEnabled()) {
+      const preflight = guard.preflight(exchange.method, decoded, req.rawHeaders)
+      if (preflight !== undefined) {
+        context.answer(204, "", "", preflight)
+        return
+      }
+      for (const part of guard.corsHeaders(exchange.method, decoded, head.origin || undefined)) context.extra.push(part)
+    }
+    if (logsRequests()) {
+      context.record = { exchange, remote: `${exchange.peer}:${req.socket.remotePort ?? 0}`, header: (name) => context.header(name) }
+      log.started(context.record)
+    }
+    if (guard.crossSite(decoded, head.host || undefined, head.origin || undefined) !== undefined) {
+      this.#refuse(context, decoded, "crossSite")
+      return
+    }
+    if (head.problem !== undefined) {
+      this.#refuse(context, decoded, head.problem, ["Connection", "close"])
+      return
+    }
+    // An echo of the request, with whatever credentials it would be sent on with.
+    if (exchange.method === "TRACE") {
+      this.#refuse(context, decoded, "method", ["Allow", allowed], { allow: allowed })
+      return
+    }
+    if (!decoded.startsWith("/olla/")) {
+      const denial = guard.gate(exchange, decoded, head.host || undefined)
+      if (denial !== undefined) {
+        context.error("gated", { reason: denial.reason, ip: exchange.peer, host: head.host.slice(0, mostHostShown) })
+        return
+      }
+    }
+    this.#routes.handle(context, clean, decoded)
+  }
+
+  /** In the words of the surface that the path belongs to. */
+  #refuse(
+    context: RequestContext,
+    path: string,
+    name: ErrorName,
+    headers: ReadonlyArray<string> = [],
+    values: Readonly<Record<string, string>> = {}
+  ): void {
+    for (const module of this.#modules) module.dress?.(context, path)
+    context.error(name, values, headers)
+  }
+
+  refused({ exchange }: RequestContext, status: number): void {
+    // An exchange that was rejected on its way to a backend is counted by its observer.
+    if (exchange.outcome === undefined) this.#services.statistics.rejected(status)
+  }
+
+  closed({ answered, exchange, record, res }: RequestContext): void {
+    if (record === undefined) return
+    const status = res.headersSent ? res.statusCode : 499
+    // What Olla says itself after its attempts is all that the client got.
+    const responseBytes = answered > 0 ? answered : (exchange.lastAttempt?.bytes ?? 0)
+    this.#services.log.access({ ...record, status, responseBytes })
+  }
+
+  faulted({ exchange }: RequestContext, detail: string): void {
+    this.#services.journal.write("error", "A request ended in a fault", { request_id: exchange.id, error: detail })
+  }
+}
