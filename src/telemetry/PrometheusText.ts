@@ -11,7 +11,7 @@ import { createRequire } from "node:module"
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import type * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
-import type { HistogramTotals } from "./Statistics.ts"
+import type { HistogramTotals } from "./metrics/Histogram.ts"
 
 export type Labels = Readonly<Record<string, string>>
 

@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import type { AttemptedEndpoint } from "../exchange/Exchange.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
+import type { HistogramTotals } from "./metrics/Histogram.ts"
 import type { PhaseMetrics } from "./metrics/PhaseMetrics.ts"
 
 /** `transport`: a failure without an HTTP answer. `cancelled`: the client left before the end. */
@@ -30,22 +31,6 @@ export interface UsageTotals {
   readonly speeds: number
   /** Over those; 0 without any. */
   readonly averageTokensPerSecond: number
-}
-
-/** Cumulative, as Prometheus wants it; bounds and sum in seconds. The last bucket is the count. */
-export interface HistogramTotals {
-  readonly buckets: ReadonlyArray<readonly [bound: number, count: number]>
-  readonly count: number
-  readonly sum: number
-  /** Of each bucket the last value whose trace is exported. */
-  readonly exemplars?: ReadonlyArray<Exemplar | undefined>
-}
-
-export interface Exemplar {
-  readonly traceId: string
-  readonly value: number
-  /** Epoch seconds. */
-  readonly at: number
 }
 
 export interface EndpointTotals {

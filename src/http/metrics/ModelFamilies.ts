@@ -1,6 +1,8 @@
 /** Families with a sample for each model, and for each model on each endpoint. */
+
+import type { HistogramTotals } from "../../telemetry/metrics/Histogram.ts"
 import type { Family, HistogramSample } from "../../telemetry/PrometheusText.ts"
-import type { HistogramTotals, ModelEndpointTotals, ModelTotals, SeriesTotals, UsageTotals } from "../../telemetry/Statistics.ts"
+import type { ModelEndpointTotals, ModelTotals, SeriesTotals, UsageTotals } from "../../telemetry/Statistics.ts"
 import { type LabelsOf, one, rate, type Single, single } from "./Families.ts"
 import type { MetricsView } from "./MetricsView.ts"
 

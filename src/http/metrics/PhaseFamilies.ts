@@ -2,9 +2,9 @@
 
 import { isRoutable } from "../../endpoint/EndpointState.ts"
 import { causesByOutcome, type OutcomeWord } from "../../exchange/Cause.ts"
+import type { HistogramTotals } from "../../telemetry/metrics/Histogram.ts"
 import { attemptResults, type EndpointSeries } from "../../telemetry/metrics/PhaseMetrics.ts"
 import type { Family, HistogramSample, Labels } from "../../telemetry/PrometheusText.ts"
-import type { HistogramTotals } from "../../telemetry/Statistics.ts"
 import { type LabelsOf, one, single } from "./Families.ts"
 import type { MetricsView } from "./MetricsView.ts"
 import { offeredModels } from "./ModelFamilies.ts"

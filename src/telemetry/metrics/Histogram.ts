@@ -1,5 +1,20 @@
 /** Lifetime histograms of durations for Prometheus. Bounds are in seconds; a value costs a few comparisons. */
-import type { Exemplar, HistogramTotals } from "../Statistics.ts"
+
+/** Cumulative, as Prometheus wants it; bounds and sum in seconds. The last bucket is the count. */
+export interface HistogramTotals {
+  readonly buckets: ReadonlyArray<readonly [bound: number, count: number]>
+  readonly count: number
+  readonly sum: number
+  /** Of each bucket the last value whose trace is exported. */
+  readonly exemplars?: ReadonlyArray<Exemplar | undefined>
+}
+
+export interface Exemplar {
+  readonly traceId: string
+  readonly value: number
+  /** Epoch seconds. */
+  readonly at: number
+}
 
 /** Of requests, attempts, waits for headers and first tokens: from a cache hit to a job of half an hour. */
 export const longBounds: ReadonlyArray<number> = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800]

@@ -7,9 +7,8 @@ import { attemptCause, attemptFailed, type Cause, causesByOutcome, endingOf, typ
 import type { Attempt, AttemptedEndpoint, Exchange } from "../../exchange/Exchange.ts"
 import type { ExchangeObserver } from "../../exchange/Observer.ts"
 import { attemptPhases, phasesOf } from "../../exchange/Phases.ts"
-import type { HistogramTotals } from "../Statistics.ts"
 import type { ReadUsage } from "../Usage.ts"
-import { connectBounds, Histogram, longBounds, overheadBounds, tokenBounds } from "./Histogram.ts"
+import { connectBounds, Histogram, type HistogramTotals, longBounds, overheadBounds, tokenBounds } from "./Histogram.ts"
 
 /** Names of models, and pairs of model and endpoint, that get series of their own in the life of a process. */
 const mostNames = 200
