@@ -217,7 +217,7 @@ export const main = async (
     return validateCommand(named, on.has("json"), out)
   }
   err(head)
-  const startup = await import("./startup.ts")
   const serving = { configFile, env, backends, profile: on.has("profile") || env["OLLA_ENABLE_PROFILER"] === "true" }
-  return command === "demo" ? startup.demo(serving) : startup.serve(serving)
+  if (command === "demo") return (await import("./demo.ts")).demo(serving)
+  return (await import("./startup.ts")).serve(serving)
 }

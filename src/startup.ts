@@ -15,7 +15,7 @@ import { reportFatal, reportRemarks } from "./startupReport.ts"
 import { takeStopRequests } from "./stopRequest.ts"
 import * as EffectLogger from "./telemetry/EffectLogger.ts"
 import { decideLogging } from "./telemetry/LogDecision.ts"
-import { LogDuration, type LogSink, makeLog } from "./telemetry/LogSink.ts"
+import { type Log, LogDuration, type LogSink, makeLog } from "./telemetry/LogSink.ts"
 import { writeNerdStats } from "./telemetry/NerdStats.ts"
 import { processFigures, watchProcess } from "./telemetry/ProcessFigures.ts"
 import { build, runtime } from "./version.ts"
@@ -42,23 +42,20 @@ export const serve = async (options: ServeOptions): Promise<number> => {
   return run({ ...found, diagnostics: [...found.diagnostics, foundLine(servers)] }, options)
 }
 
-/** The same with a simulated fleet behind it. */
-export const demo = async (options: ServeOptions): Promise<number> => {
-  const { startDemoFleet } = await import("./simulator/DemoFleet.ts")
-  const fleet = await startDemoFleet()
-  const port = options.env["OLLA_SERVER_PORT"] ?? "40114"
-  try {
-    return await run(decodeConfig(fleet.yaml, "demo.yaml", options.env), options, () => process.stderr.write(fleet.introduction(port)))
-  } finally {
-    await fleet.stop()
-  }
+export interface RunOptions {
+  /** Lets less through, or says it otherwise. */
+  readonly log?: (log: Log) => Log
+  /** Called once, when requests are answered. */
+  readonly whenReady?: () => void
 }
 
-const run = async (loaded: LoadedConfig, options: ServeOptions, whenReady?: () => void): Promise<number> => {
+/** The same with a configuration that is there already. */
+export const run = async (loaded: LoadedConfig, options: ServeOptions, { log: wrap, whenReady }: RunOptions = {}): Promise<number> => {
   const startedAt = performance.now()
   const { env } = options
   const isTerminal = process.stdout.isTTY === true
-  const log = makeLog({ env, isTerminal })
+  const whole = makeLog({ env, isTerminal })
+  const log = wrap === undefined ? whole : wrap(whole)
   log.write("info", "Initialising", { version: build.version, pid: process.pid })
   const machine = { isContainerised: isContainerised(env), numCPU: availableParallelism(), goVersion: runtime }
   log.write("info", "System Configuration", machine)

@@ -1,7 +1,14 @@
 /** The fleet behind `npm run demo`: several kinds, models that overlap, one that is slow. */
 import { type BackendKind, startBackend } from "./Backend.ts"
 
+export interface DemoMember {
+  readonly name: string
+  /** Stops it as if its plug were pulled, or starts it again; resolves with whether it is up now. */
+  readonly toggle: () => Promise<boolean>
+}
+
 export interface DemoFleet {
+  readonly members: ReadonlyArray<DemoMember>
   /** A configuration for exactly this fleet. */
   readonly yaml: string
   readonly introduction: (port: string) => string
@@ -47,7 +54,19 @@ export const startDemoFleet = async (): Promise<DemoFleet> => {
     ({ member, backend }) =>
       `      - { url: "${backend.url}", name: ${member.name}, type: ${member.kind}, priority: ${member.priority}, check_interval: 2s, check_timeout: 1s }`
   )
+  const switches = backends.map(({ member, backend }): DemoMember => {
+    let isUp = true
+    return {
+      name: member.name,
+      toggle: async () => {
+        isUp = !isUp
+        await (isUp ? backend.restart() : backend.kill())
+        return isUp
+      }
+    }
+  })
   return {
+    members: switches,
     yaml: `discovery:\n  static:\n    endpoints:\n${endpoints.join("\n")}\nmodel_aliases:\n  fast: [qwen3:8b, mistral-7b]\n`,
     introduction: (port) => {
       const base = `http://127.0.0.1:${port}`
@@ -67,7 +86,8 @@ Olla is running with a simulated fleet: ${members.map((member) => `${member.name
 
 OpenAI clients:     base URL ${base}/olla/openai/v1, any key
 Anthropic clients:  ANTHROPIC_BASE_URL=${base}/olla/anthropic
-Ctrl-C stops everything.
+
+Keys: ${members.map(({ name }, index) => `${index + 1} ${name}`).join(", ")}: stop it, or start it again; q ends.
 
 `
     },

@@ -1,0 +1,55 @@
+/** The demo as a newcomer has it: break a backend with a key, see the next one answer, end with another key. */
+import { spawn } from "node:child_process"
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { expect, it } from "vitest"
+import { ask, chat } from "./ask.ts"
+import { freePort } from "./freePort.ts"
+
+it("fails over when a key stops the backend that answered, with a line a request, and ends with q", async () => {
+  const port = await freePort()
+  const child = spawn(process.execPath, [join(import.meta.dirname, "..", "..", "dist", "main.js"), "demo"], {
+    cwd: mkdtempSync(join(tmpdir(), "olla-demo-")),
+    env: { PATH: process.env["PATH"] ?? "", OLLA_SERVER_PORT: String(port) },
+    stdio: ["pipe", "pipe", "pipe"]
+  })
+  let [out, err] = ["", ""]
+  child.stdout.on("data", (chunk: Buffer) => {
+    out += chunk.toString()
+  })
+  const saw = (text: string) =>
+    new Promise<void>((resolve) => {
+      const look = () => {
+        if (err.includes(text)) resolve()
+      }
+      child.stderr.on("data", look)
+      look()
+    })
+  child.stderr.on("data", (chunk: Buffer) => {
+    err += chunk.toString()
+  })
+  const ended = new Promise<number | null>((resolve) => child.once("close", (code) => resolve(code)))
+  await saw("q ends")
+  const answeredBy = async () => {
+    const answer = await ask(port, {
+      path: "/olla/openai/v1/chat/completions",
+      method: "POST",
+      body: chat("meta-llama/Llama-3.3-70B-Instruct")
+    })
+    expect(answer.status).toBe(200)
+    return answer.header("x-olla-endpoint")
+  }
+  const first = await answeredBy()
+  const key = first === "gpu-1" ? "2" : "3"
+  child.stdin.write(key)
+  await saw(`${key} ${first} is stopped`)
+  expect(await answeredBy()).toBe(first === "gpu-1" ? "gpu-2" : "gpu-1")
+  child.stdin.write("q")
+  expect(await ended).toBe(0)
+  const requests = out.split("\n").filter((line) => /"msg":"[^"]*Request/.test(line))
+  expect(requests.map((line) => JSON.parse(line) as unknown)).toEqual([
+    expect.objectContaining({ msg: "Request completed", endpoint: first }),
+    expect.objectContaining({ msg: "Request completed", endpoint: first === "gpu-1" ? "gpu-2" : "gpu-1" })
+  ])
+}, 60_000)
