@@ -27,7 +27,7 @@ const llama = [" ,  ,", " (o_o)", "  | |____", "  |      |", "  ||--||"]
 
 const columns = 53
 
-/** As far as it fits: a development version loses what follows its first hyphen. */
+/** A version that is too long for the box is cut at its first hyphen and marked `-dev`. */
 const fitted = (version: string, room: number): string => (version.length <= room ? version : `${version.split("-")[0]}-dev`)
 
 /** 55 columns, with the homepage as a link. */

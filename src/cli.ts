@@ -118,7 +118,7 @@ export const parseArguments = (args: ReadonlyArray<string>): Parsed => {
     }
     const isOn = token.value === undefined ? true : booleans[token.value]
     if (isOn === undefined) return wrong(`invalid boolean value "${token.value}" for -${token.name}: write true or false`)
-    // Who asks for help gets it, whatever else stands on the line.
+    // --help wins over every mistake on the line.
     if (name === "help" && isOn)
       return { _tag: "ok", line: { command: "serve", words: [], configFile: undefined, backends: [], on: new Set(["help"]) } }
     if (isOn) on.add(name)

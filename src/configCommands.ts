@@ -1,4 +1,4 @@
-/** What `validate`, `--validate-config`, `config show` and `healthcheck` have to say (configuration.md 1, 10). */
+/** What `validate`, `--validate-config`, `config show` and `healthcheck` have to say. */
 import { readFileSync } from "node:fs"
 import { request } from "node:http"
 import { checkModelsFile, type ModelsFileReport } from "./catalogue/ModelsFile.ts"
@@ -43,7 +43,7 @@ const examine = (options: LoadOptions): Findings => {
 const inFileOrder = (findings: ReadonlyArray<Diagnostic>): ReadonlyArray<Diagnostic> =>
   [...findings].sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
 
-/** The report of `--validate-config`, line for line (configuration.md 10); 0: clean. */
+/** The report of `--validate-config`, line for line, as scripts read it; 0: clean. */
 export const validateReport = (options: LoadOptions, out: Out): number => {
   const { loaded, config, models, profiles, profileCount } = examine(options)
   const line = (name: string, detail: string, isFatal: boolean, issues: ReadonlyArray<string>) => {
@@ -141,7 +141,7 @@ export const showCommand = (options: LoadOptions, asJson: boolean, out: Out): nu
   return 0
 }
 
-/** Milliseconds that the daemon has for its answer. */
+/** Milliseconds until the health check gives up. */
 const patience = 5_000
 
 /** Asks the daemon that this configuration describes; 0: alive. Anything else says on `err` what was found. */
@@ -157,7 +157,7 @@ export const healthcheck = (options: LoadOptions, err: Out): Promise<number> => 
     const asking = request({ host, port, path: "/internal/health", timeout: patience, agent: false }, (answer) => {
       answer.resume()
       const { statusCode = 0 } = answer
-      // Refused by its own limits or policy, a daemon is alive all the same.
+      // A refusal by rate limit or access policy proves that the daemon is alive.
       const refused = (statusCode === 403 || statusCode === 429) && answer.headers["x-olla-request-id"] !== undefined
       if (statusCode === 200 || refused) resolve(0)
       else fail(`/internal/health answered ${statusCode}`)

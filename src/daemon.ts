@@ -100,7 +100,7 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     (error) => new Error(`failed to start services: failed to start service http: ${error.message}${bindAdvice(error.code, config.server)}`)
   )
   yield* Effect.addFinalizer(() => Effect.promise(() => http.stop(0)))
-  // Read once for all who ask.
+  // One reader for all that need usage figures: a body is parsed once.
   const usage = usageReader(readUsage(profiles))
   const log = makeRequestLog(
     sink,
@@ -171,12 +171,12 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     Effect.promise(() => http.failed)
   )
   if (signals.stoppedAt === 0) signals.stoppedAt = performance.now()
-  // What is open may end, whatever was the reason to stop.
+  // Open requests get their grace period after a broken listener too.
   if (broken !== undefined)
     sink.write("error", "The HTTP listener failed, no further request can be accepted", { address: bind, error: broken.message })
   const grace = config.server.shutdown_timeout
   const cut = yield* Effect.promise(() => http.stop(grace))
-  // No time at all is what was asked for.
+  // With shutdown_timeout 0 cutting was asked for, so it is no error.
   if (cut > 0)
     sink.write(grace > 0 ? "error" : "warn", "HTTP server shutdown error", {
       error: `${cut} open request${cut === 1 ? " was" : "s were"} cut at the end of server.shutdown_timeout`,

@@ -51,7 +51,7 @@ const runAgain = (runtime: string): void => {
     env: { ...process.env, OLLA_PARENT_PIPE: "3" }
   })
   const pipe = child.stdio[3] as Writable
-  // A child that is gone says so itself.
+  // Writing to a child that has exited fails; its exit event handles that.
   pipe.on("error", () => {})
   for (const signal of signals) process.on(signal, () => pipe.write(`${signal}\n`))
   child.on("error", (error) => {
@@ -107,7 +107,7 @@ const start = async (): Promise<void> => {
     err: (text) => writeWhole(2, text),
     isTerminal: process.stdout.isTTY === true
   })
-  // Kept connections of engines and probes are no reason to linger.
+  // Idle keep-alive connections of engines and probes would keep the process running.
   process.exit()
 }
 

@@ -1,6 +1,6 @@
 /**
  * Stop and hangup signals, from the system and from a parent that passes on its own. A terminal or a service manager
- * signals both processes, and that is one wish: of each kind as many count as came on the way that brought more.
+ * signals both processes, and that must count once: of each kind the larger of both counts is taken.
  */
 export type StopSignal = "SIGINT" | "SIGTERM"
 export type Signal = StopSignal | "SIGHUP"
@@ -15,7 +15,7 @@ const counts: Readonly<Record<Signal, Record<Way, number>>> = {
   SIGHUP: { system: 0, parent: 0 }
 }
 
-/** Until the daemon has its own: a stop is a quiet end, a hangup is survived. */
+/** The handler until the daemon sets its own: a stop signal exits with 0, SIGHUP is ignored. */
 const quietEnd = (signal: Signal): void => {
   if (signal !== "SIGHUP") process.exit(0)
 }
@@ -34,7 +34,7 @@ export const keepDebuggerShut = (): void => {
   process.on("SIGUSR1", () => {})
 }
 
-/** From here on no signal is lost. */
+/** Counts signals from now on; call it first. */
 export const watchSignals = (): void => {
   keepDebuggerShut()
   for (const signal of signals) process.on(signal, () => arrive(signal, "system"))
@@ -48,7 +48,7 @@ export const passOn = (text: string): void => {
 /** The parent is gone: nobody else can stop this process any more. */
 export const parentGone = (): void => handler("SIGTERM")
 
-/** From here on the daemon decides. */
+/** Replaces the handler: from now on the daemon decides what a signal does. */
 export const onSignal = (own: (signal: Signal) => void): void => {
   handler = own
 }

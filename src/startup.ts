@@ -121,7 +121,7 @@ const fatalExit = (log: LogSink, cause: Cause.Cause<unknown>): number => {
   return 1
 }
 
-/** A busy port is told and no reason not to serve. */
+/** A busy profiling port is logged; serving goes on without it. */
 const startProfiling = async (log: LogSink) => {
   const { startProfilingServer } = await import("./telemetry/ProfilingServer.ts")
   try {

@@ -1,4 +1,4 @@
-/** Byte sizes (configuration.md 4.2): all multiples are binary, `1KB` = `1KiB` = 1024. */
+/** Byte sizes: all multiples are binary, `1KB` = `1KiB` = 1024. */
 
 const powers = ["", "k", "m", "g", "t", "p"]
 

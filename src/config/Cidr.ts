@@ -1,4 +1,4 @@
-/** Networks as `address/prefix` (configuration.md 4.4). */
+/** Networks as `address/prefix`, IPv4 or IPv6; a bare address is none, host bits are masked off. */
 import { isIP } from "node:net"
 
 /** What is wrong with it; host bits may be set, a bare address is no network. */
@@ -11,7 +11,7 @@ export const checkCidr = (text: string): string | undefined => {
   return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128) ? undefined : "prefix out of range"
 }
 
-/** The same for trusted proxies (security.md 4): a bare address is accepted, and an empty entry stands for nothing. */
+/** The same for trusted proxies: a bare address is accepted, and an empty entry stands for nothing. */
 export const checkProxyNetwork = (text: string): string | undefined => {
   const entry = text.trim()
   return entry === "" || (!entry.includes("%") && isIP(entry) !== 0) ? undefined : checkCidr(entry)

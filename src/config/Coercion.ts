@@ -1,5 +1,5 @@
 /**
- * From a YAML tree to the values the Schema wants, by each key's kind (configuration.md 3). All mistakes are told at
+ * From a YAML tree to the values the Schema wants, by each key's kind. All mistakes are told at
  * once, each with its place and a way out; unknown keys are warnings and are left out.
  */
 import type { KeyInfo } from "./ConfigSchema.ts"
@@ -9,7 +9,7 @@ import { exampleFor, lastOf, oneOf, rangeProblem, readScalar, shown, wanted } fr
 import { type KeyTree, keyTree } from "./SchemaTree.ts"
 import type { Position, YamlNode } from "./YamlTree.ts"
 
-/** Sections and keys that real files contain and nothing reads (configuration.md 7.11). */
+/** Sections and keys that real files contain and nothing reads: they are accepted without a word. */
 const silent: ReadonlyArray<RegExp> = [
   /^proxy\.retry(?:\.|$)/,
   /^discovery\.health_check(?:\.|$)/,
@@ -18,7 +18,7 @@ const silent: ReadonlyArray<RegExp> = [
   /^x-/
 ]
 
-/** Of a small section all keys are named where none is near. */
+/** Sections with at most this many keys list them all where no similar key is known. */
 const mostKeysListed = 12
 
 const isNull = (node: YamlNode): boolean => node.kind === "scalar" && node.value === null && !node.quoted

@@ -24,7 +24,7 @@ export const exampleAt = (path: string): string | undefined => {
   return known === undefined || info === undefined ? undefined : exampleFor(info, known)
 }
 
-/** The same as it is set in a shell; lists are separated by commas there. */
+/** The same for a variable in a shell, where lists are separated by commas. */
 export const variableExample = (variable: string, path: string): string | undefined => {
   const value = exampleAt(path)?.replace(/^[^:]*: /, "")
   return value === undefined ? undefined : `${variable}=${value.replace(/[[\]"]/g, "").replace(/, /g, ",")}`

@@ -1,5 +1,5 @@
 /**
- * Finds the file, reads it, lays the environment over it, decodes and judges the whole (configuration.md 2). Every
+ * Finds the file, reads it, lays the environment over it, decodes and judges the whole. Every
  * mistake is in the result; whoever starts the daemon decides that errors end the start.
  */
 import { isUtf8 } from "node:buffer"
@@ -94,7 +94,7 @@ const unusable = (path: string, diagnostic: Diagnostic): LoadedConfig => ({
   diagnostics: [diagnostic]
 })
 
-/** 1-based. A newline byte stands in no longer character of UTF-8. */
+/** 1-based. Splitting at newline bytes is safe: no multi-byte character of UTF-8 contains one. */
 const lineOfBadByte = (bytes: Buffer): number => {
   let line = 1
   for (let from = 0; ; line++) {
@@ -106,7 +106,7 @@ const lineOfBadByte = (bytes: Buffer): number => {
 
 const endpointsKey = "discovery.static.endpoints"
 
-/** Rules over two keys say nothing when the other one could not be read. */
+/** Keys that are judged together: no finding about one when the other could not be read. */
 const partners: Readonly<Record<string, string>> = { allow_credentials: "allowed_origins", check_timeout: "check_interval" }
 
 const followsFrom = (path: string, unread: string): boolean =>
@@ -144,7 +144,7 @@ export const decodeConfig = (
     const { path: key, severity, line, example, message } = diagnostic
     if (key === undefined) return diagnostic
     const variable = overlay.origins.get(key.replace(/\[\d+\]$/, ""))
-    // What a variable set has no place in the file, and is not mended there.
+    // A value from a variable has no line in the file.
     if (variable !== undefined) {
       const said = overlay.diagnostics.includes(diagnostic) ? message : `${variable}: ${message}`
       const right = severity === "error" ? variableExample(variable, key) : undefined
@@ -152,7 +152,7 @@ export const decodeConfig = (
     }
     const namer = namerOf(key)
     if (namer !== undefined) return { ...diagnostic, message: `${namer}: ${message}` }
-    // A message of several lines brings its own.
+    // A message of several lines already contains an example.
     const fitting = severity === "error" && example === undefined && !message.includes("\n") ? exampleAt(key) : undefined
     const own = fitting === undefined ? {} : { example: fitting }
     const place = line !== undefined || path === "" || overlay.diagnostics.includes(diagnostic) ? undefined : nodeAt(reading.root, key)
@@ -184,7 +184,7 @@ export const decodeConfig = (
     ? [{ severity: "info", message: `${path} says nothing: the built-in defaults are in force`, file: path }]
     : []
   const loaded = { path, folder, isEmpty, originOf, adopt }
-  // A file that is no YAML says nothing about its values; one with a key too many does.
+  // Without a parsed tree there are no values to judge; after a duplicate key there is a tree.
   if (reading.problems.length > 0 && reading.root === undefined) return { ...loaded, config: undefined, diagnostics: read.map(locate) }
   const decoded = Schema.decodeUnknownResult(configSchema)(raw)
   if (Result.isFailure(decoded)) {

@@ -15,7 +15,7 @@ export interface KeyInfo {
   readonly kind: Kind
   readonly doc: string
   readonly words?: ReadonlyArray<string>
-  /** An unknown word only warns, and this one is used (README ruling 8). */
+  /** An unknown word only warns, and this one is used. */
   readonly fallback?: string
   /** What an empty text stands for. */
   readonly whenEmpty?: string

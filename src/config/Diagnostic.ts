@@ -36,7 +36,7 @@ export const sentenceOf = ({ message, detail }: Diagnostic): string => (detail =
 export const textOf = (diagnostic: Diagnostic): string =>
   diagnostic.example === undefined ? sentenceOf(diagnostic) : `${sentenceOf(diagnostic)} (for example \`${diagnostic.example}\`)`
 
-/** The whole of it in one text: place, what is wrong, how it would be right. */
+/** Place, what is wrong and how it would be right, as one text. */
 export const render = (diagnostic: Diagnostic): string => {
   const { parsing, file, line } = diagnostic
   const reading = parsing === undefined ? "" : `failed to parse ${file}: yaml: ${line === undefined ? "" : `line ${line}: `}`

@@ -1,4 +1,4 @@
-/** Go-style durations (configuration.md 4.1): read to milliseconds, printed largest unit first. */
+/** Durations as Go writes them (`1h30m`, `500ms`): read to milliseconds, printed largest unit first. */
 
 const units: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1e3, m: 6e4, h: 3.6e6 }
 const whole = /^(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*$/
@@ -18,10 +18,10 @@ export const parseDuration = (text: string): number | undefined => {
   return negative ? -millis : millis
 }
 
-/** Rightly written, and beyond what there is. */
+/** Of the right form but larger than the largest duration. */
 export const isTooLong = (text: string): boolean => whole.test(text.replace(/^[-+]/, "")) && parseDuration(text) === undefined
 
-/** Units that people write, besides those that there are. */
+/** Units that people write although they are not accepted. */
 const spoken: Readonly<Record<string, number>> = {
   ...Object.fromEntries(["ms", "msec", "millisecond"].map((unit) => [unit, 1])),
   ...Object.fromEntries(["s", "sec", "second"].map((unit) => [unit, 1e3])),
@@ -31,7 +31,7 @@ const spoken: Readonly<Record<string, number>> = {
   ...Object.fromEntries(["w", "week"].map((unit) => [unit, 6.048e8]))
 }
 
-/** What `2 minutes`, `30 S` or `1d` would be, in milliseconds: for the example in a refusal. */
+/** Milliseconds that `2 minutes`, `30 S` or `1d` would mean: for the example in the error message. */
 export const meantDuration = (text: string): number | undefined => {
   const [, amount = "", unit = ""] = /^(\d{1,9}(?:\.\d+)?)\s*([a-z]+)$/i.exec(text.trim()) ?? []
   const low = unit.toLowerCase()

@@ -1,5 +1,5 @@
 /**
- * `OLLA_*` variables: a closed table of overrides (configuration.md 5.2). One that does not parse warns and is skipped;
+ * `OLLA_*` variables: a closed table of overrides. One that does not parse warns and is skipped;
  * one that parses is judged like the same value in the file. So is a list with a wrong network in it: leaving it out would
  * trust more proxies than was asked for.
  */
@@ -119,9 +119,9 @@ const withNearest = (name: string): string => {
 
 type Reading =
   | Usable
-  /** Does not parse: as if it were not set. */
+  /** Does not parse: ignored with a warning. */
   | { readonly _tag: "unread"; readonly expected: string }
-  /** Parses, and may not be. */
+  /** Parses, but the value is not allowed. */
   | { readonly _tag: "wrong"; readonly message: string }
 
 const readVariable = (info: KeyInfo, path: string, text: string): Reading => {
@@ -132,7 +132,7 @@ const readVariable = (info: KeyInfo, path: string, text: string): Reading => {
   return problem === undefined ? read : { _tag: "wrong", message: problem }
 }
 
-/** Each kind has a stricter syntax here than in YAML (4.3). */
+/** Each kind has a stricter syntax here than in YAML: one spelling of a number, no byte sizes where the file has none. */
 const readValue = (info: KeyInfo, path: string, text: string): Extract<Reading, { readonly _tag: "ok" | "unread" }> => {
   const unread = (expected: string) => ({ _tag: "unread", expected }) as const
   const ok = (value: unknown) => ({ _tag: "ok", value }) as const

@@ -1,4 +1,4 @@
-/** Why a file could not be read, in words that an operator knows from everywhere else. */
+/** Why a file could not be read, in the usual words for each system error. */
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "no such file or directory",
@@ -10,10 +10,10 @@ const reasons: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "file name too long"
 }
 
-/** The system's code, or the whole text of what is no error of the system. */
+/** The code of a system error (`ENOENT`), or the text of any other error. */
 export const codeOf = (cause: unknown): string => (cause instanceof Error && "code" in cause ? String(cause.code) : String(cause))
 
-/** Nothing is there, in one way or another. */
+/** The path does not exist, or a part of it is no folder. */
 export const isMissing = (cause: unknown): boolean => /^ENO(?:ENT|TDIR)$/.test(codeOf(cause))
 
 export const reasonOf = (cause: unknown): string => reasons[codeOf(cause)] ?? codeOf(cause)

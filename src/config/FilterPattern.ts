@@ -1,7 +1,7 @@
-/** Patterns of `model_filter` and `profile_filter` (configuration.md 4.5): `*` at the ends only, case ignored. */
+/** Patterns of `model_filter` and `profile_filter`: `*` at the ends only, case ignored. */
 import type { FilterConfig } from "./OllaConfig.ts"
 
-/** What is wrong with a pattern; `undefined` when nothing is. Blanks around it do not count (models-and-routing.md, B11). */
+/** What is wrong with a pattern; `undefined` when nothing is. Blanks around it do not count. */
 export const checkPattern = (written: string): string | undefined => {
   const pattern = written.trim()
   if (pattern === "") return "empty or whitespace-only pattern"

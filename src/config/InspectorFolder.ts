@@ -1,4 +1,4 @@
-/** Where the inspector may write (configuration.md 7.9, Better 44): never into a folder of the system. */
+/** Where the inspector may write: never into a folder of the system. */
 import { realpathSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, resolve, sep } from "node:path"
@@ -21,7 +21,7 @@ const guarded = [
 
 const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(folder.endsWith("/") ? folder : `${folder}/`)
 
-/** By its text alone. */
+/** Judged by the path's text, without looking at the disk. */
 export const isDangerousFolder = (path: string): boolean => {
   const low = path.toLowerCase().replace(/\\/g, "/").replace(/\/+$/, "")
   if (low === "" || low === "c:") return true

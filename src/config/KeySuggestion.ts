@@ -1,4 +1,4 @@
-/** The key that was probably meant: the same last part somewhere else, or a small typo in it (configuration.md Better 1). */
+/** The key that was probably meant: the same last part somewhere else, or a small typo in it. */
 import { nearest } from "./NearestWord.ts"
 import { allKeys } from "./SchemaTree.ts"
 

@@ -18,7 +18,7 @@ export const editDistance = (a: string, b: string, limit: number): number => {
   return row[b.length] ?? limit + 1
 }
 
-/** `max-body-size` and `maxBodySize` are `max_body_size` in another dress. */
+/** `max-body-size` and `maxBodySize` count as `max_body_size`. */
 const plain = (word: string): string => word.toLowerCase().replace(/[-_]/g, "")
 
 /** The nearest of some words, if one is near: a letter or two, or only dashes and capitals. */

@@ -8,7 +8,7 @@
 import { normalize } from "node:path"
 import type { configSchema, endpoint } from "./ConfigSchema.ts"
 
-/** Before `finish`. */
+/** As the Schema decodes it, before `finish` fills in dependent defaults. */
 type Decoded = typeof configSchema.Type
 type DecodedEndpoint = typeof endpoint.Type
 
@@ -29,10 +29,10 @@ export interface EndpointConfig
 
 export type AuthConfig = NonNullable<DecodedEndpoint["auth"]>
 
-/** security.md 11. */
+/** How an `https:` endpoint is dialled: authorities, client certificate, expected name. */
 export type TlsConfig = Partial<NonNullable<DecodedEndpoint["tls"]>>
 
-/** `include` empty admits everything; `exclude` wins (configuration.md 4.5). */
+/** `include` empty admits everything; `exclude` wins. */
 export type FilterConfig = DecodedEndpoint["model_filter"]
 
 export interface ProxyConfig extends Readable<Required<Decoded["proxy"]>, "response_header_timeout"> {}
@@ -56,7 +56,7 @@ export interface OllaConfig extends Omit<Decoded, "proxy" | "discovery" | "dashb
   readonly dashboard: DashboardConfig
 }
 
-/** Defaults that depend on other values (configuration.md 7.5, 7.9, Better 22), and absent keys as `undefined`. */
+/** Defaults that depend on other values, and absent keys as `undefined`. */
 export const finish = (decoded: Decoded): OllaConfig => ({
   ...decoded,
   proxy: { ...decoded.proxy, response_header_timeout: decoded.proxy.response_header_timeout },

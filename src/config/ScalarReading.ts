@@ -1,4 +1,4 @@
-/** One value of a file by its key's kind (configuration.md 3), and the rules that a key has by itself (6.1, 6.6). */
+/** One value of a file by its key's kind, and the rules that a key has by itself. */
 import { parseByteSize } from "./ByteSize.ts"
 import type { KeyInfo } from "./ConfigSchema.ts"
 import { formatDuration, isTooLong, meantDuration, parseDuration, shortestDuration } from "./Duration.ts"
@@ -10,7 +10,7 @@ export type Scalar = Extract<YamlNode, { readonly kind: "scalar" }>
 /** A value that is used, wherever it was written. */
 export type Usable =
   | { readonly _tag: "ok"; readonly value: unknown }
-  /** A word that only warns: the key's fallback is used (README ruling 8). */
+  /** A word that only warns: the key's fallback is used. */
   | {
       readonly _tag: "warn"
       readonly value: unknown
@@ -49,7 +49,7 @@ export const shown = (node: YamlNode, secret: boolean): string => {
   if (node.kind !== "scalar") return node.kind === "list" ? "a list" : "a mapping"
   if (secret) return "a text"
   const text = node.text.length > 80 ? `${node.text.slice(0, 80)}...` : node.text
-  // Nothing that a terminal would act on.
+  // Control characters are replaced, so that no terminal acts on them.
   return node.quoted || /[\p{Cc}\p{Cf}]/u.test(text) ? JSON.stringify(text) : `\`${text}\``
 }
 
@@ -128,14 +128,14 @@ export const oneOf = (words: ReadonlyArray<string>, text: string): string => {
   return ` (one of: ${words.filter((word) => word !== "").join(", ")})${near === undefined ? "" : `; did you mean "${near}"?`}`
 }
 
-/** A slip of one or two letters, or the beginning of just one of them. */
+/** A typo of one or two letters, or a prefix of exactly one of them. */
 const nearestWord = (words: ReadonlyArray<string>, text: string): string | undefined => {
   const named = words.filter((word) => word !== "")
   const begun = text.length < 3 ? [] : named.filter((word) => word.startsWith(text.toLowerCase()))
   return nearest(text, named) ?? (begun.length === 1 ? begun[0] : undefined)
 }
 
-/** The bound texts of configuration.md 6.1 and 6.6 for words that name a part of Olla. */
+/** What is said of words that name a part of Olla: tools look for these texts. */
 const wordProblem = (path: string, text: string, words: ReadonlyArray<string>): string => {
   const allowed = oneOf(words, text)
   const empty: Readonly<Record<string, string>> = {
@@ -169,7 +169,7 @@ export const parseInteger = (text: string): number | undefined => {
   return Number.isSafeInteger(value) ? value : undefined
 }
 
-/** Bounds that a single key has by itself; texts of configuration.md 6.1. */
+/** Bounds that a single key has by itself. */
 export const rangeProblem = (info: KeyInfo, value: unknown, path: string): string | undefined => {
   if (typeof value !== "number") return undefined
   if (path === "server.port" && (value < 1 || value > 65535)) return `server.port must be between 1 and 65535, got ${value}`

@@ -17,7 +17,7 @@ interface Walkable {
 const infoOf = (schema: Walkable): KeyInfo | undefined =>
   (Schema.resolveAnnotations(schema as unknown as Schema.Top) as { readonly ollaKey?: KeyInfo } | undefined)?.ollaKey
 
-/** Through default and optional wrappers to what they wrap. */
+/** Unwraps defaults and optional keys. */
 const unwrap = (schema: Walkable): Walkable => {
   if (schema.fields !== undefined || infoOf(schema) !== undefined) return schema
   const inner = schema.to ?? schema.schema

@@ -1,5 +1,5 @@
 /**
- * Rules over the decoded configuration (configuration.md 6.1, 6.2 and Better 3 to 8); every rule is judged, not only the
+ * Rules over the decoded configuration; every rule is judged, not only the
  * first that fails. What a key may be by itself is judged where it is read.
  */
 import { checkCidr, checkProxyNetwork } from "./Cidr.ts"
@@ -126,7 +126,7 @@ const aliasRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   return out
 }
 
-/** Keys that do nothing say so when they look as if they were meant to (Better 15). */
+/** Keys that do nothing say so when they look as if they were meant to. */
 const inert = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   const { proxy, discovery } = config
   const usual = { "proxy.max_retries": 3, "proxy.retry_backoff": 500, "discovery.refresh_interval": 30_000 }

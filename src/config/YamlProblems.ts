@@ -1,4 +1,4 @@
-/** What the YAML parser stumbled over, as a person would put it: where the slip is rather than where it was noticed, and each one once. */
+/** Errors of the YAML parser in plain words: placed where the mistake is rather than where parsing failed, each reported once. */
 import { type Document, type ErrorCode, visit, type YAMLParseError } from "yaml"
 
 export interface YamlComplaint {
@@ -8,7 +8,7 @@ export interface YamlComplaint {
 
 const noPair = 'no "key: value": a key needs a colon and a space after it, on the same line'
 
-/** What the parser means, and the way out; its own words for everything else. */
+/** Our message for an error code of the parser; its own message for all other codes. */
 const explained: Readonly<Partial<Record<ErrorCode, string>>> = {
   TAB_AS_INDENT: "a tab is used for indentation: indent with spaces",
   BLOCK_AS_IMPLICIT_KEY: 'two "key: value" on one line: put each on its own line, or a text that contains ": " in quotes',
@@ -19,7 +19,7 @@ const explained: Readonly<Partial<Record<ErrorCode, string>>> = {
   BAD_DQ_ESCAPE: "in double quotes a backslash begins an escape, and this is none: use single quotes"
 }
 
-/** Mistakes of their own wherever they stand; of others the first is told, the rest follows from it. */
+/** Codes that are reported at every place. Of all others only the first is reported: the rest are consequences of it. */
 const independent: ReadonlySet<string> = new Set(["BLOCK_AS_IMPLICIT_KEY", "MULTILINE_IMPLICIT_KEY", "BAD_SCALAR_START", "BAD_DQ_ESCAPE"])
 
 const explain = ({ code, message }: YAMLParseError): string => {
@@ -31,7 +31,7 @@ const explain = ({ code, message }: YAMLParseError): string => {
   return closing === undefined ? (explained[code] ?? message.split("\n")[0] ?? message) : `this ${closing} closes nothing`
 }
 
-/** A file with more than that is no configuration. */
+/** Larger files are refused without parsing. */
 const mostTold = 50
 
 interface Unclosed {
@@ -40,7 +40,7 @@ interface Unclosed {
   readonly isText: boolean
 }
 
-/** Texts and collections whose end was looked for in vain: by where the parser gave up. */
+/** Unclosed quotes and brackets, by the offset at which the parser gave up. */
 const unclosedIn = (document: Document.Parsed, text: string): ReadonlyArray<Unclosed> => {
   const found: Array<Unclosed> = []
   const openTexts = new Set(document.errors.filter(({ message }) => message.startsWith("Missing closing")).map(({ pos }) => pos[0]))
@@ -68,7 +68,7 @@ export const complaintsOf = (document: Document.Parsed, text: string): ReadonlyA
   const complaints: Array<YamlComplaint> = []
   if (open !== undefined) complaints.push({ offset: open.start, message: "the quote that begins here is not closed" })
   const byEnd = new Map(unclosed.filter((one) => !one.isText).map((one) => [one.end, one]))
-  // In the order of their ends: one that is around another comes right after it.
+  // Sorted by their ends, so that an enclosing one follows the one inside it.
   let told: Unclosed | undefined
   const codes = new Set<string>()
   for (const error of document.errors) {
@@ -77,7 +77,7 @@ export const complaintsOf = (document: Document.Parsed, text: string): ReadonlyA
     if (error.message.startsWith("Flow ")) {
       const slip = byEnd.get(offset)
       const start = slip?.start ?? offset
-      // Those around it and within it are open for the same reason.
+      // Enclosing and enclosed ones are unclosed for the same reason: one report is enough.
       if (slip !== undefined && told !== undefined && told.start <= slip.end && slip.start <= told.end) continue
       told = slip ?? told
       complaints.push({

@@ -178,7 +178,7 @@ export interface YamlPlace {
   /** Of the key; of the item itself in a list. */
   readonly at: Position
   readonly node: YamlNode
-  /** Nothing of the path was left over. */
+  /** The whole path was found, not only its first steps. */
   readonly whole: boolean
 }
 

@@ -1,4 +1,4 @@
-/** What each command writes where, and its exit code (configuration.md 1.1, 1.2, 10). */
+/** What each command writes where, and its exit code. */
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"

@@ -1,4 +1,4 @@
-/** The shipped configuration, the image's and every example: all of them load without a word (configuration.md 12). */
+/** The shipped configuration, the image's and every example: all of them load without a word. */
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
