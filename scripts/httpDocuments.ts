@@ -61,7 +61,7 @@ means that all have failed.
 ${failures().join("\n")}
 
 A stream that breaks off in the middle has no error answer: the client gets what came, then its connection is cut. On Anthropic's routes
-an \`error\` event comes first.
+an \`error\` event comes first; a translated stream ends well behind it, since its reader has been told all there is.
 
 ## Before there is a request
 

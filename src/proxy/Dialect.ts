@@ -42,8 +42,15 @@ export interface AnswerTranslator {
    * (or, before that, since the request was). `head`: what an answer would carry of ours.
    */
   readonly waiting?: (head: AnswerHead, milliseconds: number) => Translated | undefined
-  /** The answer broke off: what the dialect says about it. The connection is cut after these bytes. */
-  readonly fail: (failure: Failure) => Buffer | undefined
+  /** The answer broke off: what the dialect says about it, once. */
+  readonly fail: (failure: Failure) => LastWords | undefined
+}
+
+/** What a client is told of an answer that broke off. */
+export interface LastWords {
+  readonly bytes: Buffer
+  /** They say that it broke off, in a form that its reader understands: the answer ends well behind them. Else the connection is cut. */
+  readonly complete: boolean
 }
 
 export interface Translated {
@@ -52,10 +59,8 @@ export interface Translated {
   readonly bytes?: Buffer
   /** The client has all it gets: end its answer well now and drop what the backend still sends. */
   readonly done?: true
-  /** With `done`: what the client gets, whole and well ended, is an error about the backend's answer; recorded as this failure. */
+  /** With `done`: what the client gets, well ended, is or ends with an error about the backend's answer; recorded as this failure. */
   readonly fault?: Failure
-  /** The client has all it gets, and it is no good end: cut its connection after these bytes, and record this failure. */
-  readonly failed?: Failure
   /** Nothing was committed: ask the same endpoint once more, in these words. */
   readonly again?: Spoken
 }

@@ -1,7 +1,7 @@
 /** The client's side of a translated answer, for both engines: the translator's words to the response. */
 import { type Failure, failure } from "../exchange/Failure.ts"
 import { cutAfterFlush } from "./ClientSocket.ts"
-import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "./Dialect.ts"
+import type { AnswerHead, AnswerTranslator, LastWords, Spoken, Translated } from "./Dialect.ts"
 import type { AttemptEnd, Sending } from "./Engine.ts"
 import { KeptBody } from "./KeptBody.ts"
 import { flushHead } from "./NodeInternals.ts"
@@ -75,15 +75,16 @@ export class TranslatedRelay {
       return
     }
     const { response } = this.#sending
-    let last: Buffer | undefined
+    let last: LastWords | undefined
     try {
       last = this.#translator.fail(why)
     } catch {
       // It is in no state to say anything.
     }
     if (response.headersSent) {
-      if (last !== undefined && !response.destroyed) this.#write(last)
-      cutAfterFlush(response)
+      if (last !== undefined && !response.destroyed) this.#write(last.bytes)
+      if (last?.complete === true) response.end()
+      else cutAfterFlush(response)
     }
     this.#failed(why)
   }
@@ -116,10 +117,7 @@ export class TranslatedRelay {
     }
     if (said.bytes !== undefined) on = this.#write(said.bytes)
     if (said.bytes !== undefined || said.head !== undefined) this.#lastSent = performance.now()
-    if (said.failed !== undefined) {
-      cutAfterFlush(response)
-      this.#failed(said.failed)
-    } else if (said.done === true) {
+    if (said.done === true) {
       this.#sending.relayed()
       response.end()
       if (said.fault !== undefined) this.#failed(said.fault)

@@ -4,7 +4,7 @@
  * of the reader and the writer that it is given.
  */
 import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
-import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "../proxy/Dialect.ts"
+import type { AnswerHead, AnswerTranslator, LastWords, Spoken, Translated } from "../proxy/Dialect.ts"
 import { answerHeaders, headerOf } from "./AnswerHeaders.ts"
 import type { AnswerReader, Oddity, StreamReader } from "./AnswerReader.ts"
 import type { AnswerWriter, StreamWriter, TurnOptions, WholeWriter } from "./AnswerWriter.ts"
@@ -119,11 +119,11 @@ export class TranslatedAnswer implements AnswerTranslator {
   }
 
   /** The backend's answer broke off, or the backend fell silent for good. */
-  fail(why: Failure): Buffer | undefined {
+  fail(why: Failure): LastWords | undefined {
     if (!this.#streaming || this.#over || !this.#committed) return undefined
     this.#over = true
     this.#tell(this.#reader.oddities())
-    return Buffer.from(this.#stream.fail(ruleOf(why).status, brokeOff))
+    return { bytes: Buffer.from(this.#stream.fail(ruleOf(why).status, brokeOff)), complete: true }
   }
 
   /** Before the backend's head: an opening, so that other attempts can still go on from there. */
@@ -271,7 +271,7 @@ export class TranslatedAnswer implements AnswerTranslator {
     this.#over = true
     if (this.#stream.broken) {
       this.#tell(this.#reader.oddities())
-      return { ...this.#streamed(out), failed: failure("untranslatable", "tool arguments came after their block was closed") }
+      return { ...this.#streamed(out), done: true, fault: failure("untranslatable", "tool arguments came after their block was closed") }
     }
     this.#finished()
     return { ...this.#streamed(out), done: true }
@@ -315,14 +315,14 @@ export class TranslatedAnswer implements AnswerTranslator {
     return this.#errorDocument(status, message, true)
   }
 
-  /** Before the first byte an HTTP error; after it the dialect's error event and a cut. */
+  /** Before the first byte an HTTP error; after it the dialect's error event, which its reader understands as the end. */
   #broken(status: number, message: string, before = ""): Translated {
     this.#over = true
     const fault = failure("untranslatable", message)
     this.#tell(this.#reader.oddities())
     if (!this.#committed && before === "") return { ...this.#errorDocument(status, message, false), ...(status >= 500 ? { fault } : {}) }
     this.#options.onAnswer?.(parseJson(this.#options.writer.errorBody(status, message, this.#options.requestId)))
-    return { ...this.#streamed(before + this.#stream.fail(status, message)), failed: fault }
+    return { ...this.#streamed(before + this.#stream.fail(status, message)), done: true, fault }
   }
 
   #errorDocument(status: number, message: string, fromBackend: boolean): Translated {

@@ -71,7 +71,7 @@ discovery: {static: {endpoints: [{url: "${backend.url}", name: a, type: openai-c
     for (const token of tokens) expect(got).toContain(token)
   })
 
-  it.each(routes)("a stream that is %s and breaks off is no whole answer", async (_, path, type) => {
+  it.each(routes.slice(0, 2))("a stream that is %s and breaks off is no whole answer", async (_, path, type) => {
     backend.answer = (res) => {
       res.writeHead(200, { "content-type": type })
       res.write(chat("zero"))
@@ -86,5 +86,14 @@ discovery: {static: {endpoints: [{url: "${backend.url}", name: a, type: openai-c
       })()
     ).rejects.toThrow()
     expect(got).toContain("zero")
+  })
+
+  it("a translated stream that breaks off ends with an event that says so", async () => {
+    backend.answer = (res) => {
+      res.writeHead(200, { "content-type": "text/event-stream" })
+      res.write(chat("zero"))
+      setTimeout(() => res.socket?.destroy(), 20)
+    }
+    expect(await (await post("/olla/anthropic/v1/messages")).text()).toMatch(/event: error\n[^\n]*\n\n$/)
   })
 })

@@ -606,7 +606,7 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
           head: ({ status }) => ({ status, headers: [] }),
           push: (bytes) => ({ bytes: Buffer.from(bytes) }),
           end: () => undefined,
-          fail: () => Buffer.from("last words")
+          fail: () => ({ bytes: Buffer.from("last words"), complete: false })
         }
 
         it.each([
@@ -830,7 +830,7 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         head: (head) => ({ status: head.status, headers: ["Content-Type", "text/plain"] }),
         push: (bytes) => ({ bytes: Buffer.from(bytes.toString().toUpperCase()) }),
         end: () => ({ bytes: Buffer.from("!") }),
-        fail: () => Buffer.from("?"),
+        fail: () => ({ bytes: Buffer.from("?"), complete: false }),
         ...over
       })
 
@@ -880,15 +880,27 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         await gone
       })
 
-      it("that finds the answer no good cuts, and its failure is the attempt's", async () => {
+      it("ends well behind last words that say what happened, and the failure is the attempt's all the same", async () => {
+        await serve((socket) => {
+          socket.write(`${sse}${chunk("one")}`)
+          setTimeout(() => socket.destroy(), 30)
+        })
+        front.target = { ...front.target, translator: upper({ fail: () => ({ bytes: Buffer.from("error!"), complete: true }) }) }
+        const ended = front.carried()
+        const answer = await ask(front.port)
+        expect([answer?.body.toString(), answer?.complete]).toEqual(["ONEerror!", true])
+        expect(failureOf((await ended).exit)?.kind).toBe("truncated")
+      })
+
+      it("that finds the answer no good says so and ends, and its fault is the attempt's failure", async () => {
         await serveText(`${sse}${chunk("one")}0\r\n\r\n`)
         front.target = {
           ...front.target,
-          translator: upper({ push: () => ({ bytes: Buffer.from("so far"), failed: failure("truncated", "no end") }) })
+          translator: upper({ push: () => ({ bytes: Buffer.from("so far"), done: true, fault: failure("untranslatable", "no end") }) })
         }
         const ended = front.carried()
         const answer = await ask(front.port)
-        expect([answer?.body.toString(), answer?.complete]).toEqual(["so far", false])
+        expect([answer?.body.toString(), answer?.complete]).toEqual(["so far", true])
         expect(failureOf((await ended).exit)?.detail).toBe("no end")
       })
 

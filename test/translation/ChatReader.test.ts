@@ -39,11 +39,11 @@ describe("a failure that looks like success", () => {
       'the backend gave up the answer: finish_reason "abort"',
       502
     ]
-  ])("is an HTTP error before the first word, an error event and a cut after it: %s", (_, bytes, message, status) => {
+  ])("is an HTTP error before the first word, an error event after it: %s", (_, bytes, message, status) => {
     const before = translateStream([Buffer.from(bytes)])
     expect([before.status, messageOf(before), before.end]).toEqual([status, message, "good"])
     const after = translateStream([sse(first), Buffer.from(bytes)])
-    expect(after.end).toBe("cut")
+    expect(after.end).toBe("error")
     expect(eventsOf(after.body).at(-1)).toMatchObject({ event: "error", data: { error: { message } } })
     const whole = translateStream([sse(first), Buffer.from(bytes)], { streaming: false })
     expect([whole.status, messageOf(whole)]).toEqual([status, message])
@@ -86,13 +86,13 @@ describe("a failure that looks like success", () => {
     ["reasoning", [delta({ reasoning: "hm" })]],
     ["reasoning in tags", [delta({ content: "<think>hm" })]],
     ["a call", [delta({ tool_calls: [{ index: 0, id: "c", function: { name: "n", arguments: '{"a":' } }] })]]
-  ])("is a cut where the stream ends well in the middle of %s", (_, chunks) => {
-    expect(translateStream([sse(...chunks)]).end).toBe("cut")
+  ])("is an error where the stream ends well in the middle of %s", (_, chunks) => {
+    expect(translateStream([sse(...chunks)]).end).toBe("error")
     expect(translateStream([sse(...chunks, "[DONE]")]).end).toBe("good")
     expect(translateStream([sse(...chunks, delta({ content: "</think>x" }, "stop"))]).end).toBe("good")
   })
 
-  it("is a cut wherever a stream ends inside an event, well or not", () => {
+  it("is an error wherever a stream ends inside an event, well or not", () => {
     const bytes = sse(delta({ content: "one" }), delta({ content: "two" }), delta({}, "stop"))
     const starts = [0, bytes.indexOf("data:", 10), bytes.lastIndexOf("data:")]
     fc.assert(
@@ -100,7 +100,7 @@ describe("a failure that looks like success", () => {
         const seen = translateStream([bytes.subarray(0, at)])
         // Text may end without a word about how; what has begun may not. The beginning of a field is no event yet.
         const boundary = starts.some((start) => at >= start && at <= start + "data: ".length) || bytes.subarray(at - 1, at + 1).includes(10)
-        if (seen.status === 200 && !boundary) expect(seen.end).toBe("cut")
+        if (seen.status === 200 && !boundary) expect(seen.end).toBe("error")
         if (at < (starts[1] as number) - 2) expect(seen.status).toBe(502)
       }),
       { numRuns: 300 }

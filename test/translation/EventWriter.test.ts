@@ -114,9 +114,9 @@ describe("a streamed answer in translation", () => {
     const answer = new TranslatedAnswer(options())
     answer.head({ status: 200, headers: ["content-type", "text/event-stream"] })
     answer.push(sse(call(0, { id: "a", name: "one", args: '{"x":' })))
-    for (let i = 0; i < 32; i++) expect(answer.push(sse(delta({ content: mebibyte })))?.failed).toBeUndefined()
+    for (let i = 0; i < 32; i++) expect(answer.push(sse(delta({ content: mebibyte })))?.fault).toBeUndefined()
     const last = answer.push(sse(delta({ content: "x" })))
-    expect(last?.failed?.kind).toBe("untranslatable")
+    expect(last?.fault?.kind).toBe("untranslatable")
     expect(eventsOf(last?.bytes?.toString() ?? "").map(({ event }) => event)).toEqual(["error"])
     expect(answer.push(sse(delta({ content: "x" })))).toBeUndefined()
   })
@@ -166,7 +166,7 @@ describe("a streamed answer in translation", () => {
     const seen = translateStream([
       sse(call(0, { id: "a", name: "one", args: "{}" }), delta({ content: "x" }), call(0, { args: "more" }), "[DONE]")
     ])
-    expect(seen.end).toBe("cut")
+    expect(seen.end).toBe("error")
     expect(names(seen.body).at(-1)).toBe("error")
     expect(names(seen.body)).not.toContain("message_stop")
   })
@@ -202,9 +202,9 @@ describe("a streamed answer in translation", () => {
     })
   })
 
-  it("answers an error after the first byte as an event and a cut", () => {
+  it("answers an error after the first byte as an event", () => {
     const seen = translateStream([sse(delta({ content: "a" })), sse({ error: "boom" })])
-    expect(seen.end).toBe("cut")
+    expect(seen.end).toBe("error")
     expect(eventsOf(seen.body).at(-1)?.data).toEqual({ type: "error", error: { type: "api_error", message: "boom" } })
   })
 

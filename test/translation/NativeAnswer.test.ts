@@ -30,13 +30,13 @@ describe("a native stream that breaks off", () => {
   it("gets an error event", () => {
     const answer = begun(200)
     expect(answer.push(opening)?.bytes).toEqual(opening)
-    expect(answer.fail(failure("truncated", "x"))?.toString()).toMatch(/^\n\nevent: error\ndata: .*"api_error"/)
+    expect(answer.fail(failure("truncated", "x"))?.bytes.toString()).toMatch(/^\n\nevent: error\ndata: .*"api_error"/)
   })
 
   it("gives up what was held back with it", () => {
     const answer = begun(200)
     expect(answer.push(Buffer.from("event: mess"))).toBeUndefined()
-    expect(answer.fail(failure("idle_timeout", "x"))?.toString()).toMatch(/^event: mess\n\nevent: error\n.*"timeout_error"/)
+    expect(answer.fail(failure("idle_timeout", "x"))?.bytes.toString()).toMatch(/^event: mess\n\nevent: error\n.*"timeout_error"/)
   })
 
   it.each([

@@ -58,7 +58,7 @@ describe("a backend that thinks for long", () => {
     answer.push(Buffer.from("{oops"))
     const end = answer.end()
     expect(end?.head).toBeUndefined()
-    expect(end?.failed?.kind).toBe("untranslatable")
+    expect(end?.fault?.kind).toBe("untranslatable")
     expect(eventsOf(end?.bytes?.toString() ?? "").map(({ event }) => event)).toEqual(["error"])
   })
 
@@ -70,7 +70,7 @@ describe("a backend that thinks for long", () => {
     expect(answer.fail(failure(kind, "x"))).toBeUndefined()
     const another = begun()
     another.push(sse(delta({ content: "x" })))
-    expect(eventsOf(another.fail(failure(kind, "x"))?.toString() ?? "")[0]?.data.error.type).toBe(type)
+    expect(eventsOf(another.fail(failure(kind, "x"))?.bytes.toString() ?? "")[0]?.data.error.type).toBe(type)
   })
 })
 
@@ -101,7 +101,7 @@ describe("an event that is too large", () => {
     const answer = begun()
     answer.push(sse(delta({ content: "x" })))
     const said = answer.push(Buffer.from(`data: ${"x".repeat(17 * 1024 * 1024)}`))
-    expect(said?.failed?.kind).toBe("untranslatable")
+    expect(said?.fault?.kind).toBe("untranslatable")
     expect(eventsOf(said?.bytes?.toString() ?? "")[0]?.event).toBe("error")
   })
 })

@@ -9,7 +9,8 @@ export interface Seen {
   status: number
   headers: Array<string>
   body: string
-  end: "open" | "good" | "cut" | "again"
+  /** `error`: well, behind an event that says what is wrong. */
+  end: "open" | "good" | "error" | "again"
 }
 
 export type Options = Partial<Omit<TranslationOptions, "turn"> & TurnOptions>
@@ -28,19 +29,21 @@ export const options = ({ model = "asked-model", estimate = 7, stops = [], maxTo
   ...fields
 })
 
+const isStream = (headers: ReadonlyArray<string>): boolean => headers.includes("text/event-stream")
+
 /** Feeds one backend answer through a translator, as an engine would. */
 export const feed = (translator: AnswerTranslator, status: number, headers: ReadonlyArray<string>, chunks: ReadonlyArray<Buffer>): Seen => {
   const seen: Seen = { status: 0, headers: [], body: "", end: "open" }
   const take = (said: Translated | undefined) => {
     if (said === undefined || seen.end !== "open") return
+    const begun = seen.status !== 0
     if (said.head !== undefined) {
       seen.status = said.head.status
       seen.headers = [...said.head.headers]
     }
     seen.body += said.bytes?.toString("utf8") ?? ""
     if (said.again !== undefined) seen.end = "again"
-    else if (said.failed !== undefined) seen.end = "cut"
-    else if (said.done === true) seen.end = "good"
+    else if (said.done === true) seen.end = said.fault !== undefined && (begun || isStream(seen.headers)) ? "error" : "good"
   }
   const head = translator.head({ status, headers })
   if (head !== undefined) take({ head })

@@ -4,7 +4,7 @@
  * not to take what the request has, is asked again in translation.
  */
 import { type Failure, ruleOf } from "../../exchange/Failure.ts"
-import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "../../proxy/Dialect.ts"
+import type { AnswerHead, AnswerTranslator, LastWords, Spoken, Translated } from "../../proxy/Dialect.ts"
 import { headerOf } from "../AnswerHeaders.ts"
 import { isRecord, parseJson, recordOf, textOf } from "../JsonValue.ts"
 import { backendMessageOf } from "../openai/BackendError.ts"
@@ -126,13 +126,10 @@ export class NativeAnswer implements AnswerTranslator {
     return isAnthropicError(body) || isAboutModel ? undefined : "route"
   }
 
-  fail(why: Failure): Buffer | undefined {
+  fail(why: Failure): LastWords | undefined {
     if (!this.#isStream) return undefined
-    const held = Buffer.concat(this.#held)
-    return Buffer.concat([
-      held,
-      Buffer.from(`\n\n${errorEvent(errorTypeOf(ruleOf(why).status), "upstream connection lost before the response was complete")}`)
-    ])
+    const error = `\n\n${errorEvent(errorTypeOf(ruleOf(why).status), "upstream connection lost before the response was complete")}`
+    return { bytes: Buffer.concat([...this.#held, Buffer.from(error)]), complete: false }
   }
 
   #relay(bytes: Buffer): Translated {
