@@ -1,6 +1,7 @@
 /** What node's response does not offer: a head that goes out as it is, and a connection that ends badly on purpose. */
 import { type ServerResponse, STATUS_CODES } from "node:http"
 import { resetWhenRead } from "./ConnectionReset.ts"
+import type { LastWords } from "./Dialect.ts"
 import { pairsOfReply, type ReplyHead } from "./HeaderLines.ts"
 import { storeHead } from "./NodeInternals.ts"
 
@@ -50,7 +51,14 @@ export const cutAfterFlush = (response: ServerResponse): void => {
   })
 }
 
-/** The same at once: nothing more goes out. */
+/** The end of an answer that broke off: its dialect's last words, where it has any, and a cut unless they say enough. */
+export const endBroken = (response: ServerResponse, words: LastWords | undefined): void => {
+  if (words !== undefined && !response.destroyed) response.write(words.bytes)
+  if (words?.complete === true) response.end()
+  else cutAfterFlush(response)
+}
+
+/** Cuts at once: nothing more goes out. */
 export const cut = (response: ServerResponse): void => {
   const { socket } = response.req
   if (response.headersSent && endsWithClose(response)) socket.resetAndDestroy()

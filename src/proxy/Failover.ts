@@ -14,7 +14,7 @@ import type { ExchangeObserver } from "../exchange/Observer.ts"
 import type { Candidate } from "../routing/Router.ts"
 import { AttemptSending } from "./AttemptSending.ts"
 import type { Cancelled, CarryRequest, Ended, Refused } from "./Carrier.ts"
-import { cutAfterFlush } from "./ClientSocket.ts"
+import { cutAfterFlush, endBroken } from "./ClientSocket.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { AttemptEnd, AttemptProgress, Engine, Running } from "./Engine.ts"
 import { failureText } from "./FailureText.ts"
@@ -262,9 +262,7 @@ export class Failover implements AttemptEnd, AttemptProgress {
       return
     }
     // The client has been kept waiting: it hears of it as of an answer that breaks off.
-    const last = this.#translator?.fail(refusal.failure)
-    if (last !== undefined && !response.destroyed) response.write(last)
-    cutAfterFlush(response)
+    endBroken(response, this.#translator?.fail(refusal.failure))
     this.#end({ _tag: "failed", status: this.#toldStatus(), failure: refusal.failure, committed: true })
   }
 

@@ -1,6 +1,6 @@
 /** The client's side of a translated answer, for both engines: the translator's words to the response. */
 import { type Failure, failure } from "../exchange/Failure.ts"
-import { cutAfterFlush } from "./ClientSocket.ts"
+import { cutAfterFlush, endBroken } from "./ClientSocket.ts"
 import type { AnswerHead, AnswerTranslator, LastWords, Spoken, Translated } from "./Dialect.ts"
 import type { AttemptEnd, Sending } from "./Engine.ts"
 import { KeptBody } from "./KeptBody.ts"
@@ -82,9 +82,8 @@ export class TranslatedRelay {
       // It is in no state to say anything.
     }
     if (response.headersSent) {
-      if (last !== undefined && !response.destroyed) this.#write(last.bytes)
-      if (last?.complete === true) response.end()
-      else cutAfterFlush(response)
+      this.#sending.attempt.bytes += last?.bytes.length ?? 0
+      endBroken(response, last)
     }
     this.#failed(why)
   }

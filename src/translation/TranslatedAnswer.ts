@@ -331,7 +331,8 @@ export class TranslatedAnswer implements AnswerTranslator {
     if (this.#committed)
       return {
         bytes: Buffer.from(this.#stream.fail(status, message)),
-        failed: failure("untranslatable", `the backend answered ${status}: ${message}`)
+        done: true,
+        fault: failure("untranslatable", `the backend answered ${status}: ${message}`)
       }
     return this.#document(status, body, fromBackend)
   }

@@ -63,7 +63,7 @@ describe("a backend that has not even sent a head", () => {
     translator.head({ status: 503, headers: [] })
     translator.push(Buffer.from('{"error":"busy"}'))
     const said = translator.end()
-    expect([said?.head, said?.failed?.kind]).toEqual([undefined, "untranslatable"])
+    expect([said?.head, said?.fault?.kind]).toEqual([undefined, "untranslatable"])
     expect(eventsOf(said?.bytes?.toString() ?? "")).toMatchObject([{ event: "error", data: { error: { message: "busy" } } }])
   })
 

@@ -57,6 +57,12 @@ export class FakeResponse extends EventEmitter {
     return true
   }
 
+  ended = false
+
+  end(): void {
+    this.ended = true
+  }
+
   destroy(): void {
     this.destroyed = true
   }
