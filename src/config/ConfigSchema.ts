@@ -297,7 +297,7 @@ export const configSchema = Schema.Struct({
     anthropic: section({
       enabled: bool(true, "Offer Anthropic's Messages API under /olla/anthropic."),
       passthrough_enabled: bool(true, "Hand requests on untranslated where the backend speaks that API."),
-      max_message_size: size(10 * MiB, "Largest request body there. 0: 10 MiB; at most 100 MiB."),
+      max_message_size: size(32 * MiB, "Largest request body there, as Anthropic's own API has it. 0: 32 MiB; at most 100 MiB."),
       inspector: section({
         enabled: bool(false, "Write whole conversations to disk. For debugging only."),
         output_dir: text("logs/inspector/anthropic", "Folder for them."),

@@ -75,7 +75,7 @@ const anthropicRules = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnost
   const out: Array<Diagnostic> = []
   if (size < 0) out.push(error(`${at}.max_message_size`, `${wrap}max_message_size must be non-negative, got ${size}`))
   if (size > 104_857_600) out.push(error(`${at}.max_message_size`, `${wrap}max_message_size exceeds 100 MiB safety limit, got ${size}`))
-  if (size === 0) out.push(warning(`${at}.max_message_size`, "Invalid or missing max_message_size, using default (10 MiB)"))
+  if (size === 0) out.push(warning(`${at}.max_message_size`, "Invalid or missing max_message_size, using default (32 MiB)"))
   if (!inspector.enabled) return out
   const folder = checkInspectorFolder(inspector.output_dir, cwd)
   if (folder !== undefined) out.push(error(`${at}.inspector.output_dir`, `${wrap}inspector config invalid: ${folder}`))

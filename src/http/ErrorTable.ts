@@ -21,6 +21,12 @@ export const errorTable = {
     when: "the client broke off its upload",
     remedy: "send it again"
   },
+  badEncoding: {
+    status: 400,
+    text: "Request body is not what its Content-Encoding says",
+    when: "a compressed body is broken or cut off",
+    remedy: "compress it anew, or send it plain"
+  },
   badVersion: {
     status: 400,
     text: "HTTP version is not supported, use HTTP/1.1",
@@ -132,8 +138,14 @@ export const errorTable = {
   tooLarge: {
     status: 413,
     text: "Request body too large",
-    when: "the body is larger than `server.request_limits.max_body_size`",
+    when: "the body, a compressed one once it is unpacked, is larger than `server.request_limits.max_body_size`",
     remedy: "send less, or raise the limit"
+  },
+  unknownEncoding: {
+    status: 415,
+    text: "the body's Content-Encoding is not known, use zstd, br, gzip or deflate",
+    when: "`Content-Encoding` names another coding, or more than four",
+    remedy: "send the body plain, or in a coding that `Accept-Encoding` of the answer names"
   },
   badExpectation: {
     status: 417,

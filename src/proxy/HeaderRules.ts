@@ -25,8 +25,9 @@ export type Rule = number
 const hopByHop = ["keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "proxy-connection"]
 const credentials = ["authorization", "x-api-key", "x-auth-token", "proxy-authorization"]
 
+/** `content-encoding`: bodies are unpacked when they are read, and go on plain. */
 const requestRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
-  ...[...hopByHop, ...credentials, "cookie", "expect", "content-length", "x-proxied-by", "x-request-id"].map(
+  ...[...hopByHop, ...credentials, "cookie", "expect", "content-length", "content-encoding", "x-proxied-by", "x-request-id"].map(
     (name) => [name, DROP] as const
   ),
   ["connection", CONNECTION],

@@ -14,7 +14,7 @@ const maxValue = 4096
 
 export type Field = "model" | "stream" | "messages"
 
-/** The wanted fields; `model` in any case, as servers read it. */
+/** The wanted fields; `model` in any case, as some servers read it. */
 const fieldOf = (key: string): Field | undefined => {
   if (key === "stream" || key === "messages") return key
   return key.length === 5 && key.toLowerCase() === "model" ? "model" : undefined
@@ -23,8 +23,12 @@ const fieldOf = (key: string): Field | undefined => {
 export class BodyScan {
   /** The last value of each wanted field, as JSON.parse would have it; objects and lists as `nested`. */
   readonly found = new Map<Field, unknown>()
-  /** The first non-empty model, trimmed: what counts when the body is not whole. */
+  /** The first non-empty model, trimmed, one of the exact key before others: what counts when the body is not whole. */
   firstModel = ""
+  /** The last value of the key `model` in just this spelling. */
+  #exactModel: unknown
+  #firstIsExact = false
+  #isExact = false
   /** Byte offsets of every top-level model value that is a string, quotes included. */
   readonly spans: Array<readonly [start: number, end: number]> = []
   /** Byte offset of the last top-level `messages` list; -1: there is none. */
@@ -178,7 +182,9 @@ export class BodyScan {
           this.#keep(b, from, end)
           const raw = this.#text()
           if (this.#mode === 2) {
-            this.#field = fieldOf(raw.includes("\\") ? this.#unescape(raw) : raw)
+            const key = raw.includes("\\") ? this.#unescape(raw) : raw
+            this.#field = fieldOf(key)
+            this.#isExact = key === "model"
             this.#wanted = this.#field !== undefined
             this.#isKey = false
             this.#colon = false
@@ -192,6 +198,12 @@ export class BodyScan {
     this.#depth = depth
     this.#base += L
   }
+  /** The last value of `model`; where that is no name, of a key that differs in case, as some servers read it. */
+  get model(): unknown {
+    const exact = this.#exactModel
+    return typeof exact === "string" && exact.trim() !== "" ? exact : this.found.get("model")
+  }
+
   /** After the last chunk: did a whole object go by? (Not a validation; the backend does that.) */
   end(): boolean {
     return this.ok && this.done && this.#depth === 0 && this.#mode === 0
@@ -233,15 +245,25 @@ export class BodyScan {
     if (kind === '"') {
       const value = raw?.includes("\\") === true ? this.#unescape(raw) : (raw ?? "")
       this.found.set(field, value)
-      if (field === "model" && this.firstModel === "") this.firstModel = value.trim()
-    } else if (kind === "{") this.found.set(field, BodyScan.nested)
-    else {
+      if (field === "model") this.#named(value)
+    } else if (kind === "{") {
+      if (this.#isExact) this.#exactModel = undefined
+      this.found.set(field, BodyScan.nested)
+    } else {
+      if (this.#isExact) this.#exactModel = undefined
       try {
         this.found.set(field, JSON.parse(raw ?? ""))
       } catch {
         this.ok = false
       }
     }
+  }
+  #named(value: string) {
+    if (this.#isExact) this.#exactModel = value
+    const name = value.trim()
+    if (name === "" || (this.firstModel !== "" && (this.#firstIsExact || !this.#isExact))) return
+    this.firstModel = name
+    this.#firstIsExact = this.#isExact
   }
   static readonly nested = Symbol("nested")
 }

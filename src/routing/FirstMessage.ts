@@ -35,7 +35,7 @@ export const firstMessageModel = (body: ReadonlyArray<Buffer>, messagesAt: numbe
     scan.push(chunk)
     if (scan.done) break
   }
-  const name = scan.found.get("model")
+  const name = scan.model
   if (!scan.done || typeof name !== "string" || name.trim() === "") return undefined
   return { name, spans: scan.spans.map(([begin, end]) => [begin + start, end + start] as const) }
 }

@@ -1,9 +1,10 @@
 /**
- * What routing needs from a request's body. Never fails: on any problem
+ * What routing needs from a request's body, JSON or form. Never fails: on any problem
  * it says what is known, and the body goes on as it came.
  */
 import { BodyScan } from "./BodyScan.ts"
 import { firstMessageModel } from "./FirstMessage.ts"
+import { boundaryOf, FormScan, fieldText } from "./FormScan.ts"
 import type { Inspection } from "./Router.ts"
 
 /** Below this a parse is cheaper than a scan. */
@@ -13,11 +14,13 @@ const capabilityLimit = 1024 * 1024
 
 export const nothingInspected: Inspection = { model: "", spelling: "", field: "none", stream: undefined, capabilities: [] }
 
-/** A body that is said to be JSON, one whose beginning decides (no type, or `curl -d`'s), or neither. */
-const kindOf = (contentType: string): "json" | "maybe" | "other" => {
+type Kind = "json" | "maybe" | "other"
+
+/** A body that is said to be JSON, one that cannot be, or one whose beginning decides: many clients send JSON under other types, or none. */
+const kindOf = (contentType: string): Kind => {
   const low = contentType.toLowerCase()
   if (low.includes("application/json") || /application\/[^;,]*\+json/.test(low)) return "json"
-  return low.trim() === "" || low.includes("application/x-www-form-urlencoded") ? "maybe" : "other"
+  return /^\s*(?:multipart|audio|image|video)\//.test(low) ? "other" : "maybe"
 }
 
 const firstVisible = (chunk: Buffer): number | undefined => {
@@ -27,16 +30,20 @@ const firstVisible = (chunk: Buffer): number | undefined => {
 
 export class BodyInspector {
   readonly #chunks: Array<Buffer> = []
-  #kind: "json" | "maybe" | "other"
+  #kind: Kind
+  readonly #form: FormScan | undefined
   #scan: BodyScan | undefined
   #size = 0
 
   constructor(contentType: string) {
     this.#kind = kindOf(contentType)
+    const boundary = this.#kind === "other" ? boundaryOf(contentType) : undefined
+    this.#form = boundary === undefined ? undefined : new FormScan(boundary)
   }
 
   /** Each chunk as it arrives: a long body is read through once, while it comes in. */
   push(chunk: Buffer): void {
+    this.#form?.push(chunk)
     if (this.#kind === "other") return
     if (this.#kind === "maybe") {
       const first = firstVisible(chunk)
@@ -60,6 +67,7 @@ export class BodyInspector {
 
   /** `body`: all chunks, for what the scan does not say. `path`: stripped, for embeddings. */
   end(body: ReadonlyArray<Buffer>, path: string): Inspection {
+    if (this.#form !== undefined) return ofForm(this.#form, body)
     if (this.#kind !== "json" || this.#size === 0) return nothingInspected
     return this.#scan === undefined ? parsed(this.#chunks, path) : scanned(this.#scan, body, this.#size, path)
   }
@@ -70,6 +78,19 @@ export const inspect = (contentType: string, body: ReadonlyArray<Buffer>, path: 
   const inspector = new BodyInspector(contentType)
   for (const chunk of body) inspector.push(chunk)
   return inspector.end(body, path)
+}
+
+/** Of several fields of one name the last that is filled counts, as form readers have it; all of them are rewritten. */
+const ofForm = ({ found }: FormScan, body: ReadonlyArray<Buffer>): Inspection => {
+  const textOf = (name: string): string | undefined =>
+    found
+      .filter(({ field }) => field === name)
+      .map((one) => fieldText(body, one))
+      .findLast((text) => text.trim() !== "")
+  const stream = textOf("stream")?.trim().toLowerCase()
+  const named = described(textOf("model") ?? "", stream === undefined ? undefined : stream === "true" || stream === "1")
+  if (named.model === "") return named
+  return { ...named, field: "form", spans: found.filter(({ field }) => field === "model").map(({ start, end }) => [start, end] as const) }
 }
 
 const scanOf = (chunks: ReadonlyArray<Buffer>): BodyScan => {
@@ -92,14 +113,11 @@ const recordOf = (text: string): Json | "other" | "broken" => {
 const textOf = (chunks: ReadonlyArray<Buffer>): string =>
   (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString("utf8")
 
-/** A key like `Model`, or a `model` that is no name: the scan knows the order in which they stood. */
+/** No name under `model` itself, but a key like `Model`, or a name that another value of the key hid: the scan knows the order. */
 const needsScan = (record: Json): boolean => {
-  for (const key of Object.keys(record)) {
-    if (key.length !== 5 || key.toLowerCase() !== "model") continue
-    const value = record[key]
-    if (key !== "model" || typeof value !== "string" || value.trim() === "") return true
-  }
-  return false
+  const { model } = record
+  if (typeof model === "string" && model.trim() !== "") return false
+  return Object.keys(record).some((key) => key.length === 5 && key.toLowerCase() === "model")
 }
 
 const parsed = (chunks: ReadonlyArray<Buffer>, path: string): Inspection => {
@@ -113,7 +131,8 @@ const parsed = (chunks: ReadonlyArray<Buffer>, path: string): Inspection => {
 
 const scanned = (scan: BodyScan, body: ReadonlyArray<Buffer>, size: number, path: string): Inspection => {
   const found = described(nameFrom(scan), scan.found.get("stream"))
-  if (found.model !== "" || !scan.end()) return found
+  if (found.model !== "") return scan.end() ? { ...found, spans: scan.spans } : found
+  if (!scan.end()) return found
   if (size <= capabilityLimit) {
     const record = recordOf(textOf(body))
     return typeof record === "string" ? found : withoutModel(found, record, path)
@@ -123,7 +142,7 @@ const scanned = (scan: BodyScan, body: ReadonlyArray<Buffer>, size: number, path
 
 /** The last one in a whole object; where that is no name, or the body is broken off, the first non-empty one. */
 const nameFrom = (scan: BodyScan): string => {
-  const last = scan.found.get("model")
+  const last = scan.model
   return scan.end() && typeof last === "string" && last.trim() !== "" ? last : scan.firstModel
 }
 

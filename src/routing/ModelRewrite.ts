@@ -6,14 +6,16 @@ import { BodyScan } from "./BodyScan.ts"
 import { firstMessageModel } from "./FirstMessage.ts"
 import type { Inspection } from "./Router.ts"
 
-/** The same chunks when there is nothing to rewrite: no JSON object, or no model in it. */
+/** The same chunks when there is nothing to rewrite: no JSON object and no form, or no model in it. */
 export const rewriteModel = (body: ReadonlyArray<Buffer>, inspection: Inspection, name: string): ReadonlyArray<Buffer> => {
-  if (inspection.field === "none") return body
+  const { field, spans: known } = inspection
+  if (field === "none") return body
+  if (field === "form") return splice(body, known ?? [], Buffer.from(name))
+  if (field === "model" && known !== undefined) return splice(body, known, Buffer.from(JSON.stringify(name)))
   const scan = new BodyScan()
   for (const chunk of body) scan.push(chunk)
   if (!scan.end()) return body
-  const spans =
-    inspection.field === "model" ? scan.spans : scan.messagesAt < 0 ? undefined : firstMessageModel(body, scan.messagesAt)?.spans
+  const spans = field === "model" ? scan.spans : scan.messagesAt < 0 ? undefined : firstMessageModel(body, scan.messagesAt)?.spans
   return spans === undefined || spans.length === 0 ? body : splice(body, spans, Buffer.from(JSON.stringify(name)))
 }
 

@@ -15,7 +15,9 @@ export interface Inspection {
   /** The spelling in the body, byte for byte. */
   readonly spelling: string
   /** Which field supplied the name, so that the rewriter changes that one. */
-  readonly field: "model" | "messages" | "none"
+  readonly field: "model" | "messages" | "form" | "none"
+  /** Byte ranges of the body that name the model, where they are known already: a long body is not read for them twice. */
+  readonly spans?: ReadonlyArray<readonly [start: number, end: number]>
   readonly stream: boolean | undefined
   /** Groups of synonyms, one group per required capability; empty: nothing required. */
   readonly capabilities: ReadonlyArray<ReadonlyArray<string>>

@@ -24,16 +24,22 @@ describe("the scan of a body", () => {
         expect(scan.end()).toBe(true)
         const wanted = new Map<Field, unknown>()
         const models: Array<string> = []
+        const exact: Array<string> = []
         for (const { key, value } of members) {
           const field = fieldOf(key)
           if (field === undefined) continue
           const parsed = JSON.parse(value) as unknown
           wanted.set(field, typeof parsed === "object" && parsed !== null ? BodyScan.nested : parsed)
           if (field === "model" && typeof parsed === "string") models.push(parsed)
+          if (key === "model" && typeof parsed === "string") exact.push(parsed.trim())
         }
         expect(scan.found).toEqual(wanted)
         expect(scan.spans.map(([start, end]) => JSON.parse(bytes.subarray(start, end).toString()) as unknown)).toEqual(models)
-        expect(scan.firstModel).toBe(models.map((model) => model.trim()).find((model) => model !== "") ?? "")
+        const isName = (name: unknown) => typeof name === "string" && name.trim() !== ""
+        expect(scan.firstModel).toBe([...exact, ...models.map((model) => model.trim())].find(isName) ?? "")
+        const own = members.findLast(({ key }) => key === "model")?.value
+        const said = own === undefined ? undefined : (JSON.parse(own) as unknown)
+        expect(scan.model).toEqual(isName(said) ? said : wanted.get("model"))
         const last = members.findLast((member) => member.key === "messages" && member.value.startsWith("["))
         if (last === undefined) expect(scan.messagesAt).toBe(-1)
         else expect(bytes.subarray(scan.messagesAt, scan.messagesAt + Buffer.byteLength(last.value)).toString()).toBe(last.value)

@@ -18,7 +18,9 @@ describe("the model of a body", () => {
     ['{"model":"  Spaced "}', "spaced", "  Spaced ", "model"],
     ['{"Model":"a"}', "a", "a", "model"],
     ['{"model":"a","model":"b"}', "b", "b", "model"],
-    ['{"model":"a","MODEL":"b"}', "b", "b", "model"],
+    ['{"model":"a","MODEL":"b"}', "a", "a", "model"],
+    ['{"model":5,"MODEL":"b"}', "b", "b", "model"],
+    ['{"MODEL":"b","model":"a", <broken>', "a", "a", "model"],
     ['{"MODEL":"b","model":"a"}', "a", "a", "model"],
     ['{"model":"a","model":5}', "a", "a", "model"],
     ['{"model":"","Model":"b"}', "b", "b", "model"],
@@ -49,9 +51,12 @@ describe("the model of a body", () => {
     ["application/cloudevents+json; charset=utf-8", "m"],
     ["", "m"],
     ["application/x-www-form-urlencoded", "m"],
-    ["text/plain", ""],
+    ["text/plain", "m"],
+    ["text/json", "m"],
+    ["application/octet-stream", "m"],
     ["multipart/form-data; boundary=x", ""],
-    ["application/octet-stream", ""]
+    ["audio/wav", ""],
+    ["image/png", ""]
   ])("with content type %j is %j", (contentType, model) => {
     expect(seen(' \n{"model":"m"}', contentType).model).toBe(model)
   })
@@ -95,7 +100,7 @@ describe("the model of a body", () => {
       fc.property(object, ({ text }) => {
         // A member with an empty name at the front makes the body long and changes nothing.
         const long = text.replace("{", () => (/^\s*\{\s*\}/.test(text) ? "{" : `{"":"${"x".repeat(9_000)}",`))
-        expect(seen(long)).toEqual(seen(text))
+        expect({ ...seen(long), spans: undefined }).toEqual(seen(text))
       }),
       { numRuns: 500 }
     )

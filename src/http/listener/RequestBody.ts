@@ -2,6 +2,7 @@
 import type { Guard } from "../../guard/Guard.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import { type RequestContext, tolerated } from "../RequestContext.ts"
+import { BodyDecoding, codingsOf, knownCodings } from "./BodyDecoding.ts"
 import type { BodyTaker } from "./RequestMessage.ts"
 
 export interface Body {
@@ -11,7 +12,7 @@ export interface Body {
 
 const none: Body = { chunks: [], size: 0 }
 
-export type BodyProblem = "tooLarge" | "unreadable" | "tooSlow"
+export type BodyProblem = "tooLarge" | "unreadable" | "tooSlow" | "unknownEncoding" | "badEncoding"
 
 /** Chunks from this size on are memory of their own outside the heap, in bytes. */
 const ownMemory = 16 * 1024
@@ -110,8 +111,15 @@ export const readBody = (context: RequestContext, limit: number, inspector: Body
     reader.unread("tooLarge")
     return
   }
+  const { contentEncoding } = context.head
+  const codings = contentEncoding === "" ? [] : codingsOf(contentEncoding)
+  if (codings === undefined) {
+    context.extra.push("Accept-Encoding", knownCodings)
+    reader.unread("unknownEncoding")
+    return
+  }
   invite(context)
-  context.req.collect(new Collecting(context, limit, inspector, reader))
+  context.req.collect(new Collecting(context, limit, codings, inspector, reader))
 }
 
 class Collecting implements BodyTaker {
@@ -119,18 +127,42 @@ class Collecting implements BodyTaker {
   readonly #limit: number
   readonly #inspector: BodyInspector | undefined
   readonly #reader: BodyReader
+  readonly #decoding: BodyDecoding | undefined
   #chunks: Array<Buffer> = []
   #size = 0
+  #packed = 0
   #over = false
 
-  constructor(context: RequestContext, limit: number, inspector: BodyInspector | undefined, reader: BodyReader) {
+  constructor(
+    context: RequestContext,
+    limit: number,
+    codings: ReadonlyArray<string>,
+    inspector: BodyInspector | undefined,
+    reader: BodyReader
+  ) {
     this.#context = context
     this.#limit = limit
     this.#inspector = inspector
     this.#reader = reader
+    if (codings.length > 0)
+      this.#decoding = new BodyDecoding(codings, {
+        take: (chunk) => this.#keep(chunk),
+        complete: () => this.#finish(),
+        broken: () => this.fail("badEncoding")
+      })
   }
 
   take(chunk: Buffer): void {
+    if (this.#over) return
+    if (this.#decoding === undefined) this.#keep(chunk)
+    else {
+      this.#packed += chunk.length
+      if (this.#packed > this.#limit) this.fail("tooLarge")
+      else this.#decoding.write(chunk)
+    }
+  }
+
+  #keep(chunk: Buffer): void {
     if (this.#over) return
     this.#size += chunk.length
     if (this.#size > this.#limit) {
@@ -143,6 +175,12 @@ class Collecting implements BodyTaker {
 
   complete(): void {
     if (this.#over) return
+    if (this.#decoding === undefined) this.#finish()
+    else this.#decoding.end()
+  }
+
+  #finish(): void {
+    if (this.#over) return
     this.#over = true
     this.#reader.received({ chunks: this.#chunks, size: this.#size })
   }
@@ -150,6 +188,7 @@ class Collecting implements BodyTaker {
   fail(problem: BodyProblem): void {
     if (this.#over) return
     this.#over = true
+    this.#decoding?.stop()
     this.#chunks = []
     this.#context.req.release()
     this.#reader.unread(problem)

@@ -42,6 +42,8 @@ export class RequestHead implements MeasuredHead {
   contentType = ""
   requestId = ""
   contentLength = ""
+  /** All of its values, in order. */
+  contentEncoding = ""
   transferEncoding = ""
   /** `undefined`: nothing. */
   readonly problem: ErrorName | undefined
@@ -81,6 +83,10 @@ export class RequestHead implements MeasuredHead {
           break
         case 14:
           if (this.contentLength === "" && is(name, "Content-Length", "content-length")) this.contentLength = value
+          break
+        case 16:
+          if (is(name, "Content-Encoding", "content-encoding"))
+            this.contentEncoding = this.contentEncoding === "" ? value : `${this.contentEncoding},${value}`
           break
         case 17:
           if (!is(name, "Transfer-Encoding", "transfer-encoding")) break

@@ -7,7 +7,7 @@ import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 
-const defaultSize = 10 * 1024 * 1024
+const defaultSize = 32 * 1024 * 1024
 /** As Go's servers have it. Some megabytes of opening brackets would hold the daemon for half a minute. */
 const maxNesting = 10_000
 
