@@ -281,6 +281,7 @@ export const errorTypeOf = (status: number): ErrorType => {
   switch (status) {
     case 400:
     case 405:
+    case 415:
     case 431:
       return "invalid_request_error"
     case 404:

@@ -30,10 +30,12 @@ const hasGeneric = (profiles: ReadonlySet<Profile>): boolean => {
   return false
 }
 
+const isRead = ({ models, modelsSyncedAt }: Endpoint): boolean => models.length > 0 || modelsSyncedAt > 0
+
 export class Eligibility {
   readonly snapshot: Snapshot
   readonly inspection: Inspection
-  /** Path restriction fell away because nobody of the scope is of a kind that knows the path. */
+  /** The preference of the path fell away because nobody who could serve is of a kind that lists it. */
   widened = false
   readonly #fleet: ReadonlyArray<Endpoint>
   readonly #constraints: Constraints
@@ -47,8 +49,8 @@ export class Eligibility {
   }
 
   /**
-   * Stage 1: routable, in scope, of a fitting kind; configuration order. Exclusive scopes
-   * fail closed; where nobody fits an inclusive scope or a path, that restriction falls away.
+   * Who may serve a request whatever its model: routable, in scope, of a kind that lists the path; configuration order.
+   * Exclusive scopes fail closed; where nobody fits an inclusive scope or a path, that restriction falls away.
    */
   get compatible(): ReadonlyArray<Endpoint> {
     this.#compatible ??= this.#survey()
@@ -65,11 +67,7 @@ export class Eligibility {
   serving(offer: ModelOffer, spelling: string): ReadonlyArray<Candidate> {
     const { holders } = offer
     let found = keep(holders, (endpoint) => this.#fits(endpoint))
-    // Nobody fits by kind: perhaps because nobody of the whole fleet does, and the restriction falls away.
-    if (found.length === 0 && holders.length > 0 && this.#isConstrained) {
-      const compatible = new Set(this.compatible)
-      found = keep(holders, (endpoint) => compatible.has(endpoint))
-    }
+    if (found.length === 0 && holders.length > 0) found = this.#unpreferred(holders)
     if (offer.spellings === undefined) return found
     return found.map((holder) => {
       const nativeName = nativeNameFor(offer, holder, spelling)
@@ -77,8 +75,26 @@ export class Eligibility {
     })
   }
 
-  get #isConstrained(): boolean {
-    return this.#constraints.profiles.size > 0 || this.#constraints.scope?.inclusive === true
+  /** No holder is of a kind that lists the path: any of them may know it all the same. Nobody is in an inclusive scope: it falls away. */
+  #unpreferred(holders: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
+    const { scope, profiles } = this.#constraints
+    if (profiles.size === 0 && scope?.inclusive !== true) return []
+    const falls =
+      scope?.inclusive === true && !this.#fleet.some((endpoint) => isRoutable(endpoint.state.status) && inScope(endpoint, scope))
+    const found = keep(
+      holders,
+      (endpoint) => isRoutable(endpoint.state.status) && (scope === undefined || falls || inScope(endpoint, scope))
+    )
+    if (profiles.size > 0 && found.length > 0) this.widened = true
+    return found
+  }
+
+  /** Somebody of the scope cannot be asked now, or was never read: a model that nobody is known to have may be there. */
+  get isUncertain(): boolean {
+    const { scope } = this.#constraints
+    return this.#fleet.some(
+      (endpoint) => (scope === undefined || inScope(endpoint, scope)) && (!isRoutable(endpoint.state.status) || !isRead(endpoint))
+    )
   }
 
   #fits(endpoint: Endpoint): boolean {

@@ -80,11 +80,14 @@ const offerOf = ({ snapshot, inspection }: Eligibility): ModelOffer | undefined 
 const serving = (eligibility: Eligibility, offer: ModelOffer | undefined): ReadonlyArray<Candidate> =>
   offer === undefined ? [] : eligibility.serving(offer, eligibility.inspection.spelling.trim())
 
+/** Nobody has it, for sure. While somebody cannot be asked or was not read yet it may only be away: the client shall try again. */
+const isUnknown = (eligibility: Eligibility, offer: ModelOffer | undefined): boolean => offer === undefined && !eligibility.isUncertain
+
 export const strict = (eligibility: Eligibility): Decision => {
   const offer = offerOf(eligibility)
   const candidates = serving(eligibility, offer)
   if (candidates.length > 0) return { candidates, verdict: routed.strict }
-  return rejected("strict", offer === undefined ? "model_not_found" : "model_unavailable")
+  return rejected("strict", isUnknown(eligibility, offer) ? "model_not_found" : "model_unavailable")
 }
 
 export const optimistic = (eligibility: Eligibility, behavior: FallbackBehavior): Decision => {
@@ -93,7 +96,7 @@ export const optimistic = (eligibility: Eligibility, behavior: FallbackBehavior)
   if (candidates.length > 0) return { candidates, verdict: routed.optimistic }
   if (behavior === "all")
     return fallback(eligibility, "optimistic", offer === undefined ? "model_not_found_fallback" : "all_healthy_fallback")
-  if (offer === undefined) return rejected("optimistic", "model_not_found")
+  if (isUnknown(eligibility, offer)) return rejected("optimistic", "model_not_found")
   return rejected("optimistic", behavior === "none" ? "model_unavailable_no_fallback" : "model_unavailable_compatible_only")
 }
 
@@ -115,5 +118,5 @@ export const discoveryAfter = (eligibility: Eligibility, refreshed: boolean, beh
   }
   if (eligibility.compatible.length === 0) return rejected("discovery", "no_healthy_after_discovery")
   if (behavior === "all") return fallback(eligibility, "discovery", "all_healthy_after_discovery")
-  return rejected("discovery", offer === undefined ? "model_not_found" : "model_unavailable_after_discovery")
+  return rejected("discovery", isUnknown(eligibility, offer) ? "model_not_found" : "model_unavailable_after_discovery")
 }

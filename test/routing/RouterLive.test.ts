@@ -34,7 +34,7 @@ class AskedFleet extends ListedFleet {
         if (!this.answers.has(endpoint)) continue
         const names = this.answers.get(endpoint)
         if (names === undefined) read = false
-        else endpoint.models = names.map((name) => listed(name))
+        else Object.assign(endpoint, { models: names.map((name) => listed(name)), modelsSyncedAt: 1 })
       }
       return read
     })
@@ -109,7 +109,8 @@ describe("the router", () => {
     ["discovery", "m", "discovery routed model_found_no_refresh 200 [a=m]"],
     ["no-such-strategy", "m", "strict routed model_found 200 [a=m]"],
     ["strict", "n", "strict rejected model_unavailable 503 []"],
-    ["strict", "x", "strict rejected model_not_found 404 []"],
+    ["strict", "x", "strict rejected model_unavailable 503 []"],
+    ["optimistic", "x", "optimistic rejected model_unavailable_compatible_only 503 []"],
     ["optimistic", "n", "optimistic rejected model_unavailable_compatible_only 503 []"],
     ["discovery", "x", "discovery rejected model_unavailable_no_refresh 503 []"],
     ["strict", "", "- [a=]"]
@@ -122,6 +123,24 @@ describe("the router", () => {
       )
     )
   )
+
+  it.effect.each(["strict", "optimistic"])("with strategy %s says not found only once everybody was read and can be asked", (type) => {
+    const made = new AskedFleet()
+    made.with("a", "ollama", ["m"])
+    const late = made.with("late", "vllm", [], { status: "offline" })
+    return Effect.gen(function* () {
+      const status = Effect.map(decide(asking("x")), ({ verdict }) => verdict?.status)
+      assert.strictEqual(yield* status, 503)
+      late.become("healthy")
+      assert.strictEqual(yield* status, 503)
+      // Read, and without any model.
+      Object.assign(late, { modelsSyncedAt: 1_000 })
+      assert.strictEqual(yield* status, 404)
+      // On a provider's own route the others do not count.
+      late.become("offline")
+      assert.strictEqual((yield* decide(asking("x", { scope: scopeOf("ollama") }))).verdict?.status, 404)
+    }).pipe(Effect.provide(world(made, `model_registry: { routing_strategy: { type: ${type} } }`)))
+  })
 
   it.effect("lets the provider's own refusal win where its scope has nobody, for any model, alias and strategy", () =>
     Effect.gen(function* () {
@@ -141,7 +160,7 @@ describe("the router", () => {
   it.effect("judges an alias whose targets are down by its own name, and logs the true cause", () => {
     const lines: Array<string> = []
     return Effect.gen(function* () {
-      assert.strictEqual(brief(yield* decide(asking("big"))), "strict rejected model_not_found 404 []")
+      assert.strictEqual(brief(yield* decide(asking("big"))), "strict rejected model_unavailable 503 []")
       yield* Effect.yieldNow
       expect(lines.join("\n")).toContain('Warn No endpoint that has a target of the alias can serve now {"alias":"big","targets":["n"]}')
     }).pipe(Effect.provide(world(fleet(), "model_aliases: { big: [n, nothing] }", lines)))
@@ -240,7 +259,8 @@ describe("a refresh on a miss", () => {
       assert.deepStrictEqual(fleet.asked, ["quick", "hanging", "broken"])
       fleet.slow.delete(hanging)
       fleet.answers.set(hanging, undefined)
-      assert.strictEqual(brief(yield* decide(asking("nowhere"))), "discovery rejected model_not_found 404 []")
+      // Two of them have never been read: it may be there.
+      assert.strictEqual(brief(yield* decide(asking("nowhere"))), "discovery rejected model_unavailable_after_discovery 503 []")
       fleet.answers.set(quick, undefined)
       assert.strictEqual(brief(yield* decide(asking("elsewhere"))), "discovery rejected discovery_failed_compatible_only 503 []")
     }).pipe(Effect.provide(world(fleet, discovery())))
@@ -257,9 +277,10 @@ describe("a refresh on a miss", () => {
   it.effect("tells a model that is nowhere from one that is away", () => {
     const fleet = new AskedFleet()
     fleet.with("a", "ollama", ["m"])
-    fleet.with("b", "ollama", ["away"], { status: "offline" })
+    const b = fleet.with("b", "ollama", ["away"], { status: "offline" })
     return Effect.gen(function* () {
       assert.strictEqual(brief(yield* decide(asking("away"))), "discovery rejected model_unavailable_after_discovery 503 []")
+      b.become("healthy")
       assert.strictEqual(brief(yield* decide(asking("nowhere"))), "discovery rejected model_not_found 404 []")
     }).pipe(Effect.provide(world(fleet, discovery())))
   })

@@ -1,5 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
 import { Eligibility } from "../../src/routing/Eligibility.ts"
 import type { Decision, Inspection, ProviderScope } from "../../src/routing/Router.ts"
@@ -67,18 +68,39 @@ describe("strict", () => {
     ["here", ["up=here"], "strict routed model_found 200"],
     ["SHARED", ["up=Shared", "warm=shared"], "strict routed model_found 200"],
     ["down", [], "strict rejected model_unavailable 503"],
-    ["nowhere", [], "strict rejected model_not_found 404"]
+    ["nowhere", [], "strict rejected model_unavailable 503"]
   ])("%s", (model, to, said) => {
     expect(brief(strict(eligibilityOf(fleet(), asking(model))))).toEqual({ to, said })
   })
+})
+
+it("a model is not found only where everybody of the route can be asked and was read", () => {
+  const made = new ListedFleet()
+  made.with("up", "ollama", ["here"])
+  const off = made.with("off", "vllm", ["there"], { status: "offline" })
+  const said = (scope?: Asked["scope"]) => {
+    const eligibility = eligibilityOf(made, asking("nowhere"), scope === undefined ? {} : { scope })
+    return [strict(eligibility), optimistic(eligibility, "none"), discoveryAfter(eligibility, true, "none")].map(
+      ({ verdict }) => verdict?.status
+    )
+  }
+  expect([said(), said(scopeOf("ollama"))]).toEqual([
+    [503, 503, 503],
+    [404, 404, 404]
+  ])
+  off.become("healthy")
+  expect(said()).toEqual([404, 404, 404])
+  // A new one, that has said nothing yet.
+  made.with("new", "vllm", [])
+  expect(said()).toEqual([503, 503, 503])
 })
 
 describe("optimistic", () => {
   it.each<[string, FallbackBehavior, ReadonlyArray<string>, string]>([
     ["here", "none", ["up=here"], "optimistic routed model_found 200"],
     ["here", "all", ["up=here"], "optimistic routed model_found 200"],
-    ["nowhere", "none", [], "optimistic rejected model_not_found 404"],
-    ["nowhere", "compatible_only", [], "optimistic rejected model_not_found 404"],
+    ["nowhere", "none", [], "optimistic rejected model_unavailable_no_fallback 503"],
+    ["nowhere", "compatible_only", [], "optimistic rejected model_unavailable_compatible_only 503"],
     ["nowhere", "all", all, "optimistic fallback model_not_found_fallback 200"],
     ["down", "none", [], "optimistic rejected model_unavailable_no_fallback 503"],
     ["down", "compatible_only", [], "optimistic rejected model_unavailable_compatible_only 503"],
@@ -123,8 +145,8 @@ describe("discovery", () => {
     ["nowhere", false, "none", [], "discovery rejected discovery_failed_no_fallback 503"],
     ["nowhere", false, "compatible_only", [], "discovery rejected discovery_failed_compatible_only 503"],
     ["nowhere", false, "all", all, "discovery fallback discovery_failed_all_fallback 200"],
-    ["nowhere", true, "none", [], "discovery rejected model_not_found 404"],
-    ["nowhere", true, "compatible_only", [], "discovery rejected model_not_found 404"],
+    ["nowhere", true, "none", [], "discovery rejected model_unavailable_after_discovery 503"],
+    ["nowhere", true, "compatible_only", [], "discovery rejected model_unavailable_after_discovery 503"],
     ["nowhere", true, "all", all, "discovery fallback all_healthy_after_discovery 200"],
     ["down", true, "none", [], "discovery rejected model_unavailable_after_discovery 503"],
     ["down", true, "compatible_only", [], "discovery rejected model_unavailable_after_discovery 503"],
@@ -213,6 +235,22 @@ describe("scope and path", () => {
     ["both restrict together", { scope: scopeOf("openai-compatible", true), path: "/get_tokenizer_info" }, ["v=m", "a=m"]]
   ])("%s", (_, asked, expected) => {
     expect(to(asked)).toEqual(expected)
+  })
+
+  it("a path that no holder's kind lists keeps no holder from it, whoever else lists it", () => {
+    const fleet = new ListedFleet()
+    fleet.with("litellm", "litellm", ["other"])
+    fleet.with("ollama", "ollama", ["m"])
+    fleet.with("vllm", "vllm", ["m"])
+    for (const path of ["/no/such/path", "/key/generate", "/v1/rerank", "/api/generate", "/engines/v1/completions"]) {
+      const eligibility = eligibilityOf(fleet, asking("other"), { path })
+      expect(
+        strict(eligibility).candidates.map(({ endpoint }) => endpoint.name),
+        path
+      ).toEqual(["litellm"])
+    }
+    const to = (path: string) => strict(eligibilityOf(fleet, asking("m"), { path })).candidates.map(({ endpoint }) => endpoint.name)
+    expect([to("/api/generate"), to("/tokenize"), to("/engines/v1/completions")]).toEqual([["ollama"], ["vllm"], ["ollama", "vllm"]])
   })
 
   it("a path whose kinds the scope lacks restricts nothing", () => {
@@ -312,7 +350,7 @@ describe("whatever the fleet", () => {
     )
   })
 
-  it("looking at the holders first finds exactly who is compatible and has the model", () => {
+  it("looking at the holders first finds who is compatible and has the model, and where that is nobody, who of the scope has it", () => {
     fc.assert(
       fc.property(endpoints, fc.constantFrom(...names), scopes, paths, (of, model, scope, path) => {
         const made = populate(of)
@@ -321,8 +359,10 @@ describe("whatever the fleet", () => {
           ...(path === undefined ? {} : { path })
         })
         const offer = eligibility.snapshot.offer(model)
-        const expected = eligibility.compatible.filter((endpoint) => offer?.holders.some((holder) => holder.endpoint === endpoint) === true)
-        expect(strict(eligibility).candidates.map(({ endpoint }) => endpoint)).toEqual(expected)
+        const holds = (endpoint: Endpoint) => offer?.holders.some((holder) => holder.endpoint === endpoint) === true
+        const preferred = eligibility.compatible.filter(holds)
+        const anyPath = eligibilityOf(made, asking(model), scope === undefined ? {} : { scope }).compatible.filter(holds)
+        expect(strict(eligibility).candidates.map(({ endpoint }) => endpoint)).toEqual(preferred.length > 0 ? preferred : anyPath)
       }),
       { numRuns: 500 }
     )
