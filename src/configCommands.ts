@@ -16,6 +16,8 @@ interface Findings {
   readonly config: ReadonlyArray<Diagnostic>
   readonly models: ModelsFileReport
   readonly profiles: ReadonlyArray<Diagnostic>
+  /** What the endpoints' URLs lead to, where that is easily meant otherwise. */
+  readonly remarks: ReadonlyArray<Diagnostic>
   /** Profiles other than the catch-all. */
   readonly profileCount: number
 }
@@ -33,6 +35,7 @@ const examine = (options: LoadOptions): Findings => {
   return {
     loaded,
     config: inFileOrder([...loaded.diagnostics, ...endpoints].filter((diagnostic) => diagnostic.severity !== "info")),
+    remarks: endpoints.filter((diagnostic) => diagnostic.severity === "info"),
     models: checkModelsFile(sources),
     profiles: profiles.diagnostics.filter((diagnostic) => diagnostic.severity !== "info"),
     profileCount: profiles.all.filter((profile) => !profile.generic).length
@@ -102,7 +105,7 @@ export interface ValidateDocument {
 
 /** 0: nothing wrong, 1: findings. */
 export const validateCommand = (options: LoadOptions, asJson: boolean, out: Out): number => {
-  const { loaded, config, models, profiles } = examine(options)
+  const { loaded, config, remarks, models, profiles } = examine(options)
   const findings = [
     ...config,
     ...models.issues.map((message): Diagnostic => ({ severity: "warning", message: `models.yaml: ${message}` })),
@@ -124,6 +127,7 @@ export const validateCommand = (options: LoadOptions, asJson: boolean, out: Out)
   }
   const name = loaded.path === "" ? "built-in defaults" : loaded.path
   for (const finding of findings) out(`${placeOf(finding)}${finding.severity}: ${textOf(finding).replace(/\n/g, "\n  ")}\n`)
+  for (const remark of remarks) out(`${placeOf(remark)}note: ${textOf(remark)}\n`)
   const clean = loaded.isEmpty ? "says nothing, the built-in defaults are in force" : "nothing wrong"
   out(code === 0 ? `${name}: ${clean}\n` : `${name}: ${counted(errors, "error")}, ${counted(warnings, "warning")}\n`)
   return code

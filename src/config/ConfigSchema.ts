@@ -195,7 +195,10 @@ export const endpoint = Schema.Struct({
     min: Number.NEGATIVE_INFINITY,
     example: "500ms"
   }),
-  preserve_path: bool(false, "Keep the base URL's path before the request's."),
+  preserve_path: bool(
+    false,
+    "Keep the base URL's path before the request's even where health_check_url and model_url are elsewhere. It is kept anyhow where they are below it."
+  ),
   model_filter: filter("Models"),
   auth: Schema.optionalKey(
     Schema.Struct({

@@ -147,12 +147,12 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
 
   const evidence = (spec: EndpointSpec): ReadonlyArray<{ readonly url: string; readonly judge: (body: unknown) => string | undefined }> =>
     spec.modelReference === undefined
-      ? detectionProbes.map(({ path, judge }) => ({ url: joinUrl(spec.url, path), judge }))
+      ? detectionProbes.map(({ path, judge }) => ({ url: joinUrl(spec.url, path, true), judge }))
       : [{ url: joinUrl(spec.url, spec.modelReference), judge: judgeListing }]
 
   const auto = Effect.fnUntraced(function* (spec: EndpointSpec, remembered: Profile | undefined) {
     const all = evidence(spec)
-    const known = remembered === undefined ? undefined : joinUrl(spec.url, remembered.modelDiscoveryPath || "/v1/models")
+    const known = remembered === undefined ? undefined : joinUrl(spec.url, remembered.modelDiscoveryPath || "/v1/models", true)
     // What it was before is asked first; if it is that no longer, the order of the evidence decides anew.
     const again = all.filter(({ url }) => url === known)
     let last: DiscoveryFailure | undefined

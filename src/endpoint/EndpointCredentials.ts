@@ -11,7 +11,7 @@ import { expandVariables, missingVariables } from "./VariableExpansion.ts"
 
 /** A complaint about one key below the endpoint. */
 export interface Complaint {
-  readonly severity: "error" | "warning"
+  readonly severity: "error" | "warning" | "info"
   /** Relative to the endpoint: `auth`, `headers.X-Team`. */
   readonly at: string
   readonly message: string

@@ -8,6 +8,7 @@ import { checkFilter } from "../config/FilterPattern.ts"
 import { nearest } from "../config/NearestWord.ts"
 import type { EndpointConfig, OllaConfig } from "../config/OllaConfig.ts"
 import type { ProfileSet } from "../profile/Profiles.ts"
+import { hasPath } from "./BasePath.ts"
 import { type Complaint, resolveCredentials, type SecretSources } from "./EndpointCredentials.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import { healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
@@ -18,7 +19,9 @@ import {
   credentialsRefusal,
   displayUrl,
   hostOf,
+  isAbsolute,
   isPrivateHost,
+  joinUrl,
   originOf,
   parseOrigin,
   redactUrl,
@@ -80,6 +83,14 @@ const judge = (
     names.add(spec.name)
   }
   return { specs, complaints }
+}
+
+/** What will be asked for: a path in the URL is easily meant otherwise. */
+const pathsOf = (spec: EndpointSpec): string => {
+  const { profile } = spec
+  const chat = joinUrl(spec.preservePath ? spec.url : originOf(spec.url), profile?.chatPath ?? "/v1/chat/completions", true)
+  const [checks, lists, chats] = [healthUrlOf(spec, profile), modelUrlOf(spec, profile), chat].map(redactUrl)
+  return `checks ${checks}, lists ${lists}, chats at ${chats}`
 }
 
 const itemPath = (index: number): string => `${listPath}[${index}]`
@@ -170,7 +181,7 @@ const loadOne = (
     isAuto,
     index,
     priority: entry.priority,
-    preservePath: entry.preserve_path,
+    preservePath: entry.preserve_path || ![healthReference, modelReference].every((url) => url !== undefined && isAbsolute(url)),
     healthReference,
     modelReference,
     probes: entry.health_check !== "none",
@@ -180,6 +191,7 @@ const loadOne = (
     origin: parseOrigin(base, tls.tls),
     credentials: resolved.credentials
   }
+  if (hasPath(spec.origin.basePath)) complaints.push({ severity: "info", at: "url", message: `endpoint "${name}": ${pathsOf(spec)}` })
   if (resolved.credentials.headers.length > 0) {
     if (entry.auth !== undefined && !secure && !isPrivateHost(spec.origin.hostname))
       warn("auth", `credentials travel unencrypted: ${spec.displayUrl} is plain http and neither loopback nor a private address`)

@@ -14,6 +14,7 @@ export interface EndpointSpec {
   readonly isAuto: boolean
   readonly index: number
   readonly priority: number
+  /** The base URL's path goes before the request's: `preserve_path`, or it is used for probes or listings. */
   readonly preservePath: boolean
   /** Explicit `health_check_url` and `model_url`, variables expanded. */
   readonly healthReference: string | undefined
@@ -35,6 +36,8 @@ export const healthPathOf = (spec: EndpointSpec, profile: Profile | undefined): 
 export const modelPathOf = (spec: EndpointSpec, profile: Profile | undefined): string =>
   spec.modelReference ?? (profile?.modelDiscoveryPath || "/v1/models")
 
-export const healthUrlOf = (spec: EndpointSpec, profile: Profile | undefined): string => joinUrl(spec.url, healthPathOf(spec, profile))
+export const healthUrlOf = (spec: EndpointSpec, profile: Profile | undefined): string =>
+  joinUrl(spec.url, healthPathOf(spec, profile), spec.healthReference === undefined)
 
-export const modelUrlOf = (spec: EndpointSpec, profile: Profile | undefined): string => joinUrl(spec.url, modelPathOf(spec, profile))
+export const modelUrlOf = (spec: EndpointSpec, profile: Profile | undefined): string =>
+  joinUrl(spec.url, modelPathOf(spec, profile), spec.modelReference === undefined)

@@ -2,6 +2,7 @@
  * URLs of endpoints, judged and joined on their text: a forgiving parser would repair what an operator should hear about,
  * and would add slashes or drop ports that identity and display must keep (endpoints-and-health.md 2, 3.1, 4.1).
  */
+import { baseFor } from "./BasePath.ts"
 import type { Origin, TlsOptions } from "./Origin.ts"
 
 interface UrlParts {
@@ -19,7 +20,9 @@ interface UrlParts {
 const split = (text: string): UrlParts | undefined => {
   const match = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/s.exec(text)
   if (match === null) return undefined
-  const [, scheme = "", full = "", path = "", query = "", fragment = ""] = match
+  const [, scheme = "", written = "", path = "", query = "", fragment = ""] = match
+  // Encoded, it is meant as one all the same: no host has it.
+  const full = written.replaceAll("%40", "@")
   const at = full.lastIndexOf("@")
   return {
     scheme: scheme.toLowerCase(),
@@ -92,7 +95,7 @@ export const sameEndpointKey = (text: string): string => {
     : `${parts.scheme}://${parts.authority}${parts.path === "" ? "/" : parts.path}${parts.query}${parts.fragment}`
 }
 
-const isAbsolute = (text: string): boolean => /^https?:\/\//i.test(text)
+export const isAbsolute = (text: string): boolean => /^https?:\/\//i.test(text)
 
 /** Another scheme, or `host:port/...` without one: neither absolute nor a path. */
 const looksSchemed = (text: string): boolean => !isAbsolute(text) && /^[A-Za-z][A-Za-z0-9+.-]*:/.test(text)
@@ -124,8 +127,11 @@ export const cleanPath = (path: string): string => {
   return `/${out.join("/")}`
 }
 
-/** Where a health or model path of an endpoint leads (3.1). Absolute values stay; all others extend the base path. */
-export const joinUrl = (base: string, reference: string): string => {
+/**
+ * Where a health or model path of an endpoint leads. Absolute values stay; all others extend the base path, with a `/v1` that both have
+ * once. `isOfKind`: the path is the kind's own, not configured (`BasePath.ts`).
+ */
+export const joinUrl = (base: string, reference: string, isOfKind = false): string => {
   if (base === "") return reference
   if (reference === "") return base
   if (isAbsolute(reference)) return reference
@@ -133,7 +139,7 @@ export const joinUrl = (base: string, reference: string): string => {
   if (parts === undefined || unparseable(base) !== undefined) return reference
   const plain = reference.replace(/#.*$/s, "")
   const at = plain.indexOf("?")
-  const path = cleanPath(`${parts.path}/${at === -1 ? plain : plain.slice(0, at)}`)
+  const path = cleanPath(`${baseFor(parts.path, plain, isOfKind)}/${at === -1 ? plain : plain.slice(0, at)}`)
   return `${parts.scheme}://${parts.authority}${path}${at === -1 ? parts.query : plain.slice(at)}${parts.fragment}`
 }
 

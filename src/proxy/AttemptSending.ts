@@ -66,7 +66,7 @@ export class AttemptSending implements Sending {
     this.attempt = attempt
     this.endpoint = endpoint
     this.method = exchange.method
-    this.path = outboundPath(spoken?.target ?? request.target, endpoint.origin.basePath, endpoint.preservePath)
+    this.path = outboundPath(spoken?.target ?? request.target, endpoint.origin.basePath, endpoint.preservePath, endpoint.profile?.paths)
     this.body = spoken !== undefined ? spoken.body : rename ? rewriteModel(request.body, inspection, nativeName) : request.body
     this.bodySize = this.body === request.body ? request.bodySize : sizeOf(this.body)
     this.headers = outboundHead(request, endpoint, this.bodySize, spoken)

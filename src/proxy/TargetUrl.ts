@@ -1,14 +1,21 @@
-/** The path that goes to the backend (proxying.md 4.1, B14). Percent-encoding stays as received; nothing climbs out of a base. */
+/** The path that goes to the backend. Percent-encoding stays as received; nothing climbs out of a base. */
+import { baseFor } from "../endpoint/BasePath.ts"
 
-/** `target`: stripped path with its query, as received; a fragment is never sent. */
-export const outboundPath = (target: string, basePath: string, preservePath: boolean): string => {
+/**
+ * `target`: stripped path with its query, as received; a fragment is never sent. `ofKind`: paths that the endpoint's kind is known by, for
+ * a base that ends in `/v1` (`endpoint/BasePath.ts`).
+ */
+export const outboundPath = (target: string, basePath: string, preservePath: boolean, ofKind: ReadonlyArray<string> = []): string => {
   const hash = target.indexOf("#")
   const sent = hash < 0 ? target : target.slice(0, hash)
   const mark = sent.indexOf("?")
   const query = mark < 0 ? "" : sent.slice(mark)
   const given = mark < 0 ? sent : sent.slice(0, mark)
   const path = given.startsWith("/") ? given : `/${given}`
-  if (preservePath && basePath !== "" && basePath !== "/") return (join(basePath, clean(path)) || "/") + query
+  if (preservePath && basePath !== "" && basePath !== "/") {
+    const below = clean(path)
+    return (join(baseFor(basePath, below, ofKind.includes(below)), below) || "/") + query
+  }
   return (hasDots(path) ? clean(path) : path) + query
 }
 

@@ -232,6 +232,35 @@ describe("variables in URLs", () => {
   })
 })
 
+describe("a URL with a path", () => {
+  const told = (entry: string) =>
+    load(`name: gpu\n${entry}`)
+      .diagnostics.filter(({ severity }) => severity === "info")
+      .map(({ message }) => message)
+  it("says what will be asked for, with a version that is there once", () => {
+    expect(told("url: http://h:8000/v1\ntype: vllm")).toEqual([
+      'endpoint "gpu": checks http://h:8000/health, lists http://h:8000/v1/models, chats at http://h:8000/v1/chat/completions'
+    ])
+    expect(told("url: http://h/qwen\ntype: vllm")).toEqual([
+      'endpoint "gpu": checks http://h/qwen/health, lists http://h/qwen/v1/models, chats at http://h/qwen/v1/chat/completions'
+    ])
+    expect(told("url: https://api.test/openai/v1?key=s3cret\ntype: openai-compatible\nhealth_check_url: /v1/models")).toEqual([
+      'endpoint "gpu": checks https://api.test/openai/v1/models, lists https://api.test/openai/v1/models, chats at https://api.test/openai/v1/chat/completions'
+    ])
+    expect(told("url: http://h:8000/\ntype: vllm")).toEqual([])
+  })
+  it("is kept for requests unless checks and lists are both elsewhere", () => {
+    const kept = (more: string) => load(`url: http://h/base\ntype: vllm\n${more}`).specs[0]?.preservePath
+    expect(kept("priority: 1")).toBe(true)
+    expect(kept("health_check_url: http://h/health")).toBe(true)
+    expect(kept("health_check_url: http://h/health\nmodel_url: http://h/models")).toBe(false)
+    expect(kept("health_check_url: http://h/health\nmodel_url: http://h/models\npreserve_path: true")).toBe(true)
+  })
+  it.each(["http://user%40h:1", "http://user%3apw%40h/v1"])("%s hides no credentials in its authority", (url) => {
+    expect(errors(`url: ${url}\nname: gpu`).map(({ message }) => message)).toEqual([expect.stringContaining("must not embed credentials")])
+  })
+})
+
 describe("tls", () => {
   it.each([
     ["{ ca_file: /run/none }", 'endpoint "gpu": tls.ca_file: reading "/run/none": no such file or directory'],

@@ -31,7 +31,7 @@ describe("joining a path to a base", () => {
     ["http://h:1/a", "//b///c/./d/../e/", "http://h:1/a/b/c/e"],
     ["http://gw/llm", "../../x", "http://gw/x"],
     ["http://h:1/a%2Fb", "/c%20d", "http://h:1/a%2Fb/c%20d"],
-    ["https://x.test/openai/v1", "/v1/models", "https://x.test/openai/v1/v1/models"]
+    ["https://x.test/openai/v1", "/v1/models", "https://x.test/openai/v1/models"]
   ])("%s + %s", (base, reference, joined) => {
     expect(joinUrl(base, reference)).toBe(joined)
   })

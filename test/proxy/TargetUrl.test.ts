@@ -24,6 +24,23 @@ describe("the path that goes to a backend", () => {
     expect(outboundPath(target, base, kept)).toBe(expected)
   })
 
+  it.each([
+    // The version that both have is there once.
+    ["/v1/chat/completions?x=1", "/v1", "/v1/chat/completions?x=1"],
+    ["/v1/models", "/openai/v1/", "/openai/v1/models"],
+    ["/v1", "/v1", "/v1"],
+    ["/v1beta/x", "/v1", "/v1/v1beta/x"],
+    ["/v1/v1/x", "/v1", "/v1/v1/x"],
+    ["/v1/x", "/qwen", "/qwen/v1/x"],
+    // What a client asks for without it is below the base as it is written,
+    ["/chat/completions", "/openai/v1", "/openai/v1/chat/completions"],
+    // and what the kind is known by is below the root.
+    ["/api/chat", "/v1", "/api/chat"],
+    ["/api/chat", "/box/v1", "/box/api/chat"]
+  ])("%s below the base %s of an Ollama is %s", (target, base, expected) => {
+    expect(outboundPath(target, base, true, ["/api/chat", "/v1/chat/completions"])).toBe(expected)
+  })
+
   const piece = fc.oneof(
     fc.constantFrom(
       "..",
