@@ -14,7 +14,7 @@ import { allowed, Front } from "./Front.ts"
 import { endConnection, isEnding } from "./listener/ConnectionEnd.ts"
 import { hangUp, type ListenerRefusal, statusOf } from "./listener/ListenerRefusal.ts"
 import { OpenResponse } from "./listener/OpenResponse.ts"
-import { awaitTurn } from "./listener/QueuedResponses.ts"
+import { inTurn } from "./listener/Pipelining.ts"
 import { RequestMessage } from "./listener/RequestMessage.ts"
 import { longestUpload, watchUploads } from "./listener/UploadPace.ts"
 import type { RouteModule } from "./Routes.ts"
@@ -85,8 +85,8 @@ const onClientError = (open: Roster<OpenResponse>, error: NodeJS.ErrnoException,
   }
   for (const res of open) {
     if (res.socket !== socket) continue
-    // Something behind the request that was to be the last one: it is not looked at, and takes nobody's answer away.
-    if (code === afterLast && res.req.complete) return
+    // Something behind the request that was to be the last one, or the next one that is slow to come: neither takes anybody's answer away.
+    if ((code === afterLast || isSlow) && res.req.complete) return
     return breakOff(res, code, tell)
   }
   hangUp(socket, statusOf(code), code, tell)
@@ -163,17 +163,20 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   const failed = Promise.withResolvers<Error>()
   let port = config.port
   for (const { host, optional } of hostsOf(config.host)) {
-    const accept = (req: RequestMessage, res: OpenResponse) => {
+    const begin = (req: RequestMessage, res: OpenResponse) => {
       const { socket } = req
-      if (isEnding(socket)) return
+      // The answer before it was the last one of its connection, or its client is gone.
+      if (isEnding(socket) || socket.destroyed) return
       // On its way when the stop came: it is answered, and its connection goes with it.
       if (stopping) res.shouldKeepAlive = false
       if (!res.shouldKeepAlive) endConnection(socket)
       open.add(res)
       res.on("close", leave)
       if (writeTime > 0) cutAfter(res, writeTime)
-      if (res.socket === null) awaitTurn(socket, res)
       onRequest(req, res)
+    }
+    const accept = (req: RequestMessage, res: OpenResponse) => {
+      if (!isEnding(req.socket)) inTurn(req.socket, res, () => begin(req, res))
     }
     const server = createServer(options, accept)
     server.on("checkContinue", accept)

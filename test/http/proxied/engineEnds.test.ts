@@ -173,22 +173,6 @@ describe.each(["olla", "undici", "sherpa"] as const)("an exchange of the %s engi
     })
   })
 
-  it("whose answer breaks off while it waits for the one before it is cut when its turn comes", async () => {
-    let first: net.Socket | undefined
-    say = (socket) => {
-      if (first === undefined) first = socket
-      else socket.end(`${sse}${chunk("a")}`)
-    }
-    const said = client(head() + head())
-    while (ended.length === 0) await new Promise((resolve) => setImmediate(resolve))
-    first?.write(plain("{}"))
-    expect(await said).toMatch(/^HTTP\/1.1 200 [\s\S]*\{\}HTTP\/1.1 200 [\s\S]*\r\n\r\n1\r\na\r\n$/)
-    expect(ended.map(({ outcome }) => outcome)).toMatchObject([
-      { _tag: "failed", committed: true, failure: { kind: "truncated" } },
-      { _tag: "completed", status: 200 }
-    ])
-  })
-
   early("of Olla's own is logged with what its client got, also where that is no body", async () => {
     for (const [method, bytes] of [
       ["GET", 4],
