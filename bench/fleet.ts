@@ -18,9 +18,10 @@ import * as Logger from "effect/Logger"
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
 import { Settings } from "../src/config/Settings.ts"
 import { BackendClient } from "../src/endpoint/BackendClient.ts"
+import { loadEndpoints } from "../src/endpoint/EndpointLoading.ts"
 import { Fleet } from "../src/endpoint/Fleet.ts"
-import { layerFrom } from "../src/endpoint/FleetLive.ts"
-import { layer as profilesLayer } from "../src/profile/ProfileLoading.ts"
+import { layerWith } from "../src/endpoint/FleetLive.ts"
+import { loadProfiles, layer as profilesLayer } from "../src/profile/ProfileLoading.ts"
 
 export interface FleetFigures {
   readonly endpoints: number
@@ -76,7 +77,16 @@ const fleetOf = (entries: ReadonlyArray<string>, client: Layer.Layer<BackendClie
   const { config } = decodeConfig(`discovery: { static: { endpoints: [${entries.join(", ")}] } }`, "bench.yaml", {})
   if (config === undefined) throw new Error("the bench's configuration is wrong")
   const settings = Settings.layerOf(config)
-  return Layer.orDie(layerFrom({ env: {}, readFile: () => "" })).pipe(
+  return Layer.orDie(
+    layerWith(
+      loadEndpoints(
+        config,
+        loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } }),
+        {},
+        () => ""
+      ).specs
+    )
+  ).pipe(
     Layer.provide(Layer.mergeAll(settings, Layer.provide(profilesLayer(join(import.meta.dirname, ".."), {}), settings), client)),
     Layer.provide(Logger.layer([]))
   )

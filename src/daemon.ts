@@ -9,6 +9,7 @@ import type { LoadedConfig } from "./config/ConfigLoading.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
 import { Settings } from "./config/Settings.ts"
 import { accepts } from "./endpoint/Endpoint.ts"
+import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { reachability } from "./endpoint/Reachability.ts"
@@ -43,6 +44,8 @@ export interface Starting {
   /** `loaded`'s, without errors. */
   readonly config: OllaConfig
   readonly profiles: ProfileSet
+  /** `config`'s, with their secrets and certificates read. */
+  readonly endpoints: ReadonlyArray<EndpointSpec>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly log: LogSink
   readonly stop: StopRequest
@@ -57,6 +60,7 @@ const rooms = (
   loaded: LoadedConfig,
   config: OllaConfig,
   profiles: ProfileSet,
+  endpoints: ReadonlyArray<EndpointSpec>,
   env: Starting["env"],
   log: LogSink,
   recording: Layer.Layer<Journal | RequestLog | Observer, never, Statistics>,
@@ -64,7 +68,7 @@ const rooms = (
 ) => {
   const settings = Settings.layerOf(config, loaded.folder, (key) => loaded.originOf(key) !== "default")
   const ground = Layer.merge(Layer.succeed(Profiles, profiles), settings)
-  const fleet = Layer.provideMerge(FleetLive.layer, ground)
+  const fleet = Layer.provideMerge(FleetLive.layerOf(endpoints), ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)
   const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
   const statistics = Layer.provideMerge(recording, Layer.provide(StatisticsLive.layerOver(usage), catalogue))
@@ -93,7 +97,7 @@ const engines = (env: Starting["env"]): Layer.Layer<CarrierLive.Engines> =>
 
 /** Serves until it is asked to stop or its listener breaks down; the exit code. */
 export const daemon = Effect.fnUntraced(function* (starting: Starting) {
-  const { loaded, config, profiles, env, log: sink, stop: signals, startedAt, whenReady } = starting
+  const { loaded, config, profiles, endpoints: specs, env, log: sink, stop: signals, startedAt, whenReady } = starting
   // The port first: a busy one ends the start without waiting for a single probe.
   const http: HttpServer = yield* Effect.mapError(
     makeHttpServer(config.server),
@@ -117,7 +121,7 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
       Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer]))
     )
   )
-  const context = yield* Layer.build(rooms(loaded, config, profiles, env, sink, recording, usage))
+  const context = yield* Layer.build(rooms(loaded, config, profiles, specs, env, sink, recording, usage))
   const fleet = Context.get(context, Fleet)
   yield* fleet.ready
   sink.table(FleetLive.endpointTable(fleet.endpoints))

@@ -61,7 +61,9 @@ export const run = async (loaded: LoadedConfig, options: ServeOptions, { log: wr
   log.write("info", "System Configuration", machine)
   const { config } = loaded
   const profiles = loadProfiles(loaded, env)
-  const endpoints = config === undefined ? [] : loaded.adopt(loadEndpoints(config, profiles, env, readText).diagnostics)
+  // Once: a second look could find other secrets than those that were judged.
+  const judged = config === undefined ? { specs: [], diagnostics: [] } : loadEndpoints(config, profiles, env, readText)
+  const endpoints = loaded.adopt(judged.diagnostics)
   const errors = [...loaded.diagnostics, ...endpoints].filter((diagnostic) => diagnostic.severity === "error")
   // What ends the start is told in the form that was asked for, as far as that could be read.
   const { logging, originOf } = readable(loaded, env)
@@ -82,7 +84,9 @@ export const run = async (loaded: LoadedConfig, options: ServeOptions, { log: wr
   const profiling = options.profile === true ? await startProfiling(log) : undefined
   const stop = takeStopRequests(log)
   const exit = await Effect.runPromiseExit(
-    Effect.scoped(daemon({ loaded, config, profiles, env, log, stop, startedAt, whenReady })).pipe(Effect.provide(EffectLogger.layer(log)))
+    Effect.scoped(daemon({ loaded, config, profiles, endpoints: judged.specs, env, log, stop, startedAt, whenReady })).pipe(
+      Effect.provide(EffectLogger.layer(log))
+    )
   )
   await profiling?.close()
   const code = Exit.isSuccess(exit) ? exit.value : fatalExit(log, exit.cause)

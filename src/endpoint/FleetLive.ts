@@ -1,8 +1,7 @@
 /**
- * Supervises all endpoints: loads them, starts one actor each, leads them through start-up and the rounds of model
+ * Supervises all endpoints: starts one actor each, leads them through start-up and the rounds of model
  * discovery.
  */
-import { readFileSync } from "node:fs"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -13,7 +12,6 @@ import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { Settings } from "../config/Settings.ts"
 import { Profiles } from "../profile/Profiles.ts"
@@ -22,8 +20,7 @@ import { makeDiscoverer } from "./Discovery.ts"
 import { type DiscoveryFailure, describe, isWarning, operatorMessage } from "./DiscoveryFailure.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { type DiscoveryOutcome, EndpointActor } from "./EndpointActor.ts"
-import type { SecretSources } from "./EndpointCredentials.ts"
-import { loadEndpoints } from "./EndpointLoading.ts"
+import type { EndpointSpec } from "./EndpointSpec.ts"
 import { isRoutable } from "./EndpointState.ts"
 import { trustSystemAuthorities } from "./EndpointTls.ts"
 import { Fleet } from "./Fleet.ts"
@@ -31,15 +28,6 @@ import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 import { monotonicOf, wallAt } from "./Monotonic.ts"
 import { makeProbePermits } from "./ProbePermits.ts"
-
-/** The configuration has faults that leave no fleet to start; whoever starts the daemon has usually told them before. */
-export class EndpointsInvalid extends Schema.TaggedError<EndpointsInvalid>()("EndpointsInvalid", {
-  messages: Schema.Array(Schema.String)
-}) {
-  override get message(): string {
-    return `failed to load endpoints from config: ${this.messages.join("\n")}`
-  }
-}
 
 /**
  * Milliseconds that start-up waits for first probes and first listings together; who is not through by then joins later. Counted from the
@@ -49,9 +37,7 @@ export const StartupWait = Context.Reference<() => number>("olla/endpoint/Startu
   defaultValue: () => () => Math.max(1000, 2200 - performance.now())
 })
 
-const systemSources: SecretSources = { env: process.env, readFile: (path) => readFileSync(path, "utf8") }
-
-const make = Effect.fnUntraced(function* (sources: SecretSources) {
+const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
   const settings = yield* Settings
   const profiles = yield* Profiles
   const client = yield* BackendClient
@@ -59,10 +45,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
   const random = yield* Random.Random
   const discovery = () => settings.current().discovery.model_discovery
 
-  const loaded = loadEndpoints(settings.current(), profiles, sources.env, sources.readFile)
-  const errors = loaded.diagnostics.filter(({ severity }) => severity === "error")
-  if (errors.length > 0) return yield* new EndpointsInvalid({ messages: errors.map(({ message }) => message) })
-  const count = loaded.specs.length
+  const count = specs.length
   const now = () => monotonicOf(clock)
   const wall = () => clock.currentTimeMillisUnsafe()
   const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -99,7 +82,7 @@ const make = Effect.fnUntraced(function* (sources: SecretSources) {
         }
     }
   }
-  const actors = yield* Effect.forEach(loaded.specs, (spec) => EndpointActor.make(spec, context))
+  const actors = yield* Effect.forEach(specs, (spec) => EndpointActor.make(spec, context))
   const endpoints = actors.map(({ endpoint }) => endpoint)
   if (endpoints.some(({ healthUrl, modelUrl }) => [healthUrl, modelUrl].some((url) => url.startsWith("https:")))) trustSystemAuthorities()
   const byUrl = new Map(actors.map((actor) => [actor.endpoint.url, actor]))
@@ -205,13 +188,13 @@ const shortageEvery = 60_000
 const shortest = (endpoints: ReadonlyArray<Endpoint>): number =>
   endpoints.reduce((least, { checkInterval }) => Math.min(least, checkInterval), 30_000)
 
-/** For tests and benches: environment, files and client come from the caller. */
-export const layerFrom = (sources: SecretSources): Layer.Layer<Fleet, EndpointsInvalid, Settings | Profiles | BackendClient> =>
-  Layer.effect(Fleet, make(sources))
+/** With a client of the caller's: for tests and benches. */
+export const layerWith = (specs: ReadonlyArray<EndpointSpec>): Layer.Layer<Fleet, never, Settings | Profiles | BackendClient> =>
+  Layer.effect(Fleet, make(specs))
 
-export const layer: Layer.Layer<Fleet, EndpointsInvalid, Settings | Profiles> = layerFrom(systemSources).pipe(
-  Layer.provide(BackendClient.layer)
-)
+/** Of these endpoints, whose secrets and certificates were read with the configuration (`loadEndpoints`), and are not read again. */
+export const layerOf = (specs: ReadonlyArray<EndpointSpec>): Layer.Layer<Fleet, never, Settings | Profiles> =>
+  layerWith(specs).pipe(Layer.provide(BackendClient.layer))
 
 /** Rows of the start-up table, highest priority first: what text mode prints below "Registered endpoints". */
 export const endpointTable = (endpoints: ReadonlyArray<Endpoint>): ReadonlyArray<ReadonlyArray<string>> => [

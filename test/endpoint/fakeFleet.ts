@@ -9,8 +9,9 @@ import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import { type BackendAnswer, BackendClient, type BackendFailure, type BackendRequest } from "../../src/endpoint/BackendClient.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import { loadEndpoints } from "../../src/endpoint/EndpointLoading.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
-import { layerFrom, StartupWait } from "../../src/endpoint/FleetLive.ts"
+import { layerWith, StartupWait } from "../../src/endpoint/FleetLive.ts"
 import { loadProfiles, layer as profilesLayer } from "../../src/profile/ProfileLoading.ts"
 
 export const shippedProfiles = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
@@ -85,7 +86,7 @@ export const fleetLayer = (here: World, entries: ReadonlyArray<Entry>, discovery
     const [text, fields] = Array.isArray(message) ? message : [message]
     here.log.push({ level: logLevel, message: String(text), fields: (fields ?? {}) as Logged["fields"] })
   })
-  return Layer.orDie(layerFrom({ env: {}, readFile: () => "" })).pipe(
+  return Layer.orDie(layerWith(loadEndpoints(config, shippedProfiles, {}, () => "").specs)).pipe(
     Layer.provide(
       Layer.mergeAll(settings, Layer.provide(profilesLayer("/nonexistent", {}), settings), Layer.succeed(BackendClient, clientOf(here)))
     ),
