@@ -38,6 +38,7 @@ import * as StatisticsLive from "./telemetry/StatisticsLive.ts"
 import { type ReadUsage, usageReader } from "./telemetry/Usage.ts"
 import { readUsage } from "./telemetry/UsageReading.ts"
 import { makeAnthropicTranslator } from "./translation/anthropic/AnthropicTranslator.ts"
+import { makeResponsesTranslator } from "./translation/responses/ResponsesTranslator.ts"
 
 export interface Starting {
   readonly loaded: LoadedConfig
@@ -133,11 +134,11 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     context
   )
   // Every API that is offered in translation has its line here.
-  const translators = [makeAnthropicTranslator()]
-  for (const { name } of translators) {
+  const translators = [makeAnthropicTranslator(), makeResponsesTranslator()]
+  for (const { name, title } of translators) {
     const { enabled, max_message_size } = config.translators[name]
-    if (enabled) sink.write("info", "Registered Anthropic translator", { max_message_size })
-    else sink.write("info", "Anthropic translator disabled via configuration", {})
+    if (enabled) sink.write("info", `Registered ${title} translator`, { max_message_size })
+    else sink.write("info", `${title} translator disabled via configuration`, {})
   }
   releaseStartupMemory()
   http.open(services, [...translators.map((translator) => translatorRoutes(services, translator)), consoleRoutes])

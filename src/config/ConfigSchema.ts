@@ -75,6 +75,14 @@ const filter = (what: string) =>
     exclude: strings([], `${what} to leave out; wins over include.`, { example: '["*-draft"]' })
   })
 
+const inspector = (translator: string) =>
+  section({
+    enabled: bool(false, "Write whole conversations to disk. For debugging only."),
+    output_dir: text(`logs/inspector/${translator}`, "Folder for them."),
+    session_header: text("X-Session-ID", "Request header that names the session."),
+    redact: bool(false, "Write lengths instead of texts, also in tools' inputs; shape, names, counts and ends stay.")
+  })
+
 const seconds = 1000
 const minutes = 60 * seconds
 const hours = 60 * minutes
@@ -91,6 +99,7 @@ export const server = section({
   write_timeout: duration(0, "Cap on a whole answer, however well it flows. Keep 0, or streams are cut."),
   idle_timeout: duration(0, "How long an idle keep-alive connection is kept. 0: read_timeout."),
   shutdown_timeout: duration(10 * seconds, "How long open requests may go on after a stop signal. 0s: not at all."),
+  root_routes: bool(true, "Offer the APIs that clients know by their own short paths (/v1/responses) at the root, beside /olla."),
   request_logging: bool(true, "Write request and access records. false keeps those of 400 and above."),
   request_limits: section({
     max_body_size: size(100 * MiB, "Largest request body; above it 413. 0 or less: unlimited."),
@@ -301,12 +310,13 @@ export const configSchema = Schema.Struct({
       enabled: bool(true, "Offer Anthropic's Messages API under /olla/anthropic."),
       passthrough_enabled: bool(true, "Hand requests on untranslated where the backend speaks that API."),
       max_message_size: size(32 * MiB, "Largest request body there, as Anthropic's own API has it. 0: 32 MiB; at most 100 MiB."),
-      inspector: section({
-        enabled: bool(false, "Write whole conversations to disk. For debugging only."),
-        output_dir: text("logs/inspector/anthropic", "Folder for them."),
-        session_header: text("X-Session-ID", "Request header that names the session."),
-        redact: bool(false, "Write lengths instead of texts, also in tools' inputs; shape, names, counts and ends stay.")
-      })
+      inspector: inspector("anthropic")
+    }),
+    responses: section({
+      enabled: bool(true, "Offer OpenAI's Responses API under /v1/responses and /olla/v1/responses, translated for every backend."),
+      passthrough_enabled: bool(true, "Hand requests on untranslated where the backend speaks that API.", { pending: "warns" }),
+      max_message_size: size(100 * MiB, "Largest request body there. 0: 32 MiB; at most 100 MiB."),
+      inspector: inspector("responses")
     })
   }),
   dashboard: section({

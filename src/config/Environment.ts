@@ -53,7 +53,9 @@ export const overrides: Readonly<Record<string, string>> = {
   OLLA_MODEL_UNIFIER_ENABLED: "model_registry.enable_unifier",
   OLLA_TRANSLATORS_ANTHROPIC_ENABLED: "translators.anthropic.enabled",
   OLLA_TRANSLATORS_ANTHROPIC_PASSTHROUGH_ENABLED: "translators.anthropic.passthrough_enabled",
-  OLLA_TRANSLATORS_ANTHROPIC_MAX_MESSAGE_SIZE: "translators.anthropic.max_message_size"
+  OLLA_TRANSLATORS_ANTHROPIC_MAX_MESSAGE_SIZE: "translators.anthropic.max_message_size",
+  OLLA_TRANSLATORS_RESPONSES_ENABLED: "translators.responses.enabled",
+  OLLA_TRANSLATORS_RESPONSES_MAX_MESSAGE_SIZE: "translators.responses.max_message_size"
 }
 
 const families = /^OLLA_(?:SERVER|PROXY|LOGGING|MODEL|TRANSLATORS)_/

@@ -61,7 +61,10 @@ export const finish = (decoded: Decoded): OllaConfig => ({
   ...decoded,
   proxy: { ...decoded.proxy, response_header_timeout: decoded.proxy.response_header_timeout },
   discovery: { ...decoded.discovery, static: { endpoints: decoded.discovery.static.endpoints.map(finishEndpoint) } },
-  translators: { anthropic: { ...decoded.translators.anthropic, inspector: finishInspector(decoded.translators.anthropic.inspector) } },
+  translators: {
+    anthropic: finishTranslator(decoded.translators.anthropic),
+    responses: finishTranslator(decoded.translators.responses)
+  },
   dashboard: {
     ...decoded.dashboard,
     access_policy: {
@@ -87,6 +90,11 @@ const finishEndpoint = (entry: DecodedEndpoint): EndpointConfig => {
     check_timeout: entry.check_timeout || Math.min(usualTimeout, interval / 2)
   }
 }
+
+const finishTranslator = <T extends Pick<AnthropicConfig, "inspector">>(translator: T): T => ({
+  ...translator,
+  inspector: finishInspector(translator.inspector)
+})
 
 const finishInspector = (inspector: AnthropicConfig["inspector"]): AnthropicConfig["inspector"] => ({
   ...inspector,

@@ -15,7 +15,7 @@ const warning = (path: string, message: string): Diagnostic => ({ severity: "war
 export const validate = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnostic> => [
   ...discoveryRules(config),
   ...serverRules(config),
-  ...anthropicRules(config, cwd),
+  ...translatorRules(config, cwd),
   ...dashboardRules(config),
   ...filterRules(config),
   ...aliasRules(config),
@@ -68,10 +68,13 @@ const serverRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   return out
 }
 
-const anthropicRules = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnostic> => {
-  const { max_message_size: size, inspector } = config.translators.anthropic
-  const at = "translators.anthropic"
-  const wrap = "translators config invalid: anthropic translator config invalid: "
+const translatorRules = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnostic> =>
+  (["anthropic", "responses"] as const).flatMap((name) => rulesOfTranslator(config, name, cwd))
+
+const rulesOfTranslator = (config: OllaConfig, name: keyof OllaConfig["translators"], cwd: string): ReadonlyArray<Diagnostic> => {
+  const { max_message_size: size, inspector } = config.translators[name]
+  const at = `translators.${name}`
+  const wrap = `translators config invalid: ${name} translator config invalid: `
   const out: Array<Diagnostic> = []
   if (size < 0) out.push(error(`${at}.max_message_size`, `${wrap}max_message_size must be non-negative, got ${size}`))
   if (size > 104_857_600) out.push(error(`${at}.max_message_size`, `${wrap}max_message_size exceeds 100 MiB safety limit, got ${size}`))

@@ -156,7 +156,7 @@ export const errorTable = {
   messageTooLarge: {
     status: 413,
     text: "request body exceeds maximum size ({limit} bytes)",
-    when: "a message is larger than `translators.anthropic.max_message_size`",
+    when: "a message is larger than `translators.<translator>.max_message_size`",
     remedy: "shorten the conversation, or raise the limit"
   },
   rateLimited: {

@@ -18,7 +18,6 @@ import { modelById, modelsPage } from "./TranslatorModels.ts"
 type Named = Exclude<TranslatorRoute, { readonly kind: "absent" }>
 
 export const translatorRoutes = (services: Services, translator: Translator): RouteModule => {
-  const { base } = translator
   const config = () => services.settings.current().translators[translator.name]
   const files = inspectors(services, translator)
   const proxy = (context: RequestContext, surface: Surface): void => new ProxiedExchange(services, context, surface).start()
@@ -56,8 +55,19 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
     body: translator.errorBody(status, message, context.exchange.id)
   })
 
-  const match = (path: string): Named | "absent" | undefined =>
-    (path === base || path.startsWith(`${base}/`)) && config().enabled ? routeOf(path.slice(base.length)) : undefined
+  const baseOf = (path: string): string | undefined =>
+    translator.bases.find(
+      (base) =>
+        (path === base || path.startsWith(`${base}/`)) &&
+        (base !== "" || services.settings.current().server.root_routes) &&
+        routeOf(path.slice(base.length)) !== undefined
+    )
+
+  const match = (path: string): { readonly route: Named | "absent"; readonly rest: string } | undefined => {
+    const base = config().enabled ? baseOf(path) : undefined
+    const route = base === undefined ? undefined : routeOf(path.slice(base.length))
+    return base === undefined || route === undefined ? undefined : { route, rest: path.slice(base.length) }
+  }
 
   const dress = (context: RequestContext): void => {
     context.extra.push("request-id", context.exchange.id)
@@ -69,10 +79,10 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
       if (match(path) !== undefined) dress(context)
     },
     handle: (_services, context, path) => {
-      const route = match(path)
-      if (route === undefined) return false
+      const matched = match(path)
+      if (matched === undefined) return false
+      const { route, rest } = matched
       dress(context)
-      const rest = path.slice(base.length)
       if (route === "absent") discardBody(services.guard, context, () => context.error("notOffered", { path: rest }))
       else if (route.methods.includes(context.exchange.method)) dispatch(context, route, rest)
       else

@@ -36,6 +36,8 @@ export interface StreamWriter {
 export interface WholeWriter {
   readonly write: (events: ReadonlyArray<ChatEvent>) => void
   readonly message: () => unknown
+  /** Why no answer can be made of what was written. */
+  readonly problem?: string | undefined
 }
 
 export interface AnswerWriter {

@@ -27,7 +27,8 @@ export interface SpeakingOptions {
   /** The client's dialect in `X-Olla-Dialect`. */
   readonly dialect: string
   readonly read: () => ChatTurn | Complaint
-  readonly writer: AnswerWriter
+  /** Asked for once the turn has been read. */
+  readonly writer: () => AnswerWriter
   readonly answer: () => TurnOptions
   readonly lessons: Lessons<Lesson>
   readonly reasoning: ReasoningKept
@@ -44,6 +45,7 @@ export class Speaking {
   #turn: ChatTurn | Complaint | undefined
   #answer: TurnOptions | undefined
   #opened: StreamWriter | undefined
+  #madeWriter: AnswerWriter | undefined
   readonly #written = new Map<string, Written>()
 
   constructor(options: SpeakingOptions) {
@@ -62,7 +64,7 @@ export class Speaking {
 
   /** Only asked for where `turn` is no complaint. `again`: a refusal has been answered with other words already. */
   translated(endpoint: Endpoint, nativeName: string, again = false): Spoken {
-    const { exchange, lessons, writer } = this.#options
+    const { exchange, lessons } = this.#options
     const turn = this.turn
     if (turn instanceof Complaint) throw new Error(turn.message)
     exchange.onMode("translation")
@@ -77,7 +79,7 @@ export class Speaking {
       answer: () =>
         new TranslatedAnswer({
           reader: chatAnswers,
-          writer,
+          writer: this.#writer(),
           turn: this.#answerOptions(),
           stream: this.#stream(),
           streaming: turn.stream,
@@ -114,8 +116,13 @@ export class Speaking {
 
   /** One for all attempts: it may have kept the client waiting before another endpoint answered. */
   #stream(): StreamWriter {
-    this.#opened ??= this.#options.writer.stream(this.#answerOptions())
+    this.#opened ??= this.#writer().stream(this.#answerOptions())
     return this.#opened
+  }
+
+  #writer(): AnswerWriter {
+    this.#madeWriter ??= this.#options.writer()
+    return this.#madeWriter
   }
 
   #answerOptions(): TurnOptions {

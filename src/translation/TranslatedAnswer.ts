@@ -261,9 +261,11 @@ export class TranslatedAnswer implements AnswerTranslator {
 
   #finish(): Translated {
     if (this.#streaming) return this.#ended(this.#stream.finish())
+    const message = this.#whole.message()
+    if (this.#whole.problem !== undefined) return this.#broken(502, this.#whole.problem)
     this.#over = true
     this.#finished()
-    return this.#document(200, JSON.stringify(this.#whole.message()))
+    return this.#document(200, JSON.stringify(message))
   }
 
   /** `out`: the last of the stream. The writer may have found that it cannot be ended well. */

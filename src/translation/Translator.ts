@@ -61,11 +61,14 @@ export interface Conversation {
 export interface Translator {
   /** In statistics and logs; also its section under `translators`. */
   readonly name: keyof OllaConfig["translators"]
-  readonly base: string
+  /** What its API is called in the log. */
+  readonly title: string
+  /** Where its routes begin; empty: at the root, unless `server.root_routes` is off. */
+  readonly bases: ReadonlyArray<string>
   readonly routes: ReadonlyArray<TranslatorRoute>
   readonly errorBody: (status: number, message: string, requestId: string, details?: JsonRecord) => string
   /** What is wrong with a request, whoever will answer it. */
-  readonly check: (request: JsonRecord) => string | undefined
+  readonly check: (request: JsonRecord) => string | Complaint | undefined
   readonly converse: (exchange: TranslatedExchange) => Conversation
   /** Token count of a request without a tokenizer. */
   readonly estimate: (request: JsonRecord) => number

@@ -9,9 +9,9 @@ import type { Refused } from "../../proxy/Carrier.ts"
 import type { AnswerHead } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision } from "../../routing/Router.ts"
-import type { Complaint } from "../../translation/Complaint.ts"
+import { Complaint } from "../../translation/Complaint.ts"
 import type { Inspector } from "../../translation/Inspector.ts"
-import { type JsonRecord, parseJson, recordOf, textOf } from "../../translation/JsonValue.ts"
+import { isRecord, type JsonRecord, parseJson, recordOf, textOf } from "../../translation/JsonValue.ts"
 import type { AnswerInspector, Conversation, TranslatedExchange, Translator } from "../../translation/Translator.ts"
 import { type ErrorName, errorTable, fill } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
@@ -58,10 +58,16 @@ export class TranslatedSurface implements Surface {
   understand(walk: Settling, body: Body, seen: BodyInspector): Asked | undefined {
     const tooDeep = nestingProblem(seen)
     const request = tooDeep ?? parseTurn(body)
-    if (typeof request === "string") return this.#refuse(walk, "badMessage", { what: request })
+    if (typeof request === "string") {
+      // A dialect may have words of its own for what is missing.
+      const parsed = tooDeep === undefined ? parseJson(textOfBody(body)) : undefined
+      const known = isRecord(parsed) ? this.#translator.check(parsed) : undefined
+      return known instanceof Complaint ? this.#refuseComplaint(walk, known) : this.#refuse(walk, "badMessage", { what: request })
+    }
     const stream = request["stream"] === true
     this.#context.exchange.stream = stream
     const wrong = this.#translator.check(request)
+    if (wrong instanceof Complaint) return this.#refuseComplaint(walk, wrong)
     if (wrong !== undefined) return this.#refuse(walk, "badMessage", { what: `invalid request: ${wrong}` })
     this.#request = request
     return { inspection: seen.end(body.chunks, ""), stream }

@@ -25,7 +25,7 @@ export const converseInMessages = (native: NativeSupport, lessons: Lessons<Lesso
     exchange,
     dialect: "messages",
     read: () => readMessages(request),
-    writer: anthropicAnswers,
+    writer: () => anthropicAnswers,
     answer: () => ({
       model: inspection.spelling,
       estimate: estimateTokens(request),

@@ -16,7 +16,8 @@ export const makeAnthropicTranslator = (): Translator => {
   const native = new NativeSupport(new Lessons(now))
   return {
     name: "anthropic",
-    base: "/olla/anthropic",
+    title: "Anthropic",
+    bases: ["/olla/anthropic"],
     routes: [
       { kind: "root", path: "", methods: ["GET", "HEAD"] },
       { kind: "create", path: "/v1/messages", methods: ["POST"] },

@@ -1,0 +1,113 @@
+/** The official OpenAI client on the Responses API, in front of backends that know only chat completions. */
+import OpenAI from "openai"
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
+import { type Daemon, endpointsYaml, startDaemon } from "./daemon.ts"
+import { ScriptedModel } from "./scriptedModel.ts"
+
+let simulated: SimulatedBackend
+let scripted: ScriptedModel
+let daemon: Daemon
+let client: OpenAI
+
+describe.each(["olla", "sherpa"])("the Responses API on the %s engine", (engine) => {
+  beforeAll(async () => {
+    simulated = await startBackend({ kind: "sglang", models: ["plain-model"], text: "Said by a simulated server. " })
+    scripted = new ScriptedModel(["scripted-model"])
+    await scripted.start()
+    daemon = await startDaemon(
+      `${endpointsYaml([
+        { name: "simulated", backend: simulated }
+      ])}      - {url: "${scripted.url}", name: scripted, type: lmdeploy, health_check_url: /v1/models, model_url: /v1/models, check_interval: 5s}\nproxy: {engine: ${engine}}\n`
+    )
+    client = new OpenAI({ baseURL: `${daemon.url}/v1`, apiKey: "any", maxRetries: 0 })
+  })
+
+  afterAll(async () => {
+    await daemon?.stop()
+    await Promise.all([simulated?.stop(), scripted?.stop()])
+  })
+
+  beforeEach(() => simulated.setFault(undefined))
+
+  it("answers whole", async () => {
+    const { data, response } = await client.responses
+      .create({ model: "plain-model", instructions: "Be brief.", input: "Hi" })
+      .withResponse()
+    expect(data.output_text).toBe("Said by a simulated server. ")
+    expect([data.status, data.model, data.usage?.output_tokens]).toEqual(["completed", "plain-model", 5])
+    expect(response.headers.get("x-olla-dialect")).toBe("responses->chat")
+    expect(response.headers.get("x-olla-mode")).toBeNull()
+    expect(simulated.inference().at(-1)?.url).toBe("/v1/chat/completions")
+  })
+
+  it("streams through the client's helper", async () => {
+    const stream = client.responses.stream({ model: "plain-model", input: [{ role: "user", content: "Hi" }] })
+    let text = ""
+    stream.on("response.output_text.delta", (event) => {
+      text += event.delta
+    })
+    const final = await stream.finalResponse()
+    expect([text, final.output_text, final.status]).toEqual(["Said by a simulated server. ", "Said by a simulated server. ", "completed"])
+  })
+
+  it("goes through a loop with tools, streamed", async () => {
+    scripted.turns = [
+      { thinking: ["I should ", "look."], tools: [{ id: "call_1", name: "weather", input: ['{"city":', '"Oslo"}'] }], stop: "tool_use" },
+      { text: ["Rain."], stop: "end_turn" }
+    ]
+    scripted.asked.length = 0
+    const tools: Array<OpenAI.Responses.Tool> = [
+      { type: "function", name: "weather", parameters: { type: "object", properties: { city: { type: "string" } } }, strict: false },
+      { type: "web_search" }
+    ]
+    const input: Array<OpenAI.Responses.ResponseInputItem> = [{ role: "user", content: "Weather in Oslo?" }]
+    const ask = () =>
+      client.responses.stream({ model: "scripted-model", input, tools, include: ["reasoning.encrypted_content"] }).finalResponse()
+    const first = await ask()
+    expect(first.output.map(({ type }) => type)).toEqual(["reasoning", "function_call"])
+    const call = first.output[1] as OpenAI.Responses.ResponseFunctionToolCall
+    expect([call.name, JSON.parse(call.arguments)]).toEqual(["weather", { city: "Oslo" }])
+    input.push(...(first.output as Array<OpenAI.Responses.ResponseInputItem>), {
+      type: "function_call_output",
+      call_id: call.call_id,
+      output: "rain"
+    })
+    expect((await ask()).output_text).toBe("Rain.")
+    expect(scripted.asked.at(-1)?.body.messages.slice(1)).toMatchObject([
+      { role: "assistant", tool_calls: [{ id: "call_1", function: { name: "weather" } }] },
+      { role: "tool", tool_call_id: "call_1", content: "rain" }
+    ])
+  })
+
+  it("raises the errors that clients know", async () => {
+    await expect(client.responses.create({ model: "nobody-has-it", input: "x" })).rejects.toMatchObject({
+      status: 404,
+      code: "model_not_found"
+    })
+    await expect(client.responses.create({ model: "plain-model", input: "x", background: true })).rejects.toMatchObject({
+      status: 400,
+      code: "unsupported_parameter",
+      param: "background"
+    })
+    await expect(client.responses.create({ input: "x" } as never)).rejects.toMatchObject({
+      status: 400,
+      code: "missing_required_parameter",
+      param: "model"
+    })
+    await expect(client.responses.create({ model: "plain-model", input: "x", previous_response_id: "resp_1" })).rejects.toMatchObject({
+      status: 400,
+      code: "previous_response_not_found"
+    })
+  })
+
+  it("counts tokens and says which methods it has", async () => {
+    const counted = await fetch(`${daemon.url}/olla/v1/responses/input_tokens`, {
+      method: "POST",
+      body: JSON.stringify({ model: "plain-model", input: "x".repeat(40) })
+    })
+    expect(await counted.json()).toEqual({ object: "response.input_tokens", input_tokens: 10 })
+    const wrong = await fetch(`${daemon.url}/v1/responses`)
+    expect([wrong.status, wrong.headers.get("allow")]).toEqual([405, "POST"])
+  })
+})
