@@ -1,4 +1,4 @@
-/** What a conversation is recognised by (proxying.md 8.1, B10). Keys are internal: only their equality matters. */
+/** What a conversation is recognised by. Keys are internal: only their equality matters. */
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { StickyKey } from "./Balancer.ts"
 

@@ -1,6 +1,5 @@
 /**
- * Reads one endpoint's models: the listing of its kind, or for `auto` the proof of what it is, which is a listing too
- * (endpoints-and-health.md 11, backend-profiles.md 7.6).
+ * Reads one endpoint's models: the listing of its kind, or for `auto` the proof of what it is, which is a listing too.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

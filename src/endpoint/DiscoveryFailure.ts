@@ -1,4 +1,4 @@
-/** Why a listing could not be had: texts for logs, and whether another try may help (endpoints-and-health.md 11.4, 11.5). */
+/** Why a listing could not be had: texts for logs, and whether another try may help. */
 import { STATUS_CODES } from "node:http"
 import { formatDuration } from "../config/Duration.ts"
 
@@ -9,7 +9,7 @@ export type DiscoveryOperation =
   | "http_status"
   | "read_response"
   | "parse_response"
-  /** A 200 whose JSON has no list: a warning, which counts as no failure (backend-profiles.md 13.24). */
+  /** A 200 whose JSON has no list: a warning, which counts as no failure. */
   | "no_list"
 
 /** A plain value: failing backends are routine. */

@@ -12,20 +12,12 @@ import type { ListedModel } from "../profile/ListedModel.ts"
 import type { Profile } from "../profile/Profile.ts"
 import { isDisabled } from "./DiscoveryState.ts"
 import { EndpointBreaker } from "./EndpointBreaker.ts"
+import type { ActorState, EndpointCommand, EndpointEvent, EndpointPolicy } from "./EndpointEvent.ts"
 import { type EndpointSpec, healthPathOf, healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
 import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } from "./EndpointState.ts"
 import type { Credentials, Origin } from "./Origin.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
-import {
-  type ActorState,
-  dueAt,
-  type EndpointCommand,
-  type EndpointEvent,
-  type EndpointPolicy,
-  initialState,
-  isOutForLateness,
-  transition
-} from "./Transition.ts"
+import { dueAt, initialState, isOutForLateness, transition } from "./Transition.ts"
 
 export type { Credentials, Origin, TlsOptions } from "./Origin.ts"
 

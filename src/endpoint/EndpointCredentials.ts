@@ -1,6 +1,6 @@
 /**
- * `auth:` and `headers:` of one endpoint: shape, resolution of variables and files, and what HTTP allows
- * (endpoints-and-health.md 5, configuration.md 6.5). Values appear in no message.
+ * `auth:` and `headers:` of one endpoint: shape, resolution of variables and files, and what HTTP allows.
+ * Values appear in no message.
  */
 import { authExamples } from "../config/ConfigExamples.ts"
 import { reasonOf } from "../config/FileReason.ts"

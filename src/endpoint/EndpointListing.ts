@@ -3,10 +3,10 @@ import * as Effect from "effect/Effect"
 import type { Listing } from "./Discovery.ts"
 import { type DiscoveryFailure, isRecoverable, issueOf, isWarning } from "./DiscoveryFailure.ts"
 import type { Endpoint } from "./Endpoint.ts"
+import type { DiscoveryReason } from "./EndpointEvent.ts"
 import { discoveryFailureLines, discoveryStartLines, type LogLine, listingLines, noListLines, write } from "./EndpointLog.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import { withPermits } from "./ProbePermits.ts"
-import type { DiscoveryReason } from "./Transition.ts"
 
 /** Failures are counted and logged; a bug in the reader escapes. */
 export const readListing = (endpoint: Endpoint, fleet: FleetContext, reason: DiscoveryReason): Effect.Effect<DiscoveryFailure | "read"> => {

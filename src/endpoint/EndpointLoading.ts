@@ -1,6 +1,6 @@
 /**
  * From `discovery.static.endpoints` to specs: every rule that can be judged without the network, each complaint with its
- * place (endpoints-and-health.md 2 to 5). The same function serves start-up, `validate` and reload.
+ * place. The same function serves start-up, `validate` and reload.
  */
 import type { Diagnostic } from "../config/Diagnostic.ts"
 import { formatDuration } from "../config/Duration.ts"

@@ -1,14 +1,17 @@
-/** The operator's log lines about one endpoint, as data (endpoints-and-health.md 13.1). URLs come without query, values without secrets; spans of time as Durations, so that each log form writes them its way. */
+/**
+ * The operator's log lines about one endpoint, as data. URLs come without query, values without secrets; spans of time as Durations,
+ * so that each log form writes them its way.
+ */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { formatDuration } from "../config/Duration.ts"
 import { type DiscoveryFailure, describe, isRecoverable, operatorMessage } from "./DiscoveryFailure.ts"
 import { isDisabled } from "./DiscoveryState.ts"
+import type { ActorState, DiscoveryReason } from "./EndpointEvent.ts"
 import type { EndpointState } from "./EndpointState.ts"
 import { displayUrl } from "./EndpointUrl.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
 import { defaultRetryWait } from "./RetryAfter.ts"
-import type { ActorState, DiscoveryReason } from "./Transition.ts"
 
 export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error"

@@ -1,4 +1,4 @@
-/** `tls:` of one endpoint (security.md 11), and the certificates that are trusted by default. */
+/** `tls:` of one endpoint, and the certificates that are trusted by default. */
 import { createSecureContext, getCACertificates, setDefaultCACertificates } from "node:tls"
 import { reasonOf } from "../config/FileReason.ts"
 import type { TlsConfig } from "../config/OllaConfig.ts"

@@ -1,6 +1,6 @@
 /**
  * URLs of endpoints, judged and joined on their text: a forgiving parser would repair what an operator should hear about,
- * and would add slashes or drop ports that identity and display must keep (endpoints-and-health.md 2, 3.1, 4.1).
+ * and would add slashes or drop ports that identity and display must keep.
  */
 import { baseFor } from "./BasePath.ts"
 import type { Origin, TlsOptions } from "./Origin.ts"
@@ -76,7 +76,7 @@ export const redactUrl = (text: string): string => {
   return `${parts.scheme}://${parts.authority}${parts.path}`
 }
 
-/** Base URL without userinfo, query and fragment; nothing else is touched (observability.md 3.4). */
+/** Base URL without userinfo, query and fragment; nothing else is touched. */
 export const displayUrl = (text: string): string => {
   const match = /^([A-Za-z][A-Za-z0-9+.-]*:\/\/)([^/?#]*)([^?#]*)/.exec(text)
   if (match === null || checkUrl(text) !== undefined) return "[unparseable url]"
@@ -180,7 +180,7 @@ export const isPrivateHost = (hostname: string): boolean => {
   return !host.includes(".") || /\.(?:localhost|local|lan|internal|home\.arpa)$/.test(host)
 }
 
-/** The refusal of `user:pass@host`, with the same URL rewritten; neither user nor password appear (2). */
+/** The refusal of `user:pass@host`, with the same URL rewritten; neither user nor password appear. */
 export const credentialsRefusal = (name: string, text: string, noun = "endpoint URL"): string => {
   const parts = split(text)
   if (parts === undefined)

@@ -1,4 +1,4 @@
-/** What one health probe found, and which status that means (endpoints-and-health.md 7.4). */
+/** What one health probe found, and which status that means. */
 import type { Status } from "./EndpointState.ts"
 
 /** Numbers as in logs. */

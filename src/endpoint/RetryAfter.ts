@@ -1,4 +1,4 @@
-/** `Retry-After` of a 429 (endpoints-and-health.md 7.4.1): how long to leave the endpoint alone. */
+/** `Retry-After` of a 429: how long to leave the endpoint alone. */
 
 export interface RetryWindow {
   /** Milliseconds from now, 0 to one hour. */

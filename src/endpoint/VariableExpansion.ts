@@ -1,4 +1,4 @@
-/** `${VAR}` and `${VAR:-fallback}` in credentials, header values and URLs of endpoints (configuration.md 5.3). */
+/** `${VAR}` and `${VAR:-fallback}` in credentials, header values and URLs of endpoints. */
 
 export type Expansion =
   | { readonly _tag: "Expanded"; readonly value: string }

@@ -1,16 +1,8 @@
 import { describe, expect, it } from "vitest"
+import type { ActorState, EndpointCommand, EndpointEvent, EndpointPolicy } from "../../src/endpoint/EndpointEvent.ts"
 import { type EndpointState, isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
 import { type ProbeResult, statusOfAnswer } from "../../src/endpoint/ProbeResult.ts"
-import {
-  type ActorState,
-  dueAt,
-  type EndpointCommand,
-  type EndpointEvent,
-  type EndpointPolicy,
-  initialState,
-  isOutForLateness,
-  transition
-} from "../../src/endpoint/Transition.ts"
+import { dueAt, initialState, isOutForLateness, transition } from "../../src/endpoint/Transition.ts"
 
 const interval = 5000
 const policy: EndpointPolicy = { checkInterval: interval, probes: true, discovery: { enabled: true, interval: 300_000 } }

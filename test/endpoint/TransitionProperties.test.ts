@@ -2,17 +2,10 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { isDisabled } from "../../src/endpoint/DiscoveryState.ts"
+import type { ActorState, DiscoveryReason, EndpointCommand, EndpointEvent, EndpointPolicy } from "../../src/endpoint/EndpointEvent.ts"
 import { isRoutable } from "../../src/endpoint/EndpointState.ts"
 import type { ProbeResult } from "../../src/endpoint/ProbeResult.ts"
-import {
-  type ActorState,
-  type DiscoveryReason,
-  type EndpointCommand,
-  type EndpointEvent,
-  type EndpointPolicy,
-  initialState,
-  transition
-} from "../../src/endpoint/Transition.ts"
+import { initialState, transition } from "../../src/endpoint/Transition.ts"
 
 const probed = ["healthy", "busy", "offline", "unhealthy", "config_error", "rate_limited"] as const
 
