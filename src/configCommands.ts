@@ -1,13 +1,11 @@
 /** What `validate`, `--validate-config`, `config show` and `healthcheck` have to say. */
-import { readFileSync } from "node:fs"
 import { request } from "node:http"
-import { checkModelsFile, type ModelsFileReport } from "./catalogue/ModelsFile.ts"
+import type { ModelsFileReport } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import { printConfig, shownValues } from "./config/ConfigPrinting.ts"
 import { type Diagnostic, placeOf, render, sentenceOf, textOf } from "./config/Diagnostic.ts"
-import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
+import { readConfiguration, readModelsFile } from "./configuration.ts"
 import { redactText } from "./guard/Redaction.ts"
-import { loadProfiles } from "./profile/ProfileLoading.ts"
 
 type Out = (text: string) => void
 
@@ -22,23 +20,18 @@ interface Findings {
   readonly profileCount: number
 }
 
-/** Every check that needs no network, of every room: what a start would refuse or warn about. */
+/** What a start would refuse or warn about; remarks that only inform are left out. */
 const examine = (options: LoadOptions): Findings => {
-  const loaded = loadConfig(options)
-  const sources = { cwd: options.cwd, env: options.env, configFolder: loaded.folder }
-  const filter = loaded.config?.proxy.profile_filter ?? { include: [], exclude: [] }
-  const profiles = loadProfiles({ ...sources, filter })
-  const endpoints =
-    loaded.config === undefined
-      ? []
-      : loaded.adopt(loadEndpoints(loaded.config, profiles, options.env, (path) => readFileSync(path, "utf8")).diagnostics)
+  const read = readConfiguration(options)
   return {
-    loaded,
-    config: inFileOrder([...loaded.diagnostics, ...endpoints].filter((diagnostic) => diagnostic.severity !== "info")),
-    remarks: endpoints.filter((diagnostic) => diagnostic.severity === "info"),
-    models: checkModelsFile(sources),
-    profiles: profiles.diagnostics.filter((diagnostic) => diagnostic.severity !== "info"),
-    profileCount: profiles.all.filter((profile) => !profile.generic).length
+    loaded: read.loaded,
+    config: inFileOrder(read.diagnostics.filter(({ severity }) => severity !== "info")),
+    remarks: read.diagnostics.filter(
+      ({ severity, path }) => severity === "info" && path?.startsWith("discovery.static.endpoints") === true
+    ),
+    models: readModelsFile(options, read),
+    profiles: read.profiles.diagnostics.filter(({ severity }) => severity !== "info"),
+    profileCount: read.profiles.all.filter(({ generic }) => !generic).length
   }
 }
 

@@ -7,10 +7,8 @@ import * as Exit from "effect/Exit"
 import type { NamedBackend } from "./config/Backends.ts"
 import { decodeConfig, type LoadedConfig, loadConfig } from "./config/ConfigLoading.ts"
 import { asBackends, foundLine, lookAround } from "./configInit.ts"
+import { readConfiguration } from "./configuration.ts"
 import { daemon } from "./daemon.ts"
-import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
-import * as ProfileLoading from "./profile/ProfileLoading.ts"
-import type { ProfileSet } from "./profile/Profiles.ts"
 import { reportFatal, reportRemarks } from "./startupReport.ts"
 import { takeStopRequests } from "./stopRequest.ts"
 import * as EffectLogger from "./telemetry/EffectLogger.ts"
@@ -59,18 +57,15 @@ export const run = async (loaded: LoadedConfig, options: ServeOptions, { log: wr
   log.write("info", "Initialising", { version: build.version, pid: process.pid })
   const machine = { isContainerised: isContainerised(env), numCPU: availableParallelism(), goVersion: runtime }
   log.write("info", "System Configuration", machine)
-  const { config } = loaded
-  const profiles = loadProfiles(loaded, env)
   // Once: a second look could find other secrets than those that were judged.
-  const judged = config === undefined ? { specs: [], diagnostics: [] } : loadEndpoints(config, profiles, env, readText)
-  const endpoints = loaded.adopt(judged.diagnostics)
-  const errors = [...loaded.diagnostics, ...endpoints].filter((diagnostic) => diagnostic.severity === "error")
+  const { profiles, endpoints, diagnostics, errors } = readConfiguration({ env, cwd: process.cwd() }, loaded)
+  const { config } = loaded
   // What ends the start is told in the form that was asked for, as far as that could be read.
   const { logging, originOf } = readable(loaded, env)
   log.configure(decideLogging(logging, (key) => originOf(key) !== "default", env, isTerminal))
   if (errors.length > 0 || config === undefined) {
-    // An endpoint's type may be unknown because its profile could not be read.
-    reportRemarks(log, profiles.diagnostics)
+    // A mistake often follows from what is only warned of: a key that is misspelt, a profile that could not be read.
+    reportRemarks(log, [...profiles.diagnostics, ...diagnostics])
     reportFatal(log, errors, isTerminal && process.stderr.isTTY === true ? (text) => process.stderr.write(text) : undefined)
     await log.close()
     return 1
@@ -79,12 +74,12 @@ export const run = async (loaded: LoadedConfig, options: ServeOptions, { log: wr
   const aliases = Object.keys(config.model_aliases).length
   if (aliases > 0) log.write("info", "Model aliases configured", { alias_count: aliases })
   if (config.server.cors.enabled) log.write("info", "CORS enabled", { allowed_origins: config.server.cors.allowed_origins })
-  reportRemarks(log, [...loaded.diagnostics, ...profiles.diagnostics, ...endpoints])
+  reportRemarks(log, [...profiles.diagnostics, ...diagnostics])
   const unwatch = watchProcess()
   const profiling = options.profile === true ? await startProfiling(log) : undefined
   const stop = takeStopRequests(log)
   const exit = await Effect.runPromiseExit(
-    Effect.scoped(daemon({ loaded, config, profiles, endpoints: judged.specs, env, log, stop, startedAt, whenReady })).pipe(
+    Effect.scoped(daemon({ loaded, config, profiles, endpoints, env, log, stop, startedAt, whenReady })).pipe(
       Effect.provide(EffectLogger.layer(log))
     )
   )
@@ -106,16 +101,6 @@ const readable = (loaded: LoadedConfig, env: ServeOptions["env"]) => {
   const { config, originOf } = decodeConfig("", "", env)
   return { logging: config?.logging ?? { level: "info", format: "json", output: "stdout" }, originOf } as const
 }
-
-const readText = (path: string): string => readFileSync(path, "utf8")
-
-const loadProfiles = (loaded: LoadedConfig, env: ServeOptions["env"]): ProfileSet =>
-  ProfileLoading.loadProfiles({
-    cwd: process.cwd(),
-    env,
-    configFolder: loaded.folder,
-    filter: loaded.config?.proxy.profile_filter ?? { include: [], exclude: [] }
-  })
 
 const fatalExit = (log: LogSink, cause: Cause.Cause<unknown>): number => {
   const reason = cause.reasons[0]
