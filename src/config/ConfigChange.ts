@@ -1,0 +1,102 @@
+/**
+ * What is different between two configurations, key by key, for the record of a reload. Pure: two decoded configurations in, keys
+ * with both values out; secrets are never among the values.
+ */
+import { isDeepStrictEqual } from "node:util"
+import type { KeyInfo } from "./ConfigSchema.ts"
+import { formatDuration } from "./Duration.ts"
+import type { EndpointConfig, OllaConfig } from "./OllaConfig.ts"
+import { type KeyTree, keyTree } from "./SchemaTree.ts"
+
+export interface ConfigChange {
+  /** Full path; an endpoint's by its name: `discovery.static.endpoints.gpu-1.priority`. */
+  readonly key: string
+  /** As a file would have it, `null` where nothing was set; `"changed"` on both sides for a secret. */
+  readonly before: unknown
+  readonly after: unknown
+}
+
+/** Stands for the values of a secret. */
+const hidden = "changed"
+
+const shown = (info: KeyInfo, value: unknown, redact: (text: string) => string): unknown => {
+  if (value === undefined) return null
+  if (info.kind === "duration" && typeof value === "number") return formatDuration(value)
+  return typeof value === "string" ? redact(value) : value
+}
+
+const field = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined
+
+const namesOf = (...values: ReadonlyArray<unknown>): ReadonlyArray<string> => [
+  ...new Set(values.flatMap((value) => (typeof value === "object" && value !== null ? Object.keys(value) : [])))
+]
+
+/** Keys of the Schema that differ, in its order. `redact` masks what looks like a secret inside other texts, such as a URL's query. */
+export const changesBetween = (before: OllaConfig, after: OllaConfig, redact: (text: string) => string): ReadonlyArray<ConfigChange> => {
+  const walk = (tree: KeyTree, a: unknown, b: unknown, path: string): ReadonlyArray<ConfigChange> => {
+    if (isDeepStrictEqual(a, b)) return []
+    if (tree.kind === "endpoints") return endpoints(tree.item, a as ReadonlyArray<EndpointConfig>, b as ReadonlyArray<EndpointConfig>, path)
+    if (tree.kind === "section")
+      return [...tree.keys].flatMap(([name, child]) => walk(child, field(a, name), field(b, name), path === "" ? name : `${path}.${name}`))
+    const { info } = tree
+    if (info.kind === "map" || info.kind === "strings-map")
+      return namesOf(a, b).flatMap((name) => one(info, field(a, name), field(b, name), `${path}.${name}`))
+    return one(info, a, b, path)
+  }
+  const one = (info: KeyInfo, a: unknown, b: unknown, key: string): ReadonlyArray<ConfigChange> => {
+    if (isDeepStrictEqual(a, b)) return []
+    if (info.secret === true) return [{ key, before: hidden, after: hidden }]
+    return [{ key, before: shown(info, a, redact), after: shown(info, b, redact) }]
+  }
+  /** An endpoint is its URL: the same one elsewhere in the list was moved, another URL is another endpoint. */
+  const endpoints = (
+    item: KeyTree,
+    a: ReadonlyArray<EndpointConfig>,
+    b: ReadonlyArray<EndpointConfig>,
+    path: string
+  ): ReadonlyArray<ConfigChange> => {
+    const earlier = byUrl(a)
+    const later = byUrl(b)
+    const at = ({ name, url }: EndpointConfig) => `${path}.${name === "" ? redact(url) : name}`
+    const kept = [...later].flatMap(([url, entry]) => {
+      const was = earlier.get(url)
+      return was === undefined ? [{ key: at(entry), before: null, after: redact(entry.url) }] : walk(item, was, entry, at(entry))
+    })
+    const gone = [...earlier].flatMap(([url, entry]) =>
+      later.has(url) ? [] : [{ key: at(entry), before: redact(entry.url), after: null }]
+    )
+    const orderOf = (list: ReadonlyMap<string, unknown>, other: ReadonlyMap<string, unknown>) =>
+      [...list.keys()].filter((url) => other.has(url))
+    const moved = isDeepStrictEqual(orderOf(earlier, later), orderOf(later, earlier))
+      ? []
+      : [{ key: path, before: "order", after: "order" }]
+    return [...kept, ...gone, ...moved]
+  }
+  return walk(keyTree, before, after, "")
+}
+
+/** Of two entries with one URL the later counts, as it does for the fleet. */
+const byUrl = (entries: ReadonlyArray<EndpointConfig>): ReadonlyMap<string, EndpointConfig> => {
+  const out = new Map<string, EndpointConfig>()
+  for (const entry of entries) {
+    const url = entry.url.replace(/\/+$/, "")
+    out.delete(url)
+    out.set(url, entry)
+  }
+  return out
+}
+
+/** Keys whose value cannot take effect while the daemon runs; everything else is live. */
+const bound = ["server.host", "server.port", "server.request_limits.max_header_size", "telemetry.otlp"]
+
+/** Of them those that are otherwise in `now` than at the start. A header limit that became smaller needs nothing: it is the guard's too. */
+export const restartNeeded = (atStart: OllaConfig, now: OllaConfig): ReadonlyArray<string> =>
+  changesBetween(atStart, now, (text) => text)
+    .filter(({ key }) => bound.some((each) => key === each || key.startsWith(`${each}.`)))
+    .filter(
+      ({ key }) =>
+        key !== "server.request_limits.max_header_size" ||
+        now.server.request_limits.max_header_size > atStart.server.request_limits.max_header_size
+    )
+    .map(({ key }) => key)
