@@ -1,14 +1,18 @@
 /**
- * Four backends that refuse, hang, reset, close, cut, slow down and come back at random. Each answer says whose it is, so that
- * a client can tell an answer put together from two; what was answered and what was harmed is told at the end.
+ * Four backends that refuse, hang, reset, close, cut, slow down and come back at random, two of them within TLS. Each answer says whose
+ * it is, so that a client can tell an answer put together from two; what was answered and what was harmed is told at the end. A third of
+ * the answers is delimited by the connection's end alone.
  */
+import { readFileSync } from "node:fs"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { createServer as createSecure } from "node:https"
 import type { AddressInfo, Socket } from "node:net"
+import { join } from "node:path"
 
 export type Mode = "fine" | "slow" | "cut" | "refuse" | "hang" | "reset" | "close"
 
 export type ToParent =
-  | { readonly _tag: "ready"; readonly ports: ReadonlyArray<number> }
+  | { readonly _tag: "ready"; readonly urls: ReadonlyArray<string> }
   | { readonly _tag: "mode"; readonly backend: number; readonly mode: Mode; readonly at: number }
   | { readonly _tag: "report"; readonly answered: ReadonlyArray<string>; readonly harmed: ReadonlyArray<string> }
 
@@ -48,8 +52,12 @@ export const isWhole = (text: string, id: string, backend: string): boolean => t
 
 const listing = JSON.stringify({ object: "list", data: [{ id: "test-model", object: "model" }] })
 
+/** The tests' authority, and what it has signed for `backend.test`. */
+export const certificates = join(import.meta.dirname, "..", "test", "endpoint", "tls")
+
 class ChaosBackend {
   readonly name: string
+  readonly #secure: boolean
   readonly answered: Array<string> = []
   readonly harmed: Array<string> = []
   readonly #index: number
@@ -62,11 +70,21 @@ class ChaosBackend {
 
   constructor(index: number) {
     this.#index = index
+    this.#secure = index >= 2
     this.name = `b${index}`
   }
 
+  get url(): string {
+    return `${this.#secure ? "https" : "http"}://127.0.0.1:${this.port}`
+  }
+
   listen(): Promise<void> {
-    const server = createServer({ noDelay: true, keepAliveTimeout: 5_000 }, (req, res) => this.#serve(req, res))
+    const options = { noDelay: true, keepAliveTimeout: 5_000 }
+    const serve = (req: IncomingMessage, res: ServerResponse) => this.#serve(req, res)
+    const pem = (file: string) => readFileSync(join(certificates, file))
+    const server = this.#secure
+      ? createSecure({ ...options, cert: pem("server.pem"), key: pem("server.key") }, serve)
+      : createServer(options, serve)
     server.on("connection", (socket: Socket) => {
       this.#sockets.add(socket)
       socket.on("error", () => {})
@@ -88,7 +106,8 @@ class ChaosBackend {
       for (const id of this.#open.values()) this.harmed.push(`${id} ${this.name}`)
       this.#open.clear()
       this.#server?.close()
-      for (const socket of this.#sockets) socket.destroy()
+      // A plain close could pass for the good end of an answer that the connection delimits.
+      for (const socket of this.#sockets) socket.resetAndDestroy()
     }
     if (mode !== "refuse" && this.#mode === "refuse") await this.listen()
     this.#mode = mode
@@ -122,7 +141,7 @@ class ChaosBackend {
     req.on("end", () => {
       if (mode === "hang" || mode === "refuse") return
       if (mode === "reset") {
-        req.socket.resetAndDestroy()
+        this.#rawOf(req.socket)?.resetAndDestroy()
         return
       }
       if (mode === "close") {
@@ -133,6 +152,8 @@ class ChaosBackend {
         res.writeHead(200, { "content-type": "application/json" }).end(listing)
         return
       }
+      // Then node announces neither a length nor chunks.
+      if (Math.random() < 1 / 3) res.useChunkedEncodingByDefault = false
       this.#open.set(res, id)
       res.on("close", () => this.#open.delete(res))
       if (tokens === 0) this.#whole(res, id, mode)
@@ -145,7 +166,8 @@ class ChaosBackend {
     const timer = setTimeout(
       () => {
         if (!this.#open.has(res)) return
-        res.writeHead(200, { "content-type": "application/json", "content-length": body.length })
+        const length = res.useChunkedEncodingByDefault ? { "content-length": body.length } : {}
+        res.writeHead(200, { "content-type": "application/json", ...length })
         if (mode === "cut") {
           this.#harm(res, id, () => res.write(body.slice(0, 300)))
           return
@@ -189,7 +211,19 @@ class ChaosBackend {
     before()
     this.harmed.push(`${id} ${this.name}`)
     this.#open.delete(res)
-    setTimeout(() => res.socket?.destroy(), 5)
+    setTimeout(() => {
+      const raw = this.#rawOf(res.socket)
+      // Within TLS an end without `close_notify` is no good end; without TLS only a reset is none.
+      const mustReset = !(this.#secure || res.useChunkedEncodingByDefault)
+      if (mustReset || Math.random() < 0.5) raw?.resetAndDestroy()
+      else raw?.destroy()
+    }, 5)
+  }
+
+  /** The connection beneath TLS, or the connection itself. */
+  #rawOf(socket: Socket | null): Socket | undefined {
+    for (const raw of this.#sockets) if (raw.remotePort === socket?.remotePort) return raw
+    return undefined
   }
 }
 
@@ -209,5 +243,5 @@ if (process.send !== undefined && process.argv[1]?.endsWith("chaosBackends.ts") 
     }
   })
   process.on("disconnect", () => process.exit(0))
-  tell({ _tag: "ready", ports: backends.map(({ port }) => port) })
+  tell({ _tag: "ready", urls: backends.map(({ url }) => url) })
 }

@@ -55,13 +55,13 @@ export const startBackend = async (resets = false): Promise<{ readonly port: num
   return { port, stop: stopper(child) }
 }
 
+/** A backend by its port on the loopback, or by its URL. */
+const urlOf = (backend: number | string): string => (typeof backend === "number" ? `http://127.0.0.1:${backend}` : backend)
+
 /** A proxy that is one script: the baseline, or something of your own to compare with. Gets the backend's URL, prints its port. */
-export const startScriptTarget = async (name: string, script: string, ...backendPorts: ReadonlyArray<number>): Promise<Target> => {
+export const startScriptTarget = async (name: string, script: string, ...backends: ReadonlyArray<number | string>): Promise<Target> => {
   const began = performance.now()
-  const { child, port } = await startScript(
-    script,
-    backendPorts.map((backend) => `http://127.0.0.1:${backend}`)
-  )
+  const { child, port } = await startScript(script, backends.map(urlOf))
   return {
     name,
     port,
@@ -91,6 +91,8 @@ export interface OllaOptions {
   readonly storm?: boolean
   /** Flow keys of each endpoint. */
   readonly endpoint?: string
+  /** Further ones of those within TLS. */
+  readonly secureEndpoint?: string
   /** Node's own arguments; the daemon then has a channel to its parent. */
   readonly execArgs?: ReadonlyArray<string>
 }
@@ -103,8 +105,11 @@ const freePort = (): Promise<number> =>
     })
   })
 
+const endpointYaml = (url: string, i: number, { endpoint = "check_interval: 5s", secureEndpoint = "" }: OllaOptions): string =>
+  `{url: "${url}", name: b${i}, type: vllm, health_check_url: /v1/models, ${[endpoint, url.startsWith("https") ? secureEndpoint : ""].filter((keys) => keys !== "").join(", ")}}`
+
 /** The built daemon; two endpoints, rate limits too high to trigger. */
-export const startOlla = async (backendPorts: ReadonlyArray<number>, options: OllaOptions): Promise<Target> => {
+export const startOlla = async (backends: ReadonlyArray<number | string>, options: OllaOptions): Promise<Target> => {
   const folder = mkdtempSync(join(tmpdir(), "olla-bench-"))
   const file = join(folder, "olla.yaml")
   const port = await freePort()
@@ -112,7 +117,7 @@ export const startOlla = async (backendPorts: ReadonlyArray<number>, options: Ol
     file,
     `server: {host: 127.0.0.1, port: ${port}, request_logging: ${options.logging === true}, rate_limits: {global_requests_per_minute: 100000000, per_ip_requests_per_minute: 100000000, burst_size: 10000000}${options.server === undefined ? "" : `, ${options.server}`}}
 logging: {level: ${options.logging === true ? "info" : "warn"}}
-discovery: {static: {endpoints: [${backendPorts.map((backend, i) => `{url: "http://127.0.0.1:${backend}", name: b${i}, type: vllm, health_check_url: /v1/models, ${options.endpoint ?? "check_interval: 5s"}}`).join(", ")}]}}
+discovery: {static: {endpoints: [${backends.map((backend, i) => endpointYaml(urlOf(backend), i, options)).join(", ")}]}}
 ${options.yaml ?? ""}`
   )
   const began = performance.now()

@@ -6,9 +6,17 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Pool } from "undici"
 
-const pools = process.argv
-  .slice(2)
-  .map((url) => new Pool(url, { connections: null, pipelining: 1, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: 600_000 }))
+const pools = process.argv.slice(2).map(
+  (url) =>
+    new Pool(url, {
+      connect: { rejectUnauthorized: false },
+      connections: null,
+      pipelining: 1,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: 600_000
+    })
+)
 let turn = 0
 const hop = new Set(["connection", "keep-alive", "transfer-encoding", "host", "upgrade", "te", "trailer"])
 

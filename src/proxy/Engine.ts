@@ -54,7 +54,7 @@ export interface Sending extends AttemptProgress {
   readonly timeouts: PhaseTimeouts
   /** From the backend's flat headers to the client's (filtered, ours added). */
   reply(rawHeaders: ReadonlyArray<string>): ReplyHead
-  /** Push every read out at once, or gather (proxying.md 11.2), by the answer's content type. */
+  /** Push every read out at once, or gather, by the answer's content type. */
   flushes(contentType: string): boolean
   readonly translator: AnswerTranslator | undefined
   readonly response: ServerResponse

@@ -1,5 +1,5 @@
 /**
- * What a client is told when nobody could answer (proxying.md 13): the kind of cause in plain words, the endpoint's name,
+ * What a client is told when nobody could answer: the kind of cause in plain words, the endpoint's name,
  * never an address.
  */
 import type { Failure } from "../exchange/Failure.ts"

@@ -1,4 +1,4 @@
-/** Keeps the beginning and the last 8 KiB of an answer for usage figures, by reference: nothing is copied (proxying.md B18). */
+/** Keeps the beginning and the last 8 KiB of an answer for usage figures, by reference: nothing is copied. */
 import type { Exchange } from "../exchange/Exchange.ts"
 import { headerValue } from "../exchange/RawHeaders.ts"
 

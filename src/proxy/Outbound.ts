@@ -1,4 +1,4 @@
-/** The request for one attempt: headers of the client, cleaned, then ours, then the endpoint's own (proxying.md 4.3). */
+/** The request for one attempt: headers of the client, cleaned, then ours, then the endpoint's own (docs/proxying.md). */
 import type { Credentials, Endpoint } from "../endpoint/Endpoint.ts"
 import { build } from "../version.ts"
 import type { CarryRequest } from "./Carrier.ts"

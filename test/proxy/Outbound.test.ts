@@ -1,4 +1,4 @@
-/** Forwarding headers by trust, and what an endpoint sets (proxying.md 4.3). */
+/** Forwarding headers by trust, and what an endpoint sets. */
 import { describe, expect, it } from "vitest"
 import { pairsOf } from "../../src/proxy/HeaderLines.ts"
 import { outboundHead } from "../../src/proxy/Outbound.ts"

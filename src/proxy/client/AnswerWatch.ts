@@ -14,14 +14,13 @@ import { maxHead, maxInterim } from "./ResponseHead.ts"
 const interim = /^HTTP\/1\.[01] 1(?!01)\d\d[ \r]/
 const statusStart = 13
 
-const INTERIM = 0
-const HEAD = 1
-const BODY = 2
-
 export class AnswerWatch {
   readonly #socket: net.Socket
   readonly #notified: () => boolean
-  #phase = INTERIM
+  /** The socket's own. */
+  readonly #read: net.Socket["read"]
+  /** What comes next may be an interim answer. */
+  #isInterim = true
   #held: Buffer | undefined
   #passed = 0
   #headBytes = 0
@@ -31,13 +30,14 @@ export class AnswerWatch {
   constructor(socket: net.Socket) {
     this.#socket = socket
     this.#notified = socket instanceof tls.TLSSocket ? closeNotifyOf(socket) : () => true
-    const read = socket.read.bind(socket)
-    socket.read = (size?: number) => (this.#phase === BODY ? read(size) : this.#watched(read, size))
+    this.#read = socket.read
+    this.expect()
   }
 
   /** The next request goes out on this connection. */
   expect(): void {
-    this.#phase = INTERIM
+    this.#socket.read = this.#watched
+    this.#isInterim = true
     this.#held = undefined
     this.#passed = 0
     this.#headBytes = 0
@@ -46,7 +46,7 @@ export class AnswerWatch {
 
   /** The head is in: nothing is looked at any more. */
   headIn(): void {
-    this.#phase = BODY
+    this.#socket.read = this.#read
   }
 
   /** The backend ended the connection, and meant to: neither a reset nor, within TLS, an end that anybody could have made. */
@@ -54,10 +54,11 @@ export class AnswerWatch {
     return this.#socket.readableEnded && this.#socket.errored === null && this.#notified()
   }
 
-  #watched(read: (size?: number) => Buffer | null, size: number | undefined): Buffer | null {
-    for (let bytes = read(size); bytes !== null; bytes = read()) {
+  readonly #watched = (size?: number): Buffer | null => {
+    const socket = this.#socket
+    for (let bytes = this.#read.call(socket, size); bytes !== null; bytes = this.#read.call(socket)) {
       this.heard = true
-      const rest = this.#phase === HEAD ? bytes : this.#look(this.#held === undefined ? bytes : Buffer.concat([this.#held, bytes]))
+      const rest = !this.#isInterim ? bytes : this.#look(this.#held === undefined ? bytes : Buffer.concat([this.#held, bytes]))
       if (this.#passed > maxInterim) return this.#refuse("too many interim responses")
       if (rest === undefined) continue
       if (this.#headBytes > maxHead) return this.#refuse("the response headers are too large")
@@ -87,7 +88,7 @@ export class AnswerWatch {
       const waits = bytes.length < statusStart ? "HTTP/1.1 100 ".startsWith(start.slice(0, 10)) : interim.test(start) && end < 0
       if (waits && bytes.length <= maxHead) return undefined
       this.#held = undefined
-      this.#phase = HEAD
+      this.#isInterim = false
       return bytes
     }
   }

@@ -44,6 +44,11 @@ class UnderWay implements Watched {
     return flight
   }
 
+  /** The coarse clock of reads: a call of `performance.now()` per token would cost more than it tells. */
+  get now(): number {
+    return this.#sweeper.now
+  }
+
   sweep(now: number): boolean {
     for (const flight of this.flights) flight.sweep(now)
     return this.flights.size > 0
@@ -161,7 +166,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     this.#sent = true
     this.#since = performance.now()
     this.#link.watch?.headIn()
-    this.#guarded(() => {
+    try {
       const head = headOf(controller, status, this.#outgoing.method)
       if (hasUnknownCoding(head.raw)) {
         this.#fail(failure("malformed", "the response has an unknown transfer coding"), false)
@@ -173,22 +178,26 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
       queueMicrotask(() => {
         if (!this.#over && this.payload === 0) this.#relay.onWait()
       })
-    })
+    } catch (error) {
+      this.#fault(error)
+    }
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     // undici goes on after a pause with a piece that may be empty, and a frame around nothing is the last one.
     if (this.#over || chunk.length === 0) return
-    this.#since = performance.now()
+    this.#since = this.#under.now
     this.payload += chunk.length
-    this.#guarded(() => {
+    try {
       const on = this.#frames
         ? this.#relay.onBytes(framed(chunk), false, this.#relay.wantsPayload ? [chunk] : undefined)
         : this.#relay.onBytes(chunk, false, undefined)
       if (on || this.#over) return
       this.#paused = true
       controller.pause()
-    })
+    } catch (error) {
+      this.#fault(error)
+    }
   }
 
   onResponseEnd(): void {
@@ -213,12 +222,9 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     this.#fail(why, found && (isSafe(this.#outgoing.method) || this.#controller === undefined))
   }
 
-  #guarded(step: () => void): void {
-    try {
-      step()
-    } catch (error) {
-      this.#fail(failure("internal", error instanceof Error ? (error.stack ?? error.message) : String(error)), false)
-    }
+  /** A fault of ours inside a relay is that exchange's failure, not the daemon's end. */
+  #fault(error: unknown): void {
+    this.#fail(failure("internal", error instanceof Error ? (error.stack ?? error.message) : String(error)), false)
   }
 
   #fail(why: Failure, repeatable: boolean): void {
