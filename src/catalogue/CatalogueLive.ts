@@ -4,9 +4,11 @@
  * have been away too long are left out, by the clock and not by the next list.
  */
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import { Settings } from "../config/Settings.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
@@ -152,23 +154,21 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
     Effect.forever,
     Effect.forkScoped
   )
-  yield* Effect.suspend(() => {
-    const interval = registry().unification.cleanup_interval
-    return Effect.sleep(interval > 0 ? interval : defaultInterval)
-  }).pipe(
-    Effect.andThen(
-      Effect.suspend(() => {
-        const gone = fleet.endpoints.filter((endpoint) => age(endpoint))
-        if (gone.length === 0) return Effect.void
-        wake()
-        return Effect.logInfo("Forgot the models of endpoints that have been away too long", {
-          endpoints: gone.map((endpoint) => endpoint.name)
-        })
-      })
-    ),
-    Effect.forever,
-    Effect.forkScoped
+  // Asked for at each turn: a reload may change it.
+  const pace = Schedule.modifyDelay(Schedule.forever, () =>
+    Effect.sync(() => {
+      const interval = registry().unification.cleanup_interval
+      return Duration.millis(interval > 0 ? interval : defaultInterval)
+    })
   )
+  yield* Effect.suspend(() => {
+    const gone = fleet.endpoints.filter((endpoint) => age(endpoint))
+    if (gone.length === 0) return Effect.void
+    wake()
+    return Effect.logInfo("Forgot the models of endpoints that have been away too long", {
+      endpoints: gone.map((endpoint) => endpoint.name)
+    })
+  }).pipe(Effect.schedule(pace), Effect.forkScoped)
 
   return Catalogue.of({ snapshot: () => snapshot, settled })
 })

@@ -3,8 +3,10 @@
  * with that part and compiled anew when a reload brings another one.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
 import { headerOf } from "../exchange/RawHeaders.ts"
@@ -59,30 +61,27 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
       return verdict
     }
 
-    const housekeeping = Effect.gen(function* () {
-      let sweptAt = now()
-      while (true) {
-        const interval = server().rate_limits.cleanup_interval
-        yield* Effect.sleep(interval > 0 ? Math.min(summaryEvery, Math.max(interval, shortestSweep)) : summaryEvery)
-        const limit = server().rate_limits
-        if (limit.cleanup_interval > 0 && now() - sweptAt >= limit.cleanup_interval) {
-          sweptAt = now()
-          limits.sweep(limit, sweptAt)
-        }
-      }
+    let sweptAt = now()
+    const sweep = Effect.sync(() => {
+      const limit = server().rate_limits
+      if (limit.cleanup_interval <= 0 || now() - sweptAt < limit.cleanup_interval) return
+      sweptAt = now()
+      limits.sweep(limit, sweptAt)
     })
-    const summary = Effect.forever(
-      Effect.andThen(
-        Effect.sleep(summaryEvery),
-        Effect.sync(() => {
-          const count = quiet
-          quiet = 0
-          if (count > 0) events.rateLimitedQuietly(count)
-        })
-      )
+    // Asked for at each turn: a reload may change it.
+    const sweepPace = Schedule.modifyDelay(Schedule.forever, () =>
+      Effect.sync(() => {
+        const interval = server().rate_limits.cleanup_interval
+        return Duration.millis(interval > 0 ? Math.min(summaryEvery, Math.max(interval, shortestSweep)) : summaryEvery)
+      })
     )
-    yield* Effect.forkScoped(housekeeping)
-    yield* Effect.forkScoped(summary)
+    const summary = Effect.sync(() => {
+      const count = quiet
+      quiet = 0
+      if (count > 0) events.rateLimitedQuietly(count)
+    })
+    yield* Effect.forkScoped(Effect.schedule(sweep, sweepPace))
+    yield* Effect.forkScoped(Effect.schedule(summary, Schedule.spaced(summaryEvery)))
 
     return {
       clientOf: (peer, rawHeaders) => addresses(server().rate_limits).of(peer, rawHeaders),
