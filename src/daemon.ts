@@ -7,7 +7,7 @@ import { Catalogue } from "./catalogue/Catalogue.ts"
 import * as CatalogueLive from "./catalogue/CatalogueLive.ts"
 import type { LoadedConfig } from "./config/ConfigLoading.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
-import { Settings } from "./config/Settings.ts"
+import { Settings, settingsCell } from "./config/Settings.ts"
 import { accepts } from "./endpoint/Endpoint.ts"
 import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
@@ -58,8 +58,7 @@ export interface Starting {
 
 /** The rooms, each over the ones before it. */
 const rooms = (
-  loaded: LoadedConfig,
-  config: OllaConfig,
+  settings: Settings["Service"],
   profiles: ProfileSet,
   endpoints: ReadonlyArray<EndpointSpec>,
   env: Starting["env"],
@@ -67,8 +66,7 @@ const rooms = (
   recording: Layer.Layer<Journal | RequestLog | Observer, never, Statistics>,
   usage: ReadUsage
 ) => {
-  const settings = Settings.layerOf(config, loaded.folder, (key) => loaded.originOf(key) !== "default")
-  const ground = Layer.merge(Layer.succeed(Profiles, profiles), settings)
+  const ground = Layer.merge(Layer.succeed(Profiles, profiles), Layer.succeed(Settings, settings))
   const fleet = Layer.provideMerge(FleetLive.layerOf(endpoints), ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)
   const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
@@ -105,14 +103,15 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     (error) => new Error(`failed to start services: failed to start service http: ${error.message}${bindAdvice(error.code, config.server)}`)
   )
   yield* Effect.addFinalizer(() => Effect.promise(() => http.stop(0)))
+  const { settings } = settingsCell({ config, folder: loaded.folder, isWritten: (key) => loaded.originOf(key) !== "default" })
   // One reader for all that need usage figures: a body is parsed once.
   const usage = usageReader(readUsage(profiles))
   const log = makeRequestLog(
     sink,
-    () => !config.server.request_logging,
-    () => config.logging.slow_request_threshold,
+    () => !settings.current().server.request_logging,
+    () => settings.current().logging.slow_request_threshold,
     usage,
-    () => config.proxy.engine
+    () => settings.current().proxy.engine
   )
   const recording = Layer.mergeAll(
     Layer.succeed(Journal, sink),
@@ -122,7 +121,7 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
       Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer]))
     )
   )
-  const context = yield* Layer.build(rooms(loaded, config, profiles, specs, env, sink, recording, usage))
+  const context = yield* Layer.build(rooms(settings, profiles, specs, env, sink, recording, usage))
   const fleet = Context.get(context, Fleet)
   yield* fleet.ready
   sink.table(FleetLive.endpointTable(fleet.endpoints))
@@ -179,7 +178,7 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
   // Open requests get their grace period after a broken listener too.
   if (broken !== undefined)
     sink.write("error", "The HTTP listener failed, no further request can be accepted", { address: bind, error: broken.message })
-  const grace = config.server.shutdown_timeout
+  const grace = settings.current().server.shutdown_timeout
   const cut = yield* Effect.promise(() => http.stop(grace))
   // With shutdown_timeout 0 cutting was asked for, so it is no error.
   if (cut > 0)

@@ -1,6 +1,6 @@
 /**
- * The one place that other rooms take their configuration from. Read it when it is used: a reload swaps what `current`
- * returns, so nothing that a reload may change is baked into a Layer.
+ * The one place that other rooms take their configuration from. Read it when it is used: a reload replaces what it holds, so nothing
+ * that a reload may change is baked into a Layer.
  */
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
@@ -15,11 +15,46 @@ export class Settings extends Context.Service<
     readonly folder: string | undefined
     /** The file or a variable says something about this key (`server.rate_limits.burst_size`): its value is no default. */
     readonly isWritten: (key: string) => boolean
+    /** 1 from the start, one more with every replacement. */
+    readonly generation: () => number
   }
 >()("olla/config/Settings") {
+  /** One that is never replaced. */
   static readonly layerOf = (
     config: OllaConfig,
     folder?: string,
     isWritten: (key: string) => boolean = () => true
-  ): Layer.Layer<Settings> => Layer.succeed(Settings, { current: () => config, folder, isWritten })
+  ): Layer.Layer<Settings> => Layer.succeed(Settings, settingsCell({ config, folder, isWritten }).settings)
+}
+
+/** What a reload replaces as one. */
+export interface InForce {
+  readonly config: OllaConfig
+  readonly folder: string | undefined
+  readonly isWritten: (key: string) => boolean
+}
+
+export interface SettingsCell {
+  readonly settings: Settings["Service"]
+  /** At once and whole: whoever reads afterwards reads `next`, its folder and its generation. */
+  readonly replace: (next: InForce) => void
+}
+
+export const settingsCell = (first: InForce): SettingsCell => {
+  let inForce = first
+  let generation = 1
+  return {
+    settings: {
+      current: () => inForce.config,
+      get folder() {
+        return inForce.folder
+      },
+      isWritten: (key) => inForce.isWritten(key),
+      generation: () => generation
+    },
+    replace: (next) => {
+      inForce = next
+      generation++
+    }
+  }
 }
