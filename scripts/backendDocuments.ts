@@ -229,6 +229,7 @@ metrics:
 | \`api.paths\` | requests for these prefer this kind on \`/olla/proxy/\`. Other paths are forwarded all the same |
 | \`api.enforce_paths\` | \`true\`: under its own prefixes other paths get 404 and reach no backend |
 | \`api.anthropic_support.limitations\` | \`no_tool_use\`, \`no_extended_thinking\`, \`no_vision\`, \`no_server_tools\`: such messages are translated |
+| \`api.responses_support\` | \`enabled\`, \`responses_path\`: it answers OpenAI's Responses itself; \`limitations: [functions_only]\`: requests with other tools are translated; \`stateful\`: it keeps conversations (\`previous_response_id\`) |
 | \`api.reasoning_fields\` | fields of an assistant message that this kind reads its reasoning of former turns from: translated requests give it back |
 | \`api.thinking_switch\` | how a translated request says whether to think: \`none\`, \`chat_template\` (\`chat_template_kwargs\`), \`effort\` (\`reasoning_effort\`; \`none\` is off) |
 | \`api.extra_sampling\` | sampling fields beyond OpenAI's that its chat takes: \`top_k\`, \`min_p\`, \`repeat_penalty\`, \`repetition_penalty\` |

@@ -313,8 +313,8 @@ export const configSchema = Schema.Struct({
       inspector: inspector("anthropic")
     }),
     responses: section({
-      enabled: bool(true, "Offer OpenAI's Responses API under /v1/responses and /olla/v1/responses, translated for every backend."),
-      passthrough_enabled: bool(true, "Hand requests on untranslated where the backend speaks that API.", { pending: "warns" }),
+      enabled: bool(true, "Offer OpenAI's Responses API under /v1/responses and /olla/v1/responses, on every backend."),
+      passthrough_enabled: bool(true, "Hand requests on untranslated where the backend speaks that API and can do what is asked."),
       max_message_size: size(100 * MiB, "Largest request body there. 0: 32 MiB; at most 100 MiB."),
       inspector: inspector("responses")
     })

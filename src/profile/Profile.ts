@@ -46,6 +46,8 @@ export interface Profile {
   readonly listedAs: { readonly name: string; readonly place: number }
   /** Absent: no native Anthropic API. */
   readonly anthropic: AnthropicSupport | undefined
+  /** Absent: no native Responses API. */
+  readonly responses: ResponsesSupport | undefined
   readonly metrics: MetricsExtraction
   /** Fields of an assistant message that this kind reads its reasoning of former turns from. */
   readonly reasoningFields: ReadonlyArray<string>
@@ -56,6 +58,15 @@ export interface Profile {
   readonly promptCacheKey: boolean
   /** Where chat completions live on this kind (`/v1/chat/completions`, `/api/v1/chat/completions`, ...). */
   readonly chatPath: string
+}
+
+export interface ResponsesSupport {
+  readonly enabled: boolean
+  readonly responsesPath: string
+  /** `functions_only`: of tools it takes functions, and ignores or refuses the others. */
+  readonly limitations: ReadonlyArray<string>
+  /** It keeps conversations: a request may go on from an earlier answer. */
+  readonly stateful: boolean
 }
 
 export interface AnthropicSupport {

@@ -107,6 +107,14 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     ]),
     impliedTag: text("models.implied_tag"),
     listedAs: { name: text("version_listing.name") || name, place: int("version_listing.place") || Number.POSITIVE_INFINITY },
+    responses: isMap(at(source, "api.responses_support"))
+      ? {
+          enabled: bool("api.responses_support.enabled"),
+          responsesPath: text("api.responses_support.responses_path") || "/v1/responses",
+          limitations: list("api.responses_support.limitations"),
+          stateful: bool("api.responses_support.stateful")
+        }
+      : undefined,
     anthropic: isMap(at(source, "api.anthropic_support"))
       ? {
           enabled: bool("api.anthropic_support.enabled"),

@@ -46,6 +46,9 @@ export const profileShape: Shape = {
         thinking_switch: "text",
         extra_sampling: texts,
         prompt_cache_key: "bool",
+        responses_support: {
+          keys: { enabled: "bool", responses_path: "text", limitations: texts, stateful: "bool", min_version: "text" }
+        },
         anthropic_support: {
           keys: { enabled: "bool", messages_path: "text", limitations: texts, token_count: "bool", threads: "bool", min_version: "text" }
         }

@@ -7,6 +7,7 @@ import { ScriptedModel } from "./scriptedModel.ts"
 
 let simulated: SimulatedBackend
 let scripted: ScriptedModel
+let native: ScriptedModel
 let daemon: Daemon
 let client: OpenAI
 
@@ -14,18 +15,19 @@ describe.each(["olla", "sherpa"])("the Responses API on the %s engine", (engine)
   beforeAll(async () => {
     simulated = await startBackend({ kind: "sglang", models: ["plain-model"], text: "Said by a simulated server. " })
     scripted = new ScriptedModel(["scripted-model"])
-    await scripted.start()
+    native = new ScriptedModel(["native-model"])
+    await Promise.all([scripted.start(), native.start()])
     daemon = await startDaemon(
       `${endpointsYaml([
         { name: "simulated", backend: simulated }
-      ])}      - {url: "${scripted.url}", name: scripted, type: lmdeploy, health_check_url: /v1/models, model_url: /v1/models, check_interval: 5s}\nproxy: {engine: ${engine}}\n`
+      ])}      - {url: "${scripted.url}", name: scripted, type: lmdeploy, health_check_url: /v1/models, model_url: /v1/models, check_interval: 5s}\n      - {url: "${native.url}", name: native, type: vllm, health_check_url: /v1/models, model_url: /v1/models, check_interval: 5s}\nproxy: {engine: ${engine}}\n`
     )
     client = new OpenAI({ baseURL: `${daemon.url}/v1`, apiKey: "any", maxRetries: 0 })
   })
 
   afterAll(async () => {
     await daemon?.stop()
-    await Promise.all([simulated?.stop(), scripted?.stop()])
+    await Promise.all([simulated?.stop(), scripted?.stop(), native?.stop()])
   })
 
   beforeEach(() => simulated.setFault(undefined))
@@ -99,6 +101,30 @@ describe.each(["olla", "sherpa"])("the Responses API on the %s engine", (engine)
       status: 400,
       code: "previous_response_not_found"
     })
+  })
+
+  it("asks a server that speaks the API natively where it can do what is asked, and relays its bytes", async () => {
+    const said = '{"id":"resp_native","object":"response","status":"completed","model":"native-model","output":[],"odd":1e400}'
+    native.asked.length = 0
+    native.answer = (_req, res, { path }) => {
+      res.writeHead(200, { "content-type": "application/json" })
+      res.end(path === "/v1/responses" ? said : JSON.stringify({ choices: [{ message: { content: "ok" }, finish_reason: "stop" }] }))
+    }
+    const ask = (more: object) =>
+      fetch(`${daemon.url}/v1/responses`, { method: "POST", body: JSON.stringify({ model: "native-model", input: "x", ...more }) })
+    const relayed = await ask({})
+    expect([await relayed.text(), relayed.headers.get("x-olla-mode"), relayed.headers.get("x-olla-dialect")]).toEqual([
+      said,
+      "passthrough",
+      null
+    ])
+    const translated = await ask({ tools: [{ type: "custom", name: "apply_patch" }] })
+    expect([translated.status, translated.headers.get("x-olla-mode"), translated.headers.get("x-olla-dialect")]).toEqual([
+      200,
+      null,
+      "responses->chat"
+    ])
+    expect(native.asked.map(({ path }) => path)).toEqual(["/v1/responses", "/v1/chat/completions"])
   })
 
   it("counts tokens and says which methods it has", async () => {

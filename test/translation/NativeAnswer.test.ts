@@ -2,14 +2,17 @@
 import { describe, expect, it } from "vitest"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { failure } from "../../src/exchange/Failure.ts"
+import { messagesForm } from "../../src/translation/anthropic/MessagesForm.ts"
 import { featuresOf } from "../../src/translation/anthropic/MessagesRequest.ts"
-import { NativeAnswer } from "../../src/translation/anthropic/NativeAnswer.ts"
-import { NativeSupport, refusalOf } from "../../src/translation/anthropic/NativeSupport.ts"
+import { answersNatively, type NativeRefusal, refusalOf } from "../../src/translation/anthropic/NativeSupport.ts"
 import { Lessons } from "../../src/translation/Lessons.ts"
+import { NativeAnswer } from "../../src/translation/NativeAnswer.ts"
+import { NativeMemory } from "../../src/translation/NativeMemory.ts"
 import { feed } from "./answers.ts"
 
 const begun = (status: number, ...headers: ReadonlyArray<string>) => {
   const answer = new NativeAnswer({
+    form: messagesForm,
     model: "m",
     requestId: "an-id",
     translated: () => undefined,
@@ -99,6 +102,7 @@ describe("a native refusal", () => {
     const again = { mode: "translation", target: "", body: [], headers: [], answer: undefined } as const
     const seen = feed(
       new NativeAnswer({
+        form: messagesForm,
         model: "m",
         requestId: "",
         translated: () => again,
@@ -146,20 +150,20 @@ describe("a native refusal", () => {
     const plain = featuresOf({ messages: [{ role: "user", content: "a" }] })
     expect(refusalOf(400, "role system is not allowed", plain)).toBeUndefined()
     let now = 0
-    const native = new NativeSupport(new Lessons(() => now))
+    const native = new NativeMemory<NativeRefusal>("anthropic", new Lessons(() => now))
     const support = { enabled: true, limitations: ["no_server_tools"], threads: false }
     const endpoint = { profile: { anthropic: support }, refusedDialects: new Set() } as unknown as Endpoint
-    expect(native.answers(endpoint, "m", features)).toBe(true)
-    expect(native.answers(endpoint, "m", featuresOf({ tools: [{ type: "web_search_20250305" }] }))).toBe(false)
+    expect(answersNatively(native, endpoint, "m", features)).toBe(true)
+    expect(answersNatively(native, endpoint, "m", featuresOf({ tools: [{ type: "web_search_20250305" }] }))).toBe(false)
     native.refused(endpoint, "m", "system")
     expect([
-      native.answers(endpoint, "m", features),
-      native.answers(endpoint, "n", features),
-      native.answers(endpoint, "m", plain)
+      answersNatively(native, endpoint, "m", features),
+      answersNatively(native, endpoint, "n", features),
+      answersNatively(native, endpoint, "m", plain)
     ]).toEqual([false, true, true])
     native.refused(endpoint, "m", "route")
-    expect([native.answers(endpoint, "n", plain), endpoint.refusedDialects.size]).toEqual([false, 1])
+    expect([answersNatively(native, endpoint, "n", plain), endpoint.refusedDialects.size]).toEqual([false, 1])
     now = 15 * 60_000 + 1
-    expect(native.answers(endpoint, "m", features)).toBe(true)
+    expect(answersNatively(native, endpoint, "m", features)).toBe(true)
   })
 })

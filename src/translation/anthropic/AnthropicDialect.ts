@@ -8,17 +8,23 @@ import { rewriteModel } from "../../routing/ModelRewrite.ts"
 import { Complaint } from "../Complaint.ts"
 import { listOf, numberOf } from "../JsonValue.ts"
 import type { Lessons } from "../Lessons.ts"
+import { NativeAnswer } from "../NativeAnswer.ts"
+import type { NativeMemory } from "../NativeMemory.ts"
 import type { Lesson } from "../openai/Wording.ts"
 import { Speaking } from "../Speaking.ts"
 import type { Conversation, TranslatedExchange } from "../Translator.ts"
 import { anthropicAnswers } from "./AnthropicAnswers.ts"
+import { messagesForm } from "./MessagesForm.ts"
 import { readMessages } from "./MessagesReading.ts"
 import { featuresOf } from "./MessagesRequest.ts"
-import { NativeAnswer } from "./NativeAnswer.ts"
-import { type NativeSupport, refusalOf } from "./NativeSupport.ts"
+import { answersNatively, type NativeRefusal, refusalOf } from "./NativeSupport.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
-export const converseInMessages = (native: NativeSupport, lessons: Lessons<Lesson>, exchange: TranslatedExchange): Conversation => {
+export const converseInMessages = (
+  native: NativeMemory<NativeRefusal>,
+  lessons: Lessons<Lesson>,
+  exchange: TranslatedExchange
+): Conversation => {
   const { request, inspection } = exchange
   const features = featuresOf(request)
   const speaking = new Speaking({
@@ -46,7 +52,8 @@ export const converseInMessages = (native: NativeSupport, lessons: Lessons<Lesso
       body: rename ? rewriteModel(exchange.body, inspection, nativeName) : exchange.body,
       headers: [],
       answer: () =>
-        new NativeAnswer({
+        new NativeAnswer<NativeRefusal>({
+          form: messagesForm,
           model: inspection.spelling,
           requestId: exchange.requestId,
           translated: () => (complaint() === undefined ? speaking.translated(endpoint, nativeName) : undefined),
@@ -60,7 +67,7 @@ export const converseInMessages = (native: NativeSupport, lessons: Lessons<Lesso
     }
   }
 
-  const isNative = (endpoint: Endpoint): boolean => exchange.passthrough && native.answers(endpoint, inspection.spelling, features)
+  const isNative = (endpoint: Endpoint): boolean => exchange.passthrough && answersNatively(native, endpoint, inspection.spelling, features)
   const dialect: Dialect = {
     speak: (endpoint, nativeName) => (isNative(endpoint) ? spokenNatively(endpoint, nativeName) : speaking.translated(endpoint, nativeName))
   }

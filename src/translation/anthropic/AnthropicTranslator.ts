@@ -1,19 +1,20 @@
 /** Anthropic's Messages API as a translator: its routes, and where each of its rules is. */
 import { Lessons } from "../Lessons.ts"
+import { NativeMemory } from "../NativeMemory.ts"
 import type { Lesson } from "../openai/Wording.ts"
 import type { Translator } from "../Translator.ts"
 import { converseInMessages } from "./AnthropicDialect.ts"
 import { countTokensDialect } from "./CountTokens.ts"
 import { errorBody } from "./ErrorEnvelope.ts"
 import { checkMessagesRequest } from "./MessagesRequest.ts"
-import { NativeSupport } from "./NativeSupport.ts"
+import type { NativeRefusal } from "./NativeSupport.ts"
 import { relayedAnswer } from "./RelayedAnswer.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
 export const makeAnthropicTranslator = (): Translator => {
   const now = () => performance.now()
   const lessons = new Lessons<Lesson>(now)
-  const native = new NativeSupport(new Lessons(now))
+  const native = new NativeMemory<NativeRefusal>("anthropic", new Lessons(now))
   return {
     name: "anthropic",
     title: "Anthropic",

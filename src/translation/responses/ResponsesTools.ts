@@ -20,6 +20,8 @@ export interface Declared {
 /** Run by OpenAI's own servers; no other can. */
 const hosted = /^(?:web_search|file_search|code_interpreter|image_generation|computer|mcp$|programmatic_tool_calling$)/
 
+export const isHosted = (type: string): boolean => hosted.test(type)
+
 const integer = { type: "integer" }
 const string = { type: "string" }
 const strings = { type: "array", items: string }

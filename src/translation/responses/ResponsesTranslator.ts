@@ -1,18 +1,25 @@
 /** OpenAI's Responses API as a translator: its routes, and where each of its rules is. */
-import type { AnswerHead, Dialect } from "../../proxy/Dialect.ts"
+import type { Endpoint } from "../../endpoint/Endpoint.ts"
+import type { AnswerHead, Dialect, Spoken } from "../../proxy/Dialect.ts"
+import { rewriteModel } from "../../routing/ModelRewrite.ts"
 import { Complaint } from "../Complaint.ts"
 import { type JsonRecord, numberOf, parseJson } from "../JsonValue.ts"
 import { Lessons } from "../Lessons.ts"
+import { NativeAnswer } from "../NativeAnswer.ts"
+import { NativeMemory } from "../NativeMemory.ts"
 import type { Lesson } from "../openai/Wording.ts"
 import { Speaking } from "../Speaking.ts"
 import type { Conversation, TranslatedExchange, Translator } from "../Translator.ts"
 import { estimateTurn } from "../TurnEstimate.ts"
+import { answersResponses, type ResponsesRefusal, responsesFeatures, responsesForm, responsesRefusalOf } from "./NativeResponses.ts"
 import { errorBody } from "./ResponsesErrors.ts"
 import { checkResponses, readResponses } from "./ResponsesReading.ts"
 import { responsesAnswers } from "./ResponsesWriter.ts"
 
 export const makeResponsesTranslator = (): Translator => {
-  const lessons = new Lessons<Lesson>(() => performance.now())
+  const now = () => performance.now()
+  const lessons = new Lessons<Lesson>(now)
+  const native = new NativeMemory<ResponsesRefusal>("responses", new Lessons(now))
   return {
     name: "responses",
     title: "Responses",
@@ -23,7 +30,7 @@ export const makeResponsesTranslator = (): Translator => {
     ],
     errorBody,
     check: checkResponses,
-    converse: (exchange) => converseInResponses(lessons, exchange),
+    converse: (exchange) => converseInResponses(native, lessons, exchange),
     estimate,
     countDocument: (tokens) => ({ object: "response.input_tokens", input_tokens: tokens }),
     countDialect: () => nobodyCounts,
@@ -43,8 +50,13 @@ const estimate = (request: JsonRecord): number => {
   return read instanceof Complaint ? Math.max(1, Math.floor(Buffer.byteLength(JSON.stringify(request)) / 4)) : estimateTurn(read.turn)
 }
 
-const converseInResponses = (lessons: Lessons<Lesson>, exchange: TranslatedExchange): Conversation => {
-  const { request } = exchange
+const converseInResponses = (
+  native: NativeMemory<ResponsesRefusal>,
+  lessons: Lessons<Lesson>,
+  exchange: TranslatedExchange
+): Conversation => {
+  const { request, inspection } = exchange
+  const features = responsesFeatures(request)
   let made: ReturnType<typeof readResponses> | undefined
   const read = () => {
     made ??= readResponses(request)
@@ -74,13 +86,44 @@ const converseInResponses = (lessons: Lessons<Lesson>, exchange: TranslatedExcha
     lessons,
     reasoning: "all"
   })
+  const complaint = () => {
+    const got = turn()
+    return got instanceof Complaint ? got : undefined
+  }
+
+  const spokenNatively = (endpoint: Endpoint, nativeName: string): Spoken => {
+    exchange.onMode("passthrough")
+    const rename = nativeName !== "" && nativeName !== inspection.spelling
+    return {
+      mode: "passthrough",
+      target: (endpoint.profile?.responses?.responsesPath ?? "/v1/responses") + exchange.query,
+      body: rename ? rewriteModel(exchange.body, inspection, nativeName) : exchange.body,
+      headers: [],
+      answer: () =>
+        new NativeAnswer<ResponsesRefusal>({
+          form: responsesForm,
+          model: inspection.spelling,
+          requestId: "",
+          translated: () => (complaint() === undefined ? speaking.translated(endpoint, nativeName) : undefined),
+          refuses: (status, sentence) => responsesRefusalOf(status, sentence, features),
+          onRefusal: (refusal) => {
+            native.refused(endpoint, inspection.spelling, refusal)
+            exchange.onOddities([{ what: `the backend refuses Responses natively, asked again in translation (${refusal})`, count: 1 }])
+          },
+          onBytes: exchange.inspector?.relayed
+        })
+    }
+  }
+
+  const isNative = (endpoint: Endpoint): boolean =>
+    exchange.passthrough && answersResponses(native, endpoint, inspection.spelling, features)
   return {
-    dialect: { speak: (endpoint, nativeName) => speaking.translated(endpoint, nativeName) },
-    isNative: () => false,
-    complaint: () => {
-      const got = turn()
-      return got instanceof Complaint ? got : undefined
+    dialect: {
+      speak: (endpoint, nativeName) =>
+        isNative(endpoint) && !speaking.isOpened ? spokenNatively(endpoint, nativeName) : speaking.translated(endpoint, nativeName)
     },
+    isNative,
+    complaint,
     // The header names them.
     droppedTools: () => []
   }
