@@ -1,5 +1,7 @@
 /** What a conversation is recognised by. Keys are internal: only their equality matters. */
+import { hash } from "node:crypto"
 import type { OllaConfig } from "../config/OllaConfig.ts"
+import { BodyScan } from "../routing/BodyScan.ts"
 import type { StickyKey } from "./Balancer.ts"
 
 /** FNV-1a, 64 bit, as 16 lower-case hex digits. Two 32-bit halves: BigInt would cost more than the request. */
@@ -21,15 +23,20 @@ export interface StickyRequest {
   /** Value of a request header by lower-cased name; empty when absent. */
   readonly header: (name: string) => string
   readonly body: ReadonlyArray<Buffer>
+  /** Absent: not known yet, the body is short or no JSON. */
+  readonly conversation?: Places | undefined
   /** As extracted; may be empty. */
   readonly model: string
   /** TCP peer. */
   readonly peer: string
 }
 
+/** Bytes of a conversation's beginning that are told apart when nothing else is configured. */
+const longestStart = 64 * 1024
+
 export const stickyKeyOf = (config: OllaConfig["proxy"]["sticky_sessions"], request: StickyRequest): StickyKey => {
   for (const source of config.key_sources) {
-    const key = keyOf(source, config.prefix_hash_bytes > 0 ? config.prefix_hash_bytes : 512, request)
+    const key = keyOf(source, config.prefix_hash_bytes > 0 ? config.prefix_hash_bytes : longestStart, request)
     if (key !== "") return { key, source }
   }
   return { key: "", source: "none" }
@@ -50,34 +57,54 @@ const keyOf = (source: Source, budget: number, request: StickyRequest): string =
     case "ip":
       return `ip:${request.peer}:${request.model}`
     case "prefix_hash": {
-      const text = conversationStart(request.body)
-      return text === undefined ? "" : `${request.model.replaceAll(":", "_")}:${fnv1a64(text.subarray(0, budget))}`
+      const text = conversationStart(request.body, budget, request.conversation)
+      // Of some kilobytes a native hash is a hundred times cheaper.
+      return text === undefined ? "" : `${request.model.replaceAll(":", "_")}:${hash("sha256", text, "hex").slice(0, 16)}`
     }
   }
 }
 
+/** Where the values of `messages` and `prompt` begin in the body; -1: there is no such list or text. */
+export interface Places {
+  readonly messagesAt: number
+  readonly promptAt: number
+}
+
+/** Bodies that are no object end the scan at their first byte, long ones were scanned as they came. */
+const placesIn = (body: ReadonlyArray<Buffer>): Places => {
+  const scan = new BodyScan()
+  for (const chunk of body) scan.push(chunk)
+  return scan
+}
+
 /**
- * The raw bytes of `messages` up to the end of the first user message, else of `prompt`: the same for every later turn of
- * a conversation. `undefined`: the body has neither.
+ * The raw bytes of `messages` up to the end of the first user message, else of `prompt`, `most` bytes of them: the same for
+ * every later turn of a conversation. No more of the body is read than that. `undefined`: the body has neither.
  */
-export const conversationStart = (body: ReadonlyArray<Buffer>): Buffer | undefined => {
-  const bytes = body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body)
-  const fields = topLevel(bytes)
-  const messages = fields.get("messages")
-  if (messages !== undefined && !isNull(bytes, messages)) {
-    const [start, end] = messages
-    if (bytes[start] !== OPEN_BRACKET) return bytes.subarray(start, end)
-    if (bytes[skipSpace(bytes, start + 1)] !== CLOSE_BRACKET) return bytes.subarray(start, firstUserMessageEnd(bytes, start, end))
+export const conversationStart = (body: ReadonlyArray<Buffer>, most: number, places: Places = placesIn(body)): Buffer | undefined => {
+  const messages = bytesFrom(body, places.messagesAt, most)
+  if (messages[0] === OPEN_BRACKET && messages[skipSpace(messages, 1)] !== CLOSE_BRACKET)
+    return messages.subarray(0, firstUserMessageEnd(messages))
+  const prompt = bytesFrom(body, places.promptAt, most)
+  if (prompt.length === 0) return undefined
+  const end = valueEnd(prompt, 0)
+  return end < 0 ? prompt : prompt.subarray(0, end)
+}
+
+const bytesFrom = (body: ReadonlyArray<Buffer>, start: number, most: number): Buffer => {
+  const parts: Array<Buffer> = []
+  if (start < 0) return Buffer.concat(parts)
+  let at = 0
+  for (const chunk of body) {
+    if (at >= start + most) break
+    if (at + chunk.length > start) parts.push(chunk.subarray(Math.max(0, start - at), start + most - at))
+    at += chunk.length
   }
-  const prompt = fields.get("prompt")
-  return prompt === undefined || isNull(bytes, prompt) ? undefined : bytes.subarray(prompt[0], prompt[1])
+  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
 }
 
 const OPEN_BRACKET = 91
 const CLOSE_BRACKET = 93
-
-const isNull = (b: Buffer, [start, end]: readonly [number, number]): boolean =>
-  end - start === 4 && b.toString("latin1", start, end) === "null"
 
 /** End of the JSON value that begins at `at`; -1 when it does not end. */
 const valueEnd = (b: Buffer, at: number): number => {
@@ -136,16 +163,17 @@ const topLevel = (b: Buffer, from = 0): ReadonlyMap<string, readonly [number, nu
   return out
 }
 
-const firstUserMessageEnd = (b: Buffer, start: number, end: number): number => {
-  let i = skipSpace(b, start + 1)
-  while (i < end && b[i] !== 93) {
+/** Of a list that begins at 0, and may be cut off. */
+const firstUserMessageEnd = (b: Buffer): number => {
+  let i = skipSpace(b, 1)
+  while (i < b.length && b[i] !== CLOSE_BRACKET) {
     const close = valueEnd(b, i)
     // What is no value would not move on.
-    if (close <= i) return end
+    if (close <= i) return b.length
     const role = topLevel(b, i).get("role")
     if (role !== undefined && b.toString("latin1", role[0], role[1]) === '"user"') return close
     i = skipSpace(b, close)
     if (b[i] === 44) i = skipSpace(b, i + 1)
   }
-  return end
+  return Math.min(i + 1, b.length)
 }

@@ -180,7 +180,11 @@ export const proxy = section({
       }),
       ["session_header", "prefix_hash", "auth_header"]
     ),
-    prefix_hash_bytes: int(512, "Bytes of the conversation's beginning that prefix_hash takes. 0: 512.", { min: 0 })
+    prefix_hash_bytes: int(
+      0,
+      "Most bytes of a conversation's beginning, up to the end of its first user message, that prefix_hash takes. 0: 64 KiB.",
+      { min: 0 }
+    )
   })
 })
 

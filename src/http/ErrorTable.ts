@@ -230,7 +230,7 @@ export const rejections: Readonly<Record<string, { readonly status: 404 | 503; r
   model_not_found: { status: 404, text: 'no endpoint has a model named "{model}"', strategy: "all" },
   model_unavailable: {
     status: 503,
-    text: 'the model "{model}" is known, but no endpoint that has it can serve this request now',
+    text: 'no endpoint that can be asked now has the model "{model}" and can serve this request',
     strategy: "strict"
   },
   model_unavailable_no_fallback: {

@@ -1,15 +1,18 @@
 /** Model lists: the unified one with its filters, the providers' own, and one model. */
 import type { Catalogue } from "../catalogue/Catalogue.ts"
-import { filtered, isOfScope, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
+import { availabilityOf, filtered, isOfScope, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/ModelOffer.ts"
 import type { Settings } from "../config/Settings.ts"
+import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
 import type { WrittenFormat } from "../profile/ListingFormats.ts"
 import { formatNamed, formatNames, kindsThatList } from "../profile/ListingNames.ts"
+import { writeListing } from "../profile/ListingWriting.ts"
 import type { ProfileSet } from "../profile/Profiles.ts"
 import type { ProviderScope } from "../routing/Router.ts"
 import { answerDocument } from "./DocumentAnswer.ts"
-import { encodeDocument } from "./documents/Encoding.ts"
+import { type DocumentSchema, encodeDocument } from "./documents/Encoding.ts"
+import { listingDocuments } from "./documents/ListingDocuments.ts"
 import { InventoryDocument, ModelDocument } from "./documents/ModelsDocument.ts"
 import { answerListing } from "./ListingAnswer.ts"
 import { modelDocument, modelsDocument } from "./ModelDocuments.ts"
@@ -41,6 +44,48 @@ export const listing = (
     // A name that only another kind uses is none of this provider's.
     ...(scope === undefined ? {} : { names: isOfScope(scope) })
   })
+
+/** One entry of the list that `listing` gives, by a name in any case; an alias that somebody can serve is one too. */
+export const listedModel = (
+  services: ListingServices,
+  context: RequestContext,
+  scope: ProviderScope | undefined,
+  format: WrittenFormat,
+  id: string
+): void => {
+  const low = id.toLowerCase()
+  const snapshot = services.catalogue.snapshot()
+  const inScope = scope === undefined ? () => true : isOfScope(scope)
+  const alias = snapshot.alias(id)
+  const named = alias?.targets.find((target) => snapshot.offer(target)?.holders.some(({ endpoint }) => isRoutable(endpoint.state.status)))
+  const wanted = new Set([low, ...(named === undefined ? [] : [named.toLowerCase()])])
+  const model = listedFor(everything(services), scope, { servableOnly: true }).find((one) =>
+    one.sources.some((source) => wanted.has(source.nativeName.toLowerCase()) && inScope(source))
+  )
+  const entry = model === undefined ? undefined : entryOf(services, scope, format, model, wanted)
+  if (entry === undefined) context.fail(404, `model_not_found: the list has no model "${id}"`, "model_not_found")
+  else context.json({ ...entry, ...(alias === undefined || named === undefined ? {} : { id: alias.name }) })
+}
+
+const entryOf = (
+  services: ListingServices,
+  scope: ProviderScope | undefined,
+  format: WrittenFormat,
+  model: UnifiedModel,
+  wanted: ReadonlySet<string>
+): Readonly<Record<string, unknown>> | undefined => {
+  const writing = writeListing(format, [model], {
+    select: (models) => models,
+    kinds: kindsThatList(services.profiles, format),
+    availabilityOf,
+    ...(scope === undefined ? {} : { names: isOfScope(scope) })
+  })
+  let step = writing.next()
+  while (step.done !== true) step = writing.next()
+  const schema: DocumentSchema = listingDocuments[format]
+  const { data } = encodeDocument(schema, step.value) as { readonly data?: ReadonlyArray<Readonly<Record<string, unknown>>> }
+  return data?.find((one) => wanted.has(String(one["id"]).toLowerCase())) ?? data?.[0]
+}
 
 /** Without the unifier: what `/internal/status/models` says. */
 function* plainInventory({ fleet, catalogue }: ListingServices): Generator<void, WrittenAnswer> {

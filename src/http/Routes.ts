@@ -1,7 +1,8 @@
 /** Which handler a path has (http-api.md 3). Paths are matched cleaned and decoded; what is forwarded keeps its encoding. */
+import type { ListingFormat } from "../profile/ListingFormats.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"
-import { listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
+import { listedModel, listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
 import { discardBody } from "./listener/RequestBody.ts"
 import { PlainSurface, type ProxyTarget } from "./proxied/PlainSurface.ts"
 import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
@@ -105,10 +106,14 @@ export class Routes {
     const sent = raw === path ? rest : restOf(raw)
     const target = sent + query
     if (segment === "proxy") {
-      if (rest === "/v1/models" && (context.exchange.method === "GET" || context.exchange.method === "HEAD"))
+      const { method } = context.exchange
+      const id = idOf(proxyListings, noPaths, rest)
+      if (rest === "/v1/models" && (method === "GET" || method === "HEAD" || method === "OPTIONS"))
         discardBody(services.guard, context, () => listing(services, context, undefined, "openai"))
+      else if (id !== undefined && (method === "GET" || method === "HEAD"))
+        discardBody(services.guard, context, () => listedModel(services, context, undefined, "openai", id.id))
       else {
-        if (rest !== "/v1/models") this.#remember(raw, path, { scope: undefined, target: sent, path: rest })
+        if (rest !== "/v1/models" && id === undefined) this.#remember(raw, path, { scope: undefined, target: sent, path: rest })
         this.#proxy(context, { scope: undefined, target, path: rest })
       }
       return true
@@ -122,6 +127,11 @@ export class Routes {
       discardBody(services.guard, context, () => listing(services, context, provider.scope, format))
       return true
     }
+    const id = idOf(profile.listings, provider.paths, rest)
+    if (id !== undefined && (context.exchange.method === "GET" || context.exchange.method === "HEAD")) {
+      discardBody(services.guard, context, () => listedModel(services, context, provider.scope, id.format, id.id))
+      return true
+    }
     const what = refusalOf(profile, rest)
     if (what !== undefined) {
       discardBody(services.guard, context, () => context.error("notSupported", { what }))
@@ -132,7 +142,7 @@ export class Routes {
       context.error("pathNotServed", { path: sent, provider: provider.scope.label })
       return true
     }
-    this.#remember(raw, path, { scope: provider.scope, target: sent, path: rest })
+    if (id === undefined) this.#remember(raw, path, { scope: provider.scope, target: sent, path: rest })
     this.#proxy(context, { scope: provider.scope, target, path: rest })
     return true
   }
@@ -157,6 +167,22 @@ export class Routes {
     this.#providers.set(segment, provider)
     return provider
   }
+}
+
+/** The list that `/olla/proxy/` has. */
+const proxyListings: ReadonlyMap<string, ListingFormat> = new Map([["/v1/models", "openai"]])
+const noPaths: ReadonlySet<string> = new Set()
+
+/** The model that a path below a list names, `/v1/models/org/m`; ids may have slashes. What the kind declares as a path is its own. */
+const idOf = (
+  listings: ReadonlyMap<string, ListingFormat>,
+  declared: ReadonlySet<string>,
+  path: string
+): { readonly format: ListingFormat; readonly id: string } | undefined => {
+  for (const [list, format] of listings)
+    if (list.endsWith("/models") && path.length > list.length + 1 && path.startsWith(`${list}/`) && !declared.has(path))
+      return { format, id: path.slice(list.length + 1) }
+  return undefined
 }
 
 /** A segment has routes only as a prefix of the profile, or its name, as written. */

@@ -12,11 +12,11 @@ const NEAR = 48
 /** Bytes of a wanted value that are kept: a longer model name is nobody's, and its beginning says so as well as the whole. */
 const maxValue = 4096
 
-export type Field = "model" | "stream" | "messages"
+export type Field = "model" | "stream" | "messages" | "prompt"
 
 /** The wanted fields; `model` in any case, as some servers read it. */
 const fieldOf = (key: string): Field | undefined => {
-  if (key === "stream" || key === "messages") return key
+  if (key === "stream" || key === "messages" || key === "prompt") return key
   return key.length === 5 && key.toLowerCase() === "model" ? "model" : undefined
 }
 
@@ -33,6 +33,8 @@ export class BodyScan {
   readonly spans: Array<readonly [start: number, end: number]> = []
   /** Byte offset of the last top-level `messages` list; -1: there is none. */
   messagesAt = -1
+  /** Byte offset of the last top-level `prompt` that is a text, a list or an object; -1: there is none. */
+  promptAt = -1
   /** Lists and objects that lie in one another, at most. */
   deepest = 0
   ok = true
@@ -69,6 +71,7 @@ export class BodyScan {
             if (depth === 1) {
               if (this.#isKey || !this.#colon) return this.#bad()
               if (c === 91 && this.#wanted && this.#field === "messages") this.messagesAt = this.#base + i
+              if (this.#wanted && this.#field === "prompt") this.promptAt = this.#base + i
               this.#value(null, "{")
             }
             depth++
@@ -176,6 +179,7 @@ export class BodyScan {
         }
         i = end + 1
         if (this.#mode === 3 && this.#field === "model") this.spans.push([this.#spanStart, this.#base + i])
+        if (this.#mode === 3 && this.#field === "prompt") this.promptAt = this.#spanStart
         if (this.#mode === 1) {
           if (depth === 1) this.#wanted = false
         } else {

@@ -130,7 +130,8 @@ const parsed = (chunks: ReadonlyArray<Buffer>, path: string): Inspection => {
 }
 
 const scanned = (scan: BodyScan, body: ReadonlyArray<Buffer>, size: number, path: string): Inspection => {
-  const found = described(nameFrom(scan), scan.found.get("stream"))
+  const { messagesAt, promptAt } = scan
+  const found = { ...described(nameFrom(scan), scan.found.get("stream")), conversation: { messagesAt, promptAt } }
   if (found.model !== "") return scan.end() ? { ...found, spans: scan.spans } : found
   if (!scan.end()) return found
   if (size <= capabilityLimit) {

@@ -19,6 +19,8 @@ export interface Inspection {
   /** Byte ranges of the body that name the model, where they are known already: a long body is not read for them twice. */
   readonly spans?: ReadonlyArray<readonly [start: number, end: number]>
   readonly stream: boolean | undefined
+  /** Where the conversation begins, byte offsets of the values as a scan has them; absent: the body was short, or no JSON. */
+  readonly conversation?: { readonly messagesAt: number; readonly promptAt: number }
   /** Groups of synonyms, one group per required capability; empty: nothing required. */
   readonly capabilities: ReadonlyArray<ReadonlyArray<string>>
 }

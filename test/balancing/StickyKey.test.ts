@@ -1,6 +1,8 @@
+import { hash } from "node:crypto"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { conversationStart, fnv1a64, type StickyRequest, stickyKeyOf } from "../../src/balancing/StickyKey.ts"
+import { cut, cuts } from "../routing/bodies.ts"
 import { configOf } from "./fakes.ts"
 
 const request = (
@@ -65,7 +67,7 @@ describe("a session is recognised", () => {
       "by how its conversation begins",
       "[prefix_hash]",
       request({ body: chat }),
-      `qwen3_8b:${fnv1a64(Buffer.from('[{"role":"user","content":"hi"}'))}`,
+      `qwen3_8b:${hash("sha256", '[{"role":"user","content":"hi"}', "hex").slice(0, 16)}`,
       "prefix_hash"
     ],
     [
@@ -88,7 +90,7 @@ describe("a session is recognised", () => {
   })
 })
 
-const start = (text: string) => conversationStart([Buffer.from(text)])?.toString()
+const start = (text: string, most = 65_536) => conversationStart([Buffer.from(text)], most)?.toString()
 
 describe("the start of a conversation", () => {
   it.each([
@@ -124,6 +126,41 @@ describe("the start of a conversation", () => {
         )
       })
     )
+  })
+
+  it("is the same however the body is cut, wherever its places came from, and never longer than asked for", () => {
+    fc.assert(
+      fc.property(
+        fc.string({ maxLength: 60 }),
+        fc.string({ maxLength: 60 }),
+        fc.integer({ min: 1, max: 200 }),
+        cuts,
+        (system, user, most, at) => {
+          const bytes = Buffer.from(
+            JSON.stringify({ x: [1], messages: [{ content: system }, { content: user, role: "user" }, {}], prompt: "p" })
+          )
+          const whole = conversationStart([bytes], 65_536)
+          const chunks = cut(bytes, at)
+          const messagesAt = bytes.indexOf("[{")
+          expect(conversationStart(chunks, most)).toEqual(whole?.subarray(0, most))
+          expect(conversationStart(chunks, most, { messagesAt, promptAt: -1 })).toEqual(whole?.subarray(0, most))
+        }
+      )
+    )
+  })
+
+  it("tells users of one long system prompt apart, whose first messages end within 64 KiB", () => {
+    const body = (said: string, system = 40_000) =>
+      request({
+        body: JSON.stringify({
+          messages: [
+            { role: "system", content: "s".repeat(system) },
+            { role: "user", content: said }
+          ]
+        })
+      })
+    expect(keyOf("[prefix_hash]", body("a"), 0)).not.toEqual(keyOf("[prefix_hash]", body("b"), 0))
+    expect(keyOf("[prefix_hash]", body("a", 70_000), 0)).toEqual(keyOf("[prefix_hash]", body("b", 70_000), 0))
   })
 
   it("never fails on a body that is broken", () => {

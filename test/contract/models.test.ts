@@ -154,12 +154,12 @@ describe("an OpenAI client", () => {
   })
 
   it.each([
-    ["qwen3:9b", 404, "model_not_found", '"qwen3:8b"'],
-    ["only-down", 503, "model_unavailable", "known"],
-    ["gone", 404, "model_not_found", "gone"],
-    ["nothing", 404, "model_not_found", "nothing"],
-    ["secret-model", 404, "model_not_found", "secret-model"]
-  ])("is refused %s with %d %s, and is told what is near", async (model, code, reason, text) => {
+    ["qwen3:9b", 503, "model_unavailable", '"qwen3:8b"'],
+    ["only-down", 503, "model_unavailable", "only-down"],
+    ["gone", 503, "model_unavailable", "down"],
+    ["nothing", 503, "model_unavailable", "nothing"],
+    ["secret-model", 503, "model_unavailable", "secret-model"]
+  ])("is refused %s with %d %s while an endpoint is down, and is told what is near", async (model, code, reason, text) => {
     const stats = await counting(async () => {
       await expect(chat(model)).rejects.toMatchObject({
         status: code,
@@ -181,7 +181,7 @@ describe("an OpenAI client", () => {
 
 describe("a refusal in plain text", () => {
   it("is the token alone, with the decision in its headers", async () => {
-    const answer = await fetch(`${daemon.url}/olla/ollama/api/chat`, { method: "POST", headers: asJson, body: '{"model":"Nope"}' })
+    const answer = await fetch(`${daemon.url}/olla/vllm/v1/completions`, { method: "POST", headers: asJson, body: '{"model":"Nope"}' })
     expect([answer.status, await answer.text(), answer.headers.get("content-type")]).toEqual([
       404,
       "model_not_found\n",
@@ -253,8 +253,8 @@ describe("an Anthropic client", () => {
     await expect(
       anthropic.messages.create({ model: "mixtrul", max_tokens: 20, messages: [{ role: "user", content: "Hi" }] })
     ).rejects.toMatchObject({
-      status: 404,
-      error: { type: "error", error: { type: "not_found_error", message: expect.stringContaining("model_not_found") } }
+      status: 503,
+      error: { type: "error", error: { message: expect.stringContaining("model_unavailable") } }
     })
   })
 })

@@ -15,7 +15,7 @@ import type { Exchange, Outcome } from "../../exchange/Exchange.ts"
 import { failure } from "../../exchange/Failure.ts"
 import { type Carrying, type Ended, outcomeOf, type Refused } from "../../proxy/Carrier.ts"
 import { BodyInspector } from "../../routing/Inspecting.ts"
-import type { Decision } from "../../routing/Router.ts"
+import type { Decision, Inspection } from "../../routing/Router.ts"
 import { errorTable } from "../ErrorTable.ts"
 import { type Body, type BodyProblem, type BodyReader, readBody, releaseBody } from "../listener/RequestBody.ts"
 import { rateCode, refuseRate } from "../RateRefusal.ts"
@@ -166,7 +166,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
         inspection,
         candidates,
         secondChoice,
-        sticky: this.#sticky(body, inspection.model),
+        sticky: this.#sticky(body, inspection),
         dialect,
         replyHeaders: extra,
         response: res
@@ -183,12 +183,18 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     else if (within !== undefined) this.#deadline = setTimeout(() => this.#giveUp(carrying, within), within)
   }
 
-  #sticky(body: Body, model: string) {
+  #sticky(body: Body, { model, conversation }: Inspection) {
     const sticky = this.#services.settings.current().proxy.sticky_sessions
     if (!sticky.enabled) return undefined
     const context = this.#context
     this.#exchange.sessionId = context.header("x-olla-session-id").slice(0, longestSessionId)
-    return stickyKeyOf(sticky, { header: (name) => context.header(name), body: body.chunks, model, peer: this.#exchange.peer })
+    return stickyKeyOf(sticky, {
+      header: (name) => context.header(name),
+      body: body.chunks,
+      conversation,
+      model,
+      peer: this.#exchange.peer
+    })
   }
 
   #ended(end: Ended): void {
