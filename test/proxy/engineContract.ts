@@ -481,6 +481,19 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
         }
       )
 
+      it("never has a POST arrive twice, whenever kept connections end", async () => {
+        const backend = await serve((socket, _, nth) => {
+          socket.write(plain(`${nth}`))
+          setTimeout(() => socket[nth % 2 === 0 ? "destroy" : "resetAndDestroy"](), (nth % 7) / 3)
+        })
+        for (let i = 0; i < 200; i++) {
+          await ask(front.port, { method: "POST", body: `request ${i}` })
+          await pause((i % 5) / 3)
+        }
+        const arrived = backend.heard.map(({ body }) => body.toString())
+        expect(new Set(arrived).size).toBe(arrived.length)
+      })
+
       it("on the repetition is the end of it", async () => {
         const backend = await serve((socket, _, nth) => (nth === 1 ? socket.write(plain("ok")) : socket.resetAndDestroy()))
         await ask(front.port)

@@ -9,7 +9,7 @@ import { unsentOf } from "../NodeInternals.ts"
 import { ChunkScan } from "./ChunkScan.ts"
 import { connectKind } from "./ConnectKind.ts"
 import { maxHead, maxInterim, type ResponseHead } from "./ResponseHead.ts"
-import { type Deadlines, isSafe, type Outgoing, type Relay } from "./Transport.ts"
+import { afterNextReads, type Deadlines, isSafe, type Outgoing, type Relay } from "./Transport.ts"
 import { UpstreamSocket } from "./UpstreamSocket.ts"
 
 /** What a connection needs of the pool that it belongs to. */
@@ -123,9 +123,8 @@ export class Connection {
     this.#pool.activate(this)
     this.#unwritten = this.#uses > 1 && !isSafe(outgoing.method)
     if (!this.#unwritten) this.#write(head, outgoing.body)
-    // The connection's end may lie there and wait to be read, behind what called for this request.
     else
-      setImmediate(() => {
+      afterNextReads(() => {
         if (this.#relay !== relay || this.#ended || this.socket.destroyed) return
         this.#unwritten = false
         this.#write(head, outgoing.body)

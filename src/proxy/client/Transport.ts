@@ -77,3 +77,11 @@ const safe = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
  * generates, or changes something, is sent again only where nothing of it can have been read.
  */
 export const isSafe = (method: string): boolean => safe.has(method)
+
+/**
+ * Once whatever has arrived by now has been read: a kept connection's end may lie there and wait, behind what called for the request.
+ * The first turn lets pass what the system had told of already, the second one asks it again.
+ */
+export const afterNextReads = (then: () => void): void => {
+  setImmediate(setImmediate, then)
+}

@@ -11,7 +11,7 @@ import { idleFor, maxIdle } from "./ConnectionPool.ts"
 import { DialError } from "./Dialing.ts"
 import type { ResponseHead } from "./ResponseHead.ts"
 import { Sweeper, type Watched } from "./Sweeper.ts"
-import { isSafe, type Outgoing, type Relay, type Sent, type Transport } from "./Transport.ts"
+import { afterNextReads, isSafe, type Outgoing, type Relay, type Sent, type Transport } from "./Transport.ts"
 import { undiciFailure } from "./UndiciFailure.ts"
 import { type KeptLimits, type UndiciLink, UndiciLinks } from "./UndiciLinks.ts"
 
@@ -85,8 +85,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   }
 
   start(): void {
-    // The connection's end may lie there and wait to be read, behind what called for this request.
-    if (this.#reused && !isSafe(this.#outgoing.method)) setImmediate(() => this.#dispatch())
+    if (this.#reused && !isSafe(this.#outgoing.method)) afterNextReads(() => this.#dispatch())
     else this.#dispatch()
   }
 
