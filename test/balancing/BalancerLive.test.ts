@@ -78,6 +78,31 @@ describe("a lease", () => {
   })
 })
 
+describe("what a reload changes", () => {
+  it.effect("counts with the next lease: the rule, stickiness, its bounds and the engine", () => {
+    const fleet = three()
+    const all = candidatesOf(fleet.endpoints)
+    let config = configOf("load_balancer: round-robin")
+    const settings = Layer.succeed(Settings, { ...Settings.of({ current: () => config, folder: undefined, isWritten: () => true }) })
+    return Effect.gen(function* () {
+      const balancer = yield* Balancer
+      const names = (count: number) => Array.from({ length: count }, () => shown(balancer.acquire(all, byHeader))).join(", ")
+      assert.strictEqual(names(4), "a, b, c, a")
+      config = configOf("load_balancer: round-robin, sticky_sessions: { enabled: true, max_sessions: 5 }")
+      assert.strictEqual(names(2), "b miss session_header, b hit session_header")
+      assert.strictEqual(balancer.stickyStats()?.max_sessions, 5)
+      config = configOf("load_balancer: priority")
+      assert.isUndefined(balancer.stickyStats())
+      const b = fleet.endpoints[1]
+      for (let n = 0; n < 5; n++) b?.breaker.fail(undefined)
+      const leased = () => Array.from({ length: 60 }, () => balancer.acquire(all, undefined)?.candidate.endpoint)
+      assert.notInclude(leased(), b)
+      config = configOf("engine: sherpa, load_balancer: round-robin")
+      assert.include(leased(), b)
+    }).pipe(Effect.provide(layer.pipe(Layer.provide(Layer.merge(settings, Layer.succeed(Fleet, fleet.service))))))
+  })
+})
+
 describe("a sticky lease", () => {
   const sticky = "sticky_sessions: { enabled: true, idle_ttl_seconds: 60 }"
 
