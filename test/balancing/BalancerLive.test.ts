@@ -83,7 +83,9 @@ describe("what a reload changes", () => {
     const fleet = three()
     const all = candidatesOf(fleet.endpoints)
     let config = configOf("load_balancer: round-robin")
-    const settings = Layer.succeed(Settings, { ...Settings.of({ current: () => config, folder: undefined, isWritten: () => true }) })
+    const settings = Layer.succeed(Settings, {
+      ...Settings.of({ current: () => config, folder: undefined, isWritten: () => true, generation: () => 1 })
+    })
     return Effect.gen(function* () {
       const balancer = yield* Balancer
       const names = (count: number) => Array.from({ length: count }, () => shown(balancer.acquire(all, byHeader))).join(", ")
