@@ -7,7 +7,7 @@ import { reasonOf } from "../config/FileReason.ts"
 import { nearest } from "../config/NearestWord.ts"
 import type { AuthConfig, EndpointConfig } from "../config/OllaConfig.ts"
 import type { Credentials } from "./Origin.ts"
-import { expandVariables, missingVariables } from "./VariableExpansion.ts"
+import { expandVariables, missingVariables, withFallback } from "./VariableExpansion.ts"
 
 /** A complaint about one key below the endpoint. */
 export interface Complaint {
@@ -104,8 +104,8 @@ const transportNames = new Set([
 /** `name` is what messages call the endpoint. */
 export const resolveCredentials = (config: EndpointConfig, name: string, sources: SecretSources): ResolvedCredentials => {
   const complaints: Array<Complaint> = []
-  const say = (severity: Complaint["severity"], at: string, text: string): void => {
-    complaints.push({ severity, at, message: `endpoint "${name}": ${text}` })
+  const say = (severity: Complaint["severity"], at: string, text: string, example?: string): void => {
+    complaints.push({ severity, at, message: `endpoint "${name}": ${text}`, ...(example === undefined ? {} : { example }) })
   }
   const headers = new Map<string, readonly [string, string]>()
   const names = new Set<string>()
@@ -123,7 +123,8 @@ export const resolveCredentials = (config: EndpointConfig, name: string, sources
     }
     names.add(header.toLowerCase())
     const expanded = expandVariables(raw, sources.env)
-    if (expanded._tag === "Missing") say("error", at, `header "${header}": ${missingVariables(expanded.names)}`)
+    if (expanded._tag === "Missing")
+      say("error", at, `header "${header}": ${missingVariables(expanded.names)}`, withFallback(header, expanded.names))
     else if (illegalValue.test(expanded.value)) say("error", at, `header "${header}": its value has characters that HTTP does not allow`)
     else if (transportNames.has(header.toLowerCase()))
       say("warning", at, `header "${header}": is set by the connection itself; the configured value is not sent`)
@@ -147,7 +148,7 @@ export const resolveCredentials = (config: EndpointConfig, name: string, sources
         const label = labelOf(kind, each)
         const resolved = resolveSecret(auth, each, sources)
         if (resolved._tag === "Missing") {
-          say("error", `auth.${resolved.key}`, `${label}: ${resolved.why}`)
+          say("error", `auth.${resolved.key}`, `${label}: ${resolved.why}`, resolved.example)
           return undefined
         }
         if (resolved.value === "") say("error", `auth.${resolved.key}`, `${label} resolved to empty string`)
@@ -169,7 +170,7 @@ export const resolveCredentials = (config: EndpointConfig, name: string, sources
 
 type Resolved =
   | { readonly _tag: "Value"; readonly key: string; readonly value: string }
-  | { readonly _tag: "Missing"; readonly key: string; readonly why: string }
+  | { readonly _tag: "Missing"; readonly key: string; readonly why: string; readonly example?: string }
 
 const resolveSecret = (auth: AuthConfig, { inline, file }: Pair, sources: SecretSources): Resolved => {
   const path = auth[file]
@@ -182,6 +183,6 @@ const resolveSecret = (auth: AuthConfig, { inline, file }: Pair, sources: Secret
   }
   const expanded = expandVariables(auth[inline] ?? "", sources.env)
   return expanded._tag === "Missing"
-    ? { _tag: "Missing", key: inline, why: missingVariables(expanded.names) }
+    ? { _tag: "Missing", key: inline, why: missingVariables(expanded.names), example: withFallback(inline, expanded.names) }
     : { _tag: "Value", key: inline, value: expanded.value }
 }

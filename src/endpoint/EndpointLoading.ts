@@ -27,7 +27,7 @@ import {
   redactUrl,
   sameEndpointKey
 } from "./EndpointUrl.ts"
-import { expandVariables, missingVariables } from "./VariableExpansion.ts"
+import { expandVariables, missingVariables, withFallback } from "./VariableExpansion.ts"
 
 export interface LoadedEndpoints {
   /** Those without errors, in configuration order; of two with one URL the later. */
@@ -111,7 +111,12 @@ const loadOne = (
     complaints.push({ severity: "warning", at, message: `endpoint "${name}": ${text}` })
   }
   const missing = (at: string, names: ReadonlyArray<string>): void => {
-    complaints.push({ severity: "error", at, message: `endpoint "${name}": ${at}: ${missingVariables(names)}` })
+    complaints.push({
+      severity: "error",
+      at,
+      message: `endpoint "${name}": ${at}: ${missingVariables(names)}`,
+      example: withFallback(at, names)
+    })
   }
 
   let base: string | undefined

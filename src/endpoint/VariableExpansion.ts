@@ -22,6 +22,9 @@ export const expandVariables = (text: string, env: Readonly<Record<string, strin
   return missing.length === 0 ? { _tag: "Expanded", value } : { _tag: "Missing", names: missing }
 }
 
+/** How a value would be right without the variable, for the key that has it. */
+export const withFallback = (key: string, names: ReadonlyArray<string>): string => `${key}: "\${${names[0] ?? ""}:-fallback}"`
+
 /** One line per variable; never any of the surrounding text. */
 export const missingVariables = (names: ReadonlyArray<string>): string =>
   [...new Set(names)].map((name) => `required environment variable "${name}" is not set`).join("\n")

@@ -158,7 +158,9 @@ Result: PASS - all configuration files are valid
     expect(code).toBe(1)
     expect(out).toContain("[FAIL] config.yaml  cannot use config.yaml (2 issue(s))")
     expect(out).toContain("server.prot; did you mean server.port?")
-    expect(out).toContain('endpoint "h:1": bearer token: required environment variable "NOBODY_SET_THIS" is not set')
+    expect(out).toContain(
+      'endpoint "h:1": bearer token: required environment variable "NOBODY_SET_THIS" is not set (for example `token: "${NOBODY_SET_THIS:-fallback}"`)'
+    )
   })
 
   it("fails for what a start would refuse, without the secret", () => {
