@@ -1,4 +1,4 @@
-/** Headers of translated answers: Olla's own and nothing of the backend's, but for what an error says about limits (anthropic.md 6, B27). */
+/** Headers of translated answers: Olla's own and nothing of the backend's, but for what an error says about limits. */
 
 /** The first value of a header in a flat name/value list; empty when absent. */
 export const headerOf = (headers: ReadonlyArray<string>, name: string): string => {

@@ -1,5 +1,5 @@
 /**
- * Debug facility: writes whole conversations to disk, one JSON object a line (anthropic.md 13, B29). Off by default. Writes
+ * Debug facility: writes whole conversations to disk, one JSON object a line. Off by default. Writes
  * are queued and never delay a request; a failed write warns and loses that line only.
  */
 import { appendFile, mkdir } from "node:fs/promises"

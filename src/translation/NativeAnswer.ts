@@ -154,7 +154,7 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
   }
 }
 
-/** The backend's own id where it has one, else ours: never both (B27). Its headers come before ours. */
+/** The backend's own id where it has one, else ours: never both. Its headers come before ours. */
 const withOneRequestId = (headers: ReadonlyArray<string>, ours: string): ReadonlyArray<string> => {
   const out: Array<string> = []
   let seen = false

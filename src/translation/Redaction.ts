@@ -1,4 +1,4 @@
-/** A conversation's shape without what was said in it, for the inspector's files (anthropic.md B29). */
+/** A conversation's shape without what was said in it, for the inspector's files. */
 import { isRecord } from "./JsonValue.ts"
 
 /** Whose texts are words of the API, not of a conversation. */

@@ -1,4 +1,4 @@
-/** Token counts asked of a backend that can count; whatever goes wrong, the estimate is the answer (anthropic.md B25). */
+/** Token counts asked of a backend that can count; whatever goes wrong, the estimate is the answer. */
 import type { AnswerHead, AnswerTranslator, Dialect, Translated } from "../../proxy/Dialect.ts"
 import { rewriteModel } from "../../routing/ModelRewrite.ts"
 import type { Inspection } from "../../routing/Router.ts"

@@ -2,7 +2,7 @@
 import { type JsonRecord, parseJson, recordOf } from "../JsonValue.ts"
 import type { ErrorEnvelope, ErrorType } from "./MessagesSchema.ts"
 
-/** anthropic.md 10.1 and B26. */
+/** Anthropic's type for each status. */
 export const errorTypeOf = (status: number): ErrorType => {
   switch (status) {
     case 401:

@@ -1,4 +1,4 @@
-/** Folds the events of one turn into one whole Anthropic message (anthropic.md 6). */
+/** Folds the events of one turn into one whole Anthropic message. */
 import type { TurnOptions, WholeWriter } from "../AnswerWriter.ts"
 import type { ChatEvent } from "../ChatEvent.ts"
 import { isRecord, parseJson } from "../JsonValue.ts"

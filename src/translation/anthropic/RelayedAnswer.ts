@@ -1,4 +1,4 @@
-/** What a natively relayed answer said, put together from its bytes for the inspector (anthropic.md B29). */
+/** What a natively relayed answer said, put together from its bytes for the inspector. */
 import type { AnswerHead } from "../../proxy/Dialect.ts"
 import { headerOf } from "../AnswerHeaders.ts"
 import { isRecord, type JsonRecord, listOf, numberOf, parseJson, recordOf } from "../JsonValue.ts"
