@@ -1,5 +1,4 @@
 /** Gathers small pieces of an answer: nothing before 2 KiB are there, then steps of 4 KiB, and what waits when the backend falls silent. */
-import { performance } from "node:perf_hooks"
 
 const firstStep = 2 * 1024
 const laterStep = 4 * 1024
