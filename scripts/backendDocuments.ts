@@ -169,11 +169,12 @@ first, then twice as long, an hour at most.
 
 | asked in turn | and answered with | is |
 |---|---|---|
+| \`/engines/v1/models\` | \`data\` | Docker Model Runner |
 | \`/api/tags\` | \`models\` and no \`data\` | Ollama |
 | \`/api/v0/models\` | \`data\` | LM Studio |
-| \`/engines/v1/models\` | \`data\` | Docker Model Runner |
 | \`/api/v1/models\` | entries with \`recipe\` or \`checkpoint\` | Lemonade |
-| \`/v1/models\` | \`owned_by\` vllm, vllm-mlx, sglang, lmdeploy, omlx or llamacpp | that one |
+| \`/health/liveliness\` | \`"I'm alive!"\` | LiteLLM |
+| \`/v1/models\` | \`owned_by\` vllm, vllm-mlx, sglang, lmdeploy, omlx, rapid-mlx or llamacpp | that one |
 | | \`models\` beside \`data\`, or entries with \`meta\` | llama.cpp |
 | | any other list | OpenAI compatible |
 

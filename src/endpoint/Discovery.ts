@@ -135,19 +135,19 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
     })
 
   /** Fetches one piece of evidence and judges it; fails where the answer proves nothing. */
-  const judged = Effect.fnUntraced(function* (spec: EndpointSpec, url: string, judge: (body: unknown) => string | undefined) {
+  const judged = Effect.fnUntraced(function* (spec: EndpointSpec, { url, judge, isBare }: Evidence) {
     const answer = yield* fetch(spec, url, "auto")
     const value = yield* parse(answer, "listing")
     const profile = profiles.byName(judge(value) ?? "")
     if (profile === undefined)
       return yield* Effect.fail(answer.failed("parse_response", 200, "failed to parse listing: no known kind of backend answers like this"))
-    return yield* read(answer, value, profile, spec)
+    return yield* isBare ? typed(spec, profile) : read(answer, value, profile, spec)
   })
 
-  const evidence = (spec: EndpointSpec): ReadonlyArray<{ readonly url: string; readonly judge: (body: unknown) => string | undefined }> =>
+  const evidence = (spec: EndpointSpec): ReadonlyArray<Evidence> =>
     spec.modelReference === undefined
-      ? detectionProbes.map(({ path, judge }) => ({ url: joinUrl(spec.url, path, true), judge }))
-      : [{ url: joinUrl(spec.url, spec.modelReference), judge: judgeListing }]
+      ? detectionProbes.map(({ path, judge, isBare = false }) => ({ url: joinUrl(spec.url, path, true), judge, isBare }))
+      : [{ url: joinUrl(spec.url, spec.modelReference), judge: judgeListing, isBare: false }]
 
   const auto = Effect.fnUntraced(function* (spec: EndpointSpec, remembered: Profile | undefined) {
     const all = evidence(spec)
@@ -155,8 +155,8 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
     // What it was before is asked first; if it is that no longer, the order of the evidence decides anew.
     const again = all.filter(({ url }) => url === known)
     let last: DiscoveryFailure | undefined
-    for (const [n, { url, judge }] of [...again, ...all].entries()) {
-      const outcome = yield* Effect.catch(judged(spec, url, judge), (failure: DiscoveryFailure) => Effect.succeed(failure))
+    for (const [n, piece] of [...again, ...all].entries()) {
+      const outcome = yield* Effect.catch(judged(spec, piece), (failure: DiscoveryFailure) => Effect.succeed(failure))
       if (!("_tag" in outcome)) {
         if (n >= again.length || outcome.profile.name === remembered?.name) return outcome
         continue
@@ -190,8 +190,8 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
   })
 
   const detect = Effect.fnUntraced(function* (spec: EndpointSpec, perRequest: number) {
-    for (const { url, judge } of evidence(spec)) {
-      const outcome = yield* judged(spec, url, judge).pipe(
+    for (const piece of evidence(spec)) {
+      const outcome = yield* judged(spec, piece).pipe(
         Effect.timeoutOrElse({ duration: perRequest, orElse: () => Effect.fail(timedOut(spec, undefined, perRequest)) }),
         Effect.catch((failure: DiscoveryFailure) => Effect.succeed(failure))
       )
@@ -202,6 +202,14 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
   })
 
   return { discover, detect }
+}
+
+/** Where one proof is looked for, and what makes one. */
+interface Evidence {
+  readonly url: string
+  readonly judge: (body: unknown) => string | undefined
+  /** The answer is no listing. */
+  readonly isBare: boolean
 }
 
 /** A 200 with its text; `failed` says what is wrong with it. */

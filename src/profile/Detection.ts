@@ -11,7 +11,7 @@ const entries = (body: unknown): ReadonlyArray<Json> | undefined => {
   return Array.isArray(data) ? data.map(record) : undefined
 }
 
-const owners = new Set(["vllm", "vllm-mlx", "sglang", "lmdeploy", "omlx", "llamacpp"])
+const owners = new Set(["vllm", "vllm-mlx", "sglang", "lmdeploy", "omlx", "rapid-mlx", "llamacpp"])
 
 const judgeOllama = (body: unknown) => (Array.isArray(record(body)["models"]) && entries(body) === undefined ? "ollama" : undefined)
 
@@ -29,17 +29,22 @@ export interface DetectionProbe {
   readonly path: string
   /** Profile name proved by a 200 answer with this JSON; `undefined`: no proof, go on. */
   readonly judge: (body: unknown) => string | undefined
+  /** The answer proves the kind but is no listing: that is read from the kind's own path. */
+  readonly isBare?: boolean
 }
 
 export const detectionProbes: ReadonlyArray<DetectionProbe> = [
+  // Docker Model Runner answers Ollama's paths too.
+  { path: "/engines/v1/models", judge: (body) => (entries(body) !== undefined ? "docker-model-runner" : undefined) },
   { path: "/api/tags", judge: judgeOllama },
   { path: "/api/v0/models", judge: (body) => (entries(body) !== undefined ? "lm-studio" : undefined) },
-  { path: "/engines/v1/models", judge: (body) => (entries(body) !== undefined ? "docker-model-runner" : undefined) },
   {
     path: "/api/v1/models",
     judge: (body) =>
       entries(body)?.some((entry) => entry["recipe"] !== undefined || entry["checkpoint"] !== undefined) ? "lemonade" : undefined
   },
+  // LiteLLM lists models like anybody; what it says of its life is its own, and wants no key.
+  { path: "/health/liveliness", judge: (body) => (body === "I'm alive!" ? "litellm" : undefined), isBare: true },
   { path: "/v1/models", judge: judgeOpenAi }
 ]
 

@@ -23,6 +23,7 @@ export const shippedFiles: ReadonlySet<string> = new Set([
   "ollama.yaml",
   "omlx.yaml",
   "openai-compatible.yaml",
+  "rapid-mlx.yaml",
   "sglang.yaml",
   "vllm-mlx.yaml",
   "vllm.yaml"

@@ -521,7 +521,8 @@ describe("/version", () => {
         "vllm",
         "vllm-mlx",
         "openai_compatible",
-        "docker-model-runner"
+        "docker-model-runner",
+        "rapid-mlx"
       ],
       api: {
         version: "v1",

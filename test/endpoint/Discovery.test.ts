@@ -373,6 +373,17 @@ describe("type auto", () => {
     ["ollama", at({ "/": "", "/api/tags": { models: [{ name: "m" }] } }), "http://a/"],
     ["lm-studio", at({ "/api/v0/models": { data: [{ id: "m" }] }, "/v1/models": { data: [{ id: "m" }] } }), "http://a/v1/models"],
     ["docker-model-runner", at({ "/engines/v1/models": { data: [{ id: "m" }] } }), "http://a/engines/v1/models"],
+    [
+      "docker-model-runner",
+      at({ "/engines/v1/models": { data: [{ id: "m" }] }, "/api/tags": { models: [{ name: "m" }] } }),
+      "http://a/engines/v1/models"
+    ],
+    [
+      "litellm",
+      at({ "/v1/models": { data: [{ id: "m", owned_by: "openai" }] }, "/health/liveliness": '"I\'m alive!"', "/health/liveness": "" }),
+      "http://a/health/liveness"
+    ],
+    ["rapid-mlx", at({ "/v1/models": { data: [{ id: "m", owned_by: "rapid-mlx" }] }, "/health": "" }), "http://a/health"],
     ["lemonade", at({ "/api/v1/models": { data: [{ id: "m", recipe: "llamacpp" }] }, "/api/v1/health": {} }), "http://a/api/v1/health"],
     ["vllm", at({ "/v1/models": { data: [{ id: "m", owned_by: "vllm" }] }, "/health": "" }), "http://a/health"],
     ["sglang", at({ "/v1/models": { data: [{ id: "m", owned_by: "sglang" }] }, "/health": "" }), "http://a/health"],

@@ -208,14 +208,20 @@ describe("whatever a server answers", () => {
 
 describe("auto detection", () => {
   const judge = (path: string, body: unknown) => detectionProbes.find((probe) => probe.path === path)?.judge(body)
-  it("asks in the order of the page", () => {
+  it("asks first who also answers the paths of others", () => {
     expect(detectionProbes.map((probe) => probe.path)).toEqual([
+      "/engines/v1/models",
       "/api/tags",
       "/api/v0/models",
-      "/engines/v1/models",
       "/api/v1/models",
+      "/health/liveliness",
       "/v1/models"
     ])
+  })
+
+  it("knows LiteLLM by its own words alone", () => {
+    expect(judge("/health/liveliness", "I'm alive!")).toBe("litellm")
+    for (const other of [undefined, "alive", { status: "ok" }, []]) expect(judge("/health/liveliness", other)).toBeUndefined()
   })
 
   it("knows Ollama by its tags, and llama.cpp's tags not for Ollama's", () => {

@@ -26,7 +26,7 @@ const said = (set: ReturnType<typeof load>) => set.diagnostics.map(render).join(
 describe("the shipped profiles", () => {
   const set = load({})
   it("are twelve, whole and without findings", () => {
-    expect(set.all).toHaveLength(12)
+    expect(set.all).toHaveLength(13)
     expect(set.diagnostics).toEqual([])
     for (const profile of set.all) {
       expect(profile.openaiCompatible).toBe(true)
@@ -52,7 +52,7 @@ describe("the shipped profiles", () => {
 
   it("know who speaks Anthropic's API, and where", () => {
     const native = set.all.filter((profile) => profile.anthropic?.enabled === true)
-    expect(names(native)).toEqual(["docker-model-runner", "llamacpp", "lm-studio", "ollama", "omlx", "vllm", "vllm-mlx"])
+    expect(names(native)).toEqual(["docker-model-runner", "llamacpp", "lm-studio", "ollama", "omlx", "rapid-mlx", "vllm", "vllm-mlx"])
     expect(set.byName("docker-model-runner")?.anthropic?.messagesPath).toBe("/anthropic/v1/messages")
   })
 
@@ -70,7 +70,7 @@ describe("the shipped profiles", () => {
   })
 
   it("prefer a path by whole segments, the longest first, and never by a bare slash", () => {
-    expect(set.forPath("/v1/chat/completions").size).toBe(10)
+    expect(set.forPath("/v1/chat/completions").size).toBe(11)
     expect(names(set.forPath("/engines/v1/embeddings"))).toEqual(["docker-model-runner"])
     expect(names(set.forPath("/x/y/infill"))).toEqual(["llamacpp"])
     expect(set.forPath("/xinfill").size).toBe(0)
@@ -86,7 +86,7 @@ describe("profiles of the user's own", () => {
         "name: tgi\nrouting: {prefixes: [tgi, text-gen]}\napi:\n  openai_compatible: yes\n  paths: [/v1/chat/completions, /generate]\n  model_discovery_path: /info\n  health_check_path: /health\nrequest: {response_format: openai}\n"
     })
     expect(set.resolveType("text-gen")).toMatchObject({ name: "tgi", healthCheckPath: "/health", openaiCompatible: true })
-    expect(set.all).toHaveLength(13)
+    expect(set.all).toHaveLength(14)
   })
 
   it("start from another with extends, but keep their own prefixes", () => {
@@ -132,7 +132,7 @@ describe("profiles of the user's own", () => {
     ["name: x\nextends: nobody", 'no profile named "nobody"']
   ])("are skipped with a reason: %j", (text, reason) => {
     const set = load({ "bad.yaml": text })
-    expect(set.all).toHaveLength(12)
+    expect(set.all).toHaveLength(13)
     expect(said(set)).toContain(reason)
     expect(said(set)).toMatch(/bad\.yaml: profile failed to load, skipping: /)
   })
@@ -180,7 +180,7 @@ name: other
     ["name: x\napi: {paths: [/a], openai_compatable: true}", "unknown key api.openai_compatable, did you mean openai_compatible?"]
   ])("keep working with a finding of the whole file: %j", (text, finding) => {
     const set = load({ "x.yaml": text })
-    expect(set.all).toHaveLength(13)
+    expect(set.all).toHaveLength(14)
     expect(said(set)).toContain(finding)
   })
 
@@ -283,7 +283,7 @@ models: {implied_tag: newest}
     mkdirSync(join(cwd, "config"))
     writeFileSync(join(cwd, "config", "profiles"), "not a folder")
     const set = loadProfiles({ cwd, env: {}, configFolder: undefined, filter: none })
-    expect(set.all).toHaveLength(12)
+    expect(set.all).toHaveLength(13)
     expect(said(set)).toContain("profiles folder cannot be read")
   })
 
@@ -296,7 +296,7 @@ models: {implied_tag: newest}
     writeFileSync(join(cwd, "linked"), "name: linked\napi: {paths: [/a]}\n")
     symlinkSync(join(cwd, "linked"), join(folder, "linked.yaml"))
     const set = loadProfiles({ cwd, env: {}, configFolder: undefined, filter: none })
-    expect(set.all).toHaveLength(13)
+    expect(set.all).toHaveLength(14)
     expect(said(set)).toMatch(/gone\.yaml: profile failed to load, skipping: failed to read profile file/)
   })
 
@@ -327,7 +327,7 @@ models: {implied_tag: newest}
   })
 
   it("are found in folders below, but only as .yaml", () => {
-    expect(load({ "sub/dir/deep.yaml": "name: deep\napi: {paths: [/d]}\n", "no.yml": "name: no\n" }).all).toHaveLength(13)
+    expect(load({ "sub/dir/deep.yaml": "name: deep\napi: {paths: [/d]}\n", "no.yml": "name: no\n" }).all).toHaveLength(14)
   })
 })
 
