@@ -32,7 +32,7 @@ import { releaseStartupMemory } from "./startupMemory.ts"
 import type { StopRequest } from "./stopRequest.ts"
 import * as GuardReporting from "./telemetry/GuardReporting.ts"
 import { Journal, LogDuration, type LogSink } from "./telemetry/LogSink.ts"
-import { makeRequestLog, RequestLog } from "./telemetry/RequestLog.ts"
+import { makeRequestLog, RequestLog } from "./telemetry/requests/RequestLog.ts"
 import { Statistics } from "./telemetry/Statistics.ts"
 import * as StatisticsLive from "./telemetry/StatisticsLive.ts"
 import { type ReadUsage, usageReader } from "./telemetry/Usage.ts"
@@ -106,13 +106,14 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
   const { settings } = settingsCell({ config, folder: loaded.folder, isWritten: (key) => loaded.originOf(key) !== "default" })
   // One reader for all that need usage figures: a body is parsed once.
   const usage = usageReader(readUsage(profiles))
-  const log = makeRequestLog(
-    sink,
-    () => !settings.current().server.request_logging,
-    () => settings.current().logging.slow_request_threshold,
+  const log = makeRequestLog(sink, {
+    form: () => settings.current().logging.requests,
+    quiet: () => !settings.current().server.request_logging,
+    slow: () => settings.current().logging.slow_request_threshold,
     usage,
-    () => settings.current().proxy.engine
-  )
+    engine: () => settings.current().proxy.engine,
+    backendErrors: () => settings.current().logging.backend_errors
+  })
   const recording = Layer.mergeAll(
     Layer.succeed(Journal, sink),
     Layer.succeed(RequestLog, log),

@@ -341,7 +341,12 @@ export const configSchema = Schema.Struct({
     level: word(["debug", "info", "warn", "error"], "info", "Least level that is written.", { fallback: "info", whenEmpty: "info" }),
     format: word(["json", "text"], "json", "Form of records when stdout is no terminal.", { fallback: "json", whenEmpty: "json" }),
     output: word(["stdout", "file"], "stdout", "file: write a rotating file as well.", { fallback: "stdout", whenEmpty: "stdout" }),
-    slow_request_threshold: duration(0, "Warn about requests that take longer. 0: off.")
+    slow_request_threshold: duration(0, "Warn about requests that take longer. 0: off."),
+    requests: word(["brief", "full"], "brief", "brief: one record for each proxied request; full: each step of it.", {
+      fallback: "brief",
+      whenEmpty: "brief"
+    }),
+    backend_errors: bool(true, "Tell what a backend itself said about an error, shortened and without secrets.")
   }),
   engineering: section({ show_nerdstats: bool(false, "Log process statistics at the end.") }),
   telemetry: section({

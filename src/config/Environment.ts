@@ -48,6 +48,7 @@ export const overrides: Readonly<Record<string, string>> = {
   OLLA_LOGGING_LEVEL: "logging.level",
   OLLA_LOGGING_FORMAT: "logging.format",
   OLLA_LOGGING_OUTPUT: "logging.output",
+  OLLA_LOGGING_REQUESTS: "logging.requests",
   OLLA_SHOW_NERD_STATS: "engineering.show_nerdstats",
   OLLA_MODEL_REGISTRY_TYPE: "model_registry.type",
   OLLA_MODEL_UNIFIER_ENABLED: "model_registry.enable_unifier",

@@ -121,6 +121,8 @@ export class Exchange {
   readonly timings: ExchangeTimings
   /** Client-facing model name, lower-cased; empty: none was found. */
   model = ""
+  /** What the client calls itself, for the log; empty: nobody logs, or it says nothing. */
+  userAgent = ""
   /** Trace id of the client's valid `traceparent`; empty: none. */
   traceId = ""
   /** The body's `stream` flag; `undefined`: not said. */

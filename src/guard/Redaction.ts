@@ -1,6 +1,5 @@
 /**
- * One redactor for everything that is written down (security.md 12): secrets in query strings, credentials in URLs, and
- * values of headers that carry credentials. Text without any sign of a secret comes back as it is, unscanned.
+ * One redactor for everything that is written down: secrets in query strings, credentials in URLs, authorization values. Text without any sign of a secret comes back as it is, unscanned.
  */
 
 export const redacted = "[REDACTED]"
@@ -59,20 +58,6 @@ export const redactUrl = (url: string): string => {
   const end = hash === -1 ? bare.length : hash
   return bare.slice(0, question + 1) + redactQuery(bare.slice(question + 1, end)) + bare.slice(end)
 }
-
-const credentialHeaders: ReadonlySet<string> = new Set([
-  "authorization",
-  "proxy-authorization",
-  "cookie",
-  "set-cookie",
-  "x-api-key",
-  "api-key",
-  "x-auth-token",
-  "x-goog-api-key"
-])
-
-export const redactHeader = (name: string, value: string): string =>
-  credentialHeaders.has(name.toLowerCase()) ? redacted : redactText(value)
 
 /** Where a secret could be: a URL, a query, or an authorization scheme. */
 const suspicious = /:\/\/|\?|bearer\s|basic\s/i

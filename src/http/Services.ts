@@ -11,7 +11,7 @@ import { Profiles } from "../profile/Profiles.ts"
 import { Carrier } from "../proxy/Carrier.ts"
 import { Router } from "../routing/Router.ts"
 import { Journal } from "../telemetry/LogSink.ts"
-import { RequestLog } from "../telemetry/RequestLog.ts"
+import { RequestLog } from "../telemetry/requests/RequestLog.ts"
 import { Statistics } from "../telemetry/Statistics.ts"
 
 export interface Services {

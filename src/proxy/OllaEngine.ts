@@ -113,7 +113,7 @@ class OllaAttempt implements Relay, Running {
       this.#translated.head({ status: head.status, headers: pairsOfReply(reply) })
       return false
     }
-    if (exchange.wantsUsage) this.#kept = new KeptBody(exchange.kept, head.raw)
+    if (exchange.wantsUsage || head.status >= 400) this.#kept = new KeptBody(exchange.kept, head.raw)
     this.#status = head.status
     this.#reply = reply
     this.#hasLength = head.length >= 0

@@ -73,7 +73,7 @@ const relay = (sending: Sending, conversation: Conversation, head: ResponseHead)
 
 const relayAsItCame = (sending: Sending, conversation: Conversation, head: ResponseHead, headers: Array<string>): Attempted<Failure> => {
   const { exchange, attempt, response } = sending
-  const usage = exchange.wantsUsage ? new KeptBody(exchange.kept, head.raw) : undefined
+  const usage = exchange.wantsUsage || head.status >= 400 ? new KeptBody(exchange.kept, head.raw) : undefined
   const commit = (length: number | undefined) => {
     if (response.headersSent) return
     if (length !== undefined && head.length < 0) headers.push("Content-Length", String(length))

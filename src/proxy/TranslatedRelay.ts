@@ -45,7 +45,7 @@ export class TranslatedRelay {
   head(head: AnswerHead): void {
     const { exchange } = this.#sending
     // Usage is read from the backend's own words.
-    if (exchange.wantsUsage) this.#kept = new KeptBody(exchange.kept, head.headers)
+    if (exchange.wantsUsage || head.status >= 400) this.#kept = new KeptBody(exchange.kept, head.headers)
     this.#ask(() => {
       const now = this.#translator.head(head)
       return now === undefined ? undefined : { head: now }

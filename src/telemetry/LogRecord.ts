@@ -59,6 +59,9 @@ const other = new Second()
 /** RFC 3339 with milliseconds and the local offset. */
 export const zonedTime = (at: number): string => other.zoned(at)
 
+/** `14:02:31`, local. */
+export const clockTime = (at: number): string => now.at(at).local.slice(11)
+
 const ansi = /\u001b\[[0-9;]*[a-zA-Z]/g
 /**
  * What is not seen but acted on by a terminal, an editor or a reader of lines, as far as JSON does not escape it anyway: control

@@ -7,17 +7,29 @@
 import * as Context from "effect/Context"
 import { bootstrapLogging, type LogDecision } from "./LogDecision.ts"
 import { LogFile } from "./LogFile.ts"
-import { type Fields, jsonLine, type Level, type LogForm, prettyLine, textLine, visible } from "./LogRecord.ts"
+import { clockTime, type Fields, jsonLine, type Level, type LogForm, prettyLine, textLine, visible } from "./LogRecord.ts"
 import { type Theme, themeOf } from "./LogTheme.ts"
+import { type RequestSummary, terminalLine } from "./requests/TerminalLine.ts"
 import { standardOutput, type Writer } from "./StandardOutput.ts"
 
 export { type Fields, type Level, LogDuration, type LogForm } from "./LogRecord.ts"
 
+type Summary = (() => RequestSummary) | undefined
+
 export interface LogSink {
   /** Ask before building a record; `detail`: is anybody reading detail records of this level? */
   readonly enabled: (level: Level, detail?: boolean) => boolean
-  /** `detail`: for JSON outputs and the file only, never for people's consoles. */
-  readonly write: (level: Level, message: string, fields?: Fields, detail?: boolean) => void
+  /**
+   * `detail`: for JSON outputs and the file only, never for people's consoles. `summary`: what a coloured terminal shows of it
+   * instead, in one line.
+   */
+  readonly write: (level: Level, message: string, fields?: Fields, detail?: boolean, summary?: Summary) => void
+  /** Is there a file, and does it take records of this level? */
+  readonly filed: (level: Level) => boolean
+  /** For the file alone. */
+  readonly file: (level: Level, message: string, fields: Fields) => void
+  /** Standard output is for people: text, or a coloured terminal. */
+  readonly forPeople: boolean
   /** Rows in columns, the first is the head: for people's consoles from level info on, never for JSON outputs or the file. */
   readonly table: (rows: ReadonlyArray<ReadonlyArray<string>>) => void
   /** Everything written so far is out. */
@@ -66,7 +78,7 @@ const flushAtExit = (flush: () => void): void => {
   atExit = flush
 }
 
-type Emit = (level: Level, message: string, fields: Fields, detail: boolean, at: number) => void
+type Emit = (level: Level, message: string, fields: Fields, detail: boolean, at: number, summary?: Summary) => void
 
 /** Milliseconds until a log file that could not be written is tried again: a full disk is emptied some time. */
 const fileRest = 60_000
@@ -137,14 +149,18 @@ const outputs = (options: SinkOptions): Outputs => {
     }
   }
 
-  const emit: Emit = (level, message, fields, detail, at) => {
+  const emit: Emit = (level, message, fields, detail, at, summary) => {
     if (ranks[level] < least || (detail && !detailed)) return
     if (json) {
       const line = `${jsonLine(level, message, fields, at)}\n`
       console += line
       if (file !== undefined) filed += line
     } else {
-      if (!detail) console += `${render(level, message, fields, at)}\n`
+      if (!detail)
+        console +=
+          summary !== undefined && form === "pretty"
+            ? `${terminalLine(summary(), clockTime(at), theme, process.stdout.columns ?? 0)}\n`
+            : `${render(level, message, fields, at)}\n`
       if (file !== undefined) filed += `${jsonLine(level, message, fields, at)}\n`
     }
     schedule(level)
@@ -159,7 +175,14 @@ const outputs = (options: SinkOptions): Outputs => {
   return {
     enabled: (level, detail = false) => ranks[level] >= least && (!detail || detailed),
     emit,
-    write: (level, message, fields = {}, detail = false) => emit(level, message, fields, detail, now()),
+    write: (level, message, fields = {}, detail = false, summary) => emit(level, message, fields, detail, now(), summary),
+    filed: (level) => file !== undefined && ranks[level] >= least,
+    file: (level, message, fields) => {
+      if (file === undefined || ranks[level] < least) return
+      filed += `${jsonLine(level, message, fields, now())}\n`
+      schedule(level)
+    },
+    forPeople: !json,
     table: (rows) => {
       if (json || ranks.info < least) return
       console += inColumns(rows)
@@ -218,9 +241,14 @@ export const makeLog = (options: LogOptions): Log => {
 
   return {
     enabled: (level, detail) => sink === undefined || sink.enabled(level, detail),
-    write: (level, message, fields = {}, detail = false) => {
-      if (sink !== undefined) sink.write(level, message, fields, detail)
+    write: (level, message, fields = {}, detail = false, summary) => {
+      if (sink !== undefined) sink.write(level, message, fields, detail, summary)
       else if (held.length < mostHeld) held.push([level, message, fields, detail, now()])
+    },
+    filed: (level) => sink?.filed(level) === true,
+    file: (level, message, fields) => sink?.file(level, message, fields),
+    get forPeople() {
+      return sink?.forPeople === true
     },
     table: (rows) => sink?.table(rows),
     configure: use,

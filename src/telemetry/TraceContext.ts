@@ -1,4 +1,4 @@
-/** W3C trace context, as far as the log needs it (observability.md 5). */
+/** W3C trace context, as far as the log needs it. */
 
 const version00 = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}/
 const zero = "0".repeat(32)

@@ -1,26 +1,20 @@
-/** Reads usage figures from an exchange's kept bytes: chunk frames taken off, then by the endpoint's profile. */
+/** Reads usage figures from an exchange's kept bytes, by the endpoint's profile. */
 import type { Exchange } from "../exchange/Exchange.ts"
 import type { ProfileSet } from "../profile/Profiles.ts"
 import { extractUsage } from "../profile/UsageExtraction.ts"
-import { ChunkScan } from "../proxy/client/ChunkScan.ts"
 import type { ReadUsage } from "./Usage.ts"
 
 /** Bytes of a body that are looked at. */
 const most = 1024 * 1024
 
-/** The kept bytes as text; frames that were passed on untouched are taken off where they begin at their beginning. */
+/** The kept bytes as text. They are a body's own: engines keep payload, never the frames around it. */
 export const keptText = (kept: Exchange["kept"]): string => {
   const parts = kept.tail.map((part) => Buffer.from(part.buffer, part.byteOffset, part.length))
   // The head is a part of its own once the tail has moved on.
   const apart = kept.head !== undefined && kept.head !== kept.tail[0]
   const bytes = Buffer.concat(parts)
   if (bytes.length > most) return ""
-  const framed = /^[0-9a-fA-F]{1,8}(?:;[^\r\n]*)?\r\n/.test(bytes.toString("latin1", 0, 64))
-  if (!framed || apart) return `${apart ? `${Buffer.from(kept.head ?? []).toString("utf8")}\n` : ""}${bytes.toString("utf8")}`
-  const payload: Array<Buffer> = []
-  const scan = new ChunkScan()
-  scan.push(bytes, 0, payload)
-  return scan.bad ? bytes.toString("utf8") : Buffer.concat(payload).toString("utf8")
+  return `${apart ? `${Buffer.from(kept.head ?? []).toString("utf8")}\n` : ""}${bytes.toString("utf8")}`
 }
 
 export const readUsage =

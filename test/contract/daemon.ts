@@ -88,7 +88,8 @@ export const startDaemon = async (
   )
   const child = spawn(process.execPath, [join(root, "dist", "main.js"), "--config", file], {
     cwd: folder,
-    env: { PATH: process.env["PATH"] ?? "", ...options.env },
+    // The whole life of a request, unless a test is about the one record of it.
+    env: { PATH: process.env["PATH"] ?? "", OLLA_LOGGING_REQUESTS: "full", ...options.env },
     stdio: ["ignore", "pipe", "pipe"]
   })
   let output = ""

@@ -27,7 +27,7 @@ import { makeSherpaEngine } from "../../src/proxy/SherpaEngine.ts"
 import { type Decision, type RouteRequest, Router } from "../../src/routing/Router.ts"
 import * as RouterLive from "../../src/routing/RouterLive.ts"
 import { type Fields, Journal, makeSink } from "../../src/telemetry/LogSink.ts"
-import { makeRequestLog, RequestLog } from "../../src/telemetry/RequestLog.ts"
+import { makeRequestLog, RequestLog } from "../../src/telemetry/requests/RequestLog.ts"
 import { Statistics } from "../../src/telemetry/Statistics.ts"
 import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
 import { makeAnthropicTranslator } from "../../src/translation/anthropic/AnthropicTranslator.ts"
@@ -81,11 +81,7 @@ export const openRooms = async (fleet: ListedFleet, engine: EngineName, yaml: st
       text += lines
     }
   })
-  const log = makeRequestLog(
-    sink,
-    () => false,
-    () => 0
-  )
+  const log = makeRequestLog(sink, { form: () => "full" })
   const ground = Layer.mergeAll(Layer.succeed(Profiles, profiles), Settings.layerOf(config, undefined), Layer.succeed(Fleet, fleet.service))
   const catalogue = Layer.provideMerge(CatalogueLive.layer, ground)
   const router = Layer.effect(

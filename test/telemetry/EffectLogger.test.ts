@@ -8,6 +8,9 @@ const recording = (enabled: (level: Level, detail?: boolean) => boolean = () => 
   const sink: LogSink = {
     enabled,
     write: (level, message, fields = {}, detail = false) => void records.push([level, message, fields, detail]),
+    filed: () => false,
+    file: () => {},
+    forPeople: false,
     table: () => {},
     flush: () => {}
   }

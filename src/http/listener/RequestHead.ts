@@ -75,7 +75,8 @@ export class RequestHead implements MeasuredHead {
           if (this.userAgent === "" && is(name, "User-Agent", "user-agent")) this.userAgent = value
           break
         case 11:
-          if (this.traceparent === "" && is(name, "Traceparent", "traceparent")) this.traceparent = value
+          // Of several, none is valid.
+          if (is(name, "Traceparent", "traceparent")) this.traceparent = this.traceparent === "" ? value : "several"
           break
         case 12:
           if (this.contentType === "" && is(name, "Content-Type", "content-type")) this.contentType = value

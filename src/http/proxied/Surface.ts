@@ -7,7 +7,7 @@ import type { Refused } from "../../proxy/Carrier.ts"
 import type { Dialect } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, Inspection, RouteRequest } from "../../routing/Router.ts"
-import type { RequestDetails } from "../../telemetry/RequestLog.ts"
+import type { RequestDetails } from "../../telemetry/requests/RequestLog.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 
 /** What the walk offers to its surface. A surface that answers the request itself settles it first. */

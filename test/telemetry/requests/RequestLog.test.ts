@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest"
-import { type Fields, type Level, makeSink } from "../../src/telemetry/LogSink.ts"
-import { compactBytes } from "../../src/telemetry/RequestFields.ts"
-import { makeRequestLog } from "../../src/telemetry/RequestLog.ts"
-import type { Usage } from "../../src/telemetry/Usage.ts"
-import { attempt, end, newExchange } from "./exchanges.ts"
+import { type Fields, type Level, makeSink } from "../../../src/telemetry/LogSink.ts"
+import { compactBytes } from "../../../src/telemetry/requests/RequestFields.ts"
+import { makeRequestLog } from "../../../src/telemetry/requests/RequestLog.ts"
+import type { Usage } from "../../../src/telemetry/Usage.ts"
+import { attempt, end, newExchange } from "../exchanges.ts"
 
 interface Options {
   readonly level?: Level
-  readonly form?: "json" | "text"
+  readonly form?: "json" | "text" | "pretty"
+  readonly requests?: "brief" | "full"
   readonly quiet?: boolean
   readonly slow?: number
   readonly usage?: Usage
@@ -22,12 +23,12 @@ const logging = (options: Options = {}) => {
       text += lines
     }
   })
-  const log = makeRequestLog(
-    sink,
-    () => options.quiet ?? false,
-    () => options.slow ?? 0,
-    () => options.usage
-  )
+  const log = makeRequestLog(sink, {
+    form: () => options.requests ?? "full",
+    quiet: () => options.quiet ?? false,
+    slow: () => options.slow ?? 0,
+    usage: () => options.usage
+  })
   const records = (): ReadonlyArray<Fields> => {
     sink.flush()
     return text

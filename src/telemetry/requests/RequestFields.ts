@@ -1,7 +1,7 @@
-/** The fields of request records, in the order of the page (observability.md 7.3, 7.4). Pure; `undefined` is left out of a record. */
-import type { AttemptTimings, Exchange } from "../exchange/Exchange.ts"
-import type { Fields } from "./LogRecord.ts"
-import type { Usage } from "./Usage.ts"
+/** The fields of request records. Pure; `undefined` is left out of a record. */
+import type { AttemptTimings, Exchange } from "../../exchange/Exchange.ts"
+import type { Fields } from "../LogRecord.ts"
+import type { Usage } from "../Usage.ts"
 
 /** Whole milliseconds, never negative. */
 export const wholeMillis = (millis: number): number => Math.max(0, Math.round(millis))
