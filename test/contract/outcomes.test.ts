@@ -65,8 +65,8 @@ describe("with nobody healthy", () => {
 
   it.each<[string, string | undefined, number, string, ReadonlyArray<string | null>]>([
     ["/olla/proxy/v1/chat/completions", "M", 503, "model_unavailable\n", ["strict", "rejected", "model_unavailable"]],
-    ["/olla/proxy/v1/chat/completions", "x", 404, "model_not_found\n", ["strict", "rejected", "model_not_found"]],
-    ["/olla/proxy/v1/chat/completions", "big", 404, "model_not_found\n", ["strict", "rejected", "model_not_found"]],
+    ["/olla/proxy/v1/chat/completions", "x", 503, "model_unavailable\n", ["strict", "rejected", "model_unavailable"]],
+    ["/olla/proxy/v1/chat/completions", "big", 503, "model_unavailable\n", ["strict", "rejected", "model_unavailable"]],
     ["/olla/proxy/v1/chat/completions", undefined, 503, "no healthy endpoints available\n", none],
     ["/olla/openai/v1/chat/completions", "m", 503, "model_unavailable\n", ["strict", "rejected", "model_unavailable"]],
     ["/olla/openai/v1/chat/completions", undefined, 404, "No openai endpoints available\n", none],
