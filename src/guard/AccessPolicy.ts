@@ -1,6 +1,6 @@
 /**
- * Who may see what is not for clients: by TCP peer and by `Host`, so that neither another machine nor a rebound DNS name gets in
- * (observability.md 11.1, security.md 13). Headers of proxies are never consulted. Compiled once per configuration.
+ * Who may see what is not for clients: by TCP peer and by `Host`, so that neither another machine nor a rebound DNS name gets in.
+ * Headers of proxies are never consulted. Compiled once per configuration.
  */
 import { isIP } from "node:net"
 import type * as IpNetwork from "effect/net/IpNetwork"

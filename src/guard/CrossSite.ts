@@ -1,5 +1,5 @@
 /**
- * Refusal of requests that a web page slipped to us (security.md 13): a rebound DNS name in `Host`, or a foreign
+ * Refusal of requests that a web page slipped to us: a rebound DNS name in `Host`, or a foreign
  * `Origin`. Pure. Off unless `server.cross_site_protection` is set.
  */
 import { isIP } from "node:net"

@@ -1,5 +1,5 @@
 /**
- * Token buckets, one per key (security.md 3). Effect's persistence RateLimiter is an effect with a store behind it: tens
+ * Token buckets, one per key. Effect's persistence RateLimiter is an effect with a store behind it: tens
  * of microseconds and a suspension per request. This is the hot path of every proxied request, and admission must be
  * decided in one synchronous step together with the global bucket, so the bucket is a plain object here.
  *

@@ -1,4 +1,4 @@
-/** The documents about endpoints and the whole: /internal/status and /internal/status/endpoints (http-api.md 11.2, 11.3). */
+/** The documents about endpoints and the whole: /internal/status and /internal/status/endpoints. */
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
@@ -63,7 +63,7 @@ const troubleOf = (endpoint: Endpoint): Issue => {
   }
 }
 
-/** A healthy endpoint without failures can still have a poor success rate (observability.md 3.2). */
+/** A healthy endpoint without failures can still have a poor success rate. */
 const gravest = (endpoint: Endpoint, totals: EndpointTotals | undefined): Issue => {
   const trouble = troubleOf(endpoint)
   if (trouble !== undefined) return trouble

@@ -1,6 +1,6 @@
 /**
  * Effect's log records into the sink: the words of the message, the fields of objects in it, then annotations. An
- * annotation `detail` marks a record that is not for people's consoles (configuration.md 8.3).
+ * annotation `detail` marks a record that is not for people's consoles.
  */
 import * as Cause from "effect/Cause"
 import * as Layer from "effect/Layer"

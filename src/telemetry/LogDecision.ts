@@ -1,5 +1,5 @@
 /**
- * Level, form and outputs of the log (configuration.md 5.1, 8.1, 8.2 and Better 30, 31). Pure over the environment, what
+ * Level, form and outputs of the log. Pure over the environment, what
  * the file says and whether standard output is a terminal.
  */
 

@@ -1,4 +1,4 @@
-/** Console colours (configuration.md 5.1): SGR parameters, so a theme is data and the record's shape is elsewhere. */
+/** Console colours: SGR parameters, so a theme is data and the record's shape is elsewhere. */
 
 export interface Theme {
   readonly time: string

@@ -1,4 +1,4 @@
-/** The records at shutdown for `engineering.show_nerdstats` (observability.md 8, configuration.md 9.3), as data. */
+/** The records at shutdown for `engineering.show_nerdstats`, as data. */
 import { formatDuration } from "../config/Duration.ts"
 import { build } from "../version.ts"
 import type { Fields } from "./LogRecord.ts"

@@ -1,5 +1,5 @@
 /**
- * The profiling server of `--profile` (configuration.md 9.4): CPU and heap profiles of the running daemon in V8's own
+ * The profiling server of `--profile`: CPU and heap profiles of the running daemon in V8's own
  * formats, on the loopback only. A heap snapshot holds every secret of the process, so a request must also name a
  * loopback host: a web page whose name was pointed at 127.0.0.1 gets nothing.
  */

@@ -1,5 +1,5 @@
 /**
- * The text of /internal/metrics (observability.md 3.11), put together by the platform's own module. The figures come from
+ * The text of /internal/metrics, put together by the platform's own module. The figures come from
  * the statistics that are kept anyway; each scrape registers them as pull-style metrics in a registry of its own, so
  * nothing is counted twice and nothing costs a request. What the page asks for beyond the module is done here: HELP and
  * TYPE of families that have no samples, the order, and numbers of at most six decimals.

@@ -1,4 +1,4 @@
-/** A uniform sample of at most 100 latencies, for lifetime percentiles in bounded memory (observability.md 2.4). */
+/** A uniform sample of at most 100 latencies, for lifetime percentiles in bounded memory. */
 
 export const reservoirSize = 100
 

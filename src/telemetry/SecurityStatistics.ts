@@ -1,4 +1,4 @@
-/** What the limits refused (observability.md 2.7, 2.9): lifetime counts, and the last hour for the judgement. */
+/** What the limits refused: lifetime counts, and the last hour for the judgement. */
 import type { SecurityTotals } from "./Statistics.ts"
 
 /** Addresses remembered; new ones are not noted beyond it. */

@@ -1,4 +1,4 @@
-/** Statistics by translator, one record per request to it (observability.md 2.6). */
+/** Statistics by translator, one record per request to it. */
 import type { Exchange } from "../exchange/Exchange.ts"
 import type { TranslatorTotals } from "./Statistics.ts"
 

@@ -1,5 +1,5 @@
 /**
- * What a backend told about its answer (observability.md 4). Read from the kept bytes after the end, once per exchange,
+ * What a backend told about its answer. Read from the kept bytes after the end, once per exchange,
  * however many want it: statistics and the log line both ask at the same moment, so the last answer is remembered.
  */
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
