@@ -118,7 +118,7 @@ describe("each variable", () => {
       ["int", "bool", "duration", "size"].includes(keys.find((key) => key.path === path)?.info.kind ?? "")
     )
   )("%s is ignored with a warning when it does not parse", (variable, path) => {
-    const loaded = decodeConfig("", "c.yaml", { [variable]: "80a" })
+    const loaded = decodeConfig("server: {}", "c.yaml", { [variable]: "80a" })
     expect(loaded.diagnostics).toMatchObject([{ severity: "warning", fields: { variable, value: "80a" } }])
     expect(loaded.originOf(path)).toBe("default")
   })

@@ -116,8 +116,10 @@ describe("a crawl over the routes that Olla answers itself", () => {
     expect(answer.text).toBe(JSON.stringify(sent))
   })
 
-  it("serves the description that is in docs/openapi.yaml", async () => {
-    expect((await get("/internal/openapi.json")).json()).toEqual(JSON.parse(JSON.stringify(openApi())))
+  it("serves the description that is in docs/openapi.yaml, with this build's version", async () => {
+    const { version } = (await get("/version")).json()
+    const written = JSON.parse(JSON.stringify(openApi()))
+    expect((await get("/internal/openapi.json")).json()).toEqual({ ...written, info: { ...written.info, version } })
   })
 
   it("describes what is sent, to the eyes of a validator that knows no more than the description", async () => {
