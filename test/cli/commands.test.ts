@@ -115,7 +115,7 @@ describe("--validate-config", () => {
 ==============================
 [OK]   config.yaml  (none found, using built-in defaults)
 [OK]   models.yaml  using embedded defaults
-[OK]   profiles     11 profile(s) loaded
+[OK]   profiles     12 profile(s) loaded
 
 Result: PASS - all configuration files are valid
 `
@@ -143,7 +143,7 @@ Result: PASS - all configuration files are valid
     expect(lines.filter((line) => line.startsWith("["))).toEqual([
       "[FAIL] config.yaml  cannot use config.yaml (2 issue(s))",
       "[WARN] models.yaml  using embedded defaults (1 issue(s))",
-      "[WARN] profiles     11 profile(s) loaded (1 issue(s))"
+      "[WARN] profiles     12 profile(s) loaded (1 issue(s))"
     ])
     expect(lines).toContain("         - config.yaml:2:9: server.port must be between 1 and 65535, got 0 (for example `port: 40114`)")
     expect(out).toMatch(/ {9}- config\.yaml:3:17: failed to parse config\.yaml: yaml: line 3: .*`30`/)

@@ -37,7 +37,7 @@ describe("structural rules", () => {
     [
       "url: http://h\nname: gpu\ntype: llama_cpp",
       "type",
-      "unsupported endpoint type: llama_cpp, supported types: [dmr docker-model-runner lemonade litellm llamacpp lm-studio lm_studio lmdeploy lmstudio ollama omlx openai openai-compatible sglang vllm vllm-mlx auto]"
+      "unsupported endpoint type: llama_cpp, supported types: [dmr docker-model-runner lemonade litellm llamacpp lm-studio lm_studio lmdeploy lmstudio ollama omlx openai openai-compatible rapid-mlx sglang vllm vllm-mlx auto]"
     ],
     ["url: localhost:8080\nname: gpu", "url", 'endpoint URL must be http or https with a host, got "localhost:8080"'],
     [

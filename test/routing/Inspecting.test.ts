@@ -100,7 +100,8 @@ describe("the model of a body", () => {
       fc.property(object, ({ text }) => {
         // A member with an empty name at the front makes the body long and changes nothing.
         const long = text.replace("{", () => (/^\s*\{\s*\}/.test(text) ? "{" : `{"":"${"x".repeat(9_000)}",`))
-        expect({ ...seen(long), spans: undefined }).toEqual(seen(text))
+        // Places in the text are the scan's alone.
+        expect({ ...seen(long), spans: undefined, conversation: undefined }).toEqual(seen(text))
       }),
       { numRuns: 500 }
     )
