@@ -2,6 +2,7 @@
  * URLs of endpoints, judged and joined on their text: a forgiving parser would repair what an operator should hear about,
  * and would add slashes or drop ports that identity and display must keep.
  */
+import { cleanPath } from "../exchange/PathCleaning.ts"
 import { baseFor } from "./BasePath.ts"
 import type { Origin, TlsOptions } from "./Origin.ts"
 
@@ -114,17 +115,6 @@ export const checkReference = (text: string): JoinProblem | undefined => {
   if (control.test(text)) return { why: "contains a control character", credentials: false }
   if (badEscape.test(text.replace(/[?#].*$/s, ""))) return { why: "invalid percent escape", credentials: false }
   return undefined
-}
-
-/** `.`, `..` and repeated slashes resolved; no trailing slash except for the root. */
-export const cleanPath = (path: string): string => {
-  const out: Array<string> = []
-  for (const segment of path.split("/")) {
-    if (segment === "" || segment === ".") continue
-    if (segment === "..") out.pop()
-    else out.push(segment)
-  }
-  return `/${out.join("/")}`
 }
 
 /**

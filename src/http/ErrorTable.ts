@@ -117,6 +117,12 @@ export const errorTable = {
     when: "nobody is routable for the model of a message",
     remedy: "look at `/internal/status/endpoints`"
   },
+  wrongBase: {
+    status: 404,
+    text: "{path} is no route of this API: clients take {base} as their base URL, and add /v1/messages themselves",
+    when: "a path below `/olla/anthropic` that Anthropic's API does not have, mostly because of a base URL with `/v1` too many or too few",
+    remedy: "set the base URL that the answer names (`ANTHROPIC_BASE_URL`)"
+  },
   notOffered: {
     status: 404,
     text: "Olla does not offer {path}: it is a service of the API's own maker, not of model servers",

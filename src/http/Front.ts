@@ -10,7 +10,7 @@ import type { OpenResponse } from "./listener/OpenResponse.ts"
 import { requestId } from "./listener/RequestId.ts"
 import type { RequestMessage } from "./listener/RequestMessage.ts"
 import { RequestContext, type RequestEvents } from "./RequestContext.ts"
-import { cleanPath, decodePath } from "./RequestPath.ts"
+import { judgedPath, sentPath } from "./RequestPath.ts"
 import { type RouteModule, Routes } from "./Routes.ts"
 import type { Services } from "./Services.ts"
 
@@ -73,42 +73,42 @@ export class Front implements RequestEvents {
   #answer(context: RequestContext): void {
     const { guard, log, logsRequests } = this.#services
     const { exchange, head, req } = context
-    const clean = cleanPath(exchange.path)
-    // What is served is what is judged: an encoded or doubled slash hides no internal route.
-    const decoded = decodePath(clean)
+    // What is judged is what would be sent: neither an encoded nor a doubled slash hides a route.
+    const sent = sentPath(exchange.path)
+    const path = judgedPath(sent)
     if (guard.corsEnabled()) {
-      const preflight = guard.preflight(exchange.method, decoded, req.rawHeaders)
+      const preflight = guard.preflight(exchange.method, path, req.rawHeaders)
       if (preflight !== undefined) {
         context.answer(204, "", "", preflight)
         return
       }
-      for (const part of guard.corsHeaders(exchange.method, decoded, head.origin || undefined)) context.extra.push(part)
+      for (const part of guard.corsHeaders(exchange.method, path, head.origin || undefined)) context.extra.push(part)
     }
     if (logsRequests()) {
       context.record = { exchange, remote: `${exchange.peer}:${req.socket.remotePort ?? 0}`, header: (name) => context.header(name) }
       log.started(context.record)
     }
-    if (guard.crossSite(decoded, head.host || undefined, head.origin || undefined) !== undefined) {
-      this.#refuse(context, decoded, "crossSite")
+    if (guard.crossSite(path, head.host || undefined, head.origin || undefined) !== undefined) {
+      this.#refuse(context, path, "crossSite")
       return
     }
     if (head.problem !== undefined) {
-      this.#refuse(context, decoded, head.problem, ["Connection", "close"])
+      this.#refuse(context, path, head.problem, ["Connection", "close"])
       return
     }
     // An echo of the request, with whatever credentials it would be sent on with.
     if (exchange.method === "TRACE") {
-      this.#refuse(context, decoded, "method", ["Allow", allowed], { allow: allowed })
+      this.#refuse(context, path, "method", ["Allow", allowed], { allow: allowed })
       return
     }
-    if (!decoded.startsWith("/olla/")) {
-      const denial = guard.gate(exchange, decoded, head.host || undefined)
+    if (!path.startsWith("/olla/")) {
+      const denial = guard.gate(exchange, path, head.host || undefined)
       if (denial !== undefined) {
         context.error("gated", { reason: denial.reason, ip: exchange.peer, host: head.host.slice(0, mostHostShown) })
         return
       }
     }
-    this.#routes.handle(context, clean, decoded)
+    this.#routes.handle(context, sent, path)
   }
 
   /** In the words of the surface that the path belongs to. */

@@ -1,25 +1,33 @@
-/** The path of a request, as it is judged. */
+/** The path of a request: what would be sent of it, and what it is judged by. */
+import { cleanPath, decodeFully, hasDots } from "../exchange/PathCleaning.ts"
 
-/** Empty and dot segments resolved; a trailing slash stays. Encoded dots are the outbound path's business. */
-export const cleanPath = (path: string): string => {
+/** Without empty and literal dot segments; a trailing slash stays. */
+const literallyClean = (path: string): string => {
   if (!path.includes("//") && !path.includes("/.")) return path
   const out: Array<string> = []
-  const segments = path.split("/")
-  for (const segment of segments) {
+  for (const segment of path.split("/")) {
     if (segment === "" || segment === ".") continue
     if (segment === "..") out.pop()
     else out.push(segment)
   }
-  const slash = out.length > 0 && (path.endsWith("/") || path.endsWith("/.") || path.endsWith("/..")) ? "/" : ""
-  return `/${out.join("/")}${slash}`
+  return `/${out.join("/")}${out.length > 0 && /\/\.{0,2}$/.test(path) ? "/" : ""}`
 }
 
-/** Without percent-encoding; one that cannot be decoded stands for itself. */
-export const decodePath = (path: string): string => {
-  if (!path.includes("%")) return path
-  try {
-    return decodeURIComponent(path)
-  } catch {
-    return path
-  }
+/**
+ * As it is sent: without empty and dot segments in whatever spelling, so that nothing else is judged. Dots that are escaped are a
+ * backend's, and lead no higher than the route's own prefix. A trailing slash stays.
+ */
+export const sentPath = (path: string): string => {
+  const plain = literallyClean(path)
+  // Olla's own documents have no such spelling.
+  if (!plain.startsWith("/olla/") || !hasDots(plain)) return plain
+  const prefix = /^\/olla\/(?!models\/)[^/%]+(?=\/)/.exec(plain)?.[0] ?? ""
+  const clean = cleanPath(plain.slice(prefix.length))
+  return prefix + (clean !== "/" && /\/\.{0,2}$/.test(decodeFully(plain)) ? `${clean}/` : clean)
 }
+
+/** What the most lenient reader takes a path for that is sent. */
+export const judgedPath = (sent: string): string => (sent.includes("%") ? decodeFully(sent).replace(/\/{2,}/g, "/") : sent)
+
+/** Without the slash at its end. */
+export const withoutSlash = (path: string): string => (path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path)

@@ -7,6 +7,7 @@ import { discardBody } from "./listener/RequestBody.ts"
 import { PlainSurface, type ProxyTarget } from "./proxied/PlainSurface.ts"
 import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
 import type { RequestContext } from "./RequestContext.ts"
+import { withoutSlash } from "./RequestPath.ts"
 import type { Services } from "./Services.ts"
 import { systemRoutes } from "./SystemRoutes.ts"
 
@@ -31,7 +32,7 @@ const readOnly = (context: RequestContext): boolean => {
 
 /** What follows `/olla/<segment>`, encoded as received; a slash counts in either spelling. Never empty. */
 const restOf = (path: string): string => {
-  const slashes = /\/|%2f/gi
+  const slashes = /\/|%(?:25)*2f/gi
   for (let i = 0; i < 3; i++) if (!slashes.test(path)) return "/"
   return `/${path.slice(slashes.lastIndex)}`
 }
@@ -64,13 +65,13 @@ export class Routes {
     this.#modules = modules
   }
 
-  /** `clean`: the path as `cleanPath` makes it; `decoded`: that as `decodePath` makes it. */
-  handle(context: RequestContext, clean: string, decoded: string): void {
+  /** `sent` and `judged`: the path as `RequestPath.ts` has it. */
+  handle(context: RequestContext, sent: string, judged: string): void {
     const services = this.#services
-    if (decoded.startsWith("/olla/")) {
-      if (this.#olla(context, decoded, clean)) return
+    if (judged.startsWith("/olla/")) {
+      if (this.#olla(context, judged, sent)) return
     } else {
-      const route = systemRoutes.get(decoded)
+      const route = systemRoutes.get(judged)
       if (route !== undefined) {
         discardBody(services.guard, context, () => {
           if (route.anyMethod || readOnly(context)) route.handle(services, context)
@@ -78,11 +79,11 @@ export class Routes {
         return
       }
     }
-    for (const module of this.#modules) if (module.handle(services, context, decoded)) return
+    for (const module of this.#modules) if (module.handle(services, context, judged)) return
     context.error("unrouted")
   }
 
-  /** `path` decoded, `raw` as it is forwarded. */
+  /** `path` as it is judged, `raw` as it is sent. */
   #olla(context: RequestContext, path: string, raw: string): boolean {
     const services = this.#services
     const known = this.#known.get(raw)
@@ -93,7 +94,7 @@ export class Routes {
     }
     const slash = path.indexOf("/", 6)
     const segment = slash < 0 ? path.slice(6) : path.slice(6, slash)
-    const rest = slash < 0 ? "/" : path.slice(slash)
+    let rest = slash < 0 ? "/" : path.slice(slash)
     if (segment === "models") {
       discardBody(services.guard, context, () => {
         if (!readOnly(context)) return
@@ -103,9 +104,11 @@ export class Routes {
       return true
     }
     const query = context.exchange.query === "" ? "" : `?${context.exchange.query}`
-    const sent = raw === path ? rest : restOf(raw)
-    const target = sent + query
+    let sent = raw === path ? rest : restOf(raw)
     if (segment === "proxy") {
+      // A backend would redirect to the path without the slash, by its own address.
+      if (services.profiles.forPath(withoutSlash(rest)).size > 0) [rest, sent] = [withoutSlash(rest), withoutSlash(sent)]
+      const target = sent + query
       const { method } = context.exchange
       const id = idOf(proxyListings, noPaths, rest)
       if (rest === "/v1/models" && (method === "GET" || method === "HEAD" || method === "OPTIONS"))
@@ -122,6 +125,9 @@ export class Routes {
     const provider = this.#provider(segment)
     if (provider === undefined) return false
     const { profile } = provider.scope
+    const bare = withoutSlash(rest)
+    if (provider.paths.has(bare) || profile.listings.has(bare)) [rest, sent] = [bare, withoutSlash(sent)]
+    const target = sent + query
     const format = profile.listings.get(rest)
     if (format !== undefined) {
       discardBody(services.guard, context, () => listing(services, context, provider.scope, format))
@@ -132,7 +138,7 @@ export class Routes {
       discardBody(services.guard, context, () => listedModel(services, context, provider.scope, id.format, id.id))
       return true
     }
-    const what = refusalOf(profile, rest)
+    const what = refusalOf(profile, bare)
     if (what !== undefined) {
       discardBody(services.guard, context, () => context.error("notSupported", { what }))
       return true

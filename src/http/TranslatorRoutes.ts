@@ -11,11 +11,22 @@ import type { Surface } from "./proxied/Surface.ts"
 import { TranslatedSurface } from "./proxied/TranslatedSurface.ts"
 import { admitLocal } from "./RateRefusal.ts"
 import type { ErrorRenderer, RequestContext } from "./RequestContext.ts"
+import { withoutSlash } from "./RequestPath.ts"
 import type { RouteModule } from "./Routes.ts"
 import type { Services } from "./Services.ts"
 import { modelById, modelsPage } from "./TranslatorModels.ts"
 
 type Named = Exclude<TranslatorRoute, { readonly kind: "absent" }>
+
+interface Match {
+  readonly base: string
+  readonly route: Named | "absent" | undefined
+  /** Below the base, without the slash at its end. */
+  readonly rest: string
+}
+
+/** A base that nobody else has routes below, as `/olla/anthropic`. */
+const isOwn = (base: string): boolean => base.split("/").length > 2
 
 export const translatorRoutes = (services: Services, translator: Translator): RouteModule => {
   const config = () => services.settings.current().translators[translator.name]
@@ -55,18 +66,21 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
     body: translator.errorBody(status, message, context.exchange.id)
   })
 
-  const baseOf = (path: string): string | undefined =>
-    translator.bases.find(
-      (base) =>
-        (path === base || path.startsWith(`${base}/`)) &&
-        (base !== "" || services.settings.current().server.root_routes) &&
-        routeOf(path.slice(base.length)) !== undefined
-    )
-
-  const match = (path: string): { readonly route: Named | "absent"; readonly rest: string } | undefined => {
-    const base = config().enabled ? baseOf(path) : undefined
-    const route = base === undefined ? undefined : routeOf(path.slice(base.length))
-    return base === undefined || route === undefined ? undefined : { route, rest: path.slice(base.length) }
+  /**
+   * Where a request stands: at a route, or nowhere below a base that is the translator's alone (`undefined`). Who only looks at
+   * such a path is told what everybody is told of a page that does not exist.
+   */
+  const match = (path: string, method: string): Match | undefined => {
+    const { enabled } = config()
+    if (!enabled) return undefined
+    for (const base of translator.bases) {
+      const isBelow = path === base || path.startsWith(`${base}/`)
+      if (!isBelow || (base === "" && !services.settings.current().server.root_routes)) continue
+      const rest = path === `${base}/` ? "/" : withoutSlash(path).slice(base.length)
+      const route = routeOf(rest)
+      if (route !== undefined || (isOwn(base) && method !== "GET" && method !== "HEAD")) return { base, route, rest }
+    }
+    return undefined
   }
 
   const dress = (context: RequestContext): void => {
@@ -76,14 +90,18 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
 
   return {
     dress: (context, path) => {
-      if (match(path) !== undefined) dress(context)
+      if (match(path, context.exchange.method) !== undefined) dress(context)
     },
     handle: (_services, context, path) => {
-      const matched = match(path)
+      const matched = match(path, context.exchange.method)
       if (matched === undefined) return false
-      const { route, rest } = matched
+      const { base, route, rest } = matched
       dress(context)
-      if (route === "absent") discardBody(services.guard, context, () => context.error("notOffered", { path: rest }))
+      if (route === undefined)
+        discardBody(services.guard, context, () =>
+          context.error("wrongBase", { path, base: `${schemeOf(context)}://${context.head.host}${base}` })
+        )
+      else if (route === "absent") discardBody(services.guard, context, () => context.error("notOffered", { path: rest }))
       else if (route.methods.includes(context.exchange.method)) dispatch(context, route, rest)
       else
         discardBody(services.guard, context, () =>
@@ -93,6 +111,9 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
     }
   }
 }
+
+/** As the client sees it, as far as that is known. */
+const schemeOf = (context: RequestContext): string => (context.header("x-forwarded-proto").toLowerCase() === "https" ? "https" : "http")
 
 /** The inspector as configured now; another configuration makes another one. */
 const inspectors = (services: Services, translator: Translator): (() => Inspector | undefined) => {

@@ -18,6 +18,7 @@ export const CORS = 10
 export const MODEL = 11
 export const LENGTH = 12
 export const DATE = 13
+export const LOCATION = 20
 export const ACCEL_BUFFERING = 14
 
 export type Rule = number
@@ -49,6 +50,8 @@ const responseRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["vary", VARY],
   ["content-length", LENGTH],
   ["date", DATE],
+  ["location", LOCATION],
+  ["content-location", LOCATION],
   ["x-accel-buffering", ACCEL_BUFFERING]
 ])
 

@@ -14,12 +14,14 @@ import {
   DATE,
   DROP,
   LENGTH,
+  LOCATION,
   listed,
   namedByConnection,
   responseRule,
   VARY,
   VIA
 } from "./HeaderRules.ts"
+import { clientLocation } from "./Location.ts"
 
 const ourVia = `1.1 ${build.shortName}/${build.version}`
 const viaLine = `Via: ${ourVia}\r\n`
@@ -73,6 +75,8 @@ interface Passing {
   readonly vary: string
   readonly length: string
   readonly dated: boolean
+  /** Names and values by turns of headers that say where something is. */
+  readonly locations: ReadonlyArray<string>
   readonly contentType: string
   /** The backend itself tells proxies whether to gather. */
   readonly saysBuffering: boolean
@@ -98,6 +102,7 @@ const passed = (credentials: Credentials, raw: ReadonlyArray<string>, corsOn: bo
   let length = ""
   let dated = false
   let saysBuffering = false
+  const locations: Array<string> = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string
     const value = raw[i + 1] as string
@@ -114,6 +119,9 @@ const passed = (credentials: Credentials, raw: ReadonlyArray<string>, corsOn: bo
       case LENGTH:
         length = value
         break
+      case LOCATION:
+        locations.push(name, value)
+        break
       default:
         if (rule === DATE) dated = true
         else if (rule === ACCEL_BUFFERING) saysBuffering = true
@@ -121,7 +129,7 @@ const passed = (credentials: Credentials, raw: ReadonlyArray<string>, corsOn: bo
     }
   }
   lines += via === "" ? viaLine : `Via: ${via}, ${ourVia}\r\n`
-  return { raw, credentials, corsOn, lines, vary, length, dated, contentType: headerValue(raw, "content-type"), saysBuffering }
+  return { raw, credentials, corsOn, lines, vary, length, dated, locations, contentType: headerValue(raw, "content-type"), saysBuffering }
 }
 
 const isDropped = (name: string, strip: ReadonlySet<string>, named: ReadonlySet<string> | undefined): boolean => {
@@ -141,7 +149,7 @@ export const replyHead = (
   corsOn: boolean
 ): ReplyHead => {
   const elapsed = Math.round(performance.now() - exchange.timings.accepted)
-  const { lines: passing, vary: theirVary, length, dated, contentType, saysBuffering } = passingOf(endpoint, raw, corsOn)
+  const { lines: passing, vary: theirVary, length, dated, locations, contentType, saysBuffering } = passingOf(endpoint, raw, corsOn)
   // biome-ignore-start lint/style/useTemplate: a template would ask each part whether it is a string
   let lines =
     idLine +
@@ -161,6 +169,10 @@ export const replyHead = (
     const name = ours[i] as string
     if (name.length === 4 && name.toLowerCase() === "vary") vary = listed(vary, ours[i + 1] as string)
     else lines = lines + name + ": " + ours[i + 1] + "\r\n"
+  }
+  for (let i = 0; i + 1 < locations.length; i += 2) {
+    const place = clientLocation(locations[i + 1] as string, endpoint.origin, exchange.path)
+    if (place !== undefined) lines = lines + locations[i] + ": " + place + "\r\n"
   }
   // biome-ignore-end lint/style/useTemplate: a template would ask each part whether it is a string
   if (!saysBuffering && isWatched(contentType, exchange.stream, length !== "")) lines += "X-Accel-Buffering: no\r\n"

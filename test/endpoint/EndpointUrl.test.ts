@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest"
 import {
   checkReference,
   checkUrl,
-  cleanPath,
   credentialsRefusal,
   displayUrl,
   isPrivateHost,
@@ -11,6 +10,7 @@ import {
   redactUrl,
   sameEndpointKey
 } from "../../src/endpoint/EndpointUrl.ts"
+import { cleanPath } from "../../src/exchange/PathCleaning.ts"
 
 describe("joining a path to a base", () => {
   it.each([
