@@ -60,13 +60,14 @@ it.each(["Cedar_X", "cedar", "Cedar_Serve"])("/olla/%s/ has its own listing and 
   }
   expect((await ask(`/olla/${prefix}/healthz?deep=1`)).status).toBe(200)
   expect(asked.at(-1)).toBe("GET /healthz?deep=1")
+  expect((await ask(`/olla/${prefix}/v1/score/`, "POST")).status).toBe(200)
+  expect(asked.at(-1)).toBe("POST /v1/score")
   const before = asked.length
   for (const path of [
     "",
     "/",
     "/v1/models",
     "/v1/embeddings",
-    "/v1/score/",
     "/v1/scores",
     "/V1/score",
     "/v1/%73core",
