@@ -74,8 +74,11 @@ const leftHalfway = "HPE_INVALID_EOF_STATE"
 /** Its parser's, for bytes that follow a request with `Connection: close`. */
 const afterLast = "HPE_CLOSED_CONNECTION"
 
+/** `reason`: the parser's sentence, where it is its error. */
+type ParserError = NodeJS.ErrnoException & { readonly reason?: string }
+
 /** What node's parser refuses is answered by the request that it belongs to, where there is one, and the connection closed. */
-const onClientError = (open: Roster<OpenResponse>, error: NodeJS.ErrnoException, socket: Socket, tell: TellRefusal): void => {
+const onClientError = (open: Roster<OpenResponse>, error: ParserError, socket: Socket, tell: TellRefusal): void => {
   const code = error.code ?? ""
   const isSlow = code === tooSlow
   // Nobody said anything: it was a connection in reserve.
@@ -89,7 +92,7 @@ const onClientError = (open: Roster<OpenResponse>, error: NodeJS.ErrnoException,
     if ((code === afterLast || isSlow) && res.req.complete) return
     return breakOff(res, code, tell)
   }
-  hangUp(socket, statusOf(code), code, tell)
+  hangUp(socket, statusOf(code, error.reason), code, tell)
 }
 
 /** Of this request nothing good will come any more. */

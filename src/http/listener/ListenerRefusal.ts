@@ -22,8 +22,12 @@ const statuses: Readonly<Record<string, string>> = {
   HPE_INVALID_TRANSFER_ENCODING: "501 Not Implemented"
 }
 
-/** Status and its name for a code of node's parser. */
-export const statusOf = (code: string): string => statuses[code] ?? "400 Bad Request"
+/**
+ * Status and its name for a code of node's parser. It has one code for a coding that nobody knows and for one that comes beside a
+ * length; only its sentence (`reason`) tells them apart, and the second is a wrong message in either order (RFC 9112 6.3).
+ */
+export const statusOf = (code: string, reason = ""): string =>
+  (reason.includes("Content-Length") ? undefined : statuses[code]) ?? "400 Bad Request"
 
 /** Milliseconds that the other side has to read a last word before the connection is dropped. */
 const lastWordTime = 1_000
