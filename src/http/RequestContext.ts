@@ -13,8 +13,11 @@ import type { RequestMessage } from "./listener/RequestMessage.ts"
 
 /** Bytes of a body that nobody wants which are read away so that the connection can be kept. */
 export const tolerated = 64 * 1024
-/** Of a longer one this much is still read, for this many milliseconds: a reset would take the answer from the client. */
-const lingering = { bytes: 1024 * 1024, time: 1_000 }
+/**
+ * Of a longer one this much is still read, for this many milliseconds: a reset would take the answer from the client. Clients
+ * that only look for an answer when they have written everything, or fail at the first write that does, need most of it.
+ */
+const lingering = { bytes: 64 * 1024 * 1024, time: 1_000 }
 
 export interface RenderedError {
   readonly contentType: string

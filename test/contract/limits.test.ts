@@ -277,4 +277,24 @@ describe("sizes", () => {
     const violations = (document: Record<string, unknown>) => (document["violations"] as Record<string, number>)["size_limits"] ?? 0
     expect(violations(after) - violations(before)).toBe(3)
   })
+
+  it("reach clients that go on writing far beyond them, whether they declared how much or not", async () => {
+    const part = new Uint8Array(64 * 1024).fill(120)
+    const streamed = () => {
+      let left = 256
+      return new ReadableStream<Uint8Array>({ pull: (to) => (left-- > 0 ? to.enqueue(part.slice()) : to.close()) })
+    }
+    for (const body of [streamed, () => new Uint8Array(16 * 1024 * 1024)]) {
+      const outcomes = new Set<unknown>()
+      for (let n = 0; n < 12; n++) {
+        const init = { method: "POST", body: body(), duplex: "half", headers: { "content-type": "application/json" } } as RequestInit
+        const said = await fetch(`${limited.url}/internal/health`, init).then(
+          async (answer) => [answer.status, await answer.text()].join(" "),
+          (error: Error) => (error.cause as { code?: string } | undefined)?.code ?? error.message
+        )
+        outcomes.add(said)
+      }
+      expect([...outcomes]).toEqual(["413 Request body too large\n"])
+    }
+  })
 })

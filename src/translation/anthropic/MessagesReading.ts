@@ -117,7 +117,9 @@ const readMessage = (
   const records = blocks.filter(isRecord)
   for (const block of records) {
     if (block["type"] === "tool_addition" || block["type"] === "tool_removal") changes.push(block)
-    else if (block["type"] === "compaction") changes.push(...(listOf(block["tool_changes"]) ?? []).filter(isRecord))
+    else if (block["type"] === "compaction") {
+      for (const change of listOf(block["tool_changes"]) ?? []) if (isRecord(change)) changes.push(change)
+    }
   }
   const turns: Array<Turn> = []
   if (isSystem) out.push({ role: "system", text: withoutBilling(textsOf(records).join("")) })
@@ -125,7 +127,7 @@ const readMessage = (
     const own = records.filter(({ type }) => type !== "tool_addition" && type !== "tool_removal")
     const complaint = role === "user" ? readUser(own, turns) : readAssistant(own, turns)
     if (complaint !== undefined) return complaint
-    out.push(...turns)
+    for (const each of turns) out.push(each)
   }
   return undefined
 }

@@ -20,7 +20,7 @@ export const writeMessages = (turn: ChatTurn): MessagesWriting | Complaint => {
     const last = messages.at(-1)
     if (blocks.length === 0) return
     // Roles alternate there.
-    if (last?.role === role) last.content.push(...blocks)
+    if (last?.role === role) for (const block of blocks) last.content.push(block)
     else messages.push({ role, content: [...blocks] })
   }
   for (const each of turn.turns) {

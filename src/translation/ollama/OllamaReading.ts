@@ -210,7 +210,7 @@ class OllamaMessages {
       ]
     })
     const reasoning = textOf(message["thinking"]) ?? ""
-    this.#unanswered.push(...calls)
+    for (const call of calls) this.#unanswered.push(call)
     if (text !== "" || reasoning !== "" || calls.length > 0) this.out.push({ role: "assistant", reasoning, text, calls })
   }
 

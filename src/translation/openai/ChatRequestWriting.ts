@@ -28,9 +28,9 @@ export const writeChat = (turn: ChatTurn, wording: Wording, kept: ReasoningKept)
     if (known === undefined) dropped.push(name)
     return known === undefined ? {} : { [known]: value }
   }
-  const messages: Array<ChatMessage> = []
-  if (turn.system.length > 0) messages.push({ role: "system", content: turn.system.join("\n\n") })
-  messages.push(...messagesOf(turn.turns, wording, kept))
+  const system: ReadonlyArray<ChatMessage> = turn.system.length > 0 ? [{ role: "system", content: turn.system.join("\n\n") }] : []
+  // A call takes its arguments on the stack: a list is copied, never handed to `push` piece by piece.
+  const messages: ReadonlyArray<ChatMessage> = [...system, ...messagesOf(turn.turns, wording, kept)]
   const strict = wording.known && !lessons.has("strict")
   if (!strict && tools.some((tool) => tool.strict)) dropped.push("strict")
   const choice = typeof turn.choice === "object" ? { type: "function" as const, function: turn.choice } : turn.choice
