@@ -173,20 +173,39 @@ describe("an OpenAI client", () => {
     expect(error?.status).toBe(429)
     expect(error?.headers?.get("retry-after")).toBe("7")
   })
+})
 
+// A fleet of its own: breakers that opened under others' faults would refuse before anybody is asked.
+describe("an OpenAI client of a fleet that dies", () => {
   it("is refused with 502 and no address when nobody is left, and 503 while all are down", async () => {
-    await Promise.all([a.kill(), b.kill()])
-    const first = await ask().then(
-      () => undefined,
-      (thrown: unknown) => thrown as InstanceType<typeof OpenAI.APIError>
+    const backends = await Promise.all([
+      startBackend({ kind: "vllm", models: [model] }),
+      startBackend({ kind: "openai-compatible", models: [model] })
+    ])
+    const [one, two] = backends
+    const alone = await startDaemon(
+      endpointsYaml([
+        { name: "one", backend: one },
+        { name: "two", backend: two }
+      ])
     )
-    expect(first?.status).toBe(502)
-    expect(first?.message).toContain("connection refused")
-    expect(first?.message).not.toContain("127.0.0.1")
-    const second = await ask().then(
-      () => undefined,
-      (thrown: unknown) => thrown as InstanceType<typeof OpenAI.APIError>
-    )
-    expect([second?.status, second?.code]).toEqual([503, "model_unavailable"])
+    try {
+      const dying = new OpenAI({ baseURL: `${alone.url}/olla/openai/v1`, apiKey: "sk-client", maxRetries: 0 })
+      const refusal = () =>
+        dying.chat.completions.create({ model, messages: [{ role: "user", content: "Hello" }] }).then(
+          () => undefined,
+          (thrown: unknown) => thrown as InstanceType<typeof OpenAI.APIError>
+        )
+      await Promise.all(backends.map((backend) => backend.kill()))
+      const first = await refusal()
+      expect(first?.status).toBe(502)
+      expect(first?.message).toContain("connection refused")
+      expect(first?.message).not.toContain("127.0.0.1")
+      const second = await refusal()
+      expect([second?.status, second?.code]).toEqual([503, "model_unavailable"])
+    } finally {
+      await alone.stop()
+      await Promise.all(backends.map((backend) => backend.stop()))
+    }
   })
 })
