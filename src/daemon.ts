@@ -18,6 +18,7 @@ import * as GuardLive from "./guard/GuardLive.ts"
 import { bindAdvice } from "./http/BindAdvice.ts"
 import { consoleRoutes } from "./http/ConsoleRoutes.ts"
 import { type HttpServer, idleTime, makeHttpServer } from "./http/HttpServer.ts"
+import { rootRoutes } from "./http/RootRoutes.ts"
 import { makeServices } from "./http/Services.ts"
 import { routeTable } from "./http/Surface.ts"
 import { translatorRoutes } from "./http/TranslatorRoutes.ts"
@@ -141,7 +142,7 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     else sink.write("info", `${title} translator disabled via configuration`, {})
   }
   releaseStartupMemory()
-  http.open(services, [...translators.map((translator) => translatorRoutes(services, translator)), consoleRoutes])
+  http.open(services, [...translators.map((translator) => translatorRoutes(services, translator)), rootRoutes, consoleRoutes])
   signals.started = true
   const address = http.addresses[0]
   const bind = `${config.server.host}:${address?.port ?? config.server.port}`

@@ -40,6 +40,12 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
       route.kind === "model" ? path.startsWith(route.path) && path.length > route.path.length : path === route.path
     ) ?? (absent.some((route) => route.path.test(path)) ? "absent" : undefined)
 
+  /** Also with one `/v1` too many or too few, as base URLs of clients have it. */
+  const turnOf = (path: string): Named | undefined => {
+    const route = routeOf(path.replace(/^(?:\/v1)*(?=\/)/, "/v1"))
+    return route === "absent" || (route?.kind !== "create" && route?.kind !== "count") ? undefined : route
+  }
+
   const dispatch = (context: RequestContext, route: Named, path: string): void => {
     switch (route.kind) {
       case "create":
@@ -77,7 +83,7 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
       const isBelow = path === base || path.startsWith(`${base}/`)
       if (!isBelow || (base === "" && !services.settings.current().server.root_routes)) continue
       const rest = path === `${base}/` ? "/" : withoutSlash(path).slice(base.length)
-      const route = routeOf(rest)
+      const route = isOwn(base) ? (routeOf(rest) ?? turnOf(rest)) : turnOf(rest)
       if (route !== undefined || (isOwn(base) && method !== "GET" && method !== "HEAD")) return { base, route, rest }
     }
     return undefined

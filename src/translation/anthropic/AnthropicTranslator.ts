@@ -18,7 +18,7 @@ export const makeAnthropicTranslator = (): Translator => {
   return {
     name: "anthropic",
     title: "Anthropic",
-    bases: ["/olla/anthropic"],
+    bases: ["/olla/anthropic", "", "/olla"],
     routes: [
       { kind: "root", path: "", methods: ["GET", "HEAD"] },
       { kind: "create", path: "/v1/messages", methods: ["POST"] },
