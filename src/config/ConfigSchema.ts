@@ -99,7 +99,10 @@ export const server = section({
   write_timeout: duration(0, "Cap on a whole answer, however well it flows. Keep 0, or streams are cut."),
   idle_timeout: duration(0, "How long an idle keep-alive connection is kept. 0: read_timeout."),
   shutdown_timeout: duration(10 * seconds, "How long open requests may go on after a stop signal. 0s: not at all."),
-  root_routes: bool(true, "Offer the APIs that clients know by their own short paths (/v1/responses) at the root, beside /olla."),
+  root_routes: bool(
+    true,
+    "Offer every API by its short paths (/v1/..., /api/...) at the root as well as below /olla: one base URL for all clients."
+  ),
   request_logging: bool(true, "Write request and access records. false keeps those of 400 and above."),
   request_limits: section({
     max_body_size: size(100 * MiB, "Largest request body; above it 413. 0 or less: unlimited."),

@@ -219,7 +219,6 @@ describe("a crawl over the routes to backends", () => {
 
   it("is 404 everywhere else, with every method", async () => {
     const nowhere = [
-      "/",
       "/olla",
       "/olla/",
       "/olla/unknown/x",
@@ -232,8 +231,8 @@ describe("a crawl over the routes to backends", () => {
       "/internal/Health",
       "/olla/OLLAMA/api/chat",
       "/olla/llama-cpp/v1/models",
-      "/api/chat",
-      "/v1/models",
+      "/api/nothing",
+      "/v1/nothing",
       "/favicon.ico",
       "/internal/%2e%2e/version",
       "*"

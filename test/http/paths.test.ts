@@ -102,20 +102,25 @@ describe("a redirect of a backend", () => {
 })
 
 describe("a path below Anthropic's base that its API does not have", () => {
-  it.each([
-    "/olla/anthropic/messages",
-    "/olla/anthropic/v1/v1/messages",
-    "/olla/anthropic/",
-    "/olla/anthropic/v1",
-    "/olla/anthropic/v2/messages"
-  ])("%s is 404 in JSON that names the base URL", async (path) => {
-    const { status, json } = await post(path)
-    expect([status, json().type, json().error.type]).toEqual([404, "error", "not_found_error"])
-    expect(json().error.message).toContain(`http://127.0.0.1:${listening.port}/olla/anthropic`)
-  })
+  it.each(["/olla/anthropic/", "/olla/anthropic/v1/message", "/olla/anthropic/v1", "/olla/anthropic/v2/messages"])(
+    "%s is 404 in JSON that names the base URL",
+    async (path) => {
+      const { status, json } = await post(path)
+      expect([status, json().type, json().error.type]).toEqual([404, "error", "not_found_error"])
+      expect(json().error.message).toContain(`http://127.0.0.1:${listening.port}/olla/anthropic`)
+    }
+  )
+
+  it.each(["/olla/anthropic/messages", "/olla/anthropic/v1/v1/messages", "/olla/anthropic/v1/messages/"])(
+    "%s is what was meant: a base URL with one /v1 too many or too few",
+    async (path) => {
+      const { status, json } = await post(path)
+      expect([status, json().error.type]).toEqual([400, "invalid_request_error"])
+    }
+  )
 
   it("is a page that does not exist for who only looks", async () => {
-    const found = await ask(listening.port, { path: "/olla/anthropic/v1/v1/messages" })
+    const found = await ask(listening.port, { path: "/olla/anthropic/v2/messages" })
     expect([found.status, found.text]).toEqual([404, "404 page not found\n"])
   })
 })
