@@ -52,7 +52,8 @@ const endpointsOf = (size: number, type: string): ReadonlyArray<Endpoint> => {
     now: () => 0,
     policy: () => ({ checkInterval: 1, probes: true, discovery: { enabled: false, interval: 1 } }),
     command: () => {},
-    hurry: () => {}
+    hurry: () => {},
+    gone: () => {}
   }
   return loadEndpoints(config, profiles, {}, () => "").specs.map((spec) => {
     const endpoint = new Endpoint(spec, port)

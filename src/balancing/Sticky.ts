@@ -25,7 +25,7 @@ export const over = <R>(inner: Layer.Layer<Balancer, never, R>): Layer.Layer<Bal
         () => monotonicOf(clock)
       )
       const off = fleet.onEvent((event) => {
-        if (event._tag === "StatusChanged" && !accepts(event.endpoint)) sessions.purge(event.endpoint)
+        if (!accepts(event.endpoint)) sessions.purge(event.endpoint)
       })
       yield* Effect.addFinalizer(() => Effect.sync(off))
 

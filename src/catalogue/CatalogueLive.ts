@@ -139,8 +139,13 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
   })
 
   const off = fleet.onEvent((event) => {
-    if (event._tag === "ModelsChanged") {
-      if (take(event.endpoint)) wake()
+    if (event._tag === "EndpointGone") kept.delete(event.endpoint)
+    else if (event._tag === "ModelsChanged" || event._tag === "EndpointAdded" || event._tag === "EndpointRemoved") {
+      if (take(event.endpoint) || event._tag !== "ModelsChanged") wake()
+    } else if (event._tag === "SpecChanged") {
+      // Order, names and kinds are the snapshot's too.
+      take(event.endpoint)
+      wake()
     } else if (kept.get(event.endpoint)?.aged === true && take(event.endpoint)) wake()
   })
   yield* Effect.addFinalizer(() => Effect.sync(off))

@@ -2,7 +2,7 @@
  * Which models a list shows. Pure over a snapshot and the endpoints'
  * states; how they are written is the profile room's business.
  */
-import { isRoutable } from "../endpoint/EndpointState.ts"
+import { accepts } from "../endpoint/Endpoint.ts"
 import { compareBytes } from "../profile/NameOrder.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { InventoryEntry } from "./Inventory.ts"
@@ -26,7 +26,7 @@ export interface ListingFilter {
   readonly ready?: boolean
 }
 
-const isUp = (source: ModelSource): boolean => isRoutable(source.endpoint.state.status)
+const isUp = (source: ModelSource): boolean => accepts(source.endpoint)
 
 /** Can somebody serve it right now? */
 export const isServable = (model: UnifiedModel): boolean => model.sources.some(isUp)

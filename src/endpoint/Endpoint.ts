@@ -21,8 +21,11 @@ import { dueAt, initialState, isOutForLateness, transition } from "./Transition.
 
 export type { Credentials, Origin, TlsOptions } from "./Origin.ts"
 
-/** May it be chosen for another attempt? */
-export const accepts = (endpoint: Endpoint): boolean => isRoutable(endpoint.state.status)
+/** May it be chosen for another attempt? It is in rotation, nobody has taken it out of service, and it is still configured. */
+export const accepts = (endpoint: Endpoint): boolean => isRoutable(endpoint.state.status) && endpoint.inService
+
+/** What operators have said of it: `draining` while attempts of before run, `drained` when none does. */
+export type Admin = "active" | "draining" | "drained"
 
 /** What an endpoint needs of whoever watches it. */
 export interface EndpointPort {
@@ -33,11 +36,11 @@ export interface EndpointPort {
   readonly command: (command: EndpointCommand) => void
   /** Something is due sooner than it was. */
   readonly hurry: () => void
+  /** It was removed, and its last attempt has ended. */
+  readonly gone: () => void
 }
 
 export class Endpoint {
-  /** Base URL as configured: the identity. */
-  readonly url: string
   /** Replaced by a reload; everything reads it when it is used. */
   spec: EndpointSpec
   /** Of the `olla` engine's attempts; stays closed where nobody reports to it. */
@@ -63,13 +66,16 @@ export class Endpoint {
   #answered = false
 
   constructor(spec: EndpointSpec, port: EndpointPort) {
-    this.url = spec.url
     this.spec = spec
     this.#port = port
     this.#state = Ref.makeUnsafe(initialState(port.now()))
     this.breaker = new EndpointBreaker(port.now)
   }
 
+  /** Base URL as configured: the identity. */
+  get url(): string {
+    return this.spec.url
+  }
   /** Base URL without userinfo, query and fragment. */
   get displayUrl(): string {
     return this.spec.displayUrl
@@ -145,6 +151,19 @@ export class Endpoint {
   get modelsAge(): number {
     return this.#port.now() - this.inner.discovery.syncedAt
   }
+  /** No operator has taken it out of service, and it is still configured. */
+  get inService(): boolean {
+    const { drainedUntil, removed } = this.inner
+    return drainedUntil === undefined && !removed
+  }
+  get admin(): Admin {
+    if (this.inner.drainedUntil === undefined) return "active"
+    return this.#inFlight > 0 ? "draining" : "drained"
+  }
+  /** It is configured no longer; the object lives until its last attempt has ended. */
+  get removed(): boolean {
+    return this.inner.removed
+  }
   /** Discovery is in timed back-off after failures. */
   get discoveryDisabled(): boolean {
     return isDisabled(this.inner.discovery)
@@ -160,6 +179,16 @@ export class Endpoint {
   }
   leave(): void {
     this.#inFlight--
+    if (this.#inFlight === 0 && this.removed) this.#port.gone()
+  }
+
+  /** The configuration says this of it now. `anew`: what is known of it was learned by asking otherwise. */
+  respecify(spec: EndpointSpec, anew: boolean): void {
+    const paced = spec.checkInterval !== this.spec.checkInterval
+    if (spec.type !== this.spec.type) this.#detected = undefined
+    this.spec = spec
+    if (anew) this.refusedDialects.clear()
+    this.step({ _tag: "SpecChanged", now: this.#port.now(), anew, paced })
   }
 
   /** The only thing that changes the condition. */

@@ -20,7 +20,7 @@ import { probeEndpoint } from "./EndpointProbing.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import { supervised } from "./Supervision.ts"
-import { dueAt, listingDueAt } from "./Transition.ts"
+import { drainEndsAt, dueAt, listingDueAt } from "./Transition.ts"
 
 /** How a discovery ended; failures were already counted and logged. */
 export type DiscoveryOutcome = DiscoveryFailure | "read" | "skipped"
@@ -32,6 +32,11 @@ type Message =
   | { readonly _tag: "Log"; readonly line: LogLine }
   | { readonly _tag: "Crash"; readonly cause: Cause.Cause<never> }
 
+interface Children {
+  readonly probe: FiberHandle.FiberHandle
+  readonly listing: FiberHandle.FiberHandle
+}
+
 /** Nothing is due: how long to sleep before looking again, in milliseconds. */
 const longestSleep = 3_600_000
 
@@ -41,6 +46,8 @@ export class EndpointActor {
   readonly firstStatus = Deferred.makeUnsafe<void>()
   readonly #fleet: FleetContext
   readonly #mail: Queue.Queue<Message>
+  /** Those who wait for the probe that is under way. */
+  #probing: Deferred.Deferred<void> | undefined
   /** Those who wait for the listing that is being read. */
   #discovering: Deferred.Deferred<DiscoveryOutcome> | undefined
 
@@ -54,7 +61,8 @@ export class EndpointActor {
         return { checkInterval, probes, discovery: { enabled, interval } }
       },
       command: (command) => this.#receive(command),
-      hurry: () => this.#post({ _tag: "Hurry" })
+      hurry: () => this.#post({ _tag: "Hurry" }),
+      gone: () => fleet.gone(this.endpoint)
     })
   }
 
@@ -73,9 +81,38 @@ export class EndpointActor {
     return this.#discovering === undefined ? Effect.succeed("skipped") : Deferred.await(this.#discovering)
   }
 
+  /** Probes it now, or joins the probe that is under way; ends with the listing that a good probe brings about. */
+  readonly ask: Effect.Effect<void> = Effect.suspend(() => {
+    this.endpoint.step({ _tag: "AskNow", now: this.#fleet.now() })
+    const probed = this.#probing === undefined ? Effect.void : Deferred.await(this.#probing)
+    return Effect.andThen(
+      probed,
+      Effect.suspend(() => Effect.asVoid(this.discoveryEnd))
+    )
+  })
+
   /** The actor's life: runs until interrupted, and starts anew, ever more slowly, when it crashes. */
   get run(): Effect.Effect<never> {
     return supervised(Effect.scoped(this.#life), (cause) => this.#crashed(cause))
+  }
+
+  /** `until`: in milliseconds of the fleet's clock. */
+  drain(until: number): void {
+    this.endpoint.step({ _tag: "Drain", until })
+    this.#fleet.publish({ _tag: "AdminChanged", endpoint: this.endpoint })
+  }
+
+  resume(): void {
+    if (this.endpoint.admin === "active") return
+    this.endpoint.step({ _tag: "Resume" })
+    this.#fleet.publish({ _tag: "AdminChanged", endpoint: this.endpoint })
+  }
+
+  /** It is configured no longer: its life is interrupted by whoever removed it. */
+  remove(): void {
+    this.endpoint.step({ _tag: "Removed" })
+    this.#endWaits()
+    Deferred.doneUnsafe(this.firstStatus, Effect.void)
   }
 
   #receive(command: EndpointCommand): void {
@@ -84,8 +121,11 @@ export class EndpointActor {
         return this.#fleet.publish({ _tag: "StatusChanged", endpoint: this.endpoint, from: command.from, to: command.to })
       case "Demoted":
         return this.#post({ _tag: "Log", line: demotionLine(this.endpoint.name, command.to, this.#fleet.shown(command.to.nextCheck)) })
+      case "Probe":
+        this.#probing ??= Deferred.makeUnsafe<void>()
+        break
       case "Discover":
-        this.#discovering = Deferred.makeUnsafe<DiscoveryOutcome>()
+        this.#discovering ??= Deferred.makeUnsafe<DiscoveryOutcome>()
     }
     this.#post(command)
   }
@@ -97,11 +137,12 @@ export class EndpointActor {
   /** Children live in this scope: they end with it, however it ends. */
   readonly #life: Effect.Effect<never, never, Scope.Scope> = Effect.gen({ self: this }, function* () {
     const pulse = yield* FiberHandle.make()
+    const children = { probe: yield* FiberHandle.make(), listing: yield* FiberHandle.make() }
     const beat = FiberHandle.run(pulse, this.#crashing(this.#pulse))
     yield* beat
     while (true) {
       const message = yield* Queue.take(this.#mail)
-      yield* message._tag === "Hurry" ? beat : this.#carryOut(message)
+      yield* message._tag === "Hurry" ? beat : this.#carryOut(message, children)
     }
   })
 
@@ -112,18 +153,20 @@ export class EndpointActor {
       const now = this.#fleet.now()
       this.endpoint.step({ _tag: "ProbeDue", now })
       if (!this.endpoint.spec.probes) Deferred.doneUnsafe(this.firstStatus, Effect.void)
+      if (now >= drainEndsAt(this.endpoint.inner)) this.resume()
       if (now >= listingDueAt(this.endpoint.inner)) this.endpoint.step({ _tag: "DiscoverNow", now, reason: "periodic" })
     })
     const schedule = Schedule.modifyDelay(Schedule.forever, () => Effect.sync(() => Duration.millis(untilDue())))
     return Effect.asVoid(Effect.repeat(whenDue, schedule))
   })
 
-  #carryOut(message: Exclude<Message, { readonly _tag: "Hurry" }>): Effect.Effect<unknown, never, Scope.Scope> {
+  /** A probe or listing of before ends: what commands another while it runs is that it asks as it should no longer. */
+  #carryOut(message: Exclude<Message, { readonly _tag: "Hurry" }>, { probe, listing }: Children): Effect.Effect<unknown> {
     switch (message._tag) {
       case "Probe":
-        return Effect.forkScoped(this.#crashing(this.#probe))
+        return FiberHandle.run(probe, this.#crashing(this.#probe))
       case "Discover":
-        return Effect.forkScoped(this.#crashing(this.#read(message.reason, this.#discovering)))
+        return FiberHandle.run(listing, this.#crashing(this.#read(message.reason, this.#discovering)))
       case "Log":
         return write(message.line)
       case "Crash":
@@ -132,8 +175,17 @@ export class EndpointActor {
   }
 
   readonly #probe: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.andThen(probeEndpoint(this.endpoint, this.#fleet), Deferred.succeed(this.firstStatus, undefined))
+    Effect.andThen(
+      probeEndpoint(this.endpoint, this.#fleet),
+      Effect.sync(() => this.#endProbe())
+    )
   )
+
+  #endProbe(): void {
+    Deferred.doneUnsafe(this.firstStatus, Effect.void)
+    if (this.#probing !== undefined) Deferred.doneUnsafe(this.#probing, Effect.void)
+    this.#probing = undefined
+  }
 
   #read(reason: DiscoveryReason, ended: Deferred.Deferred<DiscoveryOutcome> | undefined): Effect.Effect<void> {
     return Effect.map(readListing(this.endpoint, this.#fleet, reason), (outcome) => this.#endDiscovery(ended, outcome))
@@ -144,6 +196,13 @@ export class EndpointActor {
     return Effect.catchCause(child, (cause) =>
       Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.sync(() => this.#post({ _tag: "Crash", cause }))
     )
+  }
+
+  /** Nobody waits for what will not come any more. */
+  #endWaits(): void {
+    if (this.#probing !== undefined) Deferred.doneUnsafe(this.#probing, Effect.void)
+    this.#probing = undefined
+    this.#endDiscovery(this.#discovering, "skipped")
   }
 
   #endDiscovery(ended: Deferred.Deferred<DiscoveryOutcome> | undefined, outcome: DiscoveryOutcome): void {
@@ -158,7 +217,7 @@ export class EndpointActor {
       const { endpoint } = this
       endpoint.restarts++
       for (const message of yield* Queue.clear(this.#mail)) if (message._tag === "Log") yield* write(message.line)
-      this.#endDiscovery(this.#discovering, "skipped")
+      this.#endWaits()
       endpoint.step({ _tag: "Restarted", now: this.#fleet.now(), cause: "internal error while watching this endpoint; it was restarted" })
       yield* Effect.logError("endpoint actor crashed, restarting", {
         endpoint: endpoint.name,

@@ -34,10 +34,16 @@ export interface ActorState {
   /** Failed attempts in a row, where nothing is probed. */
   readonly failedAttempts: number
   readonly discovery: DiscoveryState
+  /** Taken out of service by an operator until that moment; Infinity: until he resumes it. `undefined`: it is in service. */
+  readonly drainedUntil: number | undefined
+  /** No longer configured: it is left alone and waits for its last attempts to end. */
+  readonly removed: boolean
+  /** Why its models are to be read with the next good probe, whatever it was before. */
+  readonly wanted: "changed" | "request" | undefined
 }
 
 /** `startup` and `periodic` share the configured workers and respect back-off; the others do not wait. */
-export type DiscoveryReason = "startup" | "periodic" | "recovery" | "retry" | "request"
+export type DiscoveryReason = "startup" | "periodic" | "recovery" | "retry" | "request" | "changed"
 
 export type EndpointEvent =
   | { readonly _tag: "ProbeDue"; readonly now: number }
@@ -70,6 +76,17 @@ export type EndpointEvent =
   | { readonly _tag: "DiscoverNow"; readonly now: number; readonly reason: DiscoveryReason }
   | { readonly _tag: "ListingRead"; readonly now: number; readonly reason: DiscoveryReason | "detection" }
   | { readonly _tag: "ListingFailed"; readonly startedAt: number; readonly recoverable: boolean; readonly reason: DiscoveryReason }
+  /** The configuration says something else of it. `anew`: of how it is asked or who it is, so that what is known of it is in doubt. `paced`: of how often. */
+  | { readonly _tag: "SpecChanged"; readonly now: number; readonly anew: boolean; readonly paced: boolean }
+  /** Somebody wants to know now: an operator, or a request that nobody else can serve. */
+  | { readonly _tag: "AskNow"; readonly now: number }
+  /** An operator takes it out of service; `until`: Infinity where he said no time. */
+  | { readonly _tag: "Drain"; readonly until: number }
+  | { readonly _tag: "Resume" }
+  /** It is configured no longer. */
+  | { readonly _tag: "Removed" }
+  /** It is configured again, while attempts of before were still under way. */
+  | { readonly _tag: "Returned" }
   /** The actor crashed and starts anew: whatever it had under way is lost. */
   | { readonly _tag: "Restarted"; readonly now: number; readonly cause: string }
 

@@ -1,15 +1,21 @@
-/** All endpoints with their live state, in configuration order (of two with one URL the later stays). */
+/** All endpoints with their live state, in configuration order (of two with one URL the later stays), and what operators do with them. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Endpoint } from "./Endpoint.ts"
+import type { EndpointSpec } from "./EndpointSpec.ts"
+import type { FleetChange } from "./FleetChange.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 
+export type { FleetChange } from "./FleetChange.ts"
 export type { FleetEvent } from "./FleetEvent.ts"
 
 export class Fleet extends Context.Service<
   Fleet,
   {
+    /** As configured now; another list after each `apply` that changed anything. */
     readonly endpoints: ReadonlyArray<Endpoint>
+    /** Configured no longer, with attempts that still run. */
+    readonly leaving: ReadonlyArray<Endpoint>
     /** Milliseconds of the monotonic clock, which the endpoints' times are of. */
     readonly now: () => number
     readonly byUrl: (url: string) => Endpoint | undefined
@@ -20,6 +26,19 @@ export class Fleet extends Context.Service<
      * one request. Succeeds with whether every listing was read; never fails.
      */
     readonly refreshModels: (endpoints: ReadonlyArray<Endpoint>) => Effect.Effect<boolean>
+    /**
+     * Makes these the endpoints: who is new is watched from now on, who is not among them is left alone and gone when its last attempt
+     * ends, and who is otherwise than before stays the same object. In force when it returns; nobody waits for a probe.
+     */
+    readonly apply: (specs: ReadonlyArray<EndpointSpec>) => Effect.Effect<FleetChange>
+    /** Gives it no further attempts until it is resumed, or for so many milliseconds. Again: counts from now, with the new time. */
+    readonly drain: (endpoint: Endpoint, time?: number) => void
+    readonly resume: (endpoint: Endpoint) => void
+    /**
+     * Probes it now and reads its models, and ends when both have ended, 10 s later at most. Whoever asks within a second of another
+     * shares what that one began.
+     */
+    readonly probe: (endpoint: Endpoint) => Effect.Effect<void>
     /** Resolves when the start-up sweep and the first model discovery are through, or their time (`StartupWait`) is over. */
     readonly ready: Effect.Effect<void>
   }

@@ -3,6 +3,7 @@ import type * as Semaphore from "effect/Semaphore"
 import type { DiscoveryConfig } from "../config/OllaConfig.ts"
 import type { BackendClient } from "./BackendClient.ts"
 import type { Discoverer } from "./Discovery.ts"
+import type { Endpoint } from "./Endpoint.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 import type { ProbePermits } from "./ProbePermits.ts"
 
@@ -26,6 +27,8 @@ export interface FleetContext {
   readonly recoverySlots: Semaphore.Semaphore
   /** Tells all listeners, synchronously. A bug in one of them is logged and reaches nobody. */
   readonly publish: (event: FleetEvent) => void
+  /** A removed endpoint's last attempt has ended. */
+  readonly gone: (endpoint: Endpoint) => void
   /** Tells, once in a while, that backends could not be asked because this process is out of file descriptors. */
   readonly shortage: Effect.Effect<void>
 }

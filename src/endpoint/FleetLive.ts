@@ -1,6 +1,6 @@
 /**
- * Supervises all endpoints: starts one actor each, leads them through start-up and the rounds of model
- * discovery.
+ * Supervises all endpoints: starts one actor each, leads them through start-up and the rounds of model discovery, and makes another
+ * configuration's endpoints of them while it runs.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -23,7 +23,9 @@ import { type DiscoveryOutcome, EndpointActor } from "./EndpointActor.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import { isRoutable } from "./EndpointState.ts"
 import { trustSystemAuthorities } from "./EndpointTls.ts"
+import { sameEndpointKey } from "./EndpointUrl.ts"
 import { Fleet } from "./Fleet.ts"
+import { fleetChange, isNoChange, keyOf } from "./FleetChange.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 import { monotonicOf, wallAt } from "./Monotonic.ts"
@@ -45,7 +47,6 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
   const random = yield* Random.Random
   const discovery = () => settings.current().discovery.model_discovery
 
-  const count = specs.length
   const now = () => monotonicOf(clock)
   const wall = () => clock.currentTimeMillisUnsafe()
   const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -59,7 +60,7 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
       "Out of file descriptors: backends cannot be checked, and keep their status; raise the limit (ulimit -n, LimitNOFILE)"
     )
   })
-  const probePermits = makeProbePermits(count)
+  const probePermits = makeProbePermits(specs.length)
   const context: FleetContext = {
     client,
     discoverer: makeDiscoverer(client, profiles),
@@ -71,7 +72,10 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
     probePermits,
     shortage,
     discoveryWorkers: yield* Semaphore.make(Math.max(1, discovery().concurrent_workers)),
-    recoverySlots: yield* Semaphore.make(Math.max(16, Math.ceil(count / 4))),
+    recoverySlots: yield* Semaphore.make(slotsFor(specs.length)),
+    gone: (endpoint) => {
+      if (leaving.delete(endpoint)) context.publish({ _tag: "EndpointGone", endpoint })
+    },
     publish: (event) => {
       for (const listener of [...listeners])
         try {
@@ -82,14 +86,80 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
         }
     }
   }
-  const actors = yield* Effect.forEach(specs, (spec) => EndpointActor.make(spec, context))
-  const endpoints = actors.map(({ endpoint }) => endpoint)
-  if (endpoints.some(({ healthUrl, modelUrl }) => [healthUrl, modelUrl].some((url) => url.startsWith("https:")))) trustSystemAuthorities()
-  const byUrl = new Map(actors.map((actor) => [actor.endpoint.url, actor]))
+  let actors: ReadonlyArray<EndpointActor> = []
+  let endpoints: ReadonlyArray<Endpoint> = []
+  /** By what identifies an endpoint. */
+  let byKey: ReadonlyMap<string, EndpointActor> = new Map()
+  /** Configured no longer, with attempts that still run. */
+  const leaving = new Map<Endpoint, EndpointActor>()
+  const become = (next: ReadonlyArray<EndpointActor>) => {
+    actors = next
+    endpoints = next.map(({ endpoint }) => endpoint)
+    byKey = new Map(next.map((actor) => [keyOf(actor.endpoint.spec), actor]))
+    if (endpoints.some(({ healthUrl, modelUrl }) => [healthUrl, modelUrl].some((url) => url.startsWith("https:")))) trustSystemAuthorities()
+  }
+  const actorOf = (endpoint: Endpoint): EndpointActor | undefined => {
+    const actor = byKey.get(keyOf(endpoint.spec))
+    return actor?.endpoint === endpoint ? actor : undefined
+  }
+  become(yield* Effect.forEach(specs, (spec) => EndpointActor.make(spec, context)))
   const ready = yield* Deferred.make<void>()
 
-  const fibers = yield* FiberMap.make<string>()
+  const fibers = yield* FiberMap.make<EndpointActor>()
   const start = yield* FiberMap.runtime(fibers)<never>()
+
+  const apply = Effect.fnUntraced(function* (wanted: ReadonlyArray<EndpointSpec>) {
+    const change = fleetChange(
+      endpoints.map(({ spec }) => spec),
+      wanted
+    )
+    if (isNoChange(change)) return change
+    const returning = new Map([...leaving.values()].map((actor) => [keyOf(actor.endpoint.spec), actor]))
+    const born = new Map<EndpointSpec, EndpointActor>()
+    for (const spec of change.added) if (!returning.has(keyOf(spec))) born.set(spec, yield* EndpointActor.make(spec, context))
+    const removed = change.removed.flatMap((spec) => byKey.get(keyOf(spec)) ?? [])
+    become(wanted.flatMap((spec) => byKey.get(keyOf(spec)) ?? born.get(spec) ?? returning.get(keyOf(spec)) ?? []))
+    for (const { after, anew } of change.changed) {
+      const endpoint = byKey.get(keyOf(after))?.endpoint
+      endpoint?.respecify(after, anew)
+      if (endpoint !== undefined) context.publish({ _tag: "SpecChanged", endpoint })
+    }
+    for (const actor of removed) {
+      const { endpoint } = actor
+      actor.remove()
+      yield* Effect.forkDetach(FiberMap.remove(fibers, actor))
+      leaving.set(endpoint, actor)
+      context.publish({ _tag: "EndpointRemoved", endpoint })
+      if (endpoint.inFlight === 0) context.gone(endpoint)
+    }
+    for (const spec of change.added) {
+      const actor = byKey.get(keyOf(spec))
+      if (actor === undefined) continue
+      if (leaving.delete(actor.endpoint)) {
+        actor.endpoint.step({ _tag: "Returned" })
+        actor.endpoint.respecify(spec, true)
+      }
+      start(actor, actor.run)
+      context.publish({ _tag: "EndpointAdded", endpoint: actor.endpoint })
+    }
+    yield* probePermits.fit(actors.length)
+    yield* Semaphore.resize(context.recoverySlots, slotsFor(actors.length))
+    return change
+  }, Effect.uninterruptible)
+
+  /** What was asked of an endpoint last. */
+  const asked = new WeakMap<EndpointActor, { readonly at: number; readonly done: Deferred.Deferred<void> }>()
+  const probe = (endpoint: Endpoint): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const actor = actorOf(endpoint)
+      if (actor === undefined) return Effect.void
+      const last = asked.get(actor)
+      if (last !== undefined && now() - last.at < askedAgain) return Deferred.await(last.done)
+      const done = Deferred.makeUnsafe<void>()
+      asked.set(actor, { at: now(), done })
+      fork(actor.ask.pipe(Effect.timeoutOption(longestAsk), Effect.andThen(Deferred.succeed(done, undefined))))
+      return Deferred.await(done)
+    })
 
   /** Asks these, and reports as one round. */
   const round = Effect.fnUntraced(function* (
@@ -109,13 +179,17 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
 
   const routable = () => actors.filter((actor) => isRoutable(actor.endpoint.state.status))
 
+  const first = actors
   const startup = Effect.gen(function* () {
-    yield* Effect.logInfo("Starting Health Checker Service", { check_interval: Duration.millis(shortest(endpoints)), endpoints: count })
-    yield* Effect.logInfo("Initialising health checks", { endpoints: count })
-    for (const { endpoint, run } of actors) start(endpoint.url, run)
-    yield* Effect.forEach(actors, (actor) => Deferred.await(actor.firstStatus), { concurrency: "unbounded", discard: true })
+    yield* Effect.logInfo("Starting Health Checker Service", {
+      check_interval: Duration.millis(shortest(endpoints)),
+      endpoints: specs.length
+    })
+    yield* Effect.logInfo("Initialising health checks", { endpoints: specs.length })
+    for (const actor of first) start(actor, actor.run)
+    yield* Effect.forEach(first, (actor) => Deferred.await(actor.firstStatus), { concurrency: "unbounded", discard: true })
     yield* probePermits.settle
-    yield* Effect.logInfo(`Registered endpoints (${count})`)
+    yield* Effect.logInfo(`Registered endpoints (${endpoints.length})`)
     for (const { name, displayUrl: url, priority } of endpoints) yield* Effect.logInfo("Endpoint registered", { name, url, priority })
     if (discovery().enabled) {
       yield* Effect.logInfo("Initialising model discovery service", { interval: Duration.millis(discovery().interval) })
@@ -127,7 +201,7 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
 
   const announceReady = Effect.gen(function* () {
     if (Deferred.isDoneUnsafe(ready)) return
-    yield* Effect.logInfo("Discovery service initialised", { type: settings.current().discovery.type, endpoints: count })
+    yield* Effect.logInfo("Discovery service initialised", { type: settings.current().discovery.type, endpoints: endpoints.length })
     Deferred.doneUnsafe(ready, Effect.void)
   })
 
@@ -164,16 +238,25 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
   yield* Effect.addFinalizer(() => (discovery().enabled ? Effect.logInfo("Stopping model discovery service") : Effect.void))
 
   return Fleet.of({
-    endpoints,
+    get endpoints() {
+      return endpoints
+    },
+    get leaving() {
+      return [...leaving.keys()]
+    },
     now,
-    byUrl: (url) => byUrl.get(url)?.endpoint,
+    byUrl: (url) => byKey.get(sameEndpointKey(url))?.endpoint,
+    apply,
+    drain: (endpoint, time = Number.POSITIVE_INFINITY) => actorOf(endpoint)?.drain(now() + time),
+    resume: (endpoint) => actorOf(endpoint)?.resume(),
+    probe,
     onEvent: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
     refreshModels: (endpoints: ReadonlyArray<Endpoint>) =>
       Effect.forEach(
-        endpoints.flatMap((endpoint) => byUrl.get(endpoint.url) ?? []),
+        endpoints.flatMap((endpoint) => actorOf(endpoint) ?? []),
         (actor) => actor.discover("request"),
         { concurrency: "unbounded" }
       ).pipe(Effect.map((outcomes) => outcomes.every((outcome) => outcome === "read"))),
@@ -182,6 +265,11 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
 })
 
 const longestSleep = 3_600_000
+/** Milliseconds for which an endpoint that was asked is not asked again, and for which whoever asked waits at most. */
+const askedAgain = 1000
+const longestAsk = 10_000
+
+const slotsFor = (endpoints: number): number => Math.max(16, Math.ceil(endpoints / 4))
 /** Milliseconds between two records of one shortage. */
 const shortageEvery = 60_000
 

@@ -44,16 +44,31 @@ export interface ProbePermits {
   readonly hold: (probe: Effect.Effect<void>, slow: boolean) => Effect.Effect<void>
   /** The first sweep is over: fewer at once from here on. */
   readonly settle: Effect.Effect<void>
+  /** The fleet has so many endpoints now. */
+  readonly fit: (endpoints: number) => Effect.Effect<void>
 }
 
 export const isSlow = (healthy: boolean, lastLatency: number): boolean => !healthy && lastLatency >= slowProbe
 
 export const makeProbePermits = (endpoints: number): ProbePermits => {
-  const all = Semaphore.makeUnsafe(share(10, endpoints))
+  let count = endpoints
+  let atLeast = 10
+  const all = Semaphore.makeUnsafe(share(atLeast, count))
   // All that slow ones may take together.
   const slowOnes = Semaphore.makeUnsafe(Math.ceil(share(5, endpoints) / 2))
+  const resize = Effect.suspend(() =>
+    Effect.andThen(Semaphore.resize(all, share(atLeast, count)), Semaphore.resize(slowOnes, Math.ceil(share(5, count) / 2)))
+  )
   return {
     hold: (probe, slow) => withPermits(slow ? [slowOnes, all] : [all], probe),
-    settle: Effect.asVoid(Semaphore.resize(all, share(5, endpoints)))
+    settle: Effect.suspend(() => {
+      atLeast = 5
+      return resize
+    }),
+    fit: (endpoints) =>
+      Effect.suspend(() => {
+        count = endpoints
+        return resize
+      })
   }
 }

@@ -1,10 +1,16 @@
 /** How many endpoints can be asked, and why the others cannot, in a phrase for logs and clients: names and causes, no addresses. */
 import { accepts, type Endpoint } from "./Endpoint.ts"
+import { isRoutable } from "./EndpointState.ts"
 
 /** Names that are told of one cause. */
 const namesAtMost = 5
 
-const causeOf = ({ state }: Endpoint): string => (state.status === "unknown" ? "not checked yet" : state.lastError || state.status)
+const causeOf = ({ state, admin }: Endpoint): string =>
+  admin !== "active" && isRoutable(state.status)
+    ? "drained by an operator"
+    : state.status === "unknown"
+      ? "not checked yet"
+      : state.lastError || state.status
 
 /** `connection refused: gpu-1, gpu-2; HTTP 401: gpu-3`; empty when all can be asked. */
 export const unreachableWhy = (endpoints: ReadonlyArray<Endpoint>): string => {

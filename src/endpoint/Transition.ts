@@ -46,7 +46,10 @@ export const initialState = (now: number): ActorState => ({
   answeredAt: 0,
   doubtedAt: 0,
   failedAttempts: 0,
-  discovery: neverDiscovered
+  discovery: neverDiscovered,
+  drainedUntil: undefined,
+  removed: false,
+  wanted: undefined
 })
 
 /** When the next probe is due. */
@@ -57,10 +60,15 @@ const probeDueAt = ({ condition, probing }: ActorState): number =>
 export const listingDueAt = ({ condition, discovery }: ActorState): number =>
   isDisabled(discovery) && !discovery.running && isRoutable(condition.status) ? discovery.retryAt : Number.POSITIVE_INFINITY
 
+/** When a drain that has a time ends. */
+export const drainEndsAt = ({ drainedUntil }: ActorState): number => drainedUntil ?? Number.POSITIVE_INFINITY
+
 /** When something is due that no event brings about. */
-export const dueAt = (state: ActorState): number => Math.min(probeDueAt(state), listingDueAt(state))
+export const dueAt = (state: ActorState): number => Math.min(probeDueAt(state), listingDueAt(state), drainEndsAt(state))
 
 export const transition = (state: ActorState, event: EndpointEvent, policy: EndpointPolicy): Transition => {
+  // Nobody watches it any more, and nothing that its last attempts meet is of interest.
+  if (state.removed && event._tag !== "Returned") return unchanged(state)
   switch (event._tag) {
     case "ProbeDue":
       return policy.probes ? probeDue(state, event.now) : takenAsHealthy(state, event.now, policy)
@@ -86,6 +94,18 @@ export const transition = (state: ActorState, event: EndpointEvent, policy: Endp
       const failed = listingFailed(state.discovery, event.startedAt, event.recoverable, policy.discovery.interval)
       return { state: { ...state, discovery: { ...failed, running: false, retryWhenHealthy: event.reason === "recovery" } }, commands: [] }
     }
+    case "SpecChanged":
+      return specChanged(state, event, policy)
+    case "AskNow":
+      return askNow(state, event.now, policy)
+    case "Drain":
+      return unchanged({ ...state, drainedUntil: event.until })
+    case "Resume":
+      return unchanged({ ...state, drainedUntil: undefined })
+    case "Removed":
+      return unchanged({ ...state, probing: false, removed: true, discovery: { ...state.discovery, running: false } })
+    case "Returned":
+      return unchanged({ ...state, removed: false })
     case "Restarted": {
       const condition = {
         ...state.condition,
@@ -134,6 +154,8 @@ const probeFinished = (before: ActorState, event: Finished, policy: EndpointPoli
     answeredAt: event.answered ? now : before.answeredAt,
     doubtedAt: before.doubtedAt > startedAt ? before.doubtedAt : 0
   }
+  // The configuration has put an end to probes since it began.
+  if (!policy.probes) return unchanged(state)
   // A demotion came while the probe was under way: what the probe saw is older.
   if (startedAt < condition.lastChecked) return unchanged(state)
 
@@ -152,16 +174,24 @@ const probeFinished = (before: ActorState, event: Finished, policy: EndpointPoli
   if (isSuccess(result.status)) {
     const reason = discoverAfter(state, event, policy)
     const { running, retryWhenHealthy } = state.discovery
+    // A listing that is under way asks as it was asked before.
+    const isJoined = running && reason !== "changed"
     const discovery = {
       ...state.discovery,
       running: running || reason !== undefined,
       retryWhenHealthy: retryWhenHealthy && reason === undefined && !event.listed
     }
     return become(
-      { ...state, probedHealthyAt: startedAt, late: 0, discovery },
+      {
+        ...state,
+        probedHealthyAt: startedAt,
+        late: 0,
+        wanted: reason === undefined && !event.listed ? state.wanted : undefined,
+        discovery
+      },
       { ...common, consecutiveFailures: 0, backoffMultiplier: 1, nextCheck: spreadOut(interval) },
       now,
-      reason === undefined || running ? [] : [{ _tag: "Discover", reason }]
+      reason === undefined || isJoined ? [] : [{ _tag: "Discover", reason }]
     )
   }
   const late = result.errorType === probeError.timeout ? (event.answered ? 1 : state.late + 1) : 0
@@ -196,11 +226,52 @@ const probeFinished = (before: ActorState, event: Finished, policy: EndpointPoli
 const isExcused = ({ late, answeredAt }: ActorState, now: number, { checkInterval }: EndpointPolicy): boolean =>
   late < lateProbes || (answeredAt > 0 && now - answeredAt < answerCounts * checkInterval)
 
+/** A probe that is under way asks as it was asked before: it is given up for one that asks as it is now. */
+const specChanged = (
+  state: ActorState,
+  { now, anew, paced }: Extract<EndpointEvent, { readonly _tag: "SpecChanged" }>,
+  policy: EndpointPolicy
+): Transition => {
+  const { condition, discovery } = state
+  if (!policy.probes) {
+    // Taken as healthy at once, where it was probed before and found down.
+    const due = isRoutable(condition.status) ? Number.POSITIVE_INFINITY : now
+    const reads = anew && policy.discovery.enabled && isRoutable(condition.status)
+    return {
+      state: {
+        ...state,
+        probing: false,
+        condition: { ...condition, nextCheck: due },
+        discovery: reads ? { ...discovery, running: true } : discovery
+      },
+      commands: reads ? [{ _tag: "Discover", reason: "changed" }] : []
+    }
+  }
+  if (anew)
+    return {
+      state: { ...state, probing: true, wanted: "changed", condition: { ...condition, nextCheck: now, rateLimitedUntil: 0 } },
+      commands: [{ _tag: "Probe" }]
+    }
+  if (!paced || state.probing) return unchanged(state)
+  const next = now + policy.checkInterval
+  const nextCheck = isRoutable(condition.status) ? next : Math.min(condition.nextCheck, next)
+  return unchanged({ ...state, condition: { ...condition, nextCheck } })
+}
+
+/** Joins what is under way. */
+const askNow = (state: ActorState, now: number, policy: EndpointPolicy): Transition => {
+  if (!policy.probes) return discoverNow(state, { _tag: "DiscoverNow", now, reason: "request" }, policy)
+  const wanted = state.wanted ?? "request"
+  if (state.probing) return unchanged({ ...state, wanted })
+  return { state: { ...state, probing: true, wanted }, commands: [{ _tag: "Probe" }] }
+}
+
 /** Whether a good probe calls for the endpoint's models. */
 const discoverAfter = (state: ActorState, event: Finished, policy: EndpointPolicy): DiscoveryReason | undefined => {
   const was = state.condition.status
   const isHealthy = event.result.status === "healthy"
   if (!policy.discovery.enabled || event.listed) return undefined
+  if (state.wanted !== undefined) return state.wanted
   if (was === "unknown") return "startup"
   if (isHealthy && was !== "healthy") return "recovery"
   if (!isRoutable(was) && state.discovery.syncedAt === 0) return "recovery"

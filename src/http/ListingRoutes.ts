@@ -3,7 +3,7 @@ import type { Catalogue } from "../catalogue/Catalogue.ts"
 import { availabilityOf, filtered, isOfScope, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/ModelOffer.ts"
 import type { Settings } from "../config/Settings.ts"
-import { isRoutable } from "../endpoint/EndpointState.ts"
+import { accepts } from "../endpoint/Endpoint.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
 import type { WrittenFormat } from "../profile/ListingFormats.ts"
 import { formatNamed, formatNames, kindsThatList } from "../profile/ListingNames.ts"
@@ -57,7 +57,7 @@ export const listedModel = (
   const snapshot = services.catalogue.snapshot()
   const inScope = scope === undefined ? () => true : isOfScope(scope)
   const alias = snapshot.alias(id)
-  const named = alias?.targets.find((target) => snapshot.offer(target)?.holders.some(({ endpoint }) => isRoutable(endpoint.state.status)))
+  const named = alias?.targets.find((target) => snapshot.offer(target)?.holders.some(({ endpoint }) => accepts(endpoint)))
   const wanted = new Set([low, ...(named === undefined ? [] : [named.toLowerCase()])])
   const model = listedFor(everything(services), scope, { servableOnly: true }).find((one) =>
     one.sources.some((source) => wanted.has(source.nativeName.toLowerCase()) && inScope(source))

@@ -1,7 +1,6 @@
 /** The documents about endpoints and the whole: /internal/status and /internal/status/endpoints. */
 import type { OllaConfig } from "../config/OllaConfig.ts"
-import type { Endpoint } from "../endpoint/Endpoint.ts"
-import { isRoutable } from "../endpoint/EndpointState.ts"
+import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { wallAt } from "../endpoint/Monotonic.ts"
 import type { EndpointTotals, GlobalTotals, SecurityTotals, UsageTotals } from "../telemetry/Statistics.ts"
 import { build } from "../version.ts"
@@ -148,7 +147,7 @@ export const endpointsDocument = (view: StatusView): typeof EndpointsDocument.Ty
     }),
     total_count: view.endpoints.length,
     healthy_count: view.endpoints.filter((endpoint) => endpoint.state.status === "healthy").length,
-    routable_count: view.endpoints.filter((endpoint) => isRoutable(endpoint.state.status)).length
+    routable_count: view.endpoints.filter((endpoint) => accepts(endpoint)).length
   }
 }
 

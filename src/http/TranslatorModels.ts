@@ -2,7 +2,7 @@
 import { modelsOfInventory } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/ModelOffer.ts"
 import { displayId } from "../catalogue/ModelOrder.ts"
-import { isRoutable } from "../endpoint/EndpointState.ts"
+import { accepts } from "../endpoint/Endpoint.ts"
 import { compareBytes } from "../profile/NameOrder.ts"
 import { answerDocument } from "./DocumentAnswer.ts"
 import { AnthropicModel, AnthropicModels } from "./documents/ListingDocuments.ts"
@@ -74,9 +74,9 @@ const entriesOf = (services: Services): ReadonlyArray<Entry> => {
   const config = services.settings.current()
   const snapshot = services.catalogue.snapshot()
   const unified = config.model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
-  const served = (model: UnifiedModel) => model.sources.some((source) => isRoutable(source.endpoint.state.status))
+  const served = (model: UnifiedModel) => model.sources.some((source) => accepts(source.endpoint))
   const aliases = Object.keys(config.model_aliases).filter(
-    (alias) => snapshot.alias(alias)?.offer.holders.some(({ endpoint }) => isRoutable(endpoint.state.status)) === true
+    (alias) => snapshot.alias(alias)?.offer.holders.some(({ endpoint }) => accepts(endpoint)) === true
   )
   const created = new Date(Math.floor(services.statistics.startedAt / 1000) * 1000).toISOString().replace(".000Z", "Z")
   return [...new Set([...unified.filter(served).map(displayId), ...aliases])]

@@ -6,7 +6,7 @@
 import { performance } from "node:perf_hooks"
 import type { Balancer, Lease } from "../balancing/Balancer.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
-import type { Endpoint } from "../endpoint/Endpoint.ts"
+import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { Attempt } from "../exchange/Exchange.ts"
 import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
@@ -234,9 +234,7 @@ export class Failover implements AttemptEnd, AttemptProgress {
     if (why?.kind !== "header_timeout" && why?.kind !== "response_timeout") return false
     return (
       isRoutable(endpoint.state.status) &&
-      !this.#request.candidates.some(
-        (other) => other.endpoint !== endpoint && isRoutable(other.endpoint.state.status) && other.endpoint.breaker.wouldAdmit
-      )
+      !this.#request.candidates.some((other) => other.endpoint !== endpoint && accepts(other.endpoint) && other.endpoint.breaker.wouldAdmit)
     )
   }
 

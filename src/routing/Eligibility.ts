@@ -6,8 +6,7 @@
 import type { ModelOffer } from "../catalogue/ModelOffer.ts"
 import { nativeNameFor } from "../catalogue/OfferIndex.ts"
 import type { Snapshot } from "../catalogue/Snapshot.ts"
-import type { Endpoint } from "../endpoint/Endpoint.ts"
-import { isRoutable } from "../endpoint/EndpointState.ts"
+import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { Candidate, Inspection, ProviderScope } from "./Router.ts"
 
@@ -79,12 +78,8 @@ export class Eligibility {
   #unpreferred(holders: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
     const { scope, profiles } = this.#constraints
     if (profiles.size === 0 && scope?.inclusive !== true) return []
-    const falls =
-      scope?.inclusive === true && !this.#fleet.some((endpoint) => isRoutable(endpoint.state.status) && inScope(endpoint, scope))
-    const found = keep(
-      holders,
-      (endpoint) => isRoutable(endpoint.state.status) && (scope === undefined || falls || inScope(endpoint, scope))
-    )
+    const falls = scope?.inclusive === true && !this.#fleet.some((endpoint) => accepts(endpoint) && inScope(endpoint, scope))
+    const found = keep(holders, (endpoint) => accepts(endpoint) && (scope === undefined || falls || inScope(endpoint, scope)))
     if (profiles.size > 0 && found.length > 0) this.widened = true
     return found
   }
@@ -92,20 +87,18 @@ export class Eligibility {
   /** Somebody of the scope cannot be asked now, or was never read: a model that nobody is known to have may be there. */
   get isUncertain(): boolean {
     const { scope } = this.#constraints
-    return this.#fleet.some(
-      (endpoint) => (scope === undefined || inScope(endpoint, scope)) && (!isRoutable(endpoint.state.status) || !isRead(endpoint))
-    )
+    return this.#fleet.some((endpoint) => (scope === undefined || inScope(endpoint, scope)) && (!accepts(endpoint) || !isRead(endpoint)))
   }
 
   #fits(endpoint: Endpoint): boolean {
-    if (!isRoutable(endpoint.state.status)) return false
+    if (!accepts(endpoint)) return false
     const { scope, profiles } = this.#constraints
     return (scope === undefined || inScope(endpoint, scope)) && (profiles.size === 0 || knowsPath(endpoint, profiles))
   }
 
   #survey(): ReadonlyArray<Endpoint> {
     const { scope, profiles } = this.#constraints
-    let endpoints = this.#fleet.filter((endpoint) => isRoutable(endpoint.state.status))
+    let endpoints = this.#fleet.filter((endpoint) => accepts(endpoint))
     if (scope !== undefined) {
       const scoped = endpoints.filter((endpoint) => inScope(endpoint, scope))
       if (scoped.length > 0 || !scope.inclusive) endpoints = scoped

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import type { OllaConfig } from "../../src/config/OllaConfig.ts"
 import { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import type { EndpointEvent } from "../../src/endpoint/EndpointEvent.ts"
 import type { EndpointSpec } from "../../src/endpoint/EndpointSpec.ts"
 import { type AttemptFailure, type EndpointState, isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
 import { parseOrigin } from "../../src/endpoint/EndpointUrl.ts"
@@ -33,7 +34,8 @@ export class FakeEndpoint extends Endpoint {
       now,
       policy: () => ({ checkInterval: 5_000, probes: true, discovery: { enabled: true, interval: 300_000 } }),
       command: () => {},
-      hurry: () => {}
+      hurry: () => {},
+      gone: () => {}
     })
     this.#announce = announce
     this.#condition = stateOf(status)
@@ -145,8 +147,18 @@ export class FakeFleet {
       this.#listeners.add(listener)
       return () => this.#listeners.delete(listener)
     },
+    leaving: [],
+    apply: () => Effect.succeed({ added: [], removed: [], changed: [] }),
+    drain: (endpoint, time = Number.POSITIVE_INFINITY) => this.#administer(endpoint, { _tag: "Drain", until: this.clock() + time }),
+    resume: (endpoint) => this.#administer(endpoint, { _tag: "Resume" }),
+    probe: () => Effect.void,
     refreshModels: () => Effect.succeed(true),
     ready: Effect.void
+  }
+
+  #administer(endpoint: Endpoint, event: EndpointEvent): void {
+    endpoint.step(event)
+    for (const listener of this.#listeners) listener({ _tag: "AdminChanged", endpoint })
   }
 
   get listeners(): number {

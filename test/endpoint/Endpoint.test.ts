@@ -17,7 +17,8 @@ const made = (name = "a") => {
     now: () => at.now,
     policy: ({ checkInterval, probes }) => ({ checkInterval, probes, discovery: { enabled: true, interval: 300_000 } }),
     command: (command) => commands.push(command),
-    hurry: () => at.hurries++
+    hurry: () => at.hurries++,
+    gone: () => {}
   })
   const probe = (result: ProbeResult, now: number): void => {
     at.now = now

@@ -21,6 +21,8 @@ const endpoint = (name: string, fields: Partial<Omit<Endpoint, "state">> & { rea
     modelsSyncedAt: 0,
     discoveryDisabled: false,
     inFlight: 0,
+    inService: true,
+    admin: "active",
     restarts: 0,
     listingIssue: "",
     hasAnsweredProbe: false,

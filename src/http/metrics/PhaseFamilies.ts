@@ -1,6 +1,6 @@
 /** Families about whose time it was and what broke; nothing of them is renamed ever, boards and alerts stand on them. */
 
-import { isRoutable } from "../../endpoint/EndpointState.ts"
+import { accepts } from "../../endpoint/Endpoint.ts"
 import { causesByOutcome, type OutcomeWord } from "../../exchange/Cause.ts"
 import type { HistogramTotals } from "../../telemetry/metrics/Histogram.ts"
 import { attemptResults, type EndpointSeries } from "../../telemetry/metrics/PhaseMetrics.ts"
@@ -100,12 +100,12 @@ export const twinFamilies = (view: MetricsView, labelsOf: LabelsOf): ReadonlyArr
   const { endpoints, models } = view
   const offered = offeredModels(view)
   const bytes = endpoints.map((endpoint) => ({ labels: labelsOf(endpoint), value: view.totals(endpoint)?.totalBytes ?? 0 }))
-  const perEndpoint = (name: string, help: string, read: (status: (typeof endpoints)[number]["state"]["status"]) => boolean): Family =>
+  const perEndpoint = (name: string, help: string, read: (endpoint: (typeof endpoints)[number]) => boolean): Family =>
     single(
       "gauge",
       name,
       help,
-      endpoints.map((endpoint) => ({ labels: labelsOf(endpoint), value: read(endpoint.state.status) ? 1 : 0 }))
+      endpoints.map((endpoint) => ({ labels: labelsOf(endpoint), value: read(endpoint) ? 1 : 0 }))
     )
   return [
     single("counter", "response_bytes_total", "Body bytes relayed to clients.", one(bytes.reduce((sum, { value }) => sum + value, 0))),
@@ -118,7 +118,7 @@ export const twinFamilies = (view: MetricsView, labelsOf: LabelsOf): ReadonlyArr
     ),
     single("gauge", "endpoints", "Configured endpoints.", one(endpoints.length)),
     single("gauge", "models", "Models with statistics.", one(models.length)),
-    perEndpoint("endpoint_healthy", "1 when the endpoint is healthy, else 0.", (status) => status === "healthy"),
-    perEndpoint("endpoint_routable", "1 when requests may be sent to the endpoint, else 0.", isRoutable)
+    perEndpoint("endpoint_healthy", "1 when the endpoint is healthy, else 0.", ({ state }) => state.status === "healthy"),
+    perEndpoint("endpoint_routable", "1 when requests may be sent to the endpoint, else 0.", accepts)
   ]
 }

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { stickyKeyOf } from "../../balancing/StickyKey.ts"
-import { isRoutable } from "../../endpoint/EndpointState.ts"
+import { accepts } from "../../endpoint/Endpoint.ts"
 import type { Exchange, Outcome } from "../../exchange/Exchange.ts"
 import { failure } from "../../exchange/Failure.ts"
 import { type Carrying, type Ended, outcomeOf, type Refused } from "../../proxy/Carrier.ts"
@@ -143,8 +143,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     const { log, logsRequests, fleet } = this.#services
     const exchange = this.#exchange
     const logs = logsRequests()
-    if (logs && verdict?.strategy === "alias")
-      log.aliasResolved(exchange, candidates, fleet.endpoints.filter(({ state }) => isRoutable(state.status)).length)
+    if (logs && verdict?.strategy === "alias") log.aliasResolved(exchange, candidates, fleet.endpoints.filter(accepts).length)
     if (widened !== undefined) log.widened(exchange, widened)
     if (verdict?.action === "fallback" && candidates.length > 0) log.fellBack(exchange)
     if (logs) log.received(exchange, this.#context.head.userAgent, this.#surface.details)

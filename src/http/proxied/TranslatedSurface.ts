@@ -2,7 +2,7 @@
  * One turn of a conversation on a translator's route: natively where an endpoint speaks the client's dialect, in translation
  * where it does not.
  */
-import { isRoutable } from "../../endpoint/EndpointState.ts"
+import { accepts } from "../../endpoint/Endpoint.ts"
 import type { Exchange } from "../../exchange/Exchange.ts"
 import { ruleOf } from "../../exchange/Failure.ts"
 import type { Refused } from "../../proxy/Carrier.ts"
@@ -226,7 +226,7 @@ const secondChoice = (
 ): ReadonlyArray<Candidate> =>
   natives.length === 0 || conversation.complaint() !== undefined
     ? []
-    : candidates.filter((candidate) => !natives.includes(candidate) && isRoutable(candidate.endpoint.state.status))
+    : candidates.filter((candidate) => !natives.includes(candidate) && accepts(candidate.endpoint))
 
 /** Known for each attempt. The header says only `passthrough`; in translation it is absent. */
 const setMode = (context: RequestContext, mode: "passthrough" | "translation"): void => {
