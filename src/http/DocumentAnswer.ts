@@ -30,9 +30,9 @@ export const answerText = (context: RequestContext, body: Buffer, headers: Reado
 }
 
 /** `Vary` in one line with what CORS has put there. */
-export const varying = (context: RequestContext): ReadonlyArray<string> => {
+export const varying = (context: RequestContext, header = "Accept-Encoding"): ReadonlyArray<string> => {
   const at = context.extra.indexOf("Vary")
-  if (at < 0) return ["Vary", "Accept-Encoding"]
-  context.extra[at + 1] += ", Accept-Encoding"
+  if (at < 0) return ["Vary", header]
+  context.extra[at + 1] += `, ${header}`
   return []
 }

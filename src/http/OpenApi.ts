@@ -40,7 +40,11 @@ class Components {
 
 const sorted = (record: Json): Json => Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 
-const content = (type: string, schema: Json): Json => ({ content: { [type]: { schema } } })
+const contents = (types: ReadonlyArray<string>, schema: Json): Json => ({
+  content: Object.fromEntries(types.map((type) => [type, { schema }]))
+})
+
+const content = (type: string, schema: Json): Json => contents([type], schema)
 
 const text: Json = { type: "string" }
 
@@ -84,7 +88,7 @@ const queryParameter = ({ name, description, values }: QueryParameter): Json => 
 const localOperation = (components: Components, name: string, route: LocalRoute): Json => {
   const body =
     route.document === undefined
-      ? content(route.contentType ?? "text/plain", name === "openapi" ? { type: "object" } : text)
+      ? contents([route.contentType ?? "text/plain", ...(route.otherContentTypes ?? [])], name === "openapi" ? { type: "object" } : text)
       : content("application/json", components.mention(route.document))
   return {
     operationId: name,

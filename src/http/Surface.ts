@@ -3,6 +3,7 @@
  * (http-api.md 3.1, 3.2).
  */
 import type { Profile } from "../profile/Profile.ts"
+import { contentTypes } from "../telemetry/OpenMetrics.ts"
 import { HealthDocument, ProcessDocument, ReadyDocument, VersionDocument } from "./documents/DaemonDocuments.ts"
 import type { DocumentSchema } from "./documents/Encoding.ts"
 import { AnthropicModel, AnthropicModels, listingDocuments, TokenCount } from "./documents/ListingDocuments.ts"
@@ -23,6 +24,8 @@ export interface LocalRoute {
   /** Absent: text, as `contentType` says. */
   readonly document?: DocumentSchema
   readonly contentType?: string
+  /** What `Accept` may ask for instead. */
+  readonly otherContentTypes?: ReadonlyArray<string>
   /** Any method is as good as GET (http-api.md 17.4). */
   readonly anyMethod?: boolean
   /** With entity tag, and compressed where the client takes it (http-api.md 7). */
@@ -88,8 +91,9 @@ export const localRoutes = {
   },
   metrics: {
     path: "/internal/metrics",
-    summary: "Everything that is counted, for Prometheus",
-    contentType: "text/plain; version=0.0.4; charset=utf-8"
+    summary: "Everything that is counted, for Prometheus; OpenMetrics where `Accept` wants that more",
+    contentType: contentTypes.prometheus,
+    otherContentTypes: [contentTypes.openMetrics]
   },
   openapi: {
     path: "/internal/openapi.json",

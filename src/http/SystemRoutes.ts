@@ -3,9 +3,10 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { inSlices } from "../endpoint/TimeSlices.ts"
+import { contentTypes, formOf } from "../telemetry/OpenMetrics.ts"
 import { prometheusText } from "../telemetry/PrometheusText.ts"
 import { build, runtime } from "../version.ts"
-import { answerConditional, answerDocument } from "./DocumentAnswer.ts"
+import { answerConditional, answerDocument, varying } from "./DocumentAnswer.ts"
 import { HealthDocument, NotReadyDocument, ReadyDocument, type VersionDocument } from "./documents/DaemonDocuments.ts"
 import { metricFamilies } from "./Metrics.ts"
 import { modelsDocument } from "./ModelDocuments.ts"
@@ -157,16 +158,18 @@ const metrics: Handler = (services, context) => {
     ...viewOf(services),
     phases: services.statistics.phases,
     models: services.statistics.models(),
+    labelledModels: services.statistics.labelledModels(),
     modelsOverall: services.statistics.modelsOverall(),
     series: services.statistics.series(),
     translators: services.statistics.translators(),
     rejections: services.statistics.rejections(),
     sticky: services.balancer.stickyStats()
   })
+  const form = formOf(context.headers("accept"))
   services.fork(
-    Effect.matchCause(inSlices(prometheusText(families)), {
+    Effect.matchCause(inSlices(prometheusText(families, form)), {
       onFailure: (cause) => context.fault(Cause.squash(cause)),
-      onSuccess: (text) => context.answer(200, localRoutes.metrics.contentType, text)
+      onSuccess: (text) => context.answer(200, contentTypes[form], text, varying(context, "Accept"))
     })
   )
 }

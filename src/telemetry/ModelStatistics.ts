@@ -1,7 +1,11 @@
-/** Statistics by model, and by model on one endpoint. */
+/**
+ * Statistics by model, and by model on one endpoint: for the documents under the name that was asked for, for metrics under a label
+ * that clients cannot make up.
+ */
 import type { Attempt, AttemptedEndpoint } from "../exchange/Exchange.ts"
 import { Counters, type Result, UsageCounters } from "./Counters.ts"
 import { durationBounds, Histogram } from "./metrics/Histogram.ts"
+import { mostNames, type Offered, otherModel } from "./metrics/ModelLabel.ts"
 import { Reservoir } from "./Reservoir.ts"
 import type { ModelEndpointTotals, ModelsOverall, ModelTotals, SeriesTotals, StatusClass } from "./Statistics.ts"
 import type { Usage } from "./Usage.ts"
@@ -66,6 +70,8 @@ class ModelRecord {
   readonly usage = new UsageCounters()
   /** Which request touched it last: many come within one millisecond. */
   touched = 0
+  /** What metrics count it under; itself in the normal case. */
+  shown: ModelRecord = this
   hits = 0
   misses = 0
   fallbacks = 0
@@ -84,7 +90,29 @@ class ModelRecord {
     return pair
   }
 
-  sawClient(ip: string, now: number): void {
+  attempt(attempt: Attempt, result: Result, clientIp: string, now: number): void {
+    this.pair(attempt).add(result, now)
+    this.counters.add(result, now)
+    if (result.success) this.latencies.add(result.latency)
+    this.#sawClient(clientIp, now)
+  }
+
+  routed({ answered, attempts, fallback }: RoutingResult): void {
+    if (attempts > 1) this.misses++
+    else if (answered) this.hits++
+    if (fallback) this.fallbacks++
+  }
+
+  used(attempt: Attempt, usage: Usage, latency: number): void {
+    this.usage.add(usage, latency)
+    this.pair(attempt).usage.add(usage, latency)
+  }
+
+  forgetClients(now: number): void {
+    for (const [client, seen] of this.clients) if (now - seen > clientIdle) this.clients.delete(client)
+  }
+
+  #sawClient(ip: string, now: number): void {
     if (this.clients.size >= maxClients && !this.clients.has(ip)) {
       let oldest = ""
       let at = Number.POSITIVE_INFINITY
@@ -99,6 +127,10 @@ class ModelRecord {
   }
 }
 
+/** A name's record, and the one that metrics show where that is another. */
+const both = (record: ModelRecord | undefined): ReadonlyArray<ModelRecord> =>
+  record === undefined ? [] : record.shown === record ? [record] : [record, record.shown]
+
 /** How the exchange was answered, as far as routing is concerned. */
 export interface RoutingResult {
   readonly answered: boolean
@@ -108,8 +140,11 @@ export interface RoutingResult {
 
 export class ModelStatistics {
   readonly #models = new Map<string, ModelRecord>()
+  /** What metrics show: a sum over names that come and go would go down with them. */
+  readonly #labelled = new Map<string, ModelRecord>()
   /** Requests without a model: only their histograms are wanted. */
   readonly #nameless: ModelRecord
+  readonly #offered: Offered
   readonly #random: () => number
   #cleaned: number
   #touches = 0
@@ -118,23 +153,25 @@ export class ModelStatistics {
   #successes = 0
   #bytes = 0
 
-  constructor(now: number, random: () => number = Math.random) {
+  constructor(now: number, offered: Offered = (name) => name, random: () => number = Math.random) {
+    this.#offered = offered
     this.#random = random
     this.#nameless = new ModelRecord(random)
     this.#cleaned = now
   }
 
   attempt(name: string, attempt: Attempt, result: Result, clientIp: string, now: number): void {
-    const record = name === "" ? this.#nameless : this.#recordOf(name, now)
-    record.pair(attempt).add(result, now)
-    if (name === "") return
+    if (name === "") {
+      this.#nameless.pair(attempt).add(result, now)
+      return
+    }
+    const record = this.#recordOf(name, now)
     record.touched = ++this.#touches
+    record.shown = this.#shownOf(name, record)
     this.#attempts++
     if (result.success) this.#successes++
     this.#bytes += result.bytes
-    record.counters.add(result, now)
-    if (result.success) record.latencies.add(result.latency)
-    record.sawClient(clientIp, now)
+    for (const one of both(record)) one.attempt(attempt, result, clientIp, now)
   }
 
   #recordOf(name: string, now: number): ModelRecord {
@@ -147,12 +184,26 @@ export class ModelStatistics {
     return record
   }
 
+  #shownOf(name: string, record: ModelRecord): ModelRecord {
+    const offered = this.#offered(name) ?? otherModel
+    const label = this.#labelled.has(offered) || this.#labelled.size < mostNames ? offered : otherModel
+    const known = this.#labelled.get(label)
+    if (known !== undefined) return known
+    const shown = label === name ? record : new ModelRecord(this.#random)
+    this.#labelled.set(label, shown)
+    return shown
+  }
+
   #clean(now: number): void {
     if (now - this.#cleaned < cleanEvery) return
     this.#cleaned = now
     for (const [name, record] of this.#models) {
       if (now - record.counters.lastUsed > modelIdle) this.#models.delete(name)
-      for (const [client, seen] of record.clients) if (now - seen > clientIdle) record.clients.delete(client)
+      record.forgetClients(now)
+    }
+    for (const [label, record] of this.#labelled) {
+      if (label !== otherModel && now - record.counters.lastUsed > modelIdle) this.#labelled.delete(label)
+      record.forgetClients(now)
     }
   }
 
@@ -167,23 +218,16 @@ export class ModelStatistics {
     this.#models.delete(oldest)
   }
 
-  routed(name: string, { answered, attempts, fallback }: RoutingResult): void {
-    const record = this.#models.get(name)
-    if (record === undefined) return
-    if (attempts > 1) record.misses++
-    else if (answered) record.hits++
-    if (fallback) record.fallbacks++
+  routed(name: string, how: RoutingResult): void {
+    for (const record of both(this.#models.get(name))) record.routed(how)
   }
 
   used(name: string, attempt: Attempt, usage: Usage, latency: number): void {
-    const record = name === "" ? this.#nameless : this.#models.get(name)
-    if (record === undefined) return
-    record.usage.add(usage, latency)
-    record.pair(attempt).usage.add(usage, latency)
+    for (const record of both(name === "" ? this.#nameless : this.#models.get(name))) record.used(attempt, usage, latency)
   }
 
   cancelled(name: string, was: StatusClass): void {
-    this.#models.get(name)?.counters.cancelled(was)
+    for (const record of both(this.#models.get(name))) record.counters.cancelled(was)
   }
 
   totals(now: number): ReadonlyArray<ModelTotals> {
@@ -192,12 +236,17 @@ export class ModelStatistics {
       .sort((a, b) => b.totalRequests - a.totalRequests || byText(a.name, b.name))
   }
 
+  /** By label; counters never go down but where a label is gone. */
+  labelled(now: number): ReadonlyArray<ModelTotals> {
+    return [...this.#labelled].map(([label, record]) => totalsOf(label, record, now))
+  }
+
   overall(): ModelsOverall {
     return { totalRequests: this.#attempts, successfulRequests: this.#successes, totalBytes: this.#bytes }
   }
 
   series(): ReadonlyArray<SeriesTotals> {
-    return [["", this.#nameless] as const, ...this.#models]
+    return [["", this.#nameless] as const, ...this.#labelled]
       .flatMap(([model, record]) =>
         [...record.pairs.values()].map(({ endpoint, duration, firstToken }) => ({
           model,

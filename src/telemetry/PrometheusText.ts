@@ -1,5 +1,5 @@
 /**
- * The text of /internal/metrics, put together by the platform's own module. The figures come from
+ * The text of /internal/metrics, put together by the platform's own module, in either form. The figures come from
  * the statistics that are kept anyway; each scrape registers them as pull-style metrics in a registry of its own, so
  * nothing is counted twice and nothing costs a request. What the page asks for beyond the module is done here: HELP and
  * TYPE of families that have no samples, the order, and numbers of at most six decimals.
@@ -12,6 +12,7 @@ import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import type * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import type { HistogramTotals } from "./metrics/Histogram.ts"
+import { openMetricsBlock, openMetricsEnd, type TextForm } from "./OpenMetrics.ts"
 
 export type Labels = Readonly<Record<string, string>>
 
@@ -58,10 +59,11 @@ const byLabels = (a: { readonly labels: Labels }, b: { readonly labels: Labels }
   return 0
 }
 
+/** `samples` in the order in which they are printed. */
 const register = (family: Family, registry: Context.Context<never>): void => {
   const { name, help: description } = family
   if (family.type === "histogram") {
-    for (const { labels: attributes, histogram } of family.samples.toSorted(byLabels)) {
+    for (const { labels: attributes, histogram } of family.samples) {
       const { buckets, count, sum } = histogram
       const boundaries = buckets.map(([bound]) => bound)
       const state = { buckets: buckets.map(([bound, n]): [number, number] => [bound, n]), count, sum: sixDecimals(sum), min: 0, max: 0 }
@@ -69,7 +71,7 @@ const register = (family: Family, registry: Context.Context<never>): void => {
     }
     return
   }
-  for (const { labels: attributes, value } of family.samples.toSorted(byLabels)) {
+  for (const { labels: attributes, value } of family.samples) {
     const number = sixDecimals(value)
     if (family.type === "gauge") Metric.registerUnsafe(Metric.gauge(name, { description, attributes }), registry, pull({ value: number }))
     else Metric.registerUnsafe(Metric.counter(name, { description, attributes }), registry, pull({ count: number, incremental: true }))
@@ -83,12 +85,19 @@ const block = (family: Family): string => {
   return platform().formatUnsafe(registry)
 }
 
+const sorted = (family: Family): Family =>
+  family.type === "histogram"
+    ? { ...family, samples: family.samples.toSorted(byLabels) }
+    : { ...family, samples: family.samples.toSorted(byLabels) }
+
 /** Families by name, each one block, its samples by label values; a step for each block. */
-export function* prometheusText(families: ReadonlyArray<Family>): Generator<void, string> {
+export function* prometheusText(families: ReadonlyArray<Family>, form: TextForm = "prometheus"): Generator<void, string> {
+  const isOpen = form === "openMetrics"
   let text = ""
-  for (const family of families.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    text += block(family)
+  for (const one of families.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const family = sorted(one)
+    text += isOpen ? openMetricsBlock(family, block(family)) : block(family)
     yield
   }
-  return text
+  return isOpen ? text + openMetricsEnd : text
 }

@@ -97,7 +97,7 @@ export interface ModelEndpointTotals {
   readonly usage?: UsageTotals
 }
 
-/** Histograms of successful attempts for one model (`""`: none was named) on one endpoint. */
+/** Histograms of successful attempts for one model (its label; `""`: none was named) on one endpoint. */
 export interface SeriesTotals {
   readonly model: string
   readonly endpoint: AttemptedEndpoint
@@ -154,8 +154,10 @@ export class Statistics extends Context.Service<
     readonly endpoint: (endpoint: AttemptedEndpoint) => EndpointTotals | undefined
     /** Most requested first, then by name. */
     readonly models: () => ReadonlyArray<ModelTotals>
+    /** The same for metrics: names that the fleet offers, and one that stands for all others. */
+    readonly labelledModels: () => ReadonlyArray<ModelTotals>
     readonly modelsOverall: () => ModelsOverall
-    /** By model, then endpoint name. */
+    /** By the label of the model, then endpoint name. */
     readonly series: () => ReadonlyArray<SeriesTotals>
     readonly translators: () => ReadonlyArray<TranslatorTotals>
     readonly security: () => SecurityTotals

@@ -99,7 +99,7 @@ export const layerWith = (usage: ReadUsage, offered: PhaseMetricsOptions["offere
       let attempts = 0
       /** Goes with its endpoint. */
       const endpoints = new WeakMap<AttemptedEndpoint, EndpointRecord>()
-      const models = new ModelStatistics(startedAt)
+      const models = new ModelStatistics(startedAt, offered)
       const translators = new TranslatorStatistics()
       const security = new SecurityStatistics()
       const rejections: Record<string, number> = Object.fromEntries(rejectionStatuses.map((status) => [status, 0]))
@@ -189,6 +189,7 @@ export const layerWith = (usage: ReadUsage, offered: PhaseMetricsOptions["offere
           return record === undefined || record.counters.total === 0 ? undefined : record.totals(now())
         },
         models: () => models.totals(now()),
+        labelledModels: () => models.labelled(now()),
         modelsOverall: () => models.overall(),
         series: () => models.series(),
         translators: () => translators.totals(),

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { percent, bytes as shownBytes, latency as shownLatency } from "../../src/http/Formats.ts"
 import { type Fault, type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
+import { readOpenMetrics } from "../telemetry/openMetricsText.ts"
 import { type ReadFamily, readPrometheus } from "../telemetry/promText.ts"
 import { type Daemon, endpointsYaml, eventually, startDaemon } from "./daemon.ts"
 
@@ -421,6 +422,22 @@ describe("a session's id", () => {
 })
 
 describe("metrics after a known workload", () => {
+  it("are OpenMetrics for whom wants that, under the same names", async () => {
+    const accept = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+    const [open, plain] = await Promise.all(
+      [accept, "*/*"].map((wanted) => fetch(`${daemon.url}/internal/metrics`, { headers: { accept: wanted } }))
+    )
+    expect([open?.headers.get("content-type"), plain?.headers.get("content-type")]).toEqual([
+      "application/openmetrics-text; version=1.0.0; charset=utf-8",
+      "text/plain; version=0.0.4; charset=utf-8"
+    ])
+    expect([open?.headers.get("vary"), plain?.headers.get("vary")]).toEqual(["Accept", "Accept"])
+    const families = readOpenMetrics((await open?.text()) ?? "")
+    const names = (all: Iterable<{ readonly samples: ReadonlyArray<{ readonly name: string }> }>) =>
+      [...new Set([...all].flatMap(({ samples }) => samples.map(({ name }) => name)))].toSorted()
+    expect(names(families.values())).toEqual(names(readPrometheus((await plain?.text()) ?? "").values()))
+  })
+
   it("say what the status says", () => {
     const { system, security, endpoints } = documents.status
     expect(value("olla_requests_total")).toBe(system.total_requests)

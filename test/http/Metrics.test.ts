@@ -10,6 +10,7 @@ import { Statistics } from "../../src/telemetry/Statistics.ts"
 import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
 import { type Usage, usageReader } from "../../src/telemetry/Usage.ts"
 import { attempt, end, newExchange } from "../telemetry/exchanges.ts"
+import { readOpenMetrics } from "../telemetry/openMetricsText.ts"
 import { readPrometheus, wholeText } from "../telemetry/promText.ts"
 
 /** Name, type and labels in order, as the page has them. */
@@ -126,6 +127,30 @@ const endpoint = (name: string, url: string, status = "healthy"): Endpoint =>
 
 const figures: Usage = { inputTokens: 7, outputTokens: 11, tokensPerSecond: 12.3456789 }
 
+const viewOf = (
+  statistics: Statistics["Service"],
+  endpoints: MetricsView["endpoints"],
+  sticky: MetricsView["sticky"] = undefined
+): MetricsView => ({
+  now: 5_000,
+  monotonic: 5_000,
+  uptime: 3_500,
+  startedAt: 1_500,
+  config: decodeConfig("", "olla.yaml", {}).config!,
+  endpoints,
+  totals: statistics.endpoint,
+  global: statistics.global(),
+  security: statistics.security(),
+  phases: statistics.phases,
+  models: statistics.models(),
+  labelledModels: statistics.labelledModels(),
+  modelsOverall: statistics.modelsOverall(),
+  series: statistics.series(),
+  translators: statistics.translators(),
+  rejections: statistics.rejections(),
+  sticky
+})
+
 /** The statistics of two answered requests and one refused, on endpoints with difficult names. */
 const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
   Effect.runSync(
@@ -160,26 +185,10 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
         }
         statistics.rejected(404)
       }
-      const view: MetricsView = {
-        now: 5_000,
-        monotonic: 5_000,
-        uptime: 3_500,
-        startedAt: 1_500,
-        config: decodeConfig("", "olla.yaml", {}).config!,
-        endpoints: [one, two, endpoint("solo", "http://three:1")],
-        totals: statistics.endpoint,
-        global: statistics.global(),
-        security: statistics.security(),
-        phases: statistics.phases,
-        models: statistics.models(),
-        modelsOverall: statistics.modelsOverall(),
-        series: statistics.series(),
-        translators: statistics.translators(),
-        rejections: statistics.rejections(),
-        sticky
-      }
-      const text = wholeText(metricFamilies(view))
-      return { text, families: readPrometheus(text) }
+      const view = viewOf(statistics, [one, two, endpoint("solo", "http://three:1")], sticky)
+      const given = metricFamilies(view)
+      const text = wholeText(given)
+      return { text, families: readPrometheus(text), open: readOpenMetrics(wholeText(given, "openMetrics")) }
     }).pipe(
       Effect.provide(
         StatisticsLive.layerWith(
@@ -248,6 +257,69 @@ describe("metrics", () => {
     }
     for (const line of text.split("\n")) expect(line).not.toMatch(/\.\d{7,}$/)
     expect(text).toContain("12.345679")
+  })
+
+  it("say the same in OpenMetrics, under the same names", () => {
+    const { families, open } = scrape(true)
+    const samples = (read: Iterable<{ readonly samples: ReadonlyArray<{ readonly name: string; readonly value: number }> }>) =>
+      [...read].flatMap((family) => family.samples.map(({ name, value }) => `${name} ${value}`))
+    const ofProcess = (line: string) => line.startsWith("olla_")
+    expect(samples(open.values()).filter(ofProcess)).toEqual(samples(families.values()).filter(ofProcess))
+    const types = Object.fromEntries([...open].map(([name, { type }]) => [name, type]))
+    expect(types).toMatchObject({
+      olla_requests: "counter",
+      olla_endpoints_total: "gauge",
+      olla_endpoints: "gauge",
+      olla_endpoint_traffic_bytes: "unknown",
+      olla_endpoint_response_bytes: "counter",
+      olla_request_seconds: "histogram"
+    })
+  })
+
+  it("get no series from 5,000 names that nobody offers but one called other in each family", () => {
+    const seriesOf = (names: ReadonlyArray<string>) =>
+      Effect.runSync(
+        Effect.gen(function* () {
+          const statistics = yield* Statistics
+          for (const model of names)
+            for (const [status, firstByte] of [
+              [200, 20],
+              [404, 20],
+              [500, 20]
+            ] as const) {
+              const exchange = newExchange({ model })
+              exchange.kept.tail.push(new Uint8Array([1]))
+              exchange.stream = true
+              const { accepted } = exchange.timings
+              const timings = { connected: accepted + 1, sent: accepted + 2, headers: accepted + 3, firstByte, lastByte: accepted + 900 }
+              attempt(statistics.observer, exchange, { endpoint: one, status, ends: 900, timings })
+              end(statistics.observer, exchange)
+            }
+          const families = metricFamilies(viewOf(statistics, [one]))
+          const read = readPrometheus(wholeText(families))
+          return {
+            sizes: [...read].map(([name, { samples }]) => [name, samples.length] as const),
+            requests: read.get("olla_model_requests_total")?.samples.map(({ labels, value }) => [labels["model"], value])
+          }
+        }).pipe(
+          Effect.provide(
+            StatisticsLive.layerWith(
+              usageReader(() => figures),
+              (model) => (model.startsWith("real") ? model : undefined)
+            )
+          )
+        )
+      )
+    const one = endpoint("desk", "http://one:1")
+    const junk = Array.from({ length: 5_000 }, (_, n) => `junk-${n}`)
+    const ofOlla = ({ sizes }: ReturnType<typeof seriesOf>) => sizes.filter(([name]) => name.startsWith("olla_"))
+    const many = seriesOf(["real", ...junk])
+    expect(ofOlla(many)).toEqual(ofOlla(seriesOf(["real", "junk"])))
+    // Names that the statistics have forgotten since are counted all the same: a counter never goes down.
+    expect(many.requests).toEqual([
+      ["other", 15_000],
+      ["real", 3]
+    ])
   })
 
   it("say what the statistics say", () => {

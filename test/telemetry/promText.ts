@@ -2,11 +2,12 @@
  * A strict reader of the Prometheus text format 0.0.4, written from its specification: one block per family (HELP, TYPE,
  * samples), no series twice, histograms complete and cumulative. It throws where a scraper would drop the scrape.
  */
+import type { TextForm } from "../../src/telemetry/OpenMetrics.ts"
 import { type Family, prometheusText } from "../../src/telemetry/PrometheusText.ts"
 
 /** The text in one go; a scrape gets it in steps. */
-export const wholeText = (families: ReadonlyArray<Family>): string => {
-  const steps = prometheusText(families)
+export const wholeText = (families: ReadonlyArray<Family>, form?: TextForm): string => {
+  const steps = prometheusText(families, form)
   for (;;) {
     const step = steps.next()
     if (step.done === true) return step.value

@@ -7,6 +7,8 @@ import type { StatusView } from "../StatusDocuments.ts"
 export interface MetricsView extends StatusView {
   readonly phases: PhaseMetrics
   readonly models: ReadonlyArray<ModelTotals>
+  /** Under labels that clients cannot make up. */
+  readonly labelledModels: ReadonlyArray<ModelTotals>
   readonly modelsOverall: ModelsOverall
   readonly series: ReadonlyArray<SeriesTotals>
   readonly translators: ReadonlyArray<TranslatorTotals>

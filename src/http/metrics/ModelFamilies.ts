@@ -1,8 +1,7 @@
 /** Families with a sample for each model, and for each model on each endpoint. */
 
-import type { HistogramTotals } from "../../telemetry/metrics/Histogram.ts"
 import type { Family, HistogramSample } from "../../telemetry/PrometheusText.ts"
-import type { ModelEndpointTotals, ModelTotals, SeriesTotals, UsageTotals } from "../../telemetry/Statistics.ts"
+import type { ModelEndpointTotals, ModelTotals, SeriesTotals } from "../../telemetry/Statistics.ts"
 import { type LabelsOf, one, rate, type Single, single } from "./Families.ts"
 import type { MetricsView } from "./MetricsView.ts"
 
@@ -55,68 +54,8 @@ const pairRows: ReadonlyArray<PairRow> = [
   ]
 ]
 
-/** Several as one: sums, and averages by what they are of. */
-const together = (a: ModelTotals, b: ModelTotals): ModelTotals => ({
-  ...a,
-  totalRequests: a.totalRequests + b.totalRequests,
-  successfulRequests: a.successfulRequests + b.successfulRequests,
-  failedRequests: a.failedRequests + b.failedRequests,
-  totalBytes: a.totalBytes + b.totalBytes,
-  averageLatency: weighted(a.averageLatency, a.successfulRequests, b.averageLatency, b.successfulRequests),
-  p95Latency: Math.max(a.p95Latency, b.p95Latency),
-  p99Latency: Math.max(a.p99Latency, b.p99Latency),
-  uniqueClients: Math.max(a.uniqueClients, b.uniqueClients),
-  routingHits: a.routingHits + b.routingHits,
-  routingMisses: a.routingMisses + b.routingMisses,
-  routingFallbacks: a.routingFallbacks + b.routingFallbacks,
-  endpoints: pairsTogether([...a.endpoints, ...b.endpoints])
-})
-
-const weighted = (a: number, ofA: number, b: number, ofB: number): number =>
-  ofA + ofB === 0 ? 0 : Math.trunc((a * ofA + b * ofB) / (ofA + ofB))
-
-const usageTogether = (a: ModelEndpointTotals["usage"], b: ModelEndpointTotals["usage"]): Pick<ModelEndpointTotals, "usage"> => {
-  if (a === undefined || b === undefined) return a === undefined && b === undefined ? {} : { usage: (a ?? b) as UsageTotals }
-  return {
-    usage: { ...a, promptTokens: a.promptTokens + b.promptTokens, completionTokens: a.completionTokens + b.completionTokens }
-  }
-}
-
-const pairTogether = (a: ModelEndpointTotals, b: ModelEndpointTotals): ModelEndpointTotals => ({
-  ...a,
-  requestCount: a.requestCount + b.requestCount,
-  successfulRequests: a.successfulRequests + b.successfulRequests,
-  averageLatency: weighted(a.averageLatency, a.successfulRequests, b.averageLatency, b.successfulRequests),
-  consecutiveErrors: Math.max(a.consecutiveErrors, b.consecutiveErrors),
-  ...usageTogether(a.usage, b.usage)
-})
-
-const pairsTogether = (pairs: ReadonlyArray<ModelEndpointTotals>): ReadonlyArray<ModelEndpointTotals> =>
-  [...Map.groupBy(pairs, ({ endpoint }) => endpoint).values()].map((same) => same.reduce(pairTogether))
-
-const seriesTogether = (a: SeriesTotals, b: SeriesTotals): SeriesTotals => ({
-  ...a,
-  duration: added(a.duration, b.duration),
-  firstToken: added(a.firstToken, b.firstToken)
-})
-
-/** Names that nobody offers are one: clients choose what they ask for, and a series for each would be theirs to make. */
-export const offeredModels = ({ models, phases }: MetricsView): ReadonlyArray<ModelTotals> =>
-  [...Map.groupBy(models, ({ name }) => phases.labelOf(name))].map(([name, same]) => ({ ...same.reduce(together), name }))
-
-const offeredSeries = ({ series, phases }: MetricsView): ReadonlyArray<SeriesTotals> =>
-  [...Map.groupBy(series, ({ model }) => phases.labelOf(model))].flatMap(([model, sameModel]) =>
-    [...Map.groupBy(sameModel, ({ endpoint }) => endpoint).values()].map((same) => ({ ...same.reduce(seriesTogether), model }))
-  )
-
-const added = (a: HistogramTotals, b: HistogramTotals): HistogramTotals => ({
-  buckets: a.buckets.map(([bound, count], index): readonly [number, number] => [bound, count + (b.buckets[index]?.[1] ?? 0)]),
-  count: a.count + b.count,
-  sum: a.sum + b.sum
-})
-
 export const modelFamilies = (view: MetricsView, labelsOf: LabelsOf): ReadonlyArray<Family> => {
-  const models = offeredModels(view)
+  const models = view.labelledModels
   const pairs = models.flatMap((model) =>
     model.endpoints.map((pair) => ({ pair, labels: { model: model.name, ...labelsOf(pair.endpoint) } }))
   )
@@ -124,7 +63,7 @@ export const modelFamilies = (view: MetricsView, labelsOf: LabelsOf): ReadonlyAr
     name: `olla_${name}`,
     type: "histogram",
     help,
-    samples: offeredSeries(view).flatMap((series): ReadonlyArray<HistogramSample> => {
+    samples: view.series.flatMap((series): ReadonlyArray<HistogramSample> => {
       const totals = read(series)
       const labels = { ...labelsOf(series.endpoint), model: series.model }
       return totals.count === 0 ? [] : [{ labels, histogram: totals }]

@@ -7,7 +7,6 @@ import { attemptResults, type EndpointSeries } from "../../telemetry/metrics/Pha
 import type { Family, HistogramSample, Labels } from "../../telemetry/PrometheusText.ts"
 import { type LabelsOf, one, single } from "./Families.ts"
 import type { MetricsView } from "./MetricsView.ts"
-import { offeredModels } from "./ModelFamilies.ts"
 
 const histogram = (name: string, help: string, samples: ReadonlyArray<HistogramSample>): Family => ({
   name: `olla_${name}`,
@@ -97,8 +96,7 @@ export const phaseFamilies = ({ phases, endpoints }: MetricsView, labelsOf: Labe
 
 /** Proper names for what older families call by names that OpenMetrics does not know. */
 export const twinFamilies = (view: MetricsView, labelsOf: LabelsOf): ReadonlyArray<Family> => {
-  const { endpoints, models } = view
-  const offered = offeredModels(view)
+  const { endpoints, models, labelledModels } = view
   const bytes = endpoints.map((endpoint) => ({ labels: labelsOf(endpoint), value: view.totals(endpoint)?.totalBytes ?? 0 }))
   const perEndpoint = (name: string, help: string, read: (endpoint: (typeof endpoints)[number]) => boolean): Family =>
     single(
@@ -114,7 +112,7 @@ export const twinFamilies = (view: MetricsView, labelsOf: LabelsOf): ReadonlyArr
       "counter",
       "model_response_bytes_total",
       "Body bytes of attempts with the model.",
-      offered.map(({ name: model, totalBytes }) => ({ labels: { model }, value: totalBytes }))
+      labelledModels.map(({ name: model, totalBytes }) => ({ labels: { model }, value: totalBytes }))
     ),
     single("gauge", "endpoints", "Configured endpoints.", one(endpoints.length)),
     single("gauge", "models", "Models with statistics.", one(models.length)),

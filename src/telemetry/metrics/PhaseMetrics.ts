@@ -9,12 +9,10 @@ import type { ExchangeObserver } from "../../exchange/Observer.ts"
 import { attemptPhases, phasesOf } from "../../exchange/Phases.ts"
 import type { ReadUsage } from "../Usage.ts"
 import { connectBounds, Histogram, type HistogramTotals, longBounds, overheadBounds, tokenBounds } from "./Histogram.ts"
+import { mostNames, type Offered, otherModel } from "./ModelLabel.ts"
 
-/** Names of models, and pairs of model and endpoint, that get series of their own in the life of a process. */
-const mostNames = 200
+/** Pairs of model and endpoint that get series of their own in the life of a process. */
 const mostPairs = 300
-/** What stands for all other models. */
-export const otherModel = "other"
 
 /** `ok`: an answer below 500. */
 export const attemptResults = ["ok", "failed", "cancelled"] as const
@@ -58,8 +56,7 @@ export interface OutcomeCount {
 }
 
 export interface PhaseMetricsOptions {
-  /** A name or alias that the catalogue offers now, in its own spelling; `undefined`: nobody offers it. */
-  readonly offered: (model: string) => string | undefined
+  readonly offered: Offered
   readonly usage: ReadUsage
   /** Id of the trace that is exported for this exchange, and epoch seconds of its end; `undefined`: none is. */
   readonly exported?: (exchange: Exchange) => { readonly traceId: string; readonly at: number } | undefined
@@ -107,11 +104,6 @@ export class PhaseMetrics {
 
   overheadTotals(): HistogramTotals {
     return this.#overhead.totals()
-  }
-
-  /** The label of a model: its name in the catalogue's spelling, or `other`. Empty stays empty. */
-  labelOf(model: string): string {
-    return model === "" ? "" : (this.#options.offered(model) ?? otherModel)
   }
 
   /** `undefined`: nothing was tried there yet. */
