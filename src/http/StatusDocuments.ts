@@ -137,7 +137,7 @@ export const endpointsDocument = (view: StatusView): typeof EndpointsDocument.Ty
         active_connections: endpoint.inFlight,
         health_check: state.lastChecked === 0 ? "" : ago(state.lastChecked, view.monotonic),
         response_time: endpoint.hasAnsweredProbe ? latency(state.lastLatency) : undefined,
-        last_model_sync: synced > 0 ? ago(synced, now) : undefined,
+        last_model_sync: synced > 0 ? ago(view.monotonic - endpoint.modelsAge, view.monotonic) : undefined,
         last_model_sync_at: at(synced),
         issues: gravest(endpoint, totals),
         last_error: lastError(endpoint),

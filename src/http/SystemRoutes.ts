@@ -125,7 +125,7 @@ const builders: Builders = {
     modelStatsDocument(
       services.statistics.models(),
       services.statistics.modelsOverall(),
-      Date.now(),
+      { wall: Date.now(), monotonic: services.fleet.now() },
       query.get("include_endpoints") === "true",
       query.get("include_summary") === "true"
     ),

@@ -6,6 +6,12 @@ import { ago, bytes, latency, percent, timestamp } from "./Formats.ts"
 
 const rate = (good: number, total: number): number => (total === 0 ? 0 : (good / total) * 100)
 
+/** One moment in both clocks: times are shown by the wall's, ages measured by the one that nobody sets. */
+export interface Moment {
+  readonly wall: number
+  readonly monotonic: number
+}
+
 const breakdown = (entry: ModelEndpointTotals, now: number): typeof ModelEndpointStats.Type => ({
   endpoint_name: entry.endpoint.name,
   average_latency: latency(entry.averageLatency),
@@ -42,13 +48,13 @@ const breakdowns = (
 export const modelStatsDocument = (
   models: ReadonlyArray<ModelTotals>,
   overall: ModelsOverall,
-  now: number,
+  { wall, monotonic: now }: Moment,
   withEndpoints: boolean,
   withSummary: boolean
 ): typeof ModelStatsDocument.Type => {
   const used = models.filter((model) => model.totalRequests > 0)
   return {
-    timestamp: timestamp(now),
+    timestamp: timestamp(wall),
     // In a row makes no sense over several models.
     endpoints: withSummary
       ? breakdowns(

@@ -38,7 +38,7 @@ export class LatencyWindow {
   /** Of the minute in which they were asked for; gone with the next sample. */
   #known: { readonly minute: number; readonly percentiles: Percentiles | undefined } | undefined = undefined
 
-  /** `millis`: whole, not negative; `now`: epoch milliseconds. */
+  /** `millis`: whole, not negative; `now`: milliseconds of the monotonic clock. */
   add(millis: number, now: number): void {
     const minute = Math.floor(now / 60_000)
     const at = minute % minutes

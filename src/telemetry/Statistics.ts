@@ -1,6 +1,6 @@
 /**
  * What happened, counted once: per attempt for endpoints and models, per exchange for the whole.
- * Latencies are whole milliseconds, times epoch milliseconds. Everything is in memory and bounded.
+ * Latencies are whole milliseconds, times milliseconds of the monotonic clock. Everything is in memory and bounded.
  */
 import * as Context from "effect/Context"
 import type { AttemptedEndpoint } from "../exchange/Exchange.ts"
@@ -161,6 +161,7 @@ export class Statistics extends Context.Service<
     readonly series: () => ReadonlyArray<SeriesTotals>
     readonly translators: () => ReadonlyArray<TranslatorTotals>
     readonly security: () => SecurityTotals
+    /** Epoch milliseconds. */
     readonly startedAt: number
     /** Phases and causes, for metrics alone. */
     readonly phases: PhaseMetrics

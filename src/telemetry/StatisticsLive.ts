@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Catalogue } from "../catalogue/Catalogue.ts"
+import { monotonicOf } from "../endpoint/Monotonic.ts"
 import type { Attempt, AttemptedEndpoint, Exchange } from "../exchange/Exchange.ts"
 import { Counters, classOf, type Result, UsageCounters } from "./Counters.ts"
 import { ModelStatistics } from "./ModelStatistics.ts"
@@ -91,15 +92,14 @@ export const layerWith = (usage: ReadUsage, offered: PhaseMetricsOptions["offere
     Statistics,
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
-      const now = () => clock.currentTimeMillisUnsafe()
-      const startedAt = now()
+      const now = () => monotonicOf(clock)
       const phases = new PhaseMetrics({ offered, usage })
       const overall = new Counters()
       const overallUsage = new UsageCounters()
       let attempts = 0
       /** Goes with its endpoint. */
       const endpoints = new WeakMap<AttemptedEndpoint, EndpointRecord>()
-      const models = new ModelStatistics(startedAt, offered)
+      const models = new ModelStatistics(now(), offered)
       const translators = new TranslatorStatistics()
       const security = new SecurityStatistics()
       const rejections: Record<string, number> = Object.fromEntries(rejectionStatuses.map((status) => [status, 0]))
@@ -164,7 +164,7 @@ export const layerWith = (usage: ReadUsage, offered: PhaseMetricsOptions["offere
       }
 
       return {
-        startedAt,
+        startedAt: clock.currentTimeMillisUnsafe(),
         phases,
         observer: {
           dispatched: () => {},

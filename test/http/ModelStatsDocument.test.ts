@@ -17,7 +17,7 @@ const documentOf = (...attempts: ReadonlyArray<readonly [model: string, name: st
       "10.0.0.1",
       now
     )
-  return modelStatsDocument(statistics.totals(now), statistics.overall(), now, true, true)
+  return modelStatsDocument(statistics.totals(now), statistics.overall(), { wall: 1_700_000_000_000, monotonic: now }, true, true)
 }
 
 describe("usage of a model by endpoint", () => {

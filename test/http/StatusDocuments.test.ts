@@ -126,6 +126,7 @@ describe("an endpoint that was probed and used", () => {
   const one = endpoint("a", {
     models: [{ name: "m", lastSeen: now }],
     modelsSyncedAt: now - 240_000,
+    modelsAge: 240_000,
     hasAnsweredProbe: true,
     state: { lastChecked: now - 3_000, nextCheck: now + 25_000, lastLatency: 14 }
   })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
@@ -227,6 +228,28 @@ describe("statistics", () => {
         expect(statistics.models()[0]?.uniqueClients).toBe(100)
       })
     )
+  )
+
+  it.effect("measure by a clock that nobody sets", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let wall = 1_700_000_000_000
+      const stepped: Clock.Clock = { ...clock, currentTimeMillisUnsafe: () => wall }
+      const statistics = yield* Effect.provide(
+        Effect.provideService(Statistics, Clock.Clock, stepped),
+        Layer.fresh(Layer.provide(StatisticsLive.layer, Layer.succeed(Clock.Clock, stepped)))
+      )
+      expect(statistics.startedAt).toBe(wall)
+      yield* TestClock.adjust("10 minutes")
+      request(statistics, { ends: 61 })
+      statistics.rateLimited("10.0.0.1")
+      // A machine without a battery for its clock learns the time from the network, a year on.
+      wall += 365 * 86_400_000
+      request(statistics, { ends: 40 })
+      expect(statistics.endpoint(desk)?.latencyPercentiles).toEqual({ p50: 61, p95: 61, p99: 61 })
+      expect(statistics.models()[0]).toMatchObject({ totalRequests: 2, uniqueClients: 1, lastRequested: 600_000 })
+      expect(statistics.security()).toMatchObject({ uniqueRateLimitedIps: 1, recentViolations: 1 })
+    })
   )
 
   it.effect("remember the most recently requested models, ordered by requests and then by name", () =>

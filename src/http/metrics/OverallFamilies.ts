@@ -20,7 +20,7 @@ export const overallFamilies = (view: MetricsView): ReadonlyArray<Family> => {
   const traffic = endpoints.reduce((sum, endpoint) => sum + (view.totals(endpoint)?.totalBytes ?? 0), 0)
   const connections = endpoints.reduce((sum, { inFlight }) => sum + inFlight, 0)
   const violations = security.rateLimitViolations + security.sizeLimitViolations
-  const active = models.filter(({ lastRequested }) => view.now - lastRequested < hour).length
+  const active = models.filter(({ lastRequested }) => view.monotonic - lastRequested < hour).length
   const plain: ReadonlyArray<readonly [Single, string, string, number | undefined]> = [
     ["gauge", "system_status", "2 healthy, 1 degraded, 0 critical.", { healthy: 2, degraded: 1, critical: 0 }[systemStatus(view)]],
     ["gauge", "endpoints_total", "Configured endpoints.", endpoints.length],
