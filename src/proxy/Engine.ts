@@ -57,6 +57,8 @@ export interface Sending extends AttemptProgress {
   /** Push every read out at once, or gather, by the answer's content type. */
   flushes(contentType: string): boolean
   readonly translator: AnswerTranslator | undefined
+  /** Who rewrites an answer of this status and declared length (negative: none); `undefined`: it is relayed as it comes. */
+  translatorOf(status: number, length: number): AnswerTranslator | undefined
   readonly response: ServerResponse
   /** Largest single read, bytes; 0: the engine's default. */
   readonly bufferSize: number

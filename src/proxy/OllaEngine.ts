@@ -105,8 +105,9 @@ class OllaAttempt implements Relay, Running {
     sending.answered()
     const reply = sending.reply(head.raw)
     const contentType = headerValue(head.raw, "content-type")
-    if (sending.translator !== undefined) {
-      this.#translated = new TranslatedRelay(sending, sending.translator, this.#onDrain, {
+    const translator = sending.translatorOf(head.status, head.length)
+    if (translator !== undefined) {
+      this.#translated = new TranslatedRelay(sending, translator, this.#onDrain, {
         done: (again) => this.#translatorEnds(undefined, again),
         failed: (why) => this.#translatorEnds(why)
       })

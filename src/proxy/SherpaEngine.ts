@@ -61,11 +61,12 @@ const attempt = (transport: Transport, sending: Sending, fresh: boolean): Attemp
   })
 
 const relay = (sending: Sending, conversation: Conversation, head: ResponseHead): Attempted<Failure> => {
-  const { attempt, translator } = sending
+  const { attempt } = sending
   attempt.timings.headers = performance.now()
   attempt.status = head.status
   sending.answered()
   const headers = pairsOfReply(sending.reply(head.raw))
+  const translator = sending.translatorOf(head.status, head.length)
   return translator === undefined
     ? relayAsItCame(sending, conversation, head, headers)
     : relayTranslated(sending, translator, { status: head.status, headers }, conversation.body)

@@ -135,6 +135,9 @@ export class Front {
           relayed: () => {},
           flushes: () => true,
           translator: undefined,
+          translatorOf() {
+            return this.translator
+          },
           response: res,
           bufferSize: 0,
           ...this.target
