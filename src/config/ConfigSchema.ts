@@ -63,6 +63,8 @@ const texts = (doc: string, extra: Extra = {}) =>
   withDefault(key(Schema.Record(Schema.String, Schema.String), { kind: "map", doc, ...extra }), {})
 
 const optionalText = (doc: string, extra: Extra = {}) => Schema.optionalKey(key(Schema.String, { kind: "string", doc, ...extra }))
+const optionalSize = (doc: string, extra: Extra = {}) =>
+  Schema.optionalKey(key(Schema.Int, { kind: "size", doc, example: "50MB", ...extra }))
 const optionalDuration = (doc: string, extra: Extra = {}) => Schema.optionalKey(key(Schema.Finite, { kind: "duration", doc, ...extra }))
 
 const section = <const F extends Schema.Struct.Fields>(fields: F) => withDefault(Schema.Struct(fields), {} as never)
@@ -99,21 +101,17 @@ export const server = section({
   write_timeout: duration(0, "Cap on a whole answer, however well it flows. Keep 0, or streams are cut."),
   idle_timeout: duration(0, "How long an idle keep-alive connection is kept. 0: read_timeout."),
   shutdown_timeout: duration(10 * seconds, "How long open requests may go on after a stop signal. 0s: not at all."),
-  drain_delay: duration(
-    0,
-    "How long new requests are still served after a stop signal, while /internal/ready answers 503; shutdown_timeout begins after it."
-  ),
-  reuse_port: bool(
-    false,
-    "Share the port with other processes of the same user that set this too (SO_REUSEPORT), so that a new daemon can take over from an old one."
-  ),
   root_routes: bool(
     true,
     "Offer every API by its short paths (/v1/..., /api/...) at the root as well as below /olla: one base URL for all clients."
   ),
   request_logging: bool(true, "Write request and access records. false keeps those of 400 and above."),
   request_limits: section({
-    max_body_size: size(100 * MiB, "Largest request body; above it 413. 0 or less: unlimited."),
+    max_body_size: size(100 * MiB, "Largest request body, unpacked; above it 413. 0 or less: unlimited."),
+    max_buffered: optionalSize(
+      "Memory for the request bodies of all clients together, unpacked, those for translation counted three times; beyond it 503 with Retry-After. Not set: 1 GiB, or a quarter of the memory of machine or container where that is less. 0 or less: unlimited.",
+      { example: "2GB" }
+    ),
     max_header_size: size(MiB, "Largest header block; above it 431. 0 or less: 1 MiB; at least 4 KiB.")
   }),
   rate_limits: section({

@@ -21,6 +21,7 @@ export const overrides: Readonly<Record<string, string>> = {
   OLLA_SERVER_READ_HEADER_TIMEOUT: "server.read_header_timeout",
   OLLA_SERVER_WRITE_TIMEOUT: "server.write_timeout",
   OLLA_SERVER_MAX_BODY_SIZE: "server.request_limits.max_body_size",
+  OLLA_SERVER_MAX_BUFFERED: "server.request_limits.max_buffered",
   OLLA_SERVER_MAX_HEADER_SIZE: "server.request_limits.max_header_size",
   OLLA_SERVER_GLOBAL_RATE_LIMIT: "server.rate_limits.global_requests_per_minute",
   OLLA_SERVER_PER_IP_RATE_LIMIT: "server.rate_limits.per_ip_requests_per_minute",
@@ -58,6 +59,11 @@ export const overrides: Readonly<Record<string, string>> = {
   OLLA_TRANSLATORS_RESPONSES_ENABLED: "translators.responses.enabled",
   OLLA_TRANSLATORS_RESPONSES_MAX_MESSAGE_SIZE: "translators.responses.max_message_size"
 }
+
+const variables: ReadonlyMap<string, string> = new Map(Object.entries(overrides).map(([variable, path]) => [path, variable]))
+
+/** The variable that sets this key, where there is one. */
+export const variableOf = (path: string): string | undefined => variables.get(path)
 
 const families = /^OLLA_(?:SERVER|PROXY|LOGGING|MODEL|TRANSLATORS)_/
 

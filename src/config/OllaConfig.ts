@@ -45,12 +45,18 @@ export interface DashboardConfig extends Omit<Decoded["dashboard"], "access_poli
   readonly access_policy: Readable<Required<Decoded["dashboard"]["access_policy"]>, "token" | "token_file">
 }
 
-export type ServerConfig = Decoded["server"]
+type DecodedLimits = Decoded["server"]["request_limits"]
+
+export interface ServerConfig extends Omit<Decoded["server"], "request_limits"> {
+  readonly request_limits: Readable<Required<DecodedLimits>, "max_buffered">
+}
+
 export type ModelRegistryConfig = Decoded["model_registry"]
 export type AnthropicConfig = Decoded["translators"]["anthropic"]
 export type LoggingConfig = Decoded["logging"]
 
-export interface OllaConfig extends Omit<Decoded, "proxy" | "discovery" | "dashboard"> {
+export interface OllaConfig extends Omit<Decoded, "server" | "proxy" | "discovery" | "dashboard"> {
+  readonly server: ServerConfig
   readonly proxy: ProxyConfig
   readonly discovery: DiscoveryConfig
   readonly dashboard: DashboardConfig
@@ -59,6 +65,10 @@ export interface OllaConfig extends Omit<Decoded, "proxy" | "discovery" | "dashb
 /** Defaults that depend on other values, and absent keys as `undefined`. */
 export const finish = (decoded: Decoded): OllaConfig => ({
   ...decoded,
+  server: {
+    ...decoded.server,
+    request_limits: { ...decoded.server.request_limits, max_buffered: decoded.server.request_limits.max_buffered }
+  },
   proxy: { ...decoded.proxy, response_header_timeout: decoded.proxy.response_header_timeout },
   discovery: { ...decoded.discovery, static: { endpoints: decoded.discovery.static.endpoints.map(finishEndpoint) } },
   translators: {

@@ -134,8 +134,6 @@ export class Exchange {
   sessionId = ""
   candidates = 0
   requestBytes = 0
-  /** The request's body was written out to its end, and nothing will read its memory any more. */
-  bodyTaken = false
   readonly attempts: Array<Attempt> = []
   #outcome: Outcome | undefined = undefined
   /** Somebody will read usage figures from the answer: only then are its head and tail kept. */

@@ -7,8 +7,9 @@
  */
 import * as Context from "effect/Context"
 import type { AccessDenial } from "./AccessPolicy.ts"
+import type { BodyBudget } from "./BodyBudget.ts"
 import type { Client } from "./ClientAddress.ts"
-import type { MeasuredHead } from "./SizeLimits.ts"
+import type { BodyLimit, HeadLimit, MeasuredHead } from "./SizeLimits.ts"
 
 /** What the guard needs to know of a request; an `Exchange` is one. */
 export interface GuardedRequest {
@@ -36,7 +37,7 @@ export interface Admission {
 }
 
 /** Which size limit the request breaks: `body` is 413, `headers` 431. */
-export type Oversize = "body" | "headers"
+export type Oversize = { readonly reason: "body"; readonly limit: BodyLimit } | { readonly reason: "headers"; readonly limit: HeadLimit }
 
 export class Guard extends Context.Service<
   Guard,
@@ -51,8 +52,12 @@ export class Guard extends Context.Service<
     readonly oversized: (request: GuardedRequest, head: MeasuredHead) => Oversize | undefined
     /** A body of unknown length crossed the limit while it was read: counts and reports it. */
     readonly bodyOverflow: (request: GuardedRequest, received: number) => void
-    /** Bytes; `Infinity` when the limit is off. */
-    readonly maxBodySize: () => number
+    /** What holds for one body of which so many copies are kept: it must fit into the budget of all bodies too. */
+    readonly bodyLimit: (copies: number) => BodyLimit
+    /** Memory for the bodies of all clients. */
+    readonly bodies: BodyBudget
+    /** There is no room for this request's body beside the others: reports it. */
+    readonly bodiesFull: (request: GuardedRequest) => void
     /** Bytes, the effective limit: what the listener is opened with too. */
     readonly maxHeaderSize: () => number
     /** CORS is switched on: a backend's own `Access-Control-*` headers are dropped then. */
@@ -83,7 +88,9 @@ export class GuardEvents extends Context.Service<
     /** At most once a minute: refusals since the last call that got no line. */
     readonly rateLimitedQuietly: (count: number) => void
     /** Every 413 and 431. `size` and `limit` in bytes. */
-    readonly sizeLimited: (request: GuardedRequest, reason: Oversize, size: number, limit: number) => void
+    readonly sizeLimited: (request: GuardedRequest, reason: Oversize["reason"], size: number, limit: number) => void
+    /** Every 503 for want of memory for bodies, in bytes. `line`: at most once a second; `quiet`: how many got none since the last one. */
+    readonly bodiesFull: (request: GuardedRequest, held: number, limit: number, line: boolean, quiet: number) => void
     /** Every 403 of the access policy. */
     readonly accessDenied: (request: GuardedRequest, denial: AccessDenial, host: string) => void
   }

@@ -11,16 +11,19 @@ import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
 import { headerOf } from "../exchange/RawHeaders.ts"
 import { AccessPolicy, isConsolePath } from "./AccessPolicy.ts"
+import { BodyBudget, effectiveBudget } from "./BodyBudget.ts"
 import { ClientAddresses, limitKey } from "./ClientAddress.ts"
 import { Cors, isInternalPath } from "./Cors.ts"
 import { crossSiteProblem } from "./CrossSite.ts"
 import { type Admission, Guard, GuardEvents, type GuardedRequest } from "./Guard.ts"
 import { type RateLimitSettings, RateLimits, type Verdict, withoutDefaults } from "./RateLimits.ts"
-import { effectiveBodyLimit, effectiveHeaderLimit, headerSize, mostHeaders } from "./SizeLimits.ts"
+import { bodyLimitOf, effectiveBodyLimit, effectiveHeaderLimit, headerSize, mostHeaders } from "./SizeLimits.ts"
 
 /** Longest time between two looks at what was refused quietly, and shortest `cleanup_interval` that makes a difference. */
 const summaryEvery = 60_000
 const shortestSweep = 1_000
+/** Milliseconds between two lines about memory for bodies. */
+const fullLineEvery = 1_000
 
 /** Remembers what was made of the last value it saw. */
 const compiled = <A extends object, B>(make: (value: A) => B): ((value: A) => B) => {
@@ -52,6 +55,9 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
       return addresses(all).isPrivate(clientIp) ? unwritten(all) : all
     }
     let quiet = 0
+    const bodies = new BodyBudget(() => effectiveBudget(server().request_limits.max_buffered))
+    let fullLineAt = Number.NEGATIVE_INFINITY
+    let fullQuietly = 0
 
     const tell = (request: GuardedRequest, verdict: Verdict): Admission => {
       if (!verdict.allowed) {
@@ -89,20 +95,27 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
       admitHealth: (request) => tell(request, limits.admitHealth(limitKey(request.clientIp), limitsFor(request), now(), wall())),
       oversized: (request, head) => {
         const { max_body_size, max_header_size } = server().request_limits
-        const bodyLimit = effectiveBodyLimit(max_body_size)
-        if (head.declaredLength > bodyLimit) {
-          events.sizeLimited(request, "body", head.declaredLength, bodyLimit)
-          return "body"
+        const limit = bodyLimitOf(max_body_size, bodies.limit, 1)
+        if (head.declaredLength > limit.bytes) {
+          events.sizeLimited(request, "body", head.declaredLength, limit.bytes)
+          return { reason: "body", limit }
         }
         const headerLimit = effectiveHeaderLimit(max_header_size)
         const size = headerSize(request.method, request.path, head, headerLimit)
         if (size <= headerLimit && head.rawHeaders.length < 2 * mostHeaders) return undefined
         events.sizeLimited(request, "headers", size, headerLimit)
-        return "headers"
+        return { reason: "headers", limit: size > headerLimit ? { bytes: headerLimit } : { lines: mostHeaders } }
       },
       bodyOverflow: (request, received) =>
         events.sizeLimited(request, "body", received, effectiveBodyLimit(server().request_limits.max_body_size)),
-      maxBodySize: () => effectiveBodyLimit(server().request_limits.max_body_size),
+      bodyLimit: (copies) => bodyLimitOf(server().request_limits.max_body_size, bodies.limit, copies),
+      bodies,
+      bodiesFull: (request) => {
+        const line = now() - fullLineAt >= fullLineEvery
+        events.bodiesFull(request, bodies.held, bodies.limit, line, fullQuietly)
+        fullQuietly = line ? 0 : fullQuietly + 1
+        if (line) fullLineAt = now()
+      },
       maxHeaderSize: () => effectiveHeaderLimit(server().request_limits.max_header_size),
       corsEnabled: () => server().cors.enabled,
       preflight: (method, path, rawHeaders) => {

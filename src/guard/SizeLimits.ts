@@ -7,8 +7,30 @@ const smallestHeaderSize = 4096
 export const effectiveHeaderLimit = (configured: number): number =>
   configured <= 0 ? defaultHeaderSize : Math.max(configured, smallestHeaderSize)
 
+export const bodySizeKey = "server.request_limits.max_body_size"
+export const headerSizeKey = "server.request_limits.max_header_size"
+export const budgetKey = "server.request_limits.max_buffered"
+
+/** A limit of bodies as who is refused hears of it. */
+export interface BodyLimit {
+  /** `Infinity`: it is off. */
+  readonly bytes: number
+  /** The configuration key that raises it. */
+  readonly key: string
+}
+
+/** `lines`: of header lines, which no key raises. */
+export type HeadLimit = { readonly bytes: number } | { readonly lines: number }
+
 /** `max_body_size` as it takes effect. */
 export const effectiveBodyLimit = (configured: number): number => (configured <= 0 ? Number.POSITIVE_INFINITY : configured)
+
+/** For one body of which so many copies are kept within the budget of all. */
+export const bodyLimitOf = (configured: number, budget: number, copies: number): BodyLimit => {
+  const size = effectiveBodyLimit(configured)
+  const room = Math.floor(budget / copies)
+  return room < size ? { bytes: room, key: budgetKey } : { bytes: size, key: bodySizeKey }
+}
 
 /** A request's head as its reader has measured it. */
 export interface MeasuredHead {

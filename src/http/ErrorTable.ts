@@ -143,9 +143,9 @@ export const errorTable = {
   },
   tooLarge: {
     status: 413,
-    text: "Request body too large",
-    when: "the body, a compressed one once it is unpacked, is larger than `server.request_limits.max_body_size`",
-    remedy: "send less, or raise the limit"
+    text: "Request body too large{unpacked}: the limit is {limit} bytes ({key}{variable})",
+    when: "the body, a compressed one once it is unpacked, is larger than `server.request_limits.max_body_size`, or than all bodies together may be (`server.request_limits.max_buffered`)",
+    remedy: "send less, or raise the limit: the answer and its `X-Olla-Limit` name the key"
   },
   unknownEncoding: {
     status: 415,
@@ -161,9 +161,9 @@ export const errorTable = {
   },
   messageTooLarge: {
     status: 413,
-    text: "request body exceeds maximum size ({limit} bytes)",
-    when: "a message is larger than `translators.<translator>.max_message_size`",
-    remedy: "shorten the conversation, or raise the limit"
+    text: "request body exceeds maximum size ({limit} bytes){unpacked}: the limit is {key}{variable}",
+    when: "a message is larger than `translators.<translator>.max_message_size`, or than the limits of all bodies",
+    remedy: "shorten the conversation, or raise the limit: the answer and its `X-Olla-Limit` name the key"
   },
   rateLimited: {
     status: 429,
@@ -174,8 +174,8 @@ export const errorTable = {
   },
   headersTooLarge: {
     status: 431,
-    text: "Request headers too large",
-    when: "the headers are larger than `server.request_limits.max_header_size`",
+    text: "Request headers too large: the limit is {limit}",
+    when: "the headers are larger than `server.request_limits.max_header_size`, or more than 10,000",
     remedy: "send fewer or shorter headers"
   },
   internal: {
@@ -219,6 +219,12 @@ export const errorTable = {
     text: "This build of Olla has no operator console yet: ask /internal/status and /internal/status/endpoints",
     when: "`/internal/ui` is asked for while `dashboard.enabled` is true",
     remedy: "ask `/internal/status`; `dashboard.enabled: false` makes it a 404"
+  },
+  bodiesFull: {
+    status: 503,
+    text: "no memory for this request's body now: bodies of all clients together may be {limit} bytes ({key}{variable})",
+    when: "bodies that are being received or sent on fill `server.request_limits.max_buffered`; `code` is `bodies_full`",
+    remedy: "wait for the seconds of `Retry-After`, or raise the limit"
   },
   noEndpoints: {
     status: 503,

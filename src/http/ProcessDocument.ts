@@ -1,9 +1,10 @@
 /** /internal/process: the reference's fields with Node's nearest equivalents (http-api.md 11.8). */
+import type { BodyBudget } from "../guard/BodyBudget.ts"
 import { processFigures } from "../telemetry/ProcessFigures.ts"
 import type { ProcessDocument } from "./documents/DaemonDocuments.ts"
 import { bytes, duration, timestamp } from "./Formats.ts"
 
-export const processDocument = (now: number): typeof ProcessDocument.Type => {
+export const processDocument = (now: number, bodies: BodyBudget): typeof ProcessDocument.Type => {
   const figures = processFigures()
   const collected = figures.collections > 0
   return {
@@ -16,6 +17,12 @@ export const processDocument = (now: number): typeof ProcessDocument.Type => {
       stack_inuse: bytes(0),
       total_alloc: bytes(figures.resident),
       memory_pressure: figures.pressure
+    },
+    request_bodies: {
+      held: bytes(bodies.held),
+      largest: bytes(bodies.largest),
+      limit: Number.isFinite(bodies.limit) ? bytes(bodies.limit) : "none",
+      refused: bodies.refused
     },
     garbage_collection: {
       last_gc: collected ? timestamp(figures.lastCollection) : "",

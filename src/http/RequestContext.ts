@@ -50,6 +50,16 @@ export interface RequestEvents {
   readonly closed: (context: RequestContext) => void
 }
 
+/** Why nothing more of a request is read. */
+export interface UploadRefusal {
+  readonly name: ErrorName
+  /** What the table's sentence is filled with. */
+  readonly values?: Readonly<Record<string, string>>
+  /** Raw name/value pairs. */
+  readonly headers?: ReadonlyArray<string>
+  readonly code?: string | null
+}
+
 export class RequestContext {
   readonly req: RequestMessage
   readonly res: ServerResponse
@@ -177,8 +187,8 @@ export class RequestContext {
   }
 
   /** An error of the table that ends the connection, however much of the request is still to come. */
-  refuseUpload(name: ErrorName): void {
-    this.error(name, {}, ["Connection", "close"])
+  refuseUpload({ name, values = {}, headers = [], code = null }: UploadRefusal): void {
+    this.fail(errorTable[name].status, fill(name, values), code, [...headers, "Connection", "close"])
   }
 
   fail(status: number, message: string, code: string | null, headers: ReadonlyArray<string> = []): void {

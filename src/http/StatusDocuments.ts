@@ -2,6 +2,7 @@
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { wallAt } from "../endpoint/Monotonic.ts"
+import type { BodyBudget } from "../guard/BodyBudget.ts"
 import type { EndpointTotals, GlobalTotals, SecurityTotals, UsageTotals } from "../telemetry/Statistics.ts"
 import { build } from "../version.ts"
 import type { EndpointsDocument, EndpointUsage, ListedEndpoint, StatusDocument, StatusEndpoint } from "./documents/StatusDocument.ts"
@@ -22,6 +23,7 @@ export interface StatusView {
   readonly global: GlobalTotals
   readonly security: SecurityTotals
   readonly startedAt: number
+  readonly bodies: BodyBudget
   readonly rejections: Readonly<Record<string, number>>
 }
 

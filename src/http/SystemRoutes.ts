@@ -44,6 +44,7 @@ const viewOf = (services: Services): StatusView => ({
   global: services.statistics.global(),
   security: services.statistics.security(),
   startedAt: services.statistics.startedAt,
+  bodies: services.guard.bodies,
   rejections: services.statistics.rejections()
 })
 
@@ -134,7 +135,7 @@ const builders: Builders = {
     const stats = services.balancer.stickyStats()
     return stats === undefined ? { enabled: false } : { enabled: true, ...stats }
   },
-  process: () => processDocument(Date.now()),
+  process: (services) => processDocument(Date.now(), services.guard.bodies),
   version: versionDocument
 }
 

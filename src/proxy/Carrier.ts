@@ -27,6 +27,11 @@ export interface CarryRequest {
   /** Headers of ours that every answer of this request carries (rate limit, CORS, mode): raw name/value pairs. */
   readonly replyHeaders: ReadonlyArray<string>
   readonly response: ServerResponse
+  /**
+   * An answer is there and nothing of the body is left to be written: it will not be sent again. `byOne`: it was handed to one
+   * connection only, which has taken it: nobody reads it any more. Told at most once, and not of a body in other words.
+   */
+  readonly bodyTaken: (byOne: boolean) => void
 }
 
 /** Nothing was committed, and nobody is left to try: `http/` answers in the surface's words. */

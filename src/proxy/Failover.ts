@@ -12,14 +12,13 @@ import { Attempt } from "../exchange/Exchange.ts"
 import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import type { Candidate } from "../routing/Router.ts"
-import { type AttemptOwner, AttemptSending } from "./AttemptSending.ts"
+import { AttemptSending } from "./AttemptSending.ts"
 import type { Cancelled, CarryRequest, Ended, Refused } from "./Carrier.ts"
 import { cutAfterFlush, endBroken } from "./ClientSocket.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
-import type { AttemptEnd, Engine, Running } from "./Engine.ts"
+import type { AttemptEnd, AttemptProgress, Engine, Running } from "./Engine.ts"
 import { failureText } from "./FailureText.ts"
 import { Opening } from "./Opening.ts"
-import { pathOf, RemainingCandidates } from "./RemainingCandidates.ts"
 
 /** What all of them share. */
 export interface FailoverParts {
@@ -39,15 +38,16 @@ type TrialToken = number | undefined
 /** Perhaps it is the request that they die of: it does not go through the whole fleet. */
 const closedAtMost = 1
 
-export class Failover implements AttemptEnd, AttemptOwner {
+export class Failover implements AttemptEnd, AttemptProgress {
   readonly #parts: FailoverParts
   readonly #request: CarryRequest
   readonly #ended: (end: Ended) => void
-  readonly #remaining: RemainingCandidates
+  #remaining: ReadonlyArray<Candidate>
   /** `performance.now()` of the first lease. */
   #firstLeased = 0
   #last: { readonly failure: Failure; readonly name: string } | undefined = undefined
   #allConnection = true
+  #secondChoiceCalled = false
   #held: Lease | undefined = undefined
   #attempt: Attempt | undefined = undefined
   #trial: TrialToken = undefined
@@ -57,8 +57,6 @@ export class Failover implements AttemptEnd, AttemptOwner {
   #opening: Opening | undefined = undefined
   /** Of the last attempt. */
   #translator: AnswerTranslator | undefined = undefined
-  /** In whose words it was asked last; `undefined`: the client's. */
-  #spoken: Spoken | undefined = undefined
   /** Tells one start of the engine from the next: an engine may be through before it returns. */
   #turn = 0
   #over = false
@@ -69,14 +67,14 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#parts = parts
     this.#request = request
     this.#ended = ended
-    this.#remaining = new RemainingCandidates(request)
+    this.#remaining = request.candidates
   }
 
   /** On to whoever is left. */
   next(): void {
-    const held = this.#parts.balancer.acquire(this.#remaining.list, this.#request.sticky)
+    const held = this.#parts.balancer.acquire(this.#remaining, this.#request.sticky)
     if (held !== undefined) this.#begin(held)
-    else if (this.#remaining.advance()) this.next()
+    else if (this.#callSecondChoice()) this.next()
     else {
       this.#recordBreakerRefusal()
       this.#refuse()
@@ -92,18 +90,18 @@ export class Failover implements AttemptEnd, AttemptOwner {
     return { _tag: "cancelled", status: status === 0 ? 499 : status, committed: this.#request.response.headersSent }
   }
 
-  /** Where somebody has failed before, his failure says more than that the rest do not serve the path. */
-  mayAskOther(): boolean {
-    const held = this.#held
-    return held !== undefined && (this.#last !== undefined || this.#remaining.hasOther(held.candidate))
-  }
-
   answered(): void {
     this.#opening?.stop()
     const endpoint = this.#held?.candidate.endpoint
     if (endpoint === undefined) return
     endpoint.answered()
     if (this.#parts.hasBreakers) endpoint.breaker.succeed(this.#trial)
+  }
+
+  bodyTaken(once: boolean): void {
+    const { dialect, exchange, bodyTaken } = this.#request
+    // In other words the same endpoint may be asked once more, and they are made of the body.
+    if (dialect === undefined) bodyTaken(once && exchange.attempts.length === 1)
   }
 
   relayed(): void {
@@ -123,12 +121,10 @@ export class Failover implements AttemptEnd, AttemptOwner {
 
   failed(failed: Failure): void {
     const held = this.#held
-    const attempt = this.#attempt
-    if (this.#over || held === undefined || attempt === undefined) return
-    const isHeadless = attempt.timings.headers === 0
+    if (this.#over || held === undefined) return
+    const isHeadless = this.#attempt?.timings.headers === 0
     this.#report(failed, false)
-    if (failed.kind === "path_unknown") this.#onUnservedPath(held.candidate, attempt.status)
-    else this.#onFailure(failed, held.candidate, isHeadless)
+    this.#onFailure(failed, held.candidate, isHeadless)
   }
 
   /** `isHeadless`: the backend has sent no head. What the client has then only kept it waiting. */
@@ -141,21 +137,21 @@ export class Failover implements AttemptEnd, AttemptOwner {
       this.#allConnection = false
       this.#refuse()
     } else if (why.kind === "closed" && ++this.#closed > closedAtMost) this.#refuse()
-    else this.#goOn(candidate)
+    else {
+      this.#remaining = this.#remaining.filter((each) => each !== candidate)
+      if (this.#remaining.length > 0 || this.#callSecondChoice()) this.next()
+      else this.#refuse()
+    }
   }
 
-  /** What is not built in, or not switched on, may be so for one model only. */
-  #onUnservedPath(candidate: Candidate, status: number): void {
-    const { exchange, target } = this.#request
-    const path = pathOf(this.#spoken?.target ?? target)
-    candidate.endpoint.unserved.add(exchange.method, path, status === 501 ? candidate.nativeName : "")
-    this.#goOn(candidate)
-  }
-
-  #goOn(from: Candidate): void {
-    this.#remaining.remove(from)
-    if (this.#remaining.list.length > 0 || this.#remaining.advance()) this.next()
-    else this.#refuse()
+  /** False: there is no second choice, or it has been tried. */
+  #callSecondChoice(): boolean {
+    const { secondChoice } = this.#request
+    if (this.#secondChoiceCalled || secondChoice === undefined) return false
+    this.#secondChoiceCalled = true
+    const second = secondChoice()
+    if (second.length > 0) this.#remaining = second
+    return second.length > 0
   }
 
   #begin(held: Lease): void {
@@ -188,7 +184,6 @@ export class Failover implements AttemptEnd, AttemptOwner {
     if (held === undefined || attempt === undefined) return
     const turn = ++this.#turn
     this.#running = undefined
-    this.#spoken = spoken
     try {
       const sending = new AttemptSending(this.#parts.config(), this.#request, held.candidate, attempt, this.#firstLeased, spoken, this)
       this.#translator = sending.translator
@@ -253,7 +248,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
   #recordBreakerRefusal(): void {
     const { hasBreakers, observer } = this.#parts
     const { exchange } = this.#request
-    const candidate = this.#remaining.list.at(-1)
+    const candidate = this.#remaining.at(-1)
     if (candidate === undefined || !hasBreakers || candidate.endpoint.breaker.wouldAdmit) return
     const record = attemptOf(candidate, performance.now())
     record.ended = record.timings.leased

@@ -52,6 +52,7 @@ class OllaAttempt implements Relay, Running {
   #coding: ReadonlyArray<string> = []
   #hasLength = false
   #drains = false
+  #taken = false
   readonly #onDrain = () => this.#sent?.resume()
 
   constructor(sending: Sending, transport: Transport, end: AttemptEnd) {
@@ -97,17 +98,17 @@ class OllaAttempt implements Relay, Running {
     this.#sending.attempt.timings.connected = performance.now()
   }
 
-  onHead(head: Parameters<Relay["onHead"]>[0]): boolean {
+  onHead(head: Parameters<Relay["onHead"]>[0], taken: boolean): boolean {
     const sending = this.#sending
     const { exchange, attempt, response } = sending
     attempt.timings.headers = performance.now()
     attempt.status = head.status
     sending.answered()
+    if (taken) this.#bodyTaken()
     const reply = sending.reply(head.raw)
     const contentType = headerValue(head.raw, "content-type")
-    const translator = sending.translatorOf(head.status, head.length)
-    if (translator !== undefined) {
-      this.#translated = new TranslatedRelay(sending, translator, this.#onDrain, {
+    if (sending.translator !== undefined) {
+      this.#translated = new TranslatedRelay(sending, sending.translator, this.#onDrain, {
         done: (again) => this.#translatorEnds(undefined, again),
         failed: (why) => this.#translatorEnds(why)
       })
@@ -167,9 +168,9 @@ class OllaAttempt implements Relay, Running {
   }
 
   onEnd(payload: number, taken: boolean): void {
-    const { exchange, response } = this.#sending
+    const { response } = this.#sending
     if (this.#over) return
-    exchange.bodyTaken = taken && !this.#repeated
+    if (taken) this.#bodyTaken()
     // The connection is the pool's again: what follows must not touch it.
     this.#sent = undefined
     if (this.#translated !== undefined) {
@@ -184,6 +185,12 @@ class OllaAttempt implements Relay, Running {
     if (!response.headersSent) this.#writeHead(false, true)
     if (!response.writableEnded) response.end(rest)
     this.#finish(undefined)
+  }
+
+  #bodyTaken(): void {
+    if (this.#taken) return
+    this.#taken = true
+    this.#sending.bodyTaken(!this.#repeated)
   }
 
   onFail(why: Failure, repeatable: boolean, payload: number): void {

@@ -55,18 +55,18 @@ const attempt = (transport: Transport, sending: Sending, fresh: boolean): Attemp
     })
     const outgoing = { origin: endpoint.origin, method, path, headers, body, bodySize, deadlines: timeouts, readSize: bufferSize, at }
     return Effect.ensuring(
-      Effect.flatMap(conversation.ask(transport, outgoing, fresh), (head) => relay(sending, conversation, head)),
+      Effect.flatMap(conversation.ask(transport, outgoing, fresh), (head) => relay(sending, conversation, head, fresh)),
       Effect.sync(() => conversation.abort())
     )
   })
 
-const relay = (sending: Sending, conversation: Conversation, head: ResponseHead): Attempted<Failure> => {
-  const { attempt } = sending
+const relay = (sending: Sending, conversation: Conversation, head: ResponseHead, repeated: boolean): Attempted<Failure> => {
+  const { attempt, translator } = sending
   attempt.timings.headers = performance.now()
   attempt.status = head.status
   sending.answered()
+  if (conversation.isBodyTaken) sending.bodyTaken(!repeated)
   const headers = pairsOfReply(sending.reply(head.raw))
-  const translator = sending.translatorOf(head.status, head.length)
   return translator === undefined
     ? relayAsItCame(sending, conversation, head, headers)
     : relayTranslated(sending, translator, { status: head.status, headers }, conversation.body)

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { GuardEvents, limitKeys } from "../guard/Guard.ts"
+import { budgetKey } from "../guard/SizeLimits.ts"
 import type { LogSink } from "./LogSink.ts"
 import { Statistics } from "./Statistics.ts"
 
@@ -41,6 +42,20 @@ export const layer = (sink: LogSink): Layer.Layer<GuardEvents, never, Statistics
         })
         if (size > largeRequest)
           sink.write("warn", "Large request blocked", { request_id: request.id, client_id: request.clientIp, size, endpoint: request.path })
+      },
+      bodiesFull: (request, held, limit, line, quiet) => {
+        if (!line || !sink.enabled("warn")) return
+        sink.write("warn", "Request rejected", {
+          request_id: request.id,
+          reason: "memory for request bodies is full",
+          method: request.method,
+          path: request.path,
+          remote_addr: request.peer,
+          held,
+          limit,
+          limit_key: budgetKey,
+          ...(quiet > 0 ? { others: quiet } : {})
+        })
       },
       accessDenied: (request, { reason, configKey }, host) =>
         sink.write("warn", "dashboard access denied", {

@@ -466,6 +466,7 @@ describe("/internal/process", () => {
         total_alloc: bytes,
         memory_pressure: expect.stringMatching(/^(?:LOW|MEDIUM|HIGH)$/)
       },
+      request_bodies: { held: "0 B", largest: bytes, limit: bytes, refused: 0 },
       garbage_collection: {
         last_gc: expect.any(String),
         total_gc_time: empty,

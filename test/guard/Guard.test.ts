@@ -22,6 +22,9 @@ const events = Layer.sync(GuardEvents, () => {
     sizeLimited: (request: GuardedRequest, reason: string, size: number, limit: number) => {
       told.push(["size", request.id, reason, size, limit])
     },
+    bodiesFull: (request: GuardedRequest, _held: number, _limit: number, line: boolean, quiet: number) => {
+      told.push(["full", request.id, line, quiet])
+    },
     accessDenied: (request: GuardedRequest, denial: { readonly reason: string }, host: string) => {
       told.push(["access", request.id, denial.reason, host])
     }
@@ -126,9 +129,9 @@ describe("the guard", () => {
       Effect.sync(() => {
         const fat = ["X-Fat", "x".repeat(5000)]
         expect(guard.oversized(request(), headOf("Content-Length", "100"))).toBe(undefined)
-        expect(guard.oversized(request(), headOf("Content-Length", "101"))).toBe("body")
-        expect(guard.oversized(request(), headOf(...fat))).toBe("headers")
-        expect(guard.oversized(request(), headOf(...fat, "Content-Length", "101"))).toBe("body")
+        expect(guard.oversized(request(), headOf("Content-Length", "101"))?.reason).toBe("body")
+        expect(guard.oversized(request(), headOf(...fat))?.reason).toBe("headers")
+        expect(guard.oversized(request(), headOf(...fat, "Content-Length", "101"))?.reason).toBe("body")
         guard.bodyOverflow(request(), 150)
         expect(told.map(([, , reason]) => reason)).toEqual(["body", "headers", "body", "body"])
       })
@@ -136,10 +139,10 @@ describe("the guard", () => {
   )
 
   it.effect("says 431 for headers while bodies are unlimited", () =>
-    use("server:\n  request_limits:\n    max_body_size: 0\n    max_header_size: 4096\n", (guard) =>
+    use("server:\n  request_limits:\n    max_body_size: 0\n    max_buffered: 0\n    max_header_size: 4096\n", (guard) =>
       Effect.sync(() => {
-        expect(guard.maxBodySize()).toBe(Number.POSITIVE_INFINITY)
-        expect(guard.oversized(request(), headOf("X-Fat", "x".repeat(5000), "Content-Length", "999999999"))).toBe("headers")
+        expect(guard.bodyLimit(1).bytes).toBe(Number.POSITIVE_INFINITY)
+        expect(guard.oversized(request(), headOf("X-Fat", "x".repeat(5000), "Content-Length", "999999999"))?.reason).toBe("headers")
       })
     )
   )

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import { BodyBudget } from "../../src/guard/BodyBudget.ts"
 import { metricFamilies } from "../../src/http/Metrics.ts"
 import type { MetricsView } from "../../src/http/metrics/MetricsView.ts"
 import { Statistics } from "../../src/telemetry/Statistics.ts"
@@ -29,6 +30,9 @@ const page: ReadonlyArray<readonly [name: string, type: string, labels: string]>
   ["olla_security_size_limit_violations_total", "counter", ""],
   ["olla_requests_total", "counter", ""],
   ["olla_failures_total", "counter", ""],
+  ["olla_request_bodies_bytes", "gauge", ""],
+  ["olla_request_bodies_limit_bytes", "gauge", ""],
+  ["olla_request_bodies_refused_total", "counter", ""],
   ["olla_security_blocked_ips", "gauge", ""],
   ["olla_security_status", "gauge", ""],
   ["olla_endpoint_up", "gauge", "endpoint status"],
@@ -136,6 +140,7 @@ const viewOf = (
   monotonic: 5_000,
   uptime: 3_500,
   startedAt: 1_500,
+  bodies: new BodyBudget(() => 1024),
   config: decodeConfig("", "olla.yaml", {}).config!,
   endpoints,
   totals: statistics.endpoint,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import type { EndpointState, Status } from "../../src/endpoint/EndpointState.ts"
+import { BodyBudget } from "../../src/guard/BodyBudget.ts"
 import { entityTag } from "../../src/http/Conditional.ts"
 import { encodeDocument } from "../../src/http/documents/Encoding.ts"
 import { EndpointsDocument, StatusDocument } from "../../src/http/documents/StatusDocument.ts"
@@ -71,6 +72,7 @@ const view = (
   global: { ...totals(0), totalAttempts: 0, totalRetries: 0 },
   security: { rateLimitViolations: 0, sizeLimitViolations: 0, uniqueRateLimitedIps: 0 },
   startedAt: now - 300_000,
+  bodies: new BodyBudget(() => 1024),
   rejections: {},
   ...more
 })

@@ -102,7 +102,13 @@ export const openRooms = async (fleet: ListedFleet, engine: EngineName, yaml: st
   ).pipe(
     Layer.provide(GuardLive.layer),
     Layer.provide(
-      Layer.succeed(GuardEvents, { rateLimited: () => {}, rateLimitedQuietly: () => {}, sizeLimited: () => {}, accessDenied: () => {} })
+      Layer.succeed(GuardEvents, {
+        rateLimited: () => {},
+        rateLimitedQuietly: () => {},
+        sizeLimited: () => {},
+        bodiesFull: () => {},
+        accessDenied: () => {}
+      })
     )
   )
   const observer = Layer.effect(

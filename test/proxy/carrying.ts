@@ -194,7 +194,8 @@ export class Scene {
       sticky: some.sticky,
       dialect: some.dialect,
       replyHeaders: [],
-      response: new FakeResponse() as unknown as ServerResponse
+      response: new FakeResponse() as unknown as ServerResponse,
+      bodyTaken: () => {}
     }
   }
 }

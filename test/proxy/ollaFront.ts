@@ -103,12 +103,10 @@ export class OllaFront {
         dated: headerValue(raw, "date") !== ""
       }),
       answered: () => {},
+      bodyTaken: () => {},
       relayed: () => {},
       flushes: () => true,
       translator: undefined,
-      translatorOf() {
-        return this.translator
-      },
       response,
       bufferSize: 0,
       ...this.over

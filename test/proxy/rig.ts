@@ -132,12 +132,10 @@ export class Front {
           timeouts: { connect: 2_000, tls: 2_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
           reply: (raw) => replyHead(exchange, endpoint, raw, [], false),
           answered: () => {},
+          bodyTaken: () => {},
           relayed: () => {},
           flushes: () => true,
           translator: undefined,
-          translatorOf() {
-            return this.translator
-          },
           response: res,
           bufferSize: 0,
           ...this.target

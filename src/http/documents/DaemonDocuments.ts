@@ -22,6 +22,15 @@ export const ProcessDocument = Schema.Struct({
     total_alloc: Bytes,
     memory_pressure: Schema.Literals(["LOW", "MEDIUM", "HIGH"])
   }),
+  request_bodies: Schema.Struct({
+    held: Bytes.annotate({ description: "Memory for bodies that are received or sent on now" }),
+    largest: Bytes.annotate({ description: "The most that was held at a time" }),
+    limit: Schema.String.annotate({
+      description: "`server.request_limits.max_buffered` as it takes effect",
+      examples: ["1.00 GB", "none"]
+    }),
+    refused: Count.annotate({ description: "Requests that got 503 for want of it" })
+  }),
   garbage_collection: Schema.Struct({
     last_gc: Schema.String.annotate({ description: "RFC 3339; empty before the first" }),
     total_gc_time: Schema.String.annotate({ description: "Empty before the first", examples: ["120ms"] }),

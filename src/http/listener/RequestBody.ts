@@ -1,7 +1,9 @@
 /** Reads a request's body into memory, bounded, and shows each chunk to the inspector as it comes. */
+import type { BodyShare } from "../../guard/BodyBudget.ts"
 import type { Guard } from "../../guard/Guard.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import { type RequestContext, tolerated } from "../RequestContext.ts"
+import { bodyRefusal, oversizeRefusal } from "../SizeRefusal.ts"
 import { BodyDecoding, codingsOf, knownCodings } from "./BodyDecoding.ts"
 import type { BodyTaker } from "./RequestMessage.ts"
 
@@ -12,7 +14,7 @@ export interface Body {
 
 const none: Body = { chunks: [], size: 0 }
 
-export type BodyProblem = "tooLarge" | "unreadable" | "tooSlow" | "unknownEncoding" | "badEncoding"
+export type BodyProblem = "tooLarge" | "bodiesFull" | "unreadable" | "tooSlow" | "unknownEncoding" | "badEncoding"
 
 /** Chunks from this size on are memory of their own outside the heap, in bytes. */
 const ownMemory = 16 * 1024
@@ -43,7 +45,7 @@ export const discardBody = (guard: Guard["Service"], context: RequestContext, an
   const { head, req, exchange } = context
   const over = guard.oversized(exchange, head)
   if (over !== undefined) {
-    context.refuseUpload(over === "body" ? "tooLarge" : "headersTooLarge")
+    context.refuseUpload(oversizeRefusal(over, context))
     return
   }
   if (!head.hasBody || head.declaredLength > tolerated) {
@@ -66,7 +68,7 @@ class Discarding implements BodyTaker {
     this.#guard = guard
     this.#context = context
     this.#answer = answer
-    this.#limit = guard.maxBodySize()
+    this.#limit = guard.bodyLimit(1).bytes
   }
 
   take(chunk: Buffer): void {
@@ -78,7 +80,7 @@ class Discarding implements BodyTaker {
     if (this.#size <= this.#limit) context.guarded(this.#answer)
     else {
       this.#guard.bodyOverflow(context.exchange, this.#size)
-      context.refuseUpload("tooLarge")
+      context.refuseUpload(bodyRefusal("tooLarge", this.#guard.bodyLimit(1), context))
     }
   }
 
@@ -92,7 +94,7 @@ class Discarding implements BodyTaker {
     if (this.#answered) return
     this.#answered = true
     this.#context.req.release()
-    this.#context.refuseUpload(problem)
+    this.#context.refuseUpload({ name: problem })
   }
 }
 
@@ -102,12 +104,22 @@ export interface BodyReader {
   readonly unread: (problem: BodyProblem) => void
 }
 
-export const readBody = (context: RequestContext, limit: number, inspector: BodyInspector | undefined, reader: BodyReader): void => {
+/** What there is for one body. */
+export interface BodyRoom {
+  /** Largest body, bytes. */
+  readonly limit: number
+  /** Of the budget of all bodies. */
+  readonly share: BodyShare
+  /** How many times the body will be kept, in one form or another. */
+  readonly copies: number
+}
+
+export const readBody = (context: RequestContext, room: BodyRoom, inspector: BodyInspector | undefined, reader: BodyReader): void => {
   if (!context.head.hasBody) {
     reader.received(none)
     return
   }
-  if (context.head.declaredLength > limit) {
+  if (context.head.declaredLength > room.limit) {
     reader.unread("tooLarge")
     return
   }
@@ -118,13 +130,18 @@ export const readBody = (context: RequestContext, limit: number, inspector: Body
     reader.unread("unknownEncoding")
     return
   }
+  // Before anything is read: whoever is let in shall not be turned away in the middle.
+  if (!room.share.reserve(context.head.declaredLength * room.copies)) {
+    reader.unread("bodiesFull")
+    return
+  }
   invite(context)
-  context.req.collect(new Collecting(context, limit, codings, inspector, reader))
+  context.req.collect(new Collecting(context, room, codings, inspector, reader))
 }
 
 class Collecting implements BodyTaker {
   readonly #context: RequestContext
-  readonly #limit: number
+  readonly #room: BodyRoom
   readonly #inspector: BodyInspector | undefined
   readonly #reader: BodyReader
   readonly #decoding: BodyDecoding | undefined
@@ -135,13 +152,13 @@ class Collecting implements BodyTaker {
 
   constructor(
     context: RequestContext,
-    limit: number,
+    room: BodyRoom,
     codings: ReadonlyArray<string>,
     inspector: BodyInspector | undefined,
     reader: BodyReader
   ) {
     this.#context = context
-    this.#limit = limit
+    this.#room = room
     this.#inspector = inspector
     this.#reader = reader
     if (codings.length > 0)
@@ -157,20 +174,25 @@ class Collecting implements BodyTaker {
     if (this.#decoding === undefined) this.#keep(chunk)
     else {
       this.#packed += chunk.length
-      if (this.#packed > this.#limit) this.fail("tooLarge")
-      else this.#decoding.write(chunk)
+      if (this.#packed > this.#room.limit) this.fail("tooLarge")
+      else if (this.#fits()) this.#decoding.write(chunk)
     }
   }
 
   #keep(chunk: Buffer): void {
     if (this.#over) return
     this.#size += chunk.length
-    if (this.#size > this.#limit) {
-      this.fail("tooLarge")
-      return
-    }
     this.#chunks.push(chunk)
-    this.#inspector?.push(chunk)
+    if (this.#size > this.#room.limit) this.fail("tooLarge")
+    else if (this.#fits()) this.#inspector?.push(chunk)
+  }
+
+  /** False: it has been refused. What is packed waits for its turn beside what came of the rest. */
+  #fits(): boolean {
+    const { share, copies } = this.#room
+    if (share.reserve(this.#packed + this.#size * copies)) return true
+    this.fail("bodiesFull")
+    return false
   }
 
   complete(): void {
@@ -182,6 +204,7 @@ class Collecting implements BodyTaker {
   #finish(): void {
     if (this.#over) return
     this.#over = true
+    this.#room.share.shrink(this.#size * this.#room.copies)
     this.#reader.received({ chunks: this.#chunks, size: this.#size })
   }
 
@@ -189,7 +212,10 @@ class Collecting implements BodyTaker {
     if (this.#over) return
     this.#over = true
     this.#decoding?.stop()
+    // Nobody else has seen them, but who looked at each and kept none.
+    releaseBody({ chunks: this.#chunks, size: this.#size })
     this.#chunks = []
+    this.#room.share.release()
     this.#context.req.release()
     this.#reader.unread(problem)
   }

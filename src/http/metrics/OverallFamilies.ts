@@ -40,6 +40,14 @@ export const overallFamilies = (view: MetricsView): ReadonlyArray<Family> => {
     ["counter", "security_violations_total", "Requests refused by rate and size limits.", violations],
     ["counter", "security_rate_limit_violations_total", "Requests refused by rate limits.", security.rateLimitViolations],
     ["counter", "security_size_limit_violations_total", "Requests refused by size limits.", security.sizeLimitViolations],
+    ["gauge", "request_bodies_bytes", "Memory reserved for request bodies that are received or sent on.", view.bodies.held],
+    [
+      "gauge",
+      "request_bodies_limit_bytes",
+      "The most that request bodies may take; absent without a limit.",
+      Number.isFinite(view.bodies.limit) ? view.bodies.limit : undefined
+    ],
+    ["counter", "request_bodies_refused_total", "Requests refused for want of memory for their bodies.", view.bodies.refused],
     ["gauge", "security_blocked_ips", "Client addresses that were rate limited within the last hour.", security.uniqueRateLimitedIps],
     ["gauge", "security_status", "1 normal, 0 elevated.", securityStatus(security) === "normal" ? 1 : 0],
     ["gauge", "models_total", "Models with statistics.", models.length],

@@ -1,4 +1,5 @@
 /** Token counts: a backend's own where one can count, else the estimate; whatever goes wrong with a backend, the estimate. */
+import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Decision } from "../../routing/Router.ts"
 import { isRecord, parseJson } from "../../translation/JsonValue.ts"
@@ -7,7 +8,7 @@ import { errorTable } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
-import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
+import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
 import { messageLimit, nestingProblem, problemOf, textOfBody } from "./TranslatedRequest.ts"
 
 /** An agent counts before it asks: a backend that takes longer than this, in milliseconds, is not waited for. */
@@ -18,7 +19,8 @@ export class CountSurface implements Surface {
   readonly #context: RequestContext
   readonly #translator: Translator
   readonly #within: number
-  readonly bodyLimit: number
+  readonly bodyLimit: BodyLimit
+  readonly copies = copiesInTranslation
   /** The model counts whatever the content type says. */
   readonly contentType = "application/json"
   readonly route = { scope: undefined, path: undefined }
@@ -35,9 +37,9 @@ export class CountSurface implements Surface {
   }
 
   unread(walk: Settling, problem: BodyProblem): void {
-    const { name, values } = problemOf(this.#services, this.#context, problem, this.bodyLimit)
-    walk.settle({ _tag: "rejected", status: errorTable[name].status, reason: name })
-    this.#context.error(name, values, ["Connection", "close"])
+    const refusal = problemOf(this.#services, this.#context, problem, this.bodyLimit)
+    walk.settle({ _tag: "rejected", status: errorTable[refusal.name].status, reason: refusal.name })
+    this.#context.refuseUpload(refusal)
   }
 
   understand(walk: Settling, body: Body, seen: BodyInspector): Asked | undefined {

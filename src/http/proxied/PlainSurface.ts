@@ -1,15 +1,16 @@
 /** `/olla/proxy/` and the provider routes: a request goes to a backend as it came, and its answer to the client. */
-import * as Effect from "effect/Effect"
 import { ruleOf } from "../../exchange/Failure.ts"
+import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { Refused } from "../../proxy/Carrier.ts"
 import type { Dialect } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
-import type { Candidate, Decision, ProviderScope } from "../../routing/Router.ts"
+import type { Decision, ProviderScope } from "../../routing/Router.ts"
 import type { RequestDetails } from "../../telemetry/requests/RequestLog.ts"
 import { errorTable, fill } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
+import { bodyRefusal } from "../SizeRefusal.ts"
 import { breakerWait, describeRejection, retryAfter } from "./Refusals.ts"
 import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
 
@@ -27,6 +28,7 @@ export class PlainSurface implements Surface {
   readonly #services: Services
   protected readonly context: RequestContext
   readonly route: ProxyTarget
+  readonly copies = 1
 
   constructor(services: Services, context: RequestContext, target: ProxyTarget) {
     this.#services = services
@@ -34,8 +36,8 @@ export class PlainSurface implements Surface {
     this.route = target
   }
 
-  get bodyLimit(): number {
-    return this.#services.guard.maxBodySize()
+  get bodyLimit(): BodyLimit {
+    return this.#services.guard.bodyLimit(this.copies)
   }
 
   get contentType(): string {
@@ -48,9 +50,10 @@ export class PlainSurface implements Surface {
 
   unread(walk: Settling, problem: BodyProblem): void {
     const context = this.context
-    if (problem === "tooLarge") this.#services.guard.bodyOverflow(context.exchange, this.bodyLimit)
+    const { bodyLimit } = this
+    if (problem === "tooLarge") this.#services.guard.bodyOverflow(context.exchange, bodyLimit.bytes)
     walk.settle({ _tag: "rejected", status: errorTable[problem].status, reason: problem })
-    context.refuseUpload(problem)
+    context.refuseUpload(problem === "tooLarge" ? bodyRefusal(problem, bodyLimit, context) : { name: problem })
   }
 
   understand(_walk: Settling, body: Body, seen: BodyInspector): Asked {
@@ -60,16 +63,7 @@ export class PlainSurface implements Surface {
 
   plan(_walk: Settling, asked: Asked, body: Body, { candidates }: Decision): Plan {
     const { target, dialect } = this.route
-    return { target, candidates, secondChoice: () => this.#others(asked, candidates), dialect: dialect?.(asked, body) }
-  }
-
-  /** The path is a preference: whoever else may serve the request, of whatever kind. */
-  #others({ inspection }: Asked, preferred: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
-    const { scope, path } = this.route
-    if (path === undefined) return []
-    const decided = this.#services.router.decide({ scope, path: undefined, inspection })
-    if (Effect.isEffect(decided)) return []
-    return decided.candidates.filter(({ endpoint }) => preferred.every((other) => other.endpoint !== endpoint))
+    return { target, candidates, dialect: dialect?.(asked, body) }
   }
 
   nobody(walk: Settling, { inspection }: Asked, { verdict }: Decision): void {

@@ -13,6 +13,7 @@ import { stickyKeyOf } from "../../balancing/StickyKey.ts"
 import { accepts } from "../../endpoint/Endpoint.ts"
 import type { Exchange, Outcome } from "../../exchange/Exchange.ts"
 import { failure } from "../../exchange/Failure.ts"
+import { BodyShare } from "../../guard/BodyBudget.ts"
 import { type Carrying, type Ended, outcomeOf, type Refused } from "../../proxy/Carrier.ts"
 import { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Decision, Inspection } from "../../routing/Router.ts"
@@ -21,7 +22,8 @@ import { type Body, type BodyProblem, type BodyReader, readBody, releaseBody } f
 import { rateCode, refuseRate } from "../RateRefusal.ts"
 import type { ContextOwner, RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
-import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
+import { fullRefusal, oversizeRefusal } from "../SizeRefusal.ts"
+import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
 
 /** Bytes of a session's id that are echoed and logged; it is recognised by all of them. */
 const longestSessionId = 256
@@ -34,6 +36,10 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
   readonly #surface: Surface
   readonly #exchange: Exchange
   readonly #inspector: BodyInspector
+  /** Of the memory for all bodies. */
+  readonly #share: BodyShare
+  /** While it is needed. */
+  #body: Body | undefined
   #over = false
   /** A decision that is waited for. */
   #deciding: Fiber.Fiber<Decision> | undefined
@@ -46,6 +52,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     this.#surface = surface
     this.#exchange = context.exchange
     this.#inspector = new BodyInspector(surface.contentType)
+    this.#share = new BodyShare(services.guard.bodies)
     context.owner = this
   }
 
@@ -55,7 +62,10 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
       if (!this.#admit()) return
       this.#surface.admitted?.()
       if (this.#context.res.closed) this.closed()
-      else readBody(this.#context, this.#surface.bodyLimit, this.#inspector, this)
+      else {
+        const { bodyLimit, copies } = this.#surface
+        readBody(this.#context, { limit: bodyLimit.bytes, share: this.#share, copies }, this.#inspector, this)
+      }
     } catch (error) {
       this.#context.fault(error)
     }
@@ -74,23 +84,33 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     }
     const over = guard.oversized(this.#exchange, context.head)
     if (over === undefined) return true
-    const name = over === "body" ? "tooLarge" : "headersTooLarge"
-    this.#reject(errorTable[name].status, name)
-    context.refuseUpload(name)
+    const refusal = oversizeRefusal(over, context)
+    this.#reject(errorTable[refusal.name].status, refusal.name)
+    context.refuseUpload(refusal)
     return false
   }
 
   unread(problem: BodyProblem): void {
     if (this.#over) return
     try {
-      this.#surface.unread(this, problem)
+      if (problem === "bodiesFull") this.#refuseForWantOfRoom()
+      else this.#surface.unread(this, problem)
     } catch (error) {
       this.#context.fault(error)
     }
   }
 
+  /** Whatever is still to come of it is not read. */
+  #refuseForWantOfRoom(): void {
+    const { guard } = this.#services
+    guard.bodiesFull(this.#exchange)
+    this.#reject(errorTable.bodiesFull.status, "bodiesFull")
+    this.#context.refuseUpload(fullRefusal(guard.bodies.limit, this.#context))
+  }
+
   received(body: Body): void {
     if (this.#over) return
+    this.#body = body
     try {
       this.#exchange.requestBytes = body.size
       this.#exchange.timings.received = performance.now()
@@ -136,7 +156,9 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
       return
     }
     const plan = this.#surface.plan(this, asked, body, decision)
-    if (plan !== undefined) this.#carry(asked, body, plan)
+    if (plan === undefined) return
+    if (plan.dialect === undefined || this.#share.reserve(body.size * copiesInTranslation)) this.#carry(asked, body, plan)
+    else this.#refuseForWantOfRoom()
   }
 
   #log({ verdict, candidates, widened }: Decision): void {
@@ -168,12 +190,11 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
         sticky: this.#sticky(body, inspection),
         dialect,
         replyHeaders: extra,
-        response: res
+        response: res,
+        bodyTaken: (byOne) => this.#giveBack(byOne)
       },
       (end) => {
         this.#ended(end)
-        // One that was translated, or sent more than once, may be read still.
-        if (exchange.bodyTaken && exchange.attempts.length === 1 && dialect === undefined) releaseBody(body)
       }
     )
     if (this.#over) return
@@ -247,10 +268,20 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     return carrying?.abort()
   }
 
+  /** Nobody will ask for the body any more. `unread`: nor is anybody reading it, so its memory can go at once. */
+  #giveBack(unread: boolean): void {
+    const body = this.#body
+    this.#body = undefined
+    this.#share.release()
+    if (unread && body !== undefined) releaseBody(body)
+  }
+
   settle(outcome: Outcome): void {
     if (!this.#exchange.settle(outcome)) return
     this.#over = true
     clearTimeout(this.#deadline)
+    // Where nobody was asked, nobody has it.
+    this.#giveBack(this.#exchange.attempts.length === 0)
     this.#services.observer.ended(this.#exchange)
     this.#surface.settled?.()
   }

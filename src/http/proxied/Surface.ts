@@ -3,6 +3,7 @@
  * how a refusal looks. All surfaces go through the same walk (`ProxiedExchange`). One object serves one request.
  */
 import type { Outcome } from "../../exchange/Exchange.ts"
+import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { Refused } from "../../proxy/Carrier.ts"
 import type { Dialect } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
@@ -35,9 +36,14 @@ export interface Plan {
   readonly within?: number
 }
 
+/** Of a body that is translated: as it came, as it was parsed, and as it is written for a backend. */
+export const copiesInTranslation = 3
+
 export interface Surface {
-  /** Largest body, bytes. */
-  readonly bodyLimit: number
+  /** Largest body. */
+  readonly bodyLimit: BodyLimit
+  /** How many times a body is kept, in one form or another, before it is known how it will be spoken to a backend. */
+  readonly copies: number
   /** The content type by which the body is looked at. */
   readonly contentType: string
   /** For routing: whose routes these are, and the path that a backend must know. */

@@ -1,33 +1,31 @@
 /** Requests of translators' routes as they come in: a limit of their own, and what is wrong with them in the dialect's words. */
+import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import { isRecord, type JsonRecord, parseJson } from "../../translation/JsonValue.ts"
 import type { Translator } from "../../translation/Translator.ts"
-import { type ErrorName, fill } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
-import type { RequestContext } from "../RequestContext.ts"
+import type { RequestContext, UploadRefusal } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
+import { bodyRefusal } from "../SizeRefusal.ts"
+import { copiesInTranslation } from "./Surface.ts"
 
 const defaultSize = 32 * 1024 * 1024
 /** As Go's servers have it. Some megabytes of opening brackets would hold the daemon for half a minute. */
 const maxNesting = 10_000
 
-/** Largest request, bytes. */
-export const messageLimit = ({ settings, guard }: Services, translator: Translator): number => {
-  const { max_message_size: size } = settings.current().translators[translator.name]
-  return Math.min(size > 0 ? size : defaultSize, guard.maxBodySize())
+/** Largest request. */
+export const messageLimit = ({ settings, guard }: Services, { name }: Translator): BodyLimit => {
+  const { max_message_size: size } = settings.current().translators[name]
+  const own = { bytes: size > 0 ? size : defaultSize, key: `translators.${name}.max_message_size` }
+  const general = guard.bodyLimit(copiesInTranslation)
+  return general.bytes < own.bytes ? general : own
 }
 
-/** The table's word for a body that is no good, and what it says. */
-export const problemOf = (
-  { guard }: Services,
-  context: RequestContext,
-  problem: BodyProblem,
-  limit: number
-): { readonly name: ErrorName; readonly values: Readonly<Record<string, string>>; readonly message: string } => {
-  if (problem === "tooLarge" && limit === guard.maxBodySize()) guard.bodyOverflow(context.exchange, limit + 1)
-  const name = problem === "tooLarge" ? "messageTooLarge" : problem
-  const values = { limit: String(limit) }
-  return { name, values, message: fill(name, values) }
+/** What is told of a body that is no good. */
+export const problemOf = ({ guard }: Services, context: RequestContext, problem: BodyProblem, limit: BodyLimit): UploadRefusal => {
+  if (problem !== "tooLarge") return { name: problem }
+  if (limit.key === guard.bodyLimit(copiesInTranslation).key) guard.bodyOverflow(context.exchange, limit.bytes + 1)
+  return bodyRefusal("messageTooLarge", limit, context)
 }
 
 /** Too deep to be parsed; `undefined`: it may be. */

@@ -5,6 +5,7 @@
 import { accepts } from "../../endpoint/Endpoint.ts"
 import type { Exchange } from "../../exchange/Exchange.ts"
 import { ruleOf } from "../../exchange/Failure.ts"
+import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { Refused } from "../../proxy/Carrier.ts"
 import type { AnswerHead } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
@@ -18,7 +19,7 @@ import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { breakerWait, describeRejection, retryAfter } from "./Refusals.ts"
-import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
+import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
 import { messageLimit, nestingProblem, parseTurn, problemOf, textOfBody } from "./TranslatedRequest.ts"
 
 /** Of a relayed answer at most this much is kept for the inspector, bytes. */
@@ -29,7 +30,8 @@ export class TranslatedSurface implements Surface {
   readonly #context: RequestContext
   readonly #translator: Translator
   readonly #files: Inspector | undefined
-  readonly bodyLimit: number
+  readonly bodyLimit: BodyLimit
+  readonly copies = copiesInTranslation
   /** The model counts whatever the content type says. */
   readonly contentType = "application/json"
   readonly route = { scope: undefined, path: undefined }
@@ -51,8 +53,8 @@ export class TranslatedSurface implements Surface {
   }
 
   unread(walk: Settling, problem: BodyProblem): void {
-    const { name, values } = problemOf(this.#services, this.#context, problem, this.bodyLimit)
-    this.#refuse(walk, name, values, ["Connection", "close"])
+    const { name, values = {}, headers = [] } = problemOf(this.#services, this.#context, problem, this.bodyLimit)
+    this.#refuse(walk, name, values, [...headers, "Connection", "close"])
   }
 
   understand(walk: Settling, body: Body, seen: BodyInspector): Asked | undefined {

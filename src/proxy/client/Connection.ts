@@ -149,6 +149,11 @@ export class Connection {
     socket.uncork()
   }
 
+  /** Nothing of the request is left to be written. */
+  get #taken(): boolean {
+    return !this.socket.destroyed && this.socket.writableLength === 0
+  }
+
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
@@ -223,7 +228,7 @@ export class Connection {
     const head = this.#head
     const { payload, socket } = this
     const relay = this.#release()
-    const taken = !socket.destroyed && socket.writableLength === 0
+    const taken = this.#taken
     // A prompt that is still going out would run into the next request.
     if (head?.keep === true && !this.#spoilt && taken) this.#pool.park(this, head.keepFor)
     else socket.destroy()
@@ -297,7 +302,7 @@ export class Connection {
     this.#left = head.length
     this.#since = this.#pool.now
     if (head.chunked) this.#scan = new ChunkScan()
-    this.#frames = relay.onHead(head)
+    this.#frames = relay.onHead(head, this.#taken)
     if (this.#relay === undefined) return
     if (head.length === 0) {
       if (at < bytes.length) this.#spoilt = true

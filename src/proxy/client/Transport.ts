@@ -38,8 +38,8 @@ export interface Outgoing {
 export interface Relay {
   /** A connection has been made for it, TLS included. Not told on a kept one. */
   readonly onConnect: () => void
-  /** True: chunk frames may be passed on as they are; false: payload only. */
-  readonly onHead: (head: ResponseHead) => boolean
+  /** `taken`: nothing of the request is left to be written. True: chunk frames may be passed on as they are; false: payload only. */
+  readonly onHead: (head: ResponseHead, taken: boolean) => boolean
   /** The head came alone: what is to be sent of it need not wait for the body. */
   readonly onWait: () => void
   /**
@@ -50,7 +50,7 @@ export interface Relay {
   readonly onBytes: (bytes: Buffer, last: boolean, payload: ReadonlyArray<Buffer> | undefined) => boolean
   /** Frames are relayed, and somebody looks at what is in them as well. */
   readonly wantsPayload: boolean
-  /** The answer is complete. `payload`: bytes of its body; `taken`: nothing of the request is left to be written. */
+  /** The answer is complete. `payload`: bytes of its body; `taken`: as of the head. */
   readonly onEnd: (payload: number, taken: boolean) => void
   /** `repeatable`: a kept connection was found dead, and the request may be sent once more without being served twice. */
   readonly onFail: (failure: Failure, repeatable: boolean, payload: number) => void

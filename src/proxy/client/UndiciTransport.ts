@@ -65,6 +65,8 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
   #over = false
   #sent = false
+  /** undici has written all of the request. */
+  #written = false
   #answered = false
   #frames = false
   /** The end of the connection is the end of the answer. */
@@ -156,6 +158,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
 
   onRequestSent(): void {
     this.#sent = true
+    this.#written = true
     this.#since = performance.now()
   }
 
@@ -172,7 +175,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
         return
       }
       this.#untilClose = !head.chunked && head.length < 0
-      this.#frames = this.#relay.onHead(head)
+      this.#frames = this.#relay.onHead(head, this.#taken)
       // undici does not say whether more came with the head; if so, it tells before this.
       queueMicrotask(() => {
         if (!this.#over && this.payload === 0) this.#relay.onWait()
@@ -180,6 +183,10 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     } catch (error) {
       this.#fault(error)
     }
+  }
+
+  get #taken(): boolean {
+    return this.#written && this.#link.socket?.writableLength === 0
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -207,7 +214,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     if (!this.#end()) return
     this.#under.links.park(this.#link)
     try {
-      this.#relay.onEnd(this.payload, false)
+      this.#relay.onEnd(this.payload, this.#taken)
     } catch (error) {
       this.#relay.onFail(failure("internal", String(error)), false, this.payload)
     }

@@ -58,6 +58,9 @@ export class Conversation implements Relay {
   /** Everything has come, and come to a good end: what the next pull brings is the rest. */
   isComplete = false
 
+  /** An answer is there, and nothing of the request is left to be written. */
+  isBodyTaken = false
+
   /** The backend notices at once, unless it is through. */
   abort(): void {
     this.#coalescing?.rest()
@@ -69,7 +72,8 @@ export class Conversation implements Relay {
     this.#onConnect()
   }
 
-  onHead(head: ResponseHead): boolean {
+  onHead(head: ResponseHead, taken: boolean): boolean {
+    this.isBodyTaken = taken
     this.#headIn?.(Effect.succeed(head))
     this.#headIn = undefined
     return false
@@ -86,7 +90,8 @@ export class Conversation implements Relay {
     return !this.#paused
   }
 
-  onEnd(): void {
+  onEnd(_payload: number, taken: boolean): void {
+    this.isBodyTaken = taken
     this.isComplete = true
     this.#finish(Cause.done())
   }
