@@ -17,7 +17,7 @@ import { all, Observer } from "./exchange/Observer.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
 import { bindAdvice } from "./http/BindAdvice.ts"
 import { consoleRoutes } from "./http/ConsoleRoutes.ts"
-import { type HttpServer, idleTime, makeHttpServer } from "./http/HttpServer.ts"
+import { idleTime, makeHttpServer } from "./http/HttpServer.ts"
 import { rootRoutes } from "./http/RootRoutes.ts"
 import { makeServices } from "./http/Services.ts"
 import { routeTable } from "./http/Surface.ts"
@@ -95,15 +95,21 @@ const engines = (env: Starting["env"]): Layer.Layer<CarrierLive.Engines> =>
     })
   )
 
+/** The port is given back with the scope. */
+const listening = (server: OllaConfig["server"]) =>
+  makeHttpServer(server).pipe(
+    Effect.mapError(
+      (error) => new Error(`failed to start services: failed to start service http: ${error.message}${bindAdvice(error.code, server)}`)
+    ),
+    Effect.tap((http) => Effect.addFinalizer(() => Effect.promise(() => http.stop(0))))
+  )
+
 /** Serves until it is asked to stop or its listener breaks down; the exit code. */
 export const daemon = Effect.fnUntraced(function* (starting: Starting) {
   const { loaded, config, profiles, endpoints: specs, env, log: sink, stop: signals, startedAt, whenReady } = starting
-  // The port first: a busy one ends the start without waiting for a single probe.
-  const http: HttpServer = yield* Effect.mapError(
-    makeHttpServer(config.server),
-    (error) => new Error(`failed to start services: failed to start service http: ${error.message}${bindAdvice(error.code, config.server)}`)
-  )
-  yield* Effect.addFinalizer(() => Effect.promise(() => http.stop(0)))
+  // The port first: a busy one ends the start without waiting for a single probe. A shared one last: from then on requests come here
+  // that whoever has it too would have answered at once.
+  const early = config.server.reuse_port ? undefined : yield* listening(config.server)
   const { settings } = settingsCell({ config, folder: loaded.folder, isWritten: (key) => loaded.originOf(key) !== "default" })
   // One reader for all that need usage figures: a body is parsed once.
   const usage = usageReader(readUsage(profiles))
@@ -142,6 +148,7 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     else sink.write("info", `${title} translator disabled via configuration`, {})
   }
   releaseStartupMemory()
+  const http = early ?? (yield* listening(config.server))
   http.open(services, [...translators.map((translator) => translatorRoutes(services, translator)), rootRoutes, consoleRoutes])
   signals.started = true
   const address = http.addresses[0]
@@ -180,6 +187,15 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
   // Open requests get their grace period after a broken listener too.
   if (broken !== undefined)
     sink.write("error", "The HTTP listener failed, no further request can be accepted", { address: bind, error: broken.message })
+  const { drain_delay: delay } = settings.current().server
+  if (broken === undefined && delay > 0) {
+    http.retire()
+    sink.write("info", "Still serving for server.drain_delay, then the listener closes", { delay: new LogDuration(delay) })
+    yield* Effect.raceFirst(
+      Effect.sleep(delay),
+      Effect.promise(() => http.failed)
+    )
+  }
   const grace = settings.current().server.shutdown_timeout
   const cut = yield* Effect.promise(() => http.stop(grace))
   // With shutdown_timeout 0 cutting was asked for, so it is no error.

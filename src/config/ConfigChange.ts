@@ -88,7 +88,7 @@ const byUrl = (entries: ReadonlyArray<EndpointConfig>): ReadonlyMap<string, Endp
 }
 
 /** Keys whose value cannot take effect while the daemon runs; everything else is live. */
-const bound = ["server.host", "server.port", "server.request_limits.max_header_size", "telemetry.otlp"]
+const bound = ["server.host", "server.port", "server.reuse_port", "server.request_limits.max_header_size", "telemetry.otlp"]
 
 /** Of them those that are otherwise in `now` than at the start. A header limit that became smaller needs nothing: it is the guard's too. */
 export const restartNeeded = (atStart: OllaConfig, now: OllaConfig): ReadonlyArray<string> =>

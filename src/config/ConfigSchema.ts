@@ -101,6 +101,14 @@ export const server = section({
   write_timeout: duration(0, "Cap on a whole answer, however well it flows. Keep 0, or streams are cut."),
   idle_timeout: duration(0, "How long an idle keep-alive connection is kept. 0: read_timeout."),
   shutdown_timeout: duration(10 * seconds, "How long open requests may go on after a stop signal. 0s: not at all."),
+  drain_delay: duration(
+    0,
+    "How long new requests are still served after a stop signal, while /internal/ready answers 503; shutdown_timeout begins after it."
+  ),
+  reuse_port: bool(
+    false,
+    "Share the port with other processes of the same user that set this too (SO_REUSEPORT), so that a new daemon can take over from an old one."
+  ),
   root_routes: bool(
     true,
     "Offer every API by its short paths (/v1/..., /api/...) at the root as well as below /olla: one base URL for all clients."

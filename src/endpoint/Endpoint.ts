@@ -18,6 +18,7 @@ import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } fr
 import type { Credentials, Origin } from "./Origin.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
 import { dueAt, initialState, isOutForLateness, transition } from "./Transition.ts"
+import { UnservedPaths } from "./UnservedPaths.ts"
 
 export type { Credentials, Origin, TlsOptions } from "./Origin.ts"
 
@@ -26,6 +27,9 @@ export const accepts = (endpoint: Endpoint): boolean => isRoutable(endpoint.stat
 
 /** What operators have said of it: `draining` while attempts of before run, `drained` when none does. */
 export type Admin = "active" | "draining" | "drained"
+
+const namesAlike = (some: ReadonlyArray<ListedModel>, others: ReadonlyArray<ListedModel>): boolean =>
+  some.length === others.length && some.every(({ name }, i) => name === others[i]?.name)
 
 /** What an endpoint needs of whoever watches it. */
 export interface EndpointPort {
@@ -47,6 +51,8 @@ export class Endpoint {
   readonly breaker: EndpointBreaker
   /** Dialects whose native route this backend refused though its kind has it. Forgotten with each change of status: it may be another server then. */
   readonly refusedDialects = new Set<string>()
+  /** Paths that this backend does not serve, as it has said. Forgotten with changes of its status, its list and its kind. */
+  readonly unserved: UnservedPaths
   /** Finished probes since the start, those whose result was discarded included. */
   readonly probeCounts = { success: 0, failure: 0 }
   /** A probe was answered at least once: `state.lastLatency` is a response time. */
@@ -68,6 +74,7 @@ export class Endpoint {
   constructor(spec: EndpointSpec, port: EndpointPort) {
     this.spec = spec
     this.#port = port
+    this.unserved = new UnservedPaths(port.now)
     this.#state = Ref.makeUnsafe(initialState(port.now()))
     this.breaker = new EndpointBreaker(port.now)
   }
@@ -187,7 +194,7 @@ export class Endpoint {
     const paced = spec.checkInterval !== this.spec.checkInterval
     if (spec.type !== this.spec.type) this.#detected = undefined
     this.spec = spec
-    if (anew) this.refusedDialects.clear()
+    if (anew) this.#forgetRefusals()
     this.step({ _tag: "SpecChanged", now: this.#port.now(), anew, paced })
   }
 
@@ -198,10 +205,15 @@ export class Endpoint {
     MutableRef.set(this.#state.ref, state)
     for (const command of commands) {
       // What was learned of the server that was there before.
-      if (command._tag === "Announce") this.refusedDialects.clear()
+      if (command._tag === "Announce") this.#forgetRefusals()
       this.#port.command(command)
     }
     if (dueAt(state) < dueAt(before)) this.#port.hurry()
+  }
+
+  #forgetRefusals(): void {
+    this.refusedDialects.clear()
+    this.unserved.clear()
   }
 
   /** An attempt failed in a way that says something of the backend (`ruleOf(failure).demote`). */
@@ -239,6 +251,7 @@ export class Endpoint {
 
   /** Takes over a listing that was read at this moment, in epoch milliseconds. */
   register(models: ReadonlyArray<ListedModel>, at: number): void {
+    if (!namesAlike(models, this.#models)) this.unserved.clear()
     this.#models = models
     this.modelsSyncedAt = at
     this.listingIssue = ""
@@ -248,6 +261,7 @@ export class Endpoint {
   recognise(profile: Profile): string | undefined {
     if (!this.isAuto) return undefined
     const news = this.#detected?.name === profile.name ? undefined : profile.name
+    if (news !== undefined) this.unserved.clear()
     this.#detected = profile
     return news
   }

@@ -54,7 +54,7 @@ export interface Ending {
   readonly phase: PhaseName
 }
 
-const causeOfKind: Readonly<Record<Exclude<FailureKind, "client_gone" | "client_write">, Cause>> = {
+const causeOfKind: Readonly<Record<Exclude<FailureKind, "client_gone" | "client_write" | "path_unknown">, Cause>> = {
   refused: "connect_refused",
   unreachable: "unreachable",
   dns: "dns",
@@ -109,7 +109,7 @@ const cancelledWhere = (exchange: Exchange): Cause => {
 /** What one attempt came to; `none`: it was answered, below 400. */
 export const attemptCause = (attempt: Attempt): Cause => {
   const kind = attempt.failure?.kind
-  if (kind === undefined) return causeOfStatus(attempt.status)
+  if (kind === undefined || kind === "path_unknown") return causeOfStatus(attempt.status)
   if (kind !== "client_gone" && kind !== "client_write") return causeOfKind[kind]
   return attempt.timings.firstByte === 0 ? "cancelled_waiting" : "cancelled_streaming"
 }
@@ -117,7 +117,7 @@ export const attemptCause = (attempt: Attempt): Cause => {
 /** The attempt failed, or was answered with 500 and above. */
 export const attemptFailed = (attempt: Attempt): boolean => {
   const kind = attempt.failure?.kind
-  return kind === undefined ? attempt.status >= 500 : kind !== "client_gone" && kind !== "client_write"
+  return kind === undefined || kind === "path_unknown" ? attempt.status >= 500 : kind !== "client_gone" && kind !== "client_write"
 }
 
 const phaseOf = (exchange: Exchange): PhaseName => {
@@ -156,7 +156,7 @@ const wordOf = (exchange: Exchange, outcome: Outcome): Pick<Ending, "outcome" | 
       const { kind } = outcome.failure
       return kind === "client_gone" || kind === "client_write"
         ? { outcome: "cancelled", cause: cancelledWhere(exchange) }
-        : { outcome: "failed", cause: causeOfKind[kind] }
+        : { outcome: "failed", cause: kind === "path_unknown" ? "unreachable" : causeOfKind[kind] }
     }
   }
 }

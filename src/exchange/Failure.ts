@@ -18,6 +18,7 @@ export type FailureKind =
   | "truncated"
   | "idle_timeout"
   | "untranslatable"
+  | "path_unknown"
   | "client_gone"
   | "client_write"
   | "internal"
@@ -67,6 +68,8 @@ export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   truncated: rule("upstream", false, false, false),
   // What it said is an error, or nothing that the client's dialect can be made of.
   untranslatable: rule("upstream", false, false, false),
+  // It answers, but has no such route: somebody else may.
+  path_unknown: rule("upstream", true, false, false),
   idle_timeout: rule("upstream", false, false, false, 504),
   client_gone: rule("client", false, false, false),
   client_write: rule("client", false, false, false),

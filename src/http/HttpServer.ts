@@ -13,6 +13,8 @@ import { cut, cutAfterFlush } from "../proxy/ClientSocket.ts"
 import { allowed, Front } from "./Front.ts"
 import { endConnection, isEnding } from "./listener/ConnectionEnd.ts"
 import { hangUp, type ListenerRefusal, statusOf } from "./listener/ListenerRefusal.ts"
+import { BindError, hostsOf, listen, stopListening } from "./listener/Listening.ts"
+import { Newcomers } from "./listener/Newcomers.ts"
 import { OpenResponse } from "./listener/OpenResponse.ts"
 import { inTurn } from "./listener/Pipelining.ts"
 import { RequestMessage } from "./listener/RequestMessage.ts"
@@ -27,43 +29,13 @@ export interface HttpServer {
   readonly addresses: ReadonlyArray<AddressInfo>
   /** From now on requests are answered; those that came before have waited. */
   readonly open: (services: Services, modules: ReadonlyArray<RouteModule>) => void
+  /** From now on each answer is the last one of its connection, so that clients and balancers come back elsewhere; new ones are still served. */
+  readonly retire: () => void
   /** Stops accepting, lets open requests go on for `grace` milliseconds, then cuts. Resolves with how many were cut. */
   readonly stop: (grace: number) => Promise<number>
   /** Resolves when a listener breaks down after it began: the daemon is deaf then, and must end. */
   readonly failed: Promise<Error>
 }
-
-export class BindError extends Error {
-  readonly _tag = "BindError"
-  /** The system's, as far as it said one: `EADDRINUSE`. */
-  readonly code: string
-
-  constructor(message: string, code = "") {
-    super(message)
-    this.code = code
-  }
-}
-
-/** `localhost` is both loopbacks, where there are two; empty is every interface. */
-const hostsOf = (host: string): ReadonlyArray<{ readonly host: string | undefined; readonly optional: boolean }> => {
-  const plain = host.replace(/^\[|\]$/g, "")
-  if (plain === "") return [{ host: undefined, optional: false }]
-  if (plain === "localhost")
-    return [
-      { host: "127.0.0.1", optional: false },
-      { host: "::1", optional: true }
-    ]
-  return [{ host: plain, optional: false }]
-}
-
-const listen = (server: Server, port: number, host: string | undefined): Promise<AddressInfo> =>
-  new Promise((resolve, reject) => {
-    server.once("error", reject)
-    server.listen({ port, host, backlog: 1024 }, () => {
-      server.off("error", reject)
-      resolve(server.address() as AddressInfo)
-    })
-  })
 
 type TellRefusal = (refusal: ListenerRefusal) => void
 
@@ -135,7 +107,10 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     if (services?.logsRequests() === true) services.log.unread(refusal)
   }
   let unwatch = (): void => {}
-  let stopping = false
+  let retiring = false
+  /** Connections that came so far. */
+  let arrivals = 0
+  const newcomers = new Newcomers()
   // One function for all of them: `this` is the response.
   function leave(this: OpenResponse): void {
     open.delete(this)
@@ -171,7 +146,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       // The answer before it was the last one of its connection, or its client is gone.
       if (isEnding(socket) || socket.destroyed) return
       // On its way when the stop came: it is answered, and its connection goes with it.
-      if (stopping) res.shouldKeepAlive = false
+      if (retiring) res.shouldKeepAlive = false
       if (!res.shouldKeepAlive) endConnection(socket)
       open.add(res)
       res.on("close", leave)
@@ -179,9 +154,14 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       onRequest(req, res)
     }
     const accept = (req: RequestMessage, res: OpenResponse) => {
+      newcomers.spoke(req.socket)
       if (!isEnding(req.socket)) inTurn(req.socket, res, () => begin(req, res))
     }
     const server = createServer(options, accept)
+    server.on("connection", (socket) => {
+      arrivals++
+      newcomers.accepted(socket)
+    })
     server.on("checkContinue", accept)
     server.on("checkExpectation", accept)
     server.on("connect", (_req, socket) => hangUp(socket, "405 Method Not Allowed", "CONNECT", tell, `Allow: ${allowed}\r\n`))
@@ -189,7 +169,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     // node would drop what is beyond it without a word; the guard refuses a request that reaches it.
     server.maxHeadersCount = mostHeaders
     try {
-      const address = await listen(server, port, host)
+      const address = await listen(server, port, host, config.reuse_port)
       server.on("error", failed.resolve)
       port = address.port
       servers.push(server)
@@ -201,8 +181,14 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       throw new BindError(`failed to bind ${config.host}:${config.port}: ${message}`, code)
     }
   }
+  const retire = () => {
+    retiring = true
+    // A kept connection takes no further request.
+    for (const res of open) if (!res.headersSent) res.setHeader("Connection", "close")
+  }
   return {
     addresses,
+    retire,
     failed: failed.promise,
     open: (given, modules) => {
       services = given
@@ -212,16 +198,16 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       for (const one of waiting.splice(0)) one()
     },
     stop: async (grace) => {
-      stopping = true
-      const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())))
+      retire()
+      const closed = await stopListening(servers, () => arrivals)
+      await newcomers.haveSpoken(grace)
+      for (const server of servers) server.close()
       const closeIdle = () => {
         for (const server of servers) server.closeIdleConnections()
       }
       closeIdle()
       // A connection whose answer had begun before is kept by its client: it goes as soon as the answer is whole.
       for (const res of open) res.once("close", () => setImmediate(closeIdle))
-      // A kept connection takes no further request.
-      for (const res of open) if (!res.headersSent) res.setHeader("Connection", "close")
       let unfinished = 0
       const timer = setTimeout(() => {
         unfinished = open.size

@@ -10,7 +10,9 @@ import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { AttemptProgress, PhaseTimeouts, Sending } from "./Engine.ts"
 import { flushes } from "./FlushMode.ts"
 import type { ReplyHead } from "./HeaderLines.ts"
+import { HeldRefusal } from "./HeldRefusal.ts"
 import { outboundHead } from "./Outbound.ts"
+import { mayRefusePath } from "./PathRefusal.ts"
 import { replyHead } from "./ReplyHeaders.ts"
 import { outboundPath } from "./TargetUrl.ts"
 
@@ -32,6 +34,12 @@ export const timeoutsOf = (proxy: OllaConfig["proxy"], firstLeased: number): Pha
 
 const sizeOf = (chunks: ReadonlyArray<Buffer>): number => chunks.reduce((sum, chunk) => sum + chunk.length, 0)
 
+/** Whose attempt it is. */
+export interface AttemptOwner extends AttemptProgress {
+  /** Somebody else could be asked, if this endpoint turned out not to serve the path. */
+  mayAskOther(): boolean
+}
+
 export class AttemptSending implements Sending {
   readonly exchange: Exchange
   readonly attempt: Attempt
@@ -47,7 +55,8 @@ export class AttemptSending implements Sending {
   readonly bufferSize: number
   readonly #config: OllaConfig
   readonly #request: CarryRequest
-  readonly #told: AttemptProgress
+  readonly #spoken: Spoken | undefined
+  readonly #told: AttemptOwner
 
   /** `firstLeased`: `performance.now()` of the exchange's first lease. */
   constructor(
@@ -57,7 +66,7 @@ export class AttemptSending implements Sending {
     attempt: Attempt,
     firstLeased: number,
     spoken: Spoken | undefined,
-    told: AttemptProgress
+    told: AttemptOwner
   ) {
     const { exchange, inspection } = request
     const { endpoint, nativeName } = candidate
@@ -76,11 +85,22 @@ export class AttemptSending implements Sending {
     this.bufferSize = config.proxy.stream_buffer_size
     this.#config = config
     this.#request = request
+    this.#spoken = spoken
     this.#told = told
   }
 
   reply(raw: ReadonlyArray<string>): ReplyHead {
     return replyHead(this.exchange, this.endpoint, raw, this.#request.replyHeaders, this.#config.server.cors.enabled)
+  }
+
+  translatorOf(status: number, length: number): AnswerTranslator | undefined {
+    const { translator } = this
+    if (!mayRefusePath(status, length) || !this.#told.mayAskOther()) return translator
+    return new HeldRefusal({
+      translator,
+      maySpeakOtherwise: this.#spoken?.mode === "passthrough",
+      model: this.#request.inspection.spelling
+    })
   }
 
   answered(): void {

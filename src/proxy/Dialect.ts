@@ -63,6 +63,8 @@ export interface Translated {
   readonly fault?: Failure
   /** Nothing was committed: ask the same endpoint once more, in these words. */
   readonly again?: Spoken
+  /** Nothing was committed: this endpoint cannot answer, somebody else may. */
+  readonly elsewhere?: Failure
 }
 
 export interface Dialect {

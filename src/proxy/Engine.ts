@@ -32,7 +32,10 @@ export interface PhaseTimeouts {
 export interface AttemptProgress {
   /** The head of an answer is in, whatever it says; told once, before anything of it is passed on. */
   answered(): void
-  /** Behind `answered`: nothing of the request is left to be written. `once`: and it was not written to another connection before. Told at most once. */
+  /**
+   * Of an answer that is relayed as it comes: nothing of the request is left to be written, and no other endpoint will be asked.
+   * `once`: it was not written to another connection before. Told at most once.
+   */
   bodyTaken(once: boolean): void
   /**
    * Told right before the last bytes of a complete answer are handed over, where the attempt's end comes in a later step:
@@ -59,6 +62,8 @@ export interface Sending extends AttemptProgress {
   /** Push every read out at once, or gather, by the answer's content type. */
   flushes(contentType: string): boolean
   readonly translator: AnswerTranslator | undefined
+  /** Who rewrites an answer of this status and declared length (negative: none); `undefined`: it is relayed as it comes. */
+  translatorOf(status: number, length: number): AnswerTranslator | undefined
   readonly response: ServerResponse
   /** Largest single read, bytes; 0: the engine's default. */
   readonly bufferSize: number

@@ -12,13 +12,14 @@ import { Attempt } from "../exchange/Exchange.ts"
 import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import type { Candidate } from "../routing/Router.ts"
-import { AttemptSending } from "./AttemptSending.ts"
+import { type AttemptOwner, AttemptSending } from "./AttemptSending.ts"
 import type { Cancelled, CarryRequest, Ended, Refused } from "./Carrier.ts"
 import { cutAfterFlush, endBroken } from "./ClientSocket.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
-import type { AttemptEnd, AttemptProgress, Engine, Running } from "./Engine.ts"
+import type { AttemptEnd, Engine, Running } from "./Engine.ts"
 import { failureText } from "./FailureText.ts"
 import { Opening } from "./Opening.ts"
+import { pathOf, RemainingCandidates } from "./RemainingCandidates.ts"
 
 /** What all of them share. */
 export interface FailoverParts {
@@ -38,16 +39,15 @@ type TrialToken = number | undefined
 /** Perhaps it is the request that they die of: it does not go through the whole fleet. */
 const closedAtMost = 1
 
-export class Failover implements AttemptEnd, AttemptProgress {
+export class Failover implements AttemptEnd, AttemptOwner {
   readonly #parts: FailoverParts
   readonly #request: CarryRequest
   readonly #ended: (end: Ended) => void
-  #remaining: ReadonlyArray<Candidate>
+  readonly #remaining: RemainingCandidates
   /** `performance.now()` of the first lease. */
   #firstLeased = 0
   #last: { readonly failure: Failure; readonly name: string } | undefined = undefined
   #allConnection = true
-  #secondChoiceCalled = false
   #held: Lease | undefined = undefined
   #attempt: Attempt | undefined = undefined
   #trial: TrialToken = undefined
@@ -57,6 +57,8 @@ export class Failover implements AttemptEnd, AttemptProgress {
   #opening: Opening | undefined = undefined
   /** Of the last attempt. */
   #translator: AnswerTranslator | undefined = undefined
+  /** In whose words it was asked last; `undefined`: the client's. */
+  #spoken: Spoken | undefined = undefined
   /** Tells one start of the engine from the next: an engine may be through before it returns. */
   #turn = 0
   #over = false
@@ -67,14 +69,14 @@ export class Failover implements AttemptEnd, AttemptProgress {
     this.#parts = parts
     this.#request = request
     this.#ended = ended
-    this.#remaining = request.candidates
+    this.#remaining = new RemainingCandidates(request)
   }
 
   /** On to whoever is left. */
   next(): void {
-    const held = this.#parts.balancer.acquire(this.#remaining, this.#request.sticky)
+    const held = this.#parts.balancer.acquire(this.#remaining.list, this.#request.sticky)
     if (held !== undefined) this.#begin(held)
-    else if (this.#callSecondChoice()) this.next()
+    else if (this.#remaining.advance()) this.next()
     else {
       this.#recordBreakerRefusal()
       this.#refuse()
@@ -90,6 +92,12 @@ export class Failover implements AttemptEnd, AttemptProgress {
     return { _tag: "cancelled", status: status === 0 ? 499 : status, committed: this.#request.response.headersSent }
   }
 
+  /** Where somebody has failed before, his failure says more than that the rest do not serve the path. */
+  mayAskOther(): boolean {
+    const held = this.#held
+    return held !== undefined && (this.#last !== undefined || this.#remaining.hasOther(held.candidate))
+  }
+
   answered(): void {
     this.#opening?.stop()
     const endpoint = this.#held?.candidate.endpoint
@@ -100,7 +108,7 @@ export class Failover implements AttemptEnd, AttemptProgress {
 
   bodyTaken(once: boolean): void {
     const { dialect, exchange, bodyTaken } = this.#request
-    // In other words the same endpoint may be asked once more, and they are made of the body.
+    // A dialect's words for the next attempt are made of the body.
     if (dialect === undefined) bodyTaken(once && exchange.attempts.length === 1)
   }
 
@@ -121,10 +129,12 @@ export class Failover implements AttemptEnd, AttemptProgress {
 
   failed(failed: Failure): void {
     const held = this.#held
-    if (this.#over || held === undefined) return
-    const isHeadless = this.#attempt?.timings.headers === 0
+    const attempt = this.#attempt
+    if (this.#over || held === undefined || attempt === undefined) return
+    const isHeadless = attempt.timings.headers === 0
     this.#report(failed, false)
-    this.#onFailure(failed, held.candidate, isHeadless)
+    if (failed.kind === "path_unknown") this.#onUnservedPath(held.candidate, attempt.status)
+    else this.#onFailure(failed, held.candidate, isHeadless)
   }
 
   /** `isHeadless`: the backend has sent no head. What the client has then only kept it waiting. */
@@ -137,21 +147,21 @@ export class Failover implements AttemptEnd, AttemptProgress {
       this.#allConnection = false
       this.#refuse()
     } else if (why.kind === "closed" && ++this.#closed > closedAtMost) this.#refuse()
-    else {
-      this.#remaining = this.#remaining.filter((each) => each !== candidate)
-      if (this.#remaining.length > 0 || this.#callSecondChoice()) this.next()
-      else this.#refuse()
-    }
+    else this.#goOn(candidate)
   }
 
-  /** False: there is no second choice, or it has been tried. */
-  #callSecondChoice(): boolean {
-    const { secondChoice } = this.#request
-    if (this.#secondChoiceCalled || secondChoice === undefined) return false
-    this.#secondChoiceCalled = true
-    const second = secondChoice()
-    if (second.length > 0) this.#remaining = second
-    return second.length > 0
+  /** What is not built in, or not switched on, may be so for one model only. */
+  #onUnservedPath(candidate: Candidate, status: number): void {
+    const { exchange, target } = this.#request
+    const path = pathOf(this.#spoken?.target ?? target)
+    candidate.endpoint.unserved.add(exchange.method, path, status === 501 ? candidate.nativeName : "")
+    this.#goOn(candidate)
+  }
+
+  #goOn(from: Candidate): void {
+    this.#remaining.remove(from)
+    if (this.#remaining.list.length > 0 || this.#remaining.advance()) this.next()
+    else this.#refuse()
   }
 
   #begin(held: Lease): void {
@@ -184,6 +194,7 @@ export class Failover implements AttemptEnd, AttemptProgress {
     if (held === undefined || attempt === undefined) return
     const turn = ++this.#turn
     this.#running = undefined
+    this.#spoken = spoken
     try {
       const sending = new AttemptSending(this.#parts.config(), this.#request, held.candidate, attempt, this.#firstLeased, spoken, this)
       this.#translator = sending.translator
@@ -248,7 +259,7 @@ export class Failover implements AttemptEnd, AttemptProgress {
   #recordBreakerRefusal(): void {
     const { hasBreakers, observer } = this.#parts
     const { exchange } = this.#request
-    const candidate = this.#remaining.at(-1)
+    const candidate = this.#remaining.list.at(-1)
     if (candidate === undefined || !hasBreakers || candidate.endpoint.breaker.wouldAdmit) return
     const record = attemptOf(candidate, performance.now())
     record.ended = record.timings.leased

@@ -41,6 +41,8 @@ export const failureText = (failure: Failure, endpoint: string, elapsed: number)
       return `connection closed ${after} - endpoint ${endpoint} broke off in the middle of its answer`
     case "untranslatable":
       return `request failed ${after}: the answer of endpoint ${endpoint} could not be translated`
+    case "path_unknown":
+      return `request failed ${after}: endpoint ${endpoint} does not serve this path`
     case "client_gone":
     case "client_write":
       return `request cancelled ${after} - the client left`

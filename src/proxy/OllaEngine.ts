@@ -104,17 +104,18 @@ class OllaAttempt implements Relay, Running {
     attempt.timings.headers = performance.now()
     attempt.status = head.status
     sending.answered()
-    if (taken) this.#bodyTaken()
     const reply = sending.reply(head.raw)
     const contentType = headerValue(head.raw, "content-type")
-    if (sending.translator !== undefined) {
-      this.#translated = new TranslatedRelay(sending, sending.translator, this.#onDrain, {
+    const translator = sending.translatorOf(head.status, head.length)
+    if (translator !== undefined) {
+      this.#translated = new TranslatedRelay(sending, translator, this.#onDrain, {
         done: (again) => this.#translatorEnds(undefined, again),
         failed: (why) => this.#translatorEnds(why)
       })
       this.#translated.head({ status: head.status, headers: pairsOfReply(reply) })
       return false
     }
+    if (taken) this.#bodyTaken()
     if (exchange.wantsUsage || head.status >= 400) this.#kept = new KeptBody(exchange.kept, head.raw)
     this.#status = head.status
     this.#reply = reply
@@ -170,13 +171,13 @@ class OllaAttempt implements Relay, Running {
   onEnd(payload: number, taken: boolean): void {
     const { response } = this.#sending
     if (this.#over) return
-    if (taken) this.#bodyTaken()
     // The connection is the pool's again: what follows must not touch it.
     this.#sent = undefined
     if (this.#translated !== undefined) {
       this.#translated.end()
       return
     }
+    if (taken) this.#bodyTaken()
     this.#account(payload)
     const rest = this.#coalescing?.rest()
     // Whole before the first output: its length is known after all.

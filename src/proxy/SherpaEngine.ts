@@ -61,12 +61,13 @@ const attempt = (transport: Transport, sending: Sending, fresh: boolean): Attemp
   })
 
 const relay = (sending: Sending, conversation: Conversation, head: ResponseHead, repeated: boolean): Attempted<Failure> => {
-  const { attempt, translator } = sending
+  const { attempt } = sending
   attempt.timings.headers = performance.now()
   attempt.status = head.status
   sending.answered()
-  if (conversation.isBodyTaken) sending.bodyTaken(!repeated)
   const headers = pairsOfReply(sending.reply(head.raw))
+  const translator = sending.translatorOf(head.status, head.length)
+  if (translator === undefined && conversation.isBodyTaken) sending.bodyTaken(!repeated)
   return translator === undefined
     ? relayAsItCame(sending, conversation, head, headers)
     : relayTranslated(sending, translator, { status: head.status, headers }, conversation.body)

@@ -108,6 +108,10 @@ export class TranslatedRelay {
       this.#done(said.again)
       return true
     }
+    if (said.elsewhere !== undefined) {
+      this.#failed(said.elsewhere)
+      return true
+    }
     let on = true
     if (said.head !== undefined && !response.headersSent) {
       response.writeHead(said.head.status, [...said.head.headers])

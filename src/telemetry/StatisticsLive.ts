@@ -29,7 +29,7 @@ class EndpointRecord {
 /** A backend's 5xx is a failure and a 4xx its right answer; a client that leaves in the middle takes nothing from a success. */
 const succeeded = (attempt: Attempt): boolean => {
   if (attempt.status === 0 || attempt.status >= 500) return false
-  return attempt.failure === undefined || attempt.failure.kind === "client_gone"
+  return attempt.failure === undefined || attempt.failure.kind === "client_gone" || attempt.failure.kind === "path_unknown"
 }
 
 const attemptClass = (attempt: Attempt): StatusClass => (attempt.failure?.kind === "client_gone" ? "cancelled" : classOf(attempt.status))

@@ -5,10 +5,10 @@
  */
 import { type Failure, ruleOf } from "../exchange/Failure.ts"
 import type { AnswerHead, AnswerTranslator, LastWords, Spoken, Translated } from "../proxy/Dialect.ts"
+import { isPlain, unpacked } from "../proxy/Unpacking.ts"
 import { headerOf } from "./AnswerHeaders.ts"
 import { isRecord, parseJson } from "./JsonValue.ts"
 import { backendMessageOf } from "./openai/BackendError.ts"
-import { isPlain, unpacked } from "./Unpacking.ts"
 
 /** Bytes of a refusal that are looked at before it is relayed. */
 const maxRefusal = 64 * 1024

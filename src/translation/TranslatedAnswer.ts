@@ -5,13 +5,13 @@
  */
 import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { AnswerHead, AnswerTranslator, LastWords, Spoken, Translated } from "../proxy/Dialect.ts"
+import { isPlain, unpacked } from "../proxy/Unpacking.ts"
 import { answerHeaders, headerOf } from "./AnswerHeaders.ts"
 import type { AnswerReader, Oddity, StreamReader } from "./AnswerReader.ts"
 import type { AnswerWriter, StreamWriter, TurnOptions, WholeWriter } from "./AnswerWriter.ts"
 import type { ChatEvent } from "./ChatEvent.ts"
 import { parseJson } from "./JsonValue.ts"
 import { SseReader } from "./SseReader.ts"
-import { isPlain, unpacked } from "./Unpacking.ts"
 
 export interface TranslationOptions {
   readonly reader: AnswerReader

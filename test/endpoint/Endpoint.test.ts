@@ -4,6 +4,7 @@ import type { EndpointCommand } from "../../src/endpoint/EndpointEvent.ts"
 import type { ProbeResult } from "../../src/endpoint/ProbeResult.ts"
 import { reachability } from "../../src/endpoint/Reachability.ts"
 import { failure } from "../../src/exchange/Failure.ts"
+import type { ListedModel } from "../../src/profile/ListedModel.ts"
 import { specOf } from "../balancing/fakes.ts"
 
 const good: ProbeResult = { status: "healthy", errorType: 0, statusCode: 200, cause: "", latency: 1, rateLimit: undefined }
@@ -47,6 +48,24 @@ describe("an endpoint", () => {
     expect(endpoint.state.nextCheck).toBe(66_000)
     endpoint.leave()
     expect(endpoint.inFlight).toBe(0)
+  })
+  it("forgets what it does not serve with its condition, its list and its kind", () => {
+    const { endpoint, probe } = made()
+    const model = (name: string) => ({ name }) as ListedModel
+    const forgets = (change: () => void): boolean => {
+      endpoint.unserved.add("POST", "/v1/rerank", "")
+      change()
+      return endpoint.unserved.isEmpty
+    }
+    endpoint.register([model("m")], 0)
+    expect([
+      forgets(() => endpoint.register([model("m")], 1)),
+      forgets(() => endpoint.register([model("m"), model("n")], 2)),
+      forgets(() => probe(good, 1000)),
+      forgets(() => probe(good, 6000)),
+      forgets(() => endpoint.respecify({ ...endpoint.spec, priority: 3 }, false)),
+      forgets(() => endpoint.respecify({ ...endpoint.spec, type: "vllm" }, true))
+    ]).toEqual([false, true, true, false, false, true])
   })
   it("that late probes took out is back with the first answer to a request", () => {
     const { endpoint, probe, commands } = made()

@@ -33,7 +33,13 @@ describe("advice on a port that cannot be had", () => {
     ["EACCES", "OLLA_SERVER_PORT"],
     ["EADDRNOTAVAIL", "OLLA_SERVER_HOST"],
     ["ENOTFOUND", "OLLA_SERVER_HOST"]
-  ])("for %s names %s", (code, variable) => expect(bindAdvice(code, { host: "h", port: 80 })).toContain(variable))
+  ])("for %s names %s", (code, variable) => expect(bindAdvice(code, { host: "h", port: 80, reuse_port: false })).toContain(variable))
 
-  it("is silent where it knows nothing", () => expect(bindAdvice("EMFILE", { host: "h", port: 80 })).toBe(""))
+  it("says what sharing a port needs, where that was asked for", () => {
+    const where = { host: "h", port: 80, reuse_port: true }
+    expect(bindAdvice("EADDRINUSE", where)).toMatch(/server\.reuse_port too, and by the same user/)
+    expect(bindAdvice("ENOTSUP", where)).toContain("take server.reuse_port out")
+  })
+
+  it("is silent where it knows nothing", () => expect(bindAdvice("EMFILE", { host: "h", port: 80, reuse_port: false })).toBe(""))
 })

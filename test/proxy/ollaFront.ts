@@ -107,6 +107,9 @@ export class OllaFront {
       relayed: () => {},
       flushes: () => true,
       translator: undefined,
+      translatorOf() {
+        return this.translator
+      },
       response,
       bufferSize: 0,
       ...this.over

@@ -136,6 +136,9 @@ export class Front {
           relayed: () => {},
           flushes: () => true,
           translator: undefined,
+          translatorOf() {
+            return this.translator
+          },
           response: res,
           bufferSize: 0,
           ...this.target

@@ -1,10 +1,11 @@
 /** `/olla/proxy/` and the provider routes: a request goes to a backend as it came, and its answer to the client. */
+import * as Effect from "effect/Effect"
 import { ruleOf } from "../../exchange/Failure.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { Refused } from "../../proxy/Carrier.ts"
 import type { Dialect } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
-import type { Decision, ProviderScope } from "../../routing/Router.ts"
+import type { Candidate, Decision, ProviderScope } from "../../routing/Router.ts"
 import type { RequestDetails } from "../../telemetry/requests/RequestLog.ts"
 import { errorTable, fill } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
@@ -63,7 +64,16 @@ export class PlainSurface implements Surface {
 
   plan(_walk: Settling, asked: Asked, body: Body, { candidates }: Decision): Plan {
     const { target, dialect } = this.route
-    return { target, candidates, dialect: dialect?.(asked, body) }
+    return { target, candidates, secondChoice: () => this.#others(asked, candidates), dialect: dialect?.(asked, body) }
+  }
+
+  /** The path is a preference: whoever else may serve the request, of whatever kind. */
+  #others({ inspection }: Asked, preferred: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
+    const { scope, path } = this.route
+    if (path === undefined) return []
+    const decided = this.#services.router.decide({ scope, path: undefined, inspection })
+    if (Effect.isEffect(decided)) return []
+    return decided.candidates.filter(({ endpoint }) => preferred.every((other) => other.endpoint !== endpoint))
   }
 
   nobody(walk: Settling, { inspection }: Asked, { verdict }: Decision): void {

@@ -49,6 +49,17 @@ export const attemptRecords = (sink: LogSink, options: RequestLogOptions): Pick<
         sink.write("debug", "Client went away", { ...identity(exchange), endpoint: attempt.endpointName, total_bytes: attempt.bytes })
       return
     }
+    if (failure.kind === "path_unknown") {
+      const at = level()
+      if (sink.enabled(at) && !quiet())
+        sink.write(at, "Endpoint does not serve the path", {
+          ...identity(exchange),
+          endpoint: attempt.endpointName,
+          path: exchange.path,
+          status: attempt.status
+        })
+      return
+    }
     const error = `${failure.kind}: ${failure.detail}`
     if (failure.kind === "breaker_open") {
       if (sink.enabled("warn"))

@@ -1,9 +1,9 @@
 /** What a natively relayed answer said, put together from its bytes for the inspector. */
 import type { AnswerHead } from "../../proxy/Dialect.ts"
+import { unpacked } from "../../proxy/Unpacking.ts"
 import { headerOf } from "../AnswerHeaders.ts"
 import { isRecord, type JsonRecord, listOf, numberOf, parseJson, recordOf } from "../JsonValue.ts"
 import { SseReader } from "../SseReader.ts"
-import { unpacked } from "../Unpacking.ts"
 
 const maxUnpacked = 64 * 1024 * 1024
 

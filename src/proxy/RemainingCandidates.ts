@@ -1,0 +1,76 @@
+/**
+ * Who is still to be asked for an exchange: those that routing prefers, then its second choice. Who has said lately that he does not
+ * serve the path is asked only where nobody else is there at all.
+ */
+import { accepts } from "../endpoint/Endpoint.ts"
+import type { Candidate } from "../routing/Router.ts"
+import type { CarryRequest } from "./Carrier.ts"
+
+/** A target without its query. */
+export const pathOf = (target: string): string => {
+  const query = target.indexOf("?")
+  return query < 0 ? target : target.slice(0, query)
+}
+
+export class RemainingCandidates {
+  readonly #request: CarryRequest
+  #list: ReadonlyArray<Candidate>
+  #secondChoice: ReadonlyArray<Candidate> | undefined
+  /** They do not serve the path, as far as is known. */
+  #refusing: ReadonlyArray<Candidate> = []
+  #anybodyAsked = false
+
+  constructor(request: CarryRequest) {
+    this.#request = request
+    this.#list = this.#serving(request.candidates)
+  }
+
+  get list(): ReadonlyArray<Candidate> {
+    return this.#list
+  }
+
+  /** It has had its turn. */
+  remove(candidate: Candidate): void {
+    this.#anybodyAsked = true
+    this.#list = this.#list.filter((each) => each !== candidate)
+  }
+
+  /** Whether somebody else than `candidate` could be asked now. */
+  hasOther(candidate: Candidate): boolean {
+    const canBeAsked = ({ endpoint }: Candidate) => endpoint !== candidate.endpoint && accepts(endpoint) && endpoint.breaker.wouldAdmit
+    return this.#list.some(canBeAsked) || this.#second().some(canBeAsked)
+  }
+
+  /** The next group takes its turn. False: there is none. */
+  advance(): boolean {
+    const second = this.#second()
+    this.#secondChoice = []
+    if (second.length > 0) this.#list = second
+    else if (!this.#anybodyAsked && this.#refusing.length > 0) {
+      this.#list = this.#refusing
+      this.#refusing = []
+    } else return false
+    return true
+  }
+
+  /** Routing is asked for it once, and only where it is needed. */
+  #second(): ReadonlyArray<Candidate> {
+    this.#secondChoice ??= this.#serving(this.#request.secondChoice?.() ?? [])
+    return this.#secondChoice
+  }
+
+  /** The same list where nobody is known to refuse. */
+  #serving(candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
+    if (candidates.every(({ endpoint }) => endpoint.unserved.isEmpty)) return candidates
+    const refusing = candidates.filter((candidate) => this.#refuses(candidate))
+    if (refusing.length === 0) return candidates
+    this.#refusing = [...this.#refusing, ...refusing]
+    return candidates.filter((candidate) => !refusing.includes(candidate))
+  }
+
+  #refuses({ endpoint, nativeName }: Candidate): boolean {
+    if (endpoint.unserved.isEmpty) return false
+    const { dialect, target, exchange } = this.#request
+    return endpoint.unserved.has(exchange.method, pathOf(dialect?.speak(endpoint, nativeName).target ?? target), nativeName)
+  }
+}
