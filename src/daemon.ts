@@ -71,7 +71,13 @@ const rooms = (
   const fleet = Layer.provideMerge(FleetLive.layerOf(endpoints), ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)
   const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
-  const statistics = Layer.provideMerge(recording, Layer.provide(StatisticsLive.layerOver(usage), catalogue))
+  const statistics = Layer.provideMerge(
+    recording,
+    Layer.provide(
+      StatisticsLive.layerOver(usage, () => settings.current().logging.backend_errors),
+      catalogue
+    )
+  )
   const carrying = Layer.provideMerge(CarrierLive.layer, Layer.mergeAll(deciding, engines(env), statistics))
   return Layer.provideMerge(GuardLive.layer, Layer.provideMerge(GuardReporting.layer(log), carrying))
 }

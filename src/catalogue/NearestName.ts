@@ -78,6 +78,6 @@ export const nearestNames = (snapshot: Snapshot, asked: string, aliases: Iterabl
     .map(([name]) => name)
 }
 
-/** As the end of a sentence; empty when nothing is near. */
+/** As a part of a sentence; empty when nothing is near. */
 export const nearestText = (names: ReadonlyArray<string>): string =>
-  names.length === 0 ? "" : `; near it ${names.length === 1 ? "is" : "are"} ${names.map((name) => `"${name}"`).join(", ")}`
+  names.length === 0 ? "" : `near it ${names.length === 1 ? "is" : "are"} ${names.map((name) => `"${name}"`).join(", ")}`

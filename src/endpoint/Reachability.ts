@@ -30,10 +30,10 @@ export const unreachableWhy = (endpoints: ReadonlyArray<Endpoint>): string => {
     .join("; ")
 }
 
-/** `1 of 3 endpoints reachable: connection refused: gpu-1, gpu-2`. */
-export const reachability = (endpoints: ReadonlyArray<Endpoint>): string => {
+/** `1 of 3 endpoints reachable: connection refused: gpu-1, gpu-2`; `kind`: of which alone the endpoints are. */
+export const reachability = (endpoints: ReadonlyArray<Endpoint>, kind = ""): string => {
   const reachable = endpoints.filter(accepts).length
   const why = unreachableWhy(endpoints)
-  const noun = endpoints.length === 1 ? "endpoint" : "endpoints"
+  const noun = `${kind === "" ? "" : `${kind} `}${endpoints.length === 1 ? "endpoint" : "endpoints"}`
   return `${reachable} of ${endpoints.length} ${noun} reachable${why === "" ? "" : `: ${why}`}`
 }

@@ -120,15 +120,19 @@ export const attemptFailed = (attempt: Attempt): boolean => {
   return kind === undefined || kind === "path_unknown" ? attempt.status >= 500 : kind !== "client_gone" && kind !== "client_write"
 }
 
+/** Where the attempt was when it ended. */
+export const attemptPhase = ({ timings, failure }: Attempt): PhaseName => {
+  if (timings.firstByte > 0) return "stream"
+  if (timings.headers > 0) return "first"
+  if (timings.sent > 0 && failure !== undefined && beforeSent.has(failure.kind)) return "connect"
+  return timings.sent > 0 ? "wait" : "connect"
+}
+
 const phaseOf = (exchange: Exchange): PhaseName => {
   const { received, routed } = exchange.timings
   const last = exchange.lastAttempt
-  if (last === undefined) return received === 0 ? "receive" : routed === 0 ? "decide" : "queue"
-  const { timings } = last
-  if (timings.firstByte > 0) return "stream"
-  if (timings.headers > 0) return "first"
-  if (timings.sent > 0 && last.failure?.kind !== undefined && beforeSent.has(last.failure.kind)) return "connect"
-  return timings.sent > 0 ? "wait" : "connect"
+  if (last !== undefined) return attemptPhase(last)
+  return received === 0 ? "receive" : routed === 0 ? "decide" : "queue"
 }
 
 /** Failures of a connection that was never there. */

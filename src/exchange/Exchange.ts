@@ -102,7 +102,13 @@ export type Outcome =
   /** Nothing could be relayed, or the relay broke off (`committed`). */
   | { readonly _tag: "failed"; readonly status: number; readonly failure: Failure; readonly committed: boolean }
   /** Turned away before an endpoint was chosen: limits, routing, bad request. */
-  | { readonly _tag: "rejected"; readonly status: number; readonly reason: string }
+  | {
+      readonly _tag: "rejected"
+      readonly status: number
+      readonly reason: string
+      /** For the log: what is near a name that nobody has, who cannot be asked why. */
+      readonly detail?: string
+    }
 
 export class Exchange {
   /** Adopted or made when the headers have been looked at. */

@@ -182,8 +182,8 @@ export class RequestContext {
   }
 
   /** An error of the table. */
-  error(name: ErrorName, values: Readonly<Record<string, string>> = {}, headers: ReadonlyArray<string> = []): void {
-    this.fail(errorTable[name].status, fill(name, values), null, headers)
+  error(name: ErrorName, values: Readonly<Record<string, string>> = {}, headers: ReadonlyArray<string> = [], detail = ""): void {
+    this.fail(errorTable[name].status, fill(name, values), null, headers, detail)
   }
 
   /** An error of the table that ends the connection, however much of the request is still to come. */
@@ -191,9 +191,12 @@ export class RequestContext {
     this.fail(errorTable[name].status, fill(name, values), code, [...headers, "Connection", "close"])
   }
 
-  fail(status: number, message: string, code: string | null, headers: ReadonlyArray<string> = []): void {
+  /** `detail`: said where the form has room for it, which plain text, as clients compare it, has not. */
+  fail(status: number, message: string, code: string | null, headers: ReadonlyArray<string> = [], detail = ""): void {
     this.#events.refused(this, status)
-    const { contentType, body } = this.renderError(status, message, code)
+    const plain = this.renderError(status, message, code)
+    const { contentType, body } =
+      detail === "" || plain.contentType.startsWith("text/plain") ? plain : this.renderError(status, `${message}; ${detail}`, code)
     this.answer(status, contentType, body, ["X-Content-Type-Options", "nosniff", ...headers])
   }
 

@@ -6,7 +6,7 @@ import type { BodyBudget } from "../guard/BodyBudget.ts"
 import type { EndpointTotals, GlobalTotals, SecurityTotals, UsageTotals } from "../telemetry/Statistics.ts"
 import { build } from "../version.ts"
 import type { EndpointsDocument, EndpointUsage, ListedEndpoint, StatusDocument, StatusEndpoint } from "./documents/StatusDocument.ts"
-import { present } from "./documents/Values.ts"
+import { type LastRequestError, present } from "./documents/Values.ts"
 import { endpointIds } from "./EndpointIds.ts"
 import { ago, bytes, latency, percent, timestamp, until, uptime } from "./Formats.ts"
 
@@ -68,6 +68,7 @@ const troubleOf = (endpoint: Endpoint): Issue => {
 const gravest = (endpoint: Endpoint, totals: EndpointTotals | undefined): Issue => {
   const trouble = troubleOf(endpoint)
   if (trouble !== undefined) return trouble
+  if (endpoint.breaker.phase === "open") return "circuit breaker open"
   if (endpoint.state.consecutiveFailures > 3) return "unstable"
   return hasLowRate(totals) ? "low success rate" : undefined
 }
@@ -79,7 +80,8 @@ const allIssues = (endpoint: Endpoint, totals: EndpointTotals | undefined): stri
     endpoint.state.consecutiveFailures > 3 ? "consecutive failures" : "",
     hasLowRate(totals) ? "low success rate" : "",
     (totals?.averageLatency ?? 0) > 5000 ? "high latency" : "",
-    troubleOf(endpoint)
+    troubleOf(endpoint),
+    endpoint.breaker.phase === "open" ? "circuit breaker open" : ""
   ]
     .filter((issue) => issue !== undefined && issue !== "")
     .join(", ")
@@ -95,6 +97,12 @@ const nextCheckOf = ({ state }: Endpoint): number => (Number.isFinite(state.next
 const zeroTime = "0001-01-01T00:00:00Z"
 
 const noClasses = { "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, transport: 0, cancelled: 0 }
+
+const requestError = (error: EndpointTotals["lastError"]): typeof LastRequestError.Type | null => {
+  if (error === undefined) return null
+  const { at: moment, requestId: request_id, ...rest } = error
+  return { at: timestamp(moment), request_id, ...rest }
+}
 
 /** What both documents tell of an endpoint. */
 const shared = (view: StatusView, endpoint: Endpoint, id: string, totals: EndpointTotals | undefined) => {
@@ -112,6 +120,7 @@ const shared = (view: StatusView, endpoint: Endpoint, id: string, totals: Endpoi
     health_check_at: at(wall(state.lastChecked, view)),
     next_check_at: at(wall(nextCheckOf(endpoint), view)),
     circuit_breaker: endpoint.breaker.phase,
+    last_request_error: requestError(totals?.lastError),
     requests_by_class: { ...noClasses, ...totals?.statusClasses },
     latency_ms: totals?.latencyPercentiles,
     ttft_ms: totals?.firstTokenPercentiles
@@ -181,13 +190,13 @@ const usageByName = (view: StatusView): Record<string, typeof EndpointUsage.Type
   return Object.fromEntries(
     [...byName].map(([name, usage]) => [
       name,
-      {
+      present<typeof EndpointUsage.Type>({
         requests: usage.answers,
         avg_latency_ms: Math.trunc(usage.averageLatency),
-        avg_tokens_per_second: tenths(usage.averageTokensPerSecond),
+        avg_tokens_per_second: usage.speeds === 0 ? undefined : tenths(usage.averageTokensPerSecond),
         avg_prompt_tokens: tenths(usage.promptTokens / usage.answers),
         avg_completion_tokens: tenths(usage.completionTokens / usage.answers)
-      }
+      })
     ])
   )
 }

@@ -85,7 +85,8 @@ export const modelStatsDocument = (
         ttft_ms: model.firstTokenPercentiles,
         prompt_tokens: model.usage?.promptTokens,
         completion_tokens: model.usage?.completionTokens,
-        avg_tokens_per_second: model.usage === undefined ? undefined : Math.round(model.usage.averageTokensPerSecond * 10) / 10
+        avg_tokens_per_second:
+          model.usage === undefined || model.usage.speeds === 0 ? undefined : Math.round(model.usage.averageTokensPerSecond * 10) / 10
       })
     ),
     summary: {

@@ -294,8 +294,10 @@ export class Failover implements AttemptEnd, AttemptOwner {
     }
     const { failure: why, name } = this.#last
     const text = failureText(why, name, performance.now() - exchange.timings.accepted)
-    const wrap = this.#allConnection && why.kind !== "breaker_open"
-    return { _tag: "refused", failure: why, message: wrap ? `all endpoints failed with connection errors: ${text}` : text }
+    if (!this.#allConnection || why.kind === "breaker_open") return { _tag: "refused", failure: why, message: text }
+    const isOnly = candidates.length === 1 && exchange.attempts.length === 1
+    const who = isOnly ? `the only endpoint ${exchange.model === "" ? "for this request" : "with this model"}` : "all endpoints"
+    return { _tag: "refused", failure: why, message: `${who} failed with ${isOnly ? "a connection error" : "connection errors"}: ${text}` }
   }
 
   /** What the client was told, which in translation need not be what the backend said; the backend's before anything was. */

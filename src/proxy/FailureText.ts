@@ -2,7 +2,42 @@
  * What a client is told when nobody could answer: the kind of cause in plain words, the endpoint's name,
  * never an address.
  */
-import type { Failure } from "../exchange/Failure.ts"
+import type { Failure, FailureKind } from "../exchange/Failure.ts"
+
+/** The key of the limit that fired. */
+export const limitKeys: Partial<Readonly<Record<FailureKind, string>>> = {
+  connect_timeout: "proxy.connection_timeout",
+  tls_timeout: "proxy.tls_handshake_timeout",
+  header_timeout: "proxy.response_header_timeout",
+  response_timeout: "proxy.response_timeout",
+  idle_timeout: "proxy.read_timeout"
+}
+
+const words: Readonly<Record<FailureKind, string>> = {
+  refused: "nobody listens there",
+  unreachable: "there is no route to it",
+  dns: "its host name does not resolve",
+  connect_timeout: "no connection",
+  tls_timeout: "no TLS handshake",
+  tls: "its certificate could not be verified",
+  closed: "it hung up without an answer",
+  header_timeout: "no answer",
+  response_timeout: "no answer",
+  malformed: "what it answered is no HTTP",
+  breaker_open: "not asked, since it failed too often just now",
+  idle_timeout: "it stopped sending",
+  truncated: "it broke off in the middle of its answer",
+  untranslatable: "its answer could not be translated",
+  client_gone: "the client left",
+  client_write: "the client left",
+  internal: "a fault inside Olla"
+}
+
+/** A few words beside the endpoint's name: `nobody listens there`, `no answer within 30.0s (proxy.response_header_timeout)`. */
+export const failureWords = ({ kind, limitMs }: Failure): string => {
+  const key = limitKeys[kind]
+  return limitMs === undefined || key === undefined ? words[kind] : `${words[kind]} within ${seconds(limitMs)} (${key})`
+}
 
 const seconds = (millis: number): string => `${(millis / 1000).toFixed(1)}s`
 

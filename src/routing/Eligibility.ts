@@ -18,7 +18,8 @@ export interface Constraints {
 
 export const unconstrained: Constraints = { scope: undefined, profiles: new Set() }
 
-const inScope = (endpoint: Endpoint, scope: ProviderScope): boolean =>
+/** Is it of the kind that the path names? */
+export const inScope = (endpoint: Endpoint, scope: ProviderScope): boolean =>
   endpoint.isAuto || (scope.inclusive ? endpoint.profile?.openaiCompatible === true : endpoint.profile === scope.profile)
 
 const knowsPath = ({ isAuto, profile }: Endpoint, profiles: ReadonlySet<Profile>): boolean =>

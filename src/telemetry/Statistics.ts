@@ -7,6 +7,7 @@ import type { AttemptedEndpoint } from "../exchange/Exchange.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import type { HistogramTotals } from "./metrics/Histogram.ts"
 import type { PhaseMetrics } from "./metrics/PhaseMetrics.ts"
+import type { LastRequestError } from "./requests/LastRequestError.ts"
 
 /** `transport`: a failure without an HTTP answer. `cancelled`: the client left before the end. */
 export const statusClasses = ["2xx", "3xx", "4xx", "5xx", "transport", "cancelled"] as const
@@ -51,6 +52,8 @@ export interface EndpointTotals {
   /** Request start to the first body byte sent to the client; absent without samples. */
   readonly firstTokenPercentiles?: Percentiles
   readonly usage?: UsageTotals
+  /** Absent: nothing failed there yet. */
+  readonly lastError?: LastRequestError
 }
 
 export interface GlobalTotals extends EndpointTotals {

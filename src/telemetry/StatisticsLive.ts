@@ -9,8 +9,10 @@ import { Catalogue } from "../catalogue/Catalogue.ts"
 import { monotonicOf } from "../endpoint/Monotonic.ts"
 import type { Attempt, AttemptedEndpoint, Exchange } from "../exchange/Exchange.ts"
 import { Counters, classOf, type Result, UsageCounters } from "./Counters.ts"
+import { speedOf } from "./MeasuredSpeed.ts"
 import { ModelStatistics } from "./ModelStatistics.ts"
 import { PhaseMetrics, type PhaseMetricsOptions } from "./metrics/PhaseMetrics.ts"
+import { type LastRequestError, lastRequestError } from "./requests/LastRequestError.ts"
 import { SecurityStatistics } from "./SecurityStatistics.ts"
 import { type EndpointTotals, rejectionStatuses, Statistics, type StatusClass } from "./Statistics.ts"
 import { TranslatorStatistics } from "./TranslatorStatistics.ts"
@@ -19,10 +21,16 @@ import { noUsage, type ReadUsage } from "./Usage.ts"
 class EndpointRecord {
   readonly counters = new Counters()
   readonly usage = new UsageCounters()
+  lastError: LastRequestError | undefined = undefined
 
   totals(now: number): EndpointTotals {
     const usage = this.usage.totals()
-    return { ...this.counters.totals(now), ...(usage === undefined ? {} : { usage }) }
+    const { lastError } = this
+    return {
+      ...this.counters.totals(now),
+      ...(usage === undefined ? {} : { usage }),
+      ...(lastError === undefined ? {} : { lastError })
+    }
   }
 }
 
@@ -76,18 +84,26 @@ const modelOf = (exchange: Exchange, attempt: Attempt): string =>
   exchange.verdict?.strategy === "alias" && attempt.model !== "" ? attempt.model : exchange.model
 
 /** With token figures from `usage`, which is asked once per completed exchange whose answer was kept. */
-export const layerOver = (usage: ReadUsage): Layer.Layer<Statistics, never, Catalogue> =>
+export const layerOver = (usage: ReadUsage, quotes: () => boolean): Layer.Layer<Statistics, never, Catalogue> =>
   Layer.unwrap(
     Effect.map(Catalogue, (catalogue) =>
-      layerWith(usage, (model) => {
-        const snapshot = catalogue.snapshot()
-        return snapshot.alias(model)?.name ?? snapshot.offer(model)?.holders[0]?.nativeName
-      })
+      layerWith(
+        usage,
+        (model) => {
+          const snapshot = catalogue.snapshot()
+          return snapshot.alias(model)?.name ?? snapshot.offer(model)?.holders[0]?.nativeName
+        },
+        quotes
+      )
     )
   )
 
-/** `offered`: a name or alias that the catalogue offers now, in its own spelling. */
-export const layerWith = (usage: ReadUsage, offered: PhaseMetricsOptions["offered"] = () => undefined): Layer.Layer<Statistics> =>
+/** `offered`: a name or alias that the catalogue offers now, in its own spelling. `quotes`: may backends' own words be told? */
+export const layerWith = (
+  usage: ReadUsage,
+  offered: PhaseMetricsOptions["offered"] = () => undefined,
+  quotes: () => boolean = () => true
+): Layer.Layer<Statistics> =>
   Layer.effect(
     Statistics,
     Effect.gen(function* () {
@@ -124,6 +140,9 @@ export const layerWith = (usage: ReadUsage, offered: PhaseMetricsOptions["offere
         const result = attemptResult(exchange, attempt)
         const record = recordOf(attempt.endpoint)
         record.counters.add(result, at)
+        // Of answers below 400 there is nothing to tell.
+        if (!result.success || attempt.status === 429)
+          record.lastError = lastRequestError(exchange, attempt, clock.currentTimeMillisUnsafe(), quotes()) ?? record.lastError
         models.attempt(modelOf(exchange, attempt), attempt, result, exchange.clientIp, at)
         phases.observer.attemptEnded(exchange, attempt)
       }
@@ -152,8 +171,10 @@ export const layerWith = (usage: ReadUsage, offered: PhaseMetricsOptions["offere
             endpoints.get(last.endpoint)?.counters.cancelled(was)
             models.cancelled(model, was)
           }
-          const figures = success ? usage(exchange, last) : undefined
-          if (figures !== undefined) {
+          const told = success ? usage(exchange, last) : undefined
+          if (told !== undefined) {
+            const speed = speedOf(exchange, told)
+            const figures = speed === undefined ? told : { ...told, tokensPerSecond: speed }
             overallUsage.add(figures, latency)
             recordOf(last.endpoint).usage.add(figures, latency)
             models.used(model, last, figures, latency)

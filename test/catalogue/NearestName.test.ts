@@ -26,10 +26,10 @@ describe("names near one that nobody has", () => {
     expect(nearestNames(snapshot, "mistral:7b")).toEqual([])
   })
 
-  it("end a sentence", () => {
+  it("are part of a sentence", () => {
     expect(nearestText([])).toBe("")
-    expect(nearestText(["a"])).toBe('; near it is "a"')
-    expect(nearestText(["a", "b"])).toBe('; near it are "a", "b"')
+    expect(nearestText(["a"])).toBe('near it is "a"')
+    expect(nearestText(["a", "b"])).toBe('near it are "a", "b"')
   })
 
   it("are told apart by their edits, as far as it matters", () => {

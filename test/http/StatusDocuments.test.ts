@@ -87,13 +87,13 @@ describe("an endpoint that has done nothing yet", () => {
     const one = endpoint("a", { state: { status: "unknown" } })
     const keys = (document: object | undefined) => Object.keys(document ?? {}).sort()
     expect(keys(listed(one))).toEqual(
-      "active_connections circuit_breaker health_check id max_latency_ms min_latency_ms model_count name priority request_count requests_by_class status success_rate type url".split(
+      "active_connections circuit_breaker health_check id last_request_error max_latency_ms min_latency_ms model_count name priority request_count requests_by_class status success_rate type url".split(
         " "
       )
     )
     expect(listed(one)).toMatchObject({ health_check: "", success_rate: "N/A", min_latency_ms: 0, circuit_breaker: "closed" })
     expect(keys(shown(one))).toEqual(
-      "avg_latency circuit_breaker connections id issues last_check max_latency_ms min_latency_ms models name next_check priority requests requests_by_class status success_rate traffic url".split(
+      "avg_latency circuit_breaker connections id issues last_check last_request_error max_latency_ms min_latency_ms models name next_check priority requests requests_by_class status success_rate traffic url".split(
         " "
       )
     )
@@ -221,6 +221,17 @@ describe("issues", () => {
     const one = endpoint("a", { state: { status, consecutiveFailures } })
     expect(listed(one, used)?.issues).toBe(inList)
     expect(shown(one, used)?.issues).toBe(inStatus)
+  })
+
+  it("are an open breaker too, behind what its status says and before what is older", () => {
+    const withBreaker = (phase: string, status: Status, consecutiveFailures = 4) => {
+      const one = endpoint("a", { breaker: { phase } as Endpoint["breaker"], state: { status, consecutiveFailures } })
+      return [listed(one)?.issues, shown(one)?.issues]
+    }
+    expect(withBreaker("open", "healthy")).toEqual(["circuit breaker open", "consecutive failures, circuit breaker open"])
+    expect(withBreaker("open", "offline")).toEqual(["unavailable", "consecutive failures, unavailable, circuit breaker open"])
+    expect(withBreaker("open", "rate_limited", 0)).toEqual(["rate limited", "rate limited, circuit breaker open"])
+    expect(withBreaker("half-open", "healthy", 0)).toEqual([undefined, ""])
   })
 })
 

@@ -99,14 +99,14 @@ describe("a failure before anything is committed", () => {
     }).pipe(Effect.provide(scene.layer))
   })
 
-  it.effect("of one candidate only says the same", () => {
+  it.effect("of the only candidate says that it was", () => {
     const scene = new Scene()
     scene.add("a")
     scene.fates.set("a", fails("closed"))
     return Effect.gen(function* () {
       const { carry } = yield* carrying
       expect(refusedOf(yield* Effect.exit(carry(scene.request())))?.message).toMatch(
-        /^all endpoints failed with connection errors: connection closed/
+        /^the only endpoint for this request failed with a connection error: connection closed/
       )
     }).pipe(Effect.provide(scene.layer))
   })

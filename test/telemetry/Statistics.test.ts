@@ -252,6 +252,38 @@ describe("statistics", () => {
     })
   )
 
+  it.effect("remember of an endpoint the last request that failed there, whatever came after", () =>
+    use((statistics) =>
+      Effect.gen(function* () {
+        const last = () => statistics.endpoint(desk)?.lastError
+        request(statistics, { status: 404 })
+        request(statistics, { failed: "client_gone" })
+        request(statistics, { failed: "breaker_open" })
+        expect(last()).toBe(undefined)
+        yield* TestClock.adjust("5 seconds")
+        const { id } = request(statistics, { failed: "refused" }, { endpoint: "other" })
+        expect(last()).toEqual({
+          at: 5_000,
+          requestId: id,
+          model: "qwen3:8b",
+          status: 0,
+          cause: "connect_refused",
+          phase: "connect",
+          message: "nobody listens there"
+        })
+        request(statistics)
+        expect(last()?.cause).toBe("connect_refused")
+        const exchange = newExchange()
+        exchange.kept.tail.push(Buffer.from('{"error":{"message":"CUDA out of memory"}}'))
+        attempt(statistics.observer, exchange, { status: 500 })
+        end(statistics.observer, exchange)
+        expect(last()).toMatchObject({ status: 500, cause: "upstream_5xx", message: "CUDA out of memory" })
+        request(statistics, { status: 429 })
+        expect(last()).toMatchObject({ status: 429, cause: "upstream_429", message: "it answered with 429" })
+      })
+    )
+  )
+
   it.effect("remember the most recently requested models, ordered by requests and then by name", () =>
     use((statistics) =>
       Effect.gen(function* () {

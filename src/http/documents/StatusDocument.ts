@@ -8,6 +8,7 @@ import {
   EndpointId,
   EndpointStatus,
   EndpointUrl,
+  LastRequestError,
   Latency,
   Milliseconds,
   Percentiles,
@@ -33,6 +34,10 @@ const endpointFields = {
   health_check_at: Schema.optionalKey(Timestamp),
   next_check_at: Schema.optionalKey(Timestamp),
   circuit_breaker: BreakerState,
+  last_request_error: Schema.NullOr(LastRequestError).annotate({
+    description:
+      "The last attempt that failed, or was answered with 500 and above or 429, since the start; no probe and no success wipes it"
+  }),
   requests_by_class: RequestsByClass,
   latency_ms: Schema.optionalKey(Percentiles),
   ttft_ms: Schema.optionalKey(Percentiles)
@@ -48,7 +53,7 @@ export const StatusEndpoint = Schema.Struct({
   next_check: Until,
   issues: Schema.String.annotate({
     description:
-      "Joined by a comma and a space: `consecutive failures`, `low success rate`, `high latency`, `unavailable`, `authentication rejected`, `rate limited`; empty: none"
+      "Joined by a comma and a space: `consecutive failures`, `low success rate`, `high latency`, `unavailable`, `authentication rejected`, `rate limited`, `circuit breaker open`; empty: none"
   }),
   models: Schema.Struct({
     last_updated: Timestamp.annotate({ description: "The zero time before the first listing" }),
@@ -59,7 +64,9 @@ export const StatusEndpoint = Schema.Struct({
 export const EndpointUsage = Schema.Struct({
   requests: Count.annotate({ description: "Answers with token figures" }),
   avg_latency_ms: Milliseconds,
-  avg_tokens_per_second: Real,
+  avg_tokens_per_second: Schema.optionalKey(Real).annotate({
+    description: "As backends tell it, else measured on streams whose tokens they count; absent without either"
+  }),
   avg_prompt_tokens: Real,
   avg_completion_tokens: Real
 }).annotate({ identifier: "EndpointUsage" })
@@ -116,7 +123,7 @@ export const ListedEndpoint = Schema.Struct({
   last_model_sync: Schema.optionalKey(Ago),
   last_model_sync_at: Schema.optionalKey(Timestamp),
   issues: Schema.optionalKey(
-    Schema.Literals(["unavailable", "unstable", "low success rate", "authentication rejected", "rate limited"])
+    Schema.Literals(["unavailable", "authentication rejected", "rate limited", "circuit breaker open", "unstable", "low success rate"])
   ).annotate({ description: "The gravest one" }),
   last_error: Schema.optionalKey(Schema.String).annotate({ description: "Why the last probe, attempt or model listing failed" }),
   actor_restarts: Schema.optionalKey(Count).annotate({ description: "How often watching this endpoint crashed and began anew" }),

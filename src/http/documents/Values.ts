@@ -48,6 +48,16 @@ export const RequestsByClass = Schema.Struct({
   cancelled: Count.annotate({ description: "The client left before the end" })
 }).annotate({ identifier: "RequestsByClass" })
 
+export const LastRequestError = Schema.Struct({
+  at: Timestamp,
+  request_id: Schema.String,
+  model: Schema.String.annotate({ description: "As it was asked for; empty: none" }),
+  status: Schema.Int.annotate({ description: "Of the answer; 0: there was none" }),
+  cause: Schema.String.annotate({ examples: ["connect_refused", "upstream_5xx"] }),
+  phase: Schema.String.annotate({ description: "Where the attempt was when it ended", examples: ["connect", "wait", "stream"] }),
+  message: Schema.String.annotate({ description: "What the backend said, else what happened" })
+}).annotate({ identifier: "LastRequestError" })
+
 export const EndpointId = Schema.String.annotate({
   description: "Short stable name of an endpoint: a hash of its URL without credentials and query",
   examples: ["1gi2muj"]

@@ -50,7 +50,7 @@ const pairRows: ReadonlyArray<PairRow> = [
     "gauge",
     "tokens_per_second",
     "Average speed of generation.",
-    (pair) => (pair.usage === undefined || pair.usage.averageTokensPerSecond === 0 ? undefined : pair.usage.averageTokensPerSecond)
+    (pair) => (pair.usage === undefined || pair.usage.speeds === 0 ? undefined : pair.usage.averageTokensPerSecond)
   ]
 ]
 

@@ -12,7 +12,7 @@ import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { bodyRefusal } from "../SizeRefusal.ts"
-import { breakerWait, describeRejection, retryAfter } from "./Refusals.ts"
+import { breakerWait, describeRejection, describeShortage, retryAfter } from "./Refusals.ts"
 import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
 
 export interface ProxyTarget {
@@ -83,24 +83,23 @@ export class PlainSurface implements Surface {
     if (verdict !== undefined && verdict.status >= 400) {
       const { status, reason } = verdict
       if (status === 503) headers.push(...retryAfter(services))
-      walk.settle({ _tag: "rejected", status, reason })
+      const { sentence, detail } = describeRejection(services, reason, inspection.model)
+      walk.settle({ _tag: "rejected", status, reason, detail })
       let rendered = context.renderError(status, reason, reason)
       // Plain text is the token alone; JSON has room for a sentence.
-      if (!rendered.contentType.startsWith("text/plain")) {
-        const sentence = describeRejection(services, reason, inspection.model)
-        rendered = context.renderError(status, `${reason}: ${sentence}`, reason)
-      }
+      if (!rendered.contentType.startsWith("text/plain")) rendered = context.renderError(status, `${reason}: ${sentence}`, reason)
       context.answer(status, rendered.contentType, rendered.body, ["X-Content-Type-Options", "nosniff", ...headers])
       return
     }
     const { scope } = this.route
+    const detail = describeShortage(services, scope)
     if (scope !== undefined) {
-      walk.settle({ _tag: "rejected", status: 404, reason: "no_provider" })
-      context.error("noProvider", { provider: scope.label }, headers)
+      walk.settle({ _tag: "rejected", status: 404, reason: "no_provider", detail })
+      context.error("noProvider", { provider: scope.label }, headers, detail)
       return
     }
-    walk.settle({ _tag: "rejected", status: 503, reason: "no_endpoints" })
-    context.error("noEndpoints", {}, [...headers, ...retryAfter(services)])
+    walk.settle({ _tag: "rejected", status: 503, reason: "no_endpoints", detail })
+    context.error("noEndpoints", {}, [...headers, ...retryAfter(services)], detail)
   }
 
   /** Every attempt failed before its first byte. */

@@ -4,6 +4,8 @@ import { accepts } from "../../endpoint/Endpoint.ts"
 import { isRoutable } from "../../endpoint/EndpointState.ts"
 import { reachability } from "../../endpoint/Reachability.ts"
 import type { Failure } from "../../exchange/Failure.ts"
+import { inScope } from "../../routing/Eligibility.ts"
+import type { ProviderScope } from "../../routing/Router.ts"
 import { rejectionText } from "../ErrorTable.ts"
 import type { Services } from "../Services.ts"
 
@@ -19,11 +21,32 @@ export const retryAfter = ({ fleet }: Services): ReadonlyArray<string> => {
 /** Where an open breaker was why: a second, since one request a second is let through where nobody else can be asked. */
 export const breakerWait = ({ kind }: Failure): ReadonlyArray<string> => (kind === "breaker_open" ? ["Retry-After", "1"] : [])
 
-/** The table's sentence, what is near a name that nobody has, and who cannot be asked why. */
-export const describeRejection = ({ catalogue, settings, fleet }: Services, reason: string, model: string): string => {
+/** What is near a name that nobody has, and who cannot be asked why; empty: neither. */
+const detailOf = ({ catalogue, settings, fleet }: Services, reason: string, model: string): string => {
   const snapshot = catalogue.snapshot()
   const known = snapshot.offer(model) !== undefined
   const near = known ? [] : nearestNames(snapshot, model, Object.keys(settings.current().model_aliases))
   const isAnybodyOut = reason !== "model_not_found" && !fleet.endpoints.every(accepts)
-  return `${rejectionText(reason, model)}${nearestText(near)}${isAnybodyOut ? `; ${reachability(fleet.endpoints)}` : ""}`
+  return [nearestText(near), isAnybodyOut ? reachability(fleet.endpoints) : ""].filter((text) => text !== "").join("; ")
 }
+
+export interface Rejection {
+  /** For the client: the table's sentence and the detail. */
+  readonly sentence: string
+  /** For the log. */
+  readonly detail: string
+}
+
+export const describeRejection = (services: Services, reason: string, model: string): Rejection => {
+  const detail = detailOf(services, reason, model)
+  return { sentence: `${rejectionText(reason, model)}${detail === "" ? "" : `; ${detail}`}`, detail }
+}
+
+/** How many there are of those that a request could have gone to, and why none of them can be asked. */
+export const describeShortage = ({ fleet }: Services, scope: ProviderScope | undefined): string =>
+  scope === undefined
+    ? reachability(fleet.endpoints)
+    : reachability(
+        fleet.endpoints.filter((endpoint) => inScope(endpoint, scope)),
+        scope.label
+      )

@@ -18,7 +18,7 @@ import { type ErrorName, errorTable, fill } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
-import { breakerWait, describeRejection, retryAfter } from "./Refusals.ts"
+import { breakerWait, describeRejection, describeShortage, retryAfter } from "./Refusals.ts"
 import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
 import { messageLimit, nestingProblem, parseTurn, problemOf, textOfBody } from "./TranslatedRequest.ts"
 
@@ -82,15 +82,16 @@ export class TranslatedSurface implements Surface {
     if (translator !== undefined) translator.fallbackReason = "no_compatible_endpoints"
     const headers = context.decisionHeaders()
     if (verdict === undefined || verdict.status < 400) {
-      this.#refuse(walk, "noModelEndpoint", { model: inspection.spelling }, headers)
+      this.#refuse(walk, "noModelEndpoint", { model: inspection.spelling }, headers, describeShortage(services, undefined))
       return
     }
     const { status, reason } = verdict
     if (status === 503) headers.push(...retryAfter(services))
-    walk.settle({ _tag: "rejected", status, reason })
-    const sentence = `${reason}: ${describeRejection(services, reason, inspection.spelling)}`
-    services.log.untranslated(context.exchange, status, sentence)
-    context.fail(status, sentence, reason, headers)
+    const { sentence, detail } = describeRejection(services, reason, inspection.spelling)
+    walk.settle({ _tag: "rejected", status, reason, detail })
+    const text = `${reason}: ${sentence}`
+    services.log.untranslated(context.exchange, status, text)
+    context.fail(status, text, reason, headers)
   }
 
   plan(walk: Settling, asked: Asked, body: Body, { candidates }: Decision): Plan | undefined {
@@ -130,12 +131,18 @@ export class TranslatedSurface implements Surface {
     this.#answerInspected?.()
   }
 
-  #refuse(walk: Settling, name: ErrorName, values: Readonly<Record<string, string>>, headers: ReadonlyArray<string> = []): undefined {
+  #refuse(
+    walk: Settling,
+    name: ErrorName,
+    values: Readonly<Record<string, string>>,
+    headers: ReadonlyArray<string> = [],
+    detail = ""
+  ): undefined {
     const context = this.#context
     const { status } = errorTable[name]
-    walk.settle({ _tag: "rejected", status, reason: name })
+    walk.settle({ _tag: "rejected", status, reason: name, detail })
     this.#services.log.untranslated(context.exchange, status, fill(name, values))
-    context.error(name, values, headers)
+    context.error(name, values, headers, detail)
   }
 
   #refuseComplaint(walk: Settling, { status, message, details }: Complaint): undefined {

@@ -7,6 +7,7 @@ import { attemptCause, attemptFailed, type Cause, causesByOutcome, endingOf, typ
 import type { Attempt, AttemptedEndpoint, Exchange } from "../../exchange/Exchange.ts"
 import type { ExchangeObserver } from "../../exchange/Observer.ts"
 import { attemptPhases, phasesOf } from "../../exchange/Phases.ts"
+import { isStreamed, tokenInterval } from "../MeasuredSpeed.ts"
 import type { ReadUsage } from "../Usage.ts"
 import { connectBounds, Histogram, type HistogramTotals, longBounds, overheadBounds, tokenBounds } from "./Histogram.ts"
 import { mostNames, type Offered, otherModel } from "./ModelLabel.ts"
@@ -66,8 +67,6 @@ const resultOf = (attempt: Attempt): AttemptResult => {
   const cause = attemptCause(attempt)
   return cause === "cancelled_waiting" || cause === "cancelled_streaming" ? "cancelled" : attemptFailed(attempt) ? "failed" : "ok"
 }
-
-const streams = /^(?:text\/event-stream|application\/(?:x-)?ndjson)/i
 
 export class PhaseMetrics {
   readonly #options: PhaseMetricsOptions
@@ -157,15 +156,11 @@ export class PhaseMetrics {
     const last = exchange.lastAttempt
     if (last === undefined) return
     this.#overhead.add(phases.overhead / 1000, trace)
-    const { firstByte, lastByte } = last.timings
-    if (outcome !== "ok" || firstByte === 0 || last.status < 200 || last.status >= 300 || !isStream(exchange)) return
+    const { firstByte } = last.timings
+    if (outcome !== "ok" || firstByte === 0 || last.status < 200 || last.status >= 300 || !isStreamed(exchange)) return
     const pair = this.#pairOf(this.#series(last.endpoint), exchange.model)
     pair.firstToken.add(Math.max(0, firstByte - exchange.timings.accepted) / 1000, trace)
-    const tokens = this.#options.usage(exchange, last)?.outputTokens ?? 0
-    const end = lastByte > 0 ? lastByte : last.ended
-    if (tokens >= 2 && end > firstByte) pair.perToken.add((end - firstByte) / 1000 / (tokens - 1))
+    const interval = tokenInterval(exchange, this.#options.usage(exchange, last))
+    if (interval !== undefined) pair.perToken.add(interval / 1000)
   }
 }
-
-/** By the answer's type where it is known, else by what was asked for. */
-const isStream = ({ kept, stream }: Exchange): boolean => (kept.contentType === "" ? stream === true : streams.test(kept.contentType))

@@ -6,11 +6,12 @@ import { performance } from "node:perf_hooks"
 import { formatDuration } from "../../config/Duration.ts"
 import { attemptFailed, type Ending, endingOf } from "../../exchange/Cause.ts"
 import type { Exchange, Outcome } from "../../exchange/Exchange.ts"
-import type { Failure, FailureKind } from "../../exchange/Failure.ts"
+import type { Failure } from "../../exchange/Failure.ts"
 import { type Phases, phasesOf } from "../../exchange/Phases.ts"
-import { failureText } from "../../proxy/FailureText.ts"
+import { failureText, failureWords, limitKeys } from "../../proxy/FailureText.ts"
 import type { Fields, Level } from "../LogRecord.ts"
 import type { LogSink } from "../LogSink.ts"
+import { isStreamed, speedOf } from "../MeasuredSpeed.ts"
 import { operationOf } from "../Operation.ts"
 import type { Usage } from "../Usage.ts"
 import { backendError } from "./BackendError.ts"
@@ -23,15 +24,6 @@ const limitStatuses: ReadonlySet<number> = new Set([413, 429, 431])
 
 /** Relayed answers that nobody should overlook. */
 const alarming = (status: number): boolean => status >= 500 || status === 401 || status === 403 || status === 429
-
-/** The key of the limit that fired. */
-const limitKeys: Partial<Readonly<Record<FailureKind, string>>> = {
-  connect_timeout: "proxy.connection_timeout",
-  tls_timeout: "proxy.tls_handshake_timeout",
-  header_timeout: "proxy.response_header_timeout",
-  response_timeout: "proxy.response_timeout",
-  idle_timeout: "proxy.read_timeout"
-}
 
 const longestAgent = 128
 const tenths = (millis: number): number => Math.round(millis * 10) / 10
@@ -78,7 +70,7 @@ const summaryOf = (
   const last = exchange.lastAttempt
   const left = outcome === "cancelled" ? `client left while ${phase === "stream" ? "streaming" : `in ${phase}`}` : ""
   const why = cause === "none" ? "" : left !== "" ? left : words === "" ? cause : `${cause}: ${words}`
-  const streamed = exchange.stream === true && last !== undefined && last.timings.firstByte > 0
+  const streamed = last !== undefined && last.timings.firstByte > 0 && isStreamed(exchange)
   return {
     id: exchange.id,
     status,
@@ -89,18 +81,14 @@ const summaryOf = (
     first: streamed ? last.timings.firstByte - exchange.timings.accepted : undefined,
     inputTokens: usage?.inputTokens,
     outputTokens: usage?.outputTokens,
-    tokensPerSecond: usage?.tokensPerSecond ?? measuredSpeed(exchange, usage),
+    tokensPerSecond: speedOf(exchange, usage),
     trouble: [why, earlier(exchange)].filter((text) => text !== "").join(", ")
   }
 }
 
-/** Tokens per second, where the backend tells tokens and no time. */
-export const measuredSpeed = ({ lastAttempt }: Exchange, usage: Usage | undefined): number | undefined => {
-  if (lastAttempt === undefined || usage?.outputTokens === undefined || usage.outputTokens < 2) return undefined
-  const { firstByte, lastByte } = lastAttempt.timings
-  const millis = (lastByte > 0 ? lastByte : lastAttempt.ended) - firstByte
-  return firstByte === 0 || millis <= 0 ? undefined : ((usage.outputTokens - 1) * 1000) / millis
-}
+/** Whoever reads it wants to know why nobody else was asked. */
+const triedAlone = ({ candidates, model }: Exchange, words: string): string =>
+  candidates === 1 ? `${words}; the only endpoint ${model === "" ? "for this request" : "with this model"}` : words
 
 export const endRecords = (sink: LogSink, options: RequestLogOptions): ((exchange: Exchange) => void) => {
   const { quiet, slow, usage, engine } = options
@@ -117,12 +105,13 @@ export const endRecords = (sink: LogSink, options: RequestLogOptions): ((exchang
         status: outcome.status,
         duration_ms: duration,
         reason: outcome.reason,
+        detail: outcome.detail === "" ? undefined : outcome.detail,
         cause: ending.cause,
         model: exchange.model === "" ? undefined : exchange.model,
         ...routingFields(exchange)
       },
       false,
-      () => summaryOf(exchange, outcome.status, ending, duration, "", undefined)
+      () => summaryOf(exchange, outcome.status, ending, duration, outcome.detail ?? "", undefined)
     )
   }
 
@@ -145,7 +134,7 @@ export const endRecords = (sink: LogSink, options: RequestLogOptions): ((exchang
         ...metricsFields(exchange, duration, undefined)
       },
       false,
-      () => summaryOf(exchange, status, ending, duration, sentence, undefined)
+      () => summaryOf(exchange, status, ending, duration, triedAlone(exchange, failureWords(failure)), undefined)
     )
   }
 
