@@ -121,11 +121,11 @@ export const attemptFailed = (attempt: Attempt): boolean => {
 }
 
 /** Where the attempt was when it ended. */
-export const attemptPhase = ({ timings, failure }: Attempt): PhaseName => {
+export const attemptPhase = ({ timings }: Attempt): PhaseName => {
   if (timings.firstByte > 0) return "stream"
   if (timings.headers > 0) return "first"
-  if (timings.sent > 0 && failure !== undefined && beforeSent.has(failure.kind)) return "connect"
-  return timings.sent > 0 ? "wait" : "connect"
+  if (timings.sent > 0) return "wait"
+  return timings.connected > 0 ? "send" : "connect"
 }
 
 const phaseOf = (exchange: Exchange): PhaseName => {
@@ -134,17 +134,6 @@ const phaseOf = (exchange: Exchange): PhaseName => {
   if (last !== undefined) return attemptPhase(last)
   return received === 0 ? "receive" : routed === 0 ? "decide" : "queue"
 }
-
-/** Failures of a connection that was never there. */
-const beforeSent: ReadonlySet<FailureKind> = new Set([
-  "refused",
-  "unreachable",
-  "dns",
-  "connect_timeout",
-  "tls_timeout",
-  "tls",
-  "breaker_open"
-])
 
 const wordOf = (exchange: Exchange, outcome: Outcome): Pick<Ending, "outcome" | "cause"> => {
   switch (outcome._tag) {

@@ -11,15 +11,21 @@ export interface ExchangeTimings {
   /** The request body is in. */
   received: number
   routed: number
+  /** The outcome stood. */
   settled: number
+  /** The client's socket had taken the last byte, or was gone. */
+  ended: number
 }
 
 /** Of one attempt, in `performance.now()` milliseconds; 0 while a phase has not been reached. */
 export interface AttemptTimings {
   leased: number
-  sent: number
-  /** The connection was there, TLS included; stays 0 on a kept one. */
+  /** The request was made, and its sending began. */
+  started: number
+  /** A connection was there, TLS included; on a kept one, the lease. */
   connected: number
+  /** The system had taken the request's last byte, or the answer's first came before that. */
+  sent: number
   /** The answer's header block is in. */
   headers: number
   firstByte: number
@@ -74,6 +80,10 @@ export class Attempt implements AttemptTarget {
   /** Body bytes accepted by the client's socket. */
   bytes = 0
   failure: Failure | undefined = undefined
+  /** It goes out on a kept connection. */
+  isReused = false
+  /** When a kept connection was found dead and a fresh one was opened, `performance.now()` milliseconds; 0: that did not happen. */
+  reconnected = 0
 
   /** `leased`: when the endpoint was leased, `performance.now()` milliseconds. */
   constructor(target: AttemptTarget, leased: number) {
@@ -82,13 +92,42 @@ export class Attempt implements AttemptTarget {
     this.endpointType = target.endpointType
     this.profileName = target.profileName
     this.model = target.model
-    this.timings = { leased, sent: 0, connected: 0, headers: 0, firstByte: 0, lastByte: 0 }
+    this.timings = { leased, started: 0, connected: 0, sent: 0, headers: 0, firstByte: 0, lastByte: 0 }
   }
 
-  /** The same endpoint is asked once more, in other words: what came of the first answer is no part of this attempt's record. */
+  /** Its sending begins, at `performance.now()` milliseconds. `fresh`: once more, since a kept connection was found dead. */
+  start(at: number, fresh: boolean): void {
+    const { timings } = this
+    if (timings.started === 0) timings.started = at
+    if (!fresh) return
+    timings.connected = timings.sent = 0
+    this.isReused = false
+    this.reconnected = at
+  }
+
+  /** A kept connection carries it. */
+  reuse(): void {
+    this.isReused = true
+    this.timings.connected = this.timings.leased
+  }
+
+  /** A connection has been made for it. */
+  connect(): void {
+    this.timings.connected = performance.now()
+  }
+
+  /** The request is out, or is being answered before it is; told more than once, the first counts. */
+  requestSent(): void {
+    if (this.timings.sent === 0) this.timings.sent = performance.now()
+  }
+
+  /**
+   * The same endpoint is asked once more, in other words: what came of the first answer is no part of this attempt's record, and the
+   * time that it took is time in which the backend was waited for.
+   */
   restart(): void {
     const { timings } = this
-    timings.sent = timings.connected = timings.headers = timings.firstByte = timings.lastByte = 0
+    timings.headers = timings.firstByte = timings.lastByte = 0
     this.status = 0
     this.bytes = 0
   }
@@ -175,7 +214,7 @@ export class Exchange {
     this.peer = fields.peer
     this.clientIp = fields.clientIp
     this.startedAt = fields.startedAt
-    this.timings = { accepted: fields.accepted, received: 0, routed: 0, settled: 0 }
+    this.timings = { accepted: fields.accepted, received: 0, routed: 0, settled: 0, ended: 0 }
   }
 
   /** How it ended; `undefined` while it is under way. */

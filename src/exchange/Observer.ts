@@ -11,7 +11,7 @@ export interface ExchangeObserver {
   readonly dispatched: (exchange: Exchange, attempt: Attempt) => void
   /** The attempt's end, successful or not: `attempt.failure`, `.status`, `.bytes`, `.ended` are final. */
   readonly attemptEnded: (exchange: Exchange, attempt: Attempt) => void
-  /** Exactly once per exchange, with `exchange.outcome` set. */
+  /** Exactly once per exchange, with `exchange.outcome` set, when its client has what it gets, or is gone: no time changes any more. */
   readonly ended: (exchange: Exchange) => void
 }
 

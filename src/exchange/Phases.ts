@@ -9,16 +9,16 @@ import type { Attempt, Exchange } from "./Exchange.ts"
 export interface AttemptPhases {
   /** Leased until a connection was there, TLS included; 0 on a kept one. */
   readonly connect: number
-  /** Until the request was handed over. */
+  /** Until the system had taken the request. */
   readonly send: number
-  /** Until the answer's headers were in; without headers, until the attempt's end. */
+  /** Until the answer's headers were in. */
   readonly wait: number
   /** Until the first byte of the body. */
   readonly first: number
   readonly stream: number
   /** All of it. */
   readonly total: number
-  /** A connection was made for it. */
+  /** A connection was opened for it, or tried to be. */
   readonly isNew: boolean
 }
 
@@ -44,14 +44,15 @@ export interface Phases {
 /** A mark that is 0 was not reached; none stands before the one that it follows. */
 const after = (mark: number, earlier: number): number => (mark > earlier ? mark : earlier)
 
-export const attemptPhases = ({ timings, ended }: Attempt): AttemptPhases => {
+/** What was not reached before the attempt's end takes all the time until then. */
+export const attemptPhases = ({ timings, ended, isReused }: Attempt): AttemptPhases => {
   const { leased } = timings
   const last = after(ended, leased)
-  const within = (mark: number, earlier: number) => Math.min(after(mark, earlier), last)
-  const connected = within(timings.connected, leased)
-  const sent = within(timings.sent, connected)
-  const headers = timings.headers === 0 ? last : within(timings.headers, sent)
-  const first = timings.firstByte === 0 ? last : within(timings.firstByte, headers)
+  const within = (mark: number, earlier: number, next: number) => Math.min(mark === 0 && next === 0 ? last : after(mark, earlier), last)
+  const connected = within(timings.connected, leased, timings.sent)
+  const sent = within(timings.sent, connected, timings.headers)
+  const headers = within(timings.headers, sent, timings.firstByte)
+  const first = within(timings.firstByte, headers, 0)
   return {
     connect: connected - leased,
     send: sent - connected,
@@ -59,14 +60,14 @@ export const attemptPhases = ({ timings, ended }: Attempt): AttemptPhases => {
     first: first - headers,
     stream: last - first,
     total: last - leased,
-    isNew: timings.connected > 0
+    isNew: timings.started > 0 && !isReused
   }
 }
 
 export const phasesOf = (exchange: Exchange): Phases => {
-  const { accepted, received, routed, settled } = exchange.timings
+  const { accepted, received, routed, settled, ended } = exchange.timings
   const { attempts } = exchange
-  const end = after(settled, accepted)
+  const end = after(ended === 0 ? settled : ended, accepted)
   const within = (mark: number, earlier: number) => Math.min(after(mark, earlier), end)
   // A request that ended in its upload spent its whole time there.
   const in_ = received === 0 ? (routed === 0 && attempts.length === 0 ? end : accepted) : within(received, accepted)

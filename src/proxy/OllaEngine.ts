@@ -64,7 +64,8 @@ class OllaAttempt implements Relay, Running {
   start(fresh: boolean): void {
     const sending = this.#sending
     const { timeouts, attempt } = sending
-    attempt.timings.sent = performance.now()
+    const at = performance.now()
+    attempt.start(at, fresh)
     this.#sent = this.#transport.send(
       {
         origin: sending.endpoint.origin,
@@ -75,7 +76,7 @@ class OllaAttempt implements Relay, Running {
         bodySize: sending.bodySize,
         deadlines: timeouts,
         readSize: sending.bufferSize,
-        at: attempt.timings.sent
+        at
       },
       fresh,
       this
@@ -94,8 +95,16 @@ class OllaAttempt implements Relay, Running {
     return this.#kept !== undefined
   }
 
+  onReuse(): void {
+    this.#sending.attempt.reuse()
+  }
+
   onConnect(): void {
-    this.#sending.attempt.timings.connected = performance.now()
+    this.#sending.attempt.connect()
+  }
+
+  onSent(): void {
+    if (!this.#over) this.#sending.attempt.requestSent()
   }
 
   onHead(head: Parameters<Relay["onHead"]>[0], taken: boolean): boolean {

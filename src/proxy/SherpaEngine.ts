@@ -49,10 +49,8 @@ const attempt = (transport: Transport, sending: Sending, fresh: boolean): Attemp
   Effect.suspend(() => {
     const { attempt, endpoint, method, path, headers, body, bodySize, timeouts, bufferSize } = sending
     const at = performance.now()
-    attempt.timings.sent = at
-    const conversation = new Conversation(bufferSize > 0 ? bufferSize : defaultBuffer, () => {
-      attempt.timings.connected = performance.now()
-    })
+    attempt.start(at, fresh)
+    const conversation = new Conversation(bufferSize > 0 ? bufferSize : defaultBuffer, attempt)
     const outgoing = { origin: endpoint.origin, method, path, headers, body, bodySize, deadlines: timeouts, readSize: bufferSize, at }
     return Effect.ensuring(
       Effect.flatMap(conversation.ask(transport, outgoing, fresh), (head) => relay(sending, conversation, head, fresh)),

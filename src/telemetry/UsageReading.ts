@@ -25,6 +25,6 @@ export const readUsage =
     if (profile === undefined) return undefined
     const { kept } = exchange
     const { timings } = attempt
-    const responseMs = timings.sent > 0 && timings.lastByte > timings.sent ? timings.lastByte - timings.sent : 0
+    const responseMs = timings.started > 0 && timings.lastByte > timings.started ? timings.lastByte - timings.started : 0
     return extractUsage(profile, { contentType: kept.contentType, text: () => keptText(kept), headers: kept.headers, responseMs })
   }

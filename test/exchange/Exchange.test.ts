@@ -24,7 +24,7 @@ describe("an attempt", () => {
   it("has times of its own: the next one changes nothing about them", () => {
     const [first, second] = [attempt(), attempt()]
     second.timings.sent = 9
-    expect(first.timings).toEqual({ leased: 7, sent: 0, connected: 0, headers: 0, firstByte: 0, lastByte: 0 })
+    expect(first.timings).toEqual({ leased: 7, started: 0, connected: 0, sent: 0, headers: 0, firstByte: 0, lastByte: 0 })
   })
 
   it("that asks once more in other words keeps nothing of the answer that it did not relay", () => {
@@ -32,7 +32,7 @@ describe("an attempt", () => {
     Object.assign(one.timings, { sent: 8, connected: 9, headers: 10, firstByte: 11, lastByte: 12 })
     Object.assign(one, { status: 400, bytes: 3 })
     one.restart()
-    expect(one.timings).toEqual({ leased: 7, sent: 0, connected: 0, headers: 0, firstByte: 0, lastByte: 0 })
+    expect(one.timings).toEqual({ leased: 7, started: 0, connected: 9, sent: 8, headers: 0, firstByte: 0, lastByte: 0 })
     expect([one.status, one.bytes]).toEqual([0, 0])
   })
 })

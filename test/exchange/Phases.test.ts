@@ -20,7 +20,7 @@ const newAttempt = (marks: Partial<Attempt["timings"]>, ended: number): Attempt 
 
 /** 0: not reached. */
 const mark = fc.oneof({ weight: 1, arbitrary: fc.constant(0) }, { weight: 4, arbitrary: fc.double({ min: 900, max: 2_000, noNaN: true }) })
-const marks = fc.record({ leased: mark, connected: mark, sent: mark, headers: mark, firstByte: mark, lastByte: mark })
+const marks = fc.record({ leased: mark, started: mark, connected: mark, sent: mark, headers: mark, firstByte: mark, lastByte: mark })
 
 const outcome: fc.Arbitrary<Outcome> = fc.oneof(
   fc.record({ _tag: fc.constant("completed" as const), status: fc.constantFrom(200, 204, 301, 400, 404, 429, 500, 503) }),
@@ -47,7 +47,11 @@ const outcome: fc.Arbitrary<Outcome> = fc.oneof(
 )
 
 const story = fc
-  .tuple(fc.record({ received: mark, routed: mark, settled: mark }), fc.array(fc.tuple(marks, mark), { maxLength: 4 }), outcome)
+  .tuple(
+    fc.record({ received: mark, routed: mark, settled: mark, ended: mark }),
+    fc.array(fc.tuple(marks, mark), { maxLength: 4 }),
+    outcome
+  )
   .map(([timings, attempts, end]) => {
     const exchange = newExchange()
     for (const [times, ended] of attempts) exchange.attempts.push(newAttempt(times, ended))
@@ -76,25 +80,25 @@ describe("the phases of a request", () => {
   it("are those of the marks where they are in order", () => {
     const exchange = newExchange(1_000)
     exchange.attempts.push(
-      newAttempt({ leased: 1_111, sent: 1_111, connected: 0, headers: 0 }, 1_120),
-      newAttempt({ leased: 1_121, connected: 1_125, sent: 1_126, headers: 1_500, firstByte: 1_510, lastByte: 1_900 }, 1_900)
+      newAttempt({ leased: 1_111, started: 1_111, connected: 0, sent: 0, headers: 0 }, 1_120),
+      newAttempt({ leased: 1_121, started: 1_121, connected: 1_125, sent: 1_126, headers: 1_500, firstByte: 1_510, lastByte: 1_900 }, 1_900)
     )
     exchange.settle({ _tag: "completed", status: 200 })
-    Object.assign(exchange.timings, { received: 1_100, routed: 1_101, settled: 1_950 })
+    Object.assign(exchange.timings, { received: 1_100, routed: 1_101, settled: 1_901, ended: 1_950 })
     expect(phasesOf(exchange)).toEqual({
       receive: 100,
       decide: 1,
       queue: 0,
-      connect: 4,
+      connect: 13,
       send: 1,
-      wait: 383,
+      wait: 374,
       first: 10,
       stream: 390,
       deliver: 50,
       total: 950,
       overhead: 12
     })
-    expect(attemptPhases(exchange.attempts[0]!)).toMatchObject({ isNew: false, wait: 9, first: 0, stream: 0 })
+    expect(attemptPhases(exchange.attempts[0]!)).toMatchObject({ isNew: true, connect: 9, wait: 0, first: 0, stream: 0 })
   })
 
   it("of a client that leaves in its upload are all upload", () => {
@@ -126,9 +130,10 @@ describe("the ending of a request", () => {
   const cancelled: Outcome = { _tag: "cancelled", status: 499, committed: false }
   const failed = (kind: FailureKind): Outcome => ({ _tag: "failed", status: 502, failure: failure(kind, ""), committed: false })
   const refused = (status: number, reason: string): Outcome => ({ _tag: "rejected", status, reason })
-  const waiting = newAttempt({ leased: 1_001, sent: 1_001 }, 1_100)
+  const waiting = newAttempt({ leased: 1_001, connected: 1_001, sent: 1_001 }, 1_100)
+  const sending = newAttempt({ leased: 1_001, connected: 1_001 }, 1_100)
   const streaming = newAttempt({ leased: 1_001, sent: 1_001, headers: 1_002, firstByte: 1_003 }, 1_100)
-  const unconnected = newAttempt({ leased: 1_001, sent: 1_001 }, 1_100)
+  const unconnected = newAttempt({ leased: 1_001, started: 1_001 }, 1_100)
   unconnected.failure = failure("refused", "")
 
   it.each<[string, Outcome, Partial<Exchange["timings"]>, ReadonlyArray<Attempt>]>([
@@ -143,6 +148,7 @@ describe("the ending of a request", () => {
     ["cancelled cancelled_queued decide", cancelled, { received: 1_001 }, []],
     ["cancelled cancelled_queued queue", cancelled, { received: 1_001, routed: 1_002 }, []],
     ["cancelled cancelled_waiting wait", cancelled, {}, [waiting]],
+    ["cancelled cancelled_waiting send", cancelled, {}, [sending]],
     ["cancelled cancelled_streaming stream", cancelled, {}, [streaming]],
     ["refused rate_limited_global receive", refused(429, "rate_limited_global"), {}, []],
     ["refused timeout_upload receive", refused(408, "tooSlow"), {}, []],

@@ -179,6 +179,7 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
             status,
             ends: 1234,
             timings: {
+              started: accepted,
               connected: accepted + 5,
               sent: accepted + 5,
               headers: accepted + 15,

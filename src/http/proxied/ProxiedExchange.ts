@@ -1,8 +1,8 @@
 /**
  * One request for a backend, from its head to its end: admit, receive, understand, decide, carry. Whatever ends it (a refusal, an
- * answer, a client that leaves, a deadline, a fault of ours), ends it here: this is the one place that settles an exchange, tells
- * observers of its end, hears that its connection is gone and holds its deadline. What differs between groups of routes is its
- * surface's. Callbacks all the way, since most requests wait for nothing but bytes.
+ * answer, a client that leaves, a deadline, a fault of ours), ends it here: this is the one place that settles an exchange, hears that
+ * its connection has taken everything or is gone, tells observers of its end then, and holds its deadline. What differs between groups
+ * of routes is its surface's. Callbacks all the way, since most requests wait for nothing but bytes.
  */
 import { performance } from "node:perf_hooks"
 import * as Cause from "effect/Cause"
@@ -41,6 +41,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
   /** While it is needed. */
   #body: Body | undefined
   #over = false
+  #told = false
   /** A decision that is waited for. */
   #deciding: Fiber.Fiber<Decision> | undefined
   #carrying: Carrying | undefined
@@ -238,8 +239,10 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
 
   /** The connection is gone: with its answer, or with its client. */
   closed(): void {
-    if (this.#over || this.#context.res.writableFinished) return
-    this.settle(this.#stop() ?? leftEarly)
+    const { timings } = this.#exchange
+    if (timings.ended === 0) timings.ended = performance.now()
+    if (this.#over) this.#tell()
+    else if (!this.#context.res.writableFinished) this.settle(this.#stop() ?? leftEarly)
   }
 
   #giveUp(carrying: Carrying, within: number): void {
@@ -282,7 +285,14 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     clearTimeout(this.#deadline)
     // Where nobody was asked, nobody has it.
     this.#giveBack(this.#exchange.attempts.length === 0)
-    this.#services.observer.ended(this.#exchange)
     this.#surface.settled?.()
+    if (this.#context.res.closed) this.#tell()
+  }
+
+  /** The outcome stands, and the client has what it gets. */
+  #tell(): void {
+    if (this.#told) return
+    this.#told = true
+    this.#services.observer.ended(this.#exchange)
   }
 }

@@ -9,7 +9,7 @@ import { unsentOf } from "../NodeInternals.ts"
 import { ChunkScan } from "./ChunkScan.ts"
 import { connectKind } from "./ConnectKind.ts"
 import { maxHead, maxInterim, type ResponseHead } from "./ResponseHead.ts"
-import { afterNextReads, type Deadlines, isSafe, type Outgoing, type Relay } from "./Transport.ts"
+import { afterNextReads, type Deadlines, isSafe, type Outgoing, type Relay, whenTaken } from "./Transport.ts"
 import { UpstreamSocket } from "./UpstreamSocket.ts"
 
 /** What a connection needs of the pool that it belongs to. */
@@ -121,17 +121,23 @@ export class Connection {
     this.#since = outgoing.at
     this.socket.awaiting = true
     this.#pool.activate(this)
+    if (this.#uses > 1) relay.onReuse()
     this.#unwritten = this.#uses > 1 && !isSafe(outgoing.method)
-    if (!this.#unwritten) this.#write(head, outgoing.body)
+    if (!this.#unwritten) this.#write(head, outgoing.body, relay)
     else
       afterNextReads(() => {
         if (this.#relay !== relay || this.#ended || this.socket.destroyed) return
         this.#unwritten = false
-        this.#write(head, outgoing.body)
+        this.#write(head, outgoing.body, relay)
       })
   }
 
-  #write(head: string, body: ReadonlyArray<Buffer>): void {
+  #write(head: string, body: ReadonlyArray<Buffer>, relay: Relay): void {
+    this.#writeParts(head, body)
+    whenTaken(this.socket, relay)
+  }
+
+  #writeParts(head: string, body: ReadonlyArray<Buffer>): void {
     const { socket } = this
     if (body.length === 0) {
       socket.write(head, "latin1")
@@ -270,7 +276,10 @@ export class Connection {
     let bytes = incoming
     // Where the end of the head may begin at the earliest.
     let search = 0
-    this.#answered = true
+    if (!this.#answered) {
+      this.#answered = true
+      relay.onSent()
+    }
     if (this.#pending !== undefined) {
       search = Math.max(0, this.#pending.length - 3)
       bytes = Buffer.concat([this.#pending, incoming])

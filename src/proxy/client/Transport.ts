@@ -1,4 +1,5 @@
 /** How a request reaches a backend, and what becomes of the answer: the port that both clients implement and both engines use. */
+import type { Socket } from "node:net"
 import type { Origin } from "../../endpoint/Endpoint.ts"
 import type { Failure } from "../../exchange/Failure.ts"
 import type { ResponseHead } from "./ResponseHead.ts"
@@ -36,8 +37,12 @@ export interface Outgoing {
 
 /** What becomes of an answer. Called synchronously from the socket's reads. */
 export interface Relay {
+  /** A kept connection carries it. */
+  readonly onReuse: () => void
   /** A connection has been made for it, TLS included. Not told on a kept one. */
   readonly onConnect: () => void
+  /** The system has taken the last byte of the request, or the first of the answer came before that; may be told again. */
+  readonly onSent: () => void
   /** `taken`: nothing of the request is left to be written. True: chunk frames may be passed on as they are; false: payload only. */
   readonly onHead: (head: ResponseHead, taken: boolean) => boolean
   /** The head came alone: what is to be sent of it need not wait for the body. */
@@ -77,6 +82,18 @@ const safe = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
  * generates, or changes something, is sent again only where nothing of it can have been read.
  */
 export const isSafe = (method: string): boolean => safe.has(method)
+
+/**
+ * Tells the relay once the system has taken all that was written to the socket so far: mostly at once. Else a write of nothing
+ * stands behind the rest in the queue, and its turn comes when the rest is out.
+ */
+export const whenTaken = (socket: Socket, relay: Pick<Relay, "onSent">): void => {
+  if (socket.writableLength === 0) relay.onSent()
+  else if (socket.writable)
+    socket.write("", "latin1", (error) => {
+      if (error === null || error === undefined) relay.onSent()
+    })
+}
 
 /**
  * Once whatever has arrived by now has been read: a kept connection's end may lie there and wait, behind what called for the request.

@@ -11,7 +11,7 @@ import { idleFor, maxIdle } from "./ConnectionPool.ts"
 import { DialError } from "./Dialing.ts"
 import type { ResponseHead } from "./ResponseHead.ts"
 import { Sweeper, type Watched } from "./Sweeper.ts"
-import { afterNextReads, isSafe, type Outgoing, type Relay, type Sent, type Transport } from "./Transport.ts"
+import { afterNextReads, isSafe, type Outgoing, type Relay, type Sent, type Transport, whenTaken } from "./Transport.ts"
 import { undiciFailure } from "./UndiciFailure.ts"
 import { type KeptLimits, type UndiciLink, UndiciLinks } from "./UndiciLinks.ts"
 
@@ -99,6 +99,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
       this.#reused = false
     }
     const { method, path, headers, body } = this.#outgoing
+    if (this.#reused) this.#relay.onReuse()
     this.#link.onConnect = () => this.#relay.onConnect()
     this.#link.watch?.expect()
     // undici has its own idea of a request: what it will not carry is this exchange's failure.
@@ -160,6 +161,12 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     this.#sent = true
     this.#written = true
     this.#since = performance.now()
+    const { socket } = this.#link
+    if (socket !== undefined) whenTaken(socket, this)
+  }
+
+  onSent(): void {
+    if (!this.#over) this.#relay.onSent()
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
@@ -168,6 +175,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     this.#sent = true
     this.#since = performance.now()
     this.#link.watch?.headIn()
+    this.#relay.onSent()
     try {
       const head = headOf(controller, status, this.#outgoing.method)
       if (hasUnknownCoding(head.raw)) {

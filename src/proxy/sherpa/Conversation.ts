@@ -2,6 +2,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { Attempt } from "../../exchange/Exchange.ts"
 import type { Failure } from "../../exchange/Failure.ts"
 import { Coalescing } from "../Coalescing.ts"
 import type { ResponseHead } from "../client/ResponseHead.ts"
@@ -13,6 +14,9 @@ export interface Repeatable {
 }
 export const repeatable: Repeatable = { _tag: "Repeatable" }
 
+/** Who keeps the times. */
+type Marks = Pick<Attempt, "reuse" | "connect" | "requestSent">
+
 type Parts = readonly [Buffer, ...Array<Buffer>]
 
 export class Conversation implements Relay {
@@ -20,7 +24,7 @@ export class Conversation implements Relay {
   /** The answer's payload, as it comes. */
   readonly body: Stream.Stream<Buffer, Failure>
   readonly #readAhead: number
-  readonly #onConnect: () => void
+  readonly #marks: Marks
   #sent: Sent | undefined
   #coalescing: Coalescing | undefined
   #parts: Array<Buffer> = []
@@ -35,9 +39,9 @@ export class Conversation implements Relay {
   onHeadAlone: () => void = () => {}
 
   /** `readAhead`: bytes that may wait for their reader before the backend is held back. */
-  constructor(readAhead: number, onConnect: () => void) {
+  constructor(readAhead: number, marks: Marks) {
     this.#readAhead = readAhead
-    this.#onConnect = onConnect
+    this.#marks = marks
     this.body = Stream.fromPull(Effect.succeed(this.#pull))
   }
 
@@ -68,8 +72,16 @@ export class Conversation implements Relay {
     this.#sent = undefined
   }
 
+  onReuse(): void {
+    this.#marks.reuse()
+  }
+
   onConnect(): void {
-    this.#onConnect()
+    this.#marks.connect()
+  }
+
+  onSent(): void {
+    if (this.#end === undefined) this.#marks.requestSent()
   }
 
   onHead(head: ResponseHead, taken: boolean): boolean {

@@ -143,7 +143,7 @@ export class PhaseMetrics {
     const result = resultOf(attempt)
     const phases = attemptPhases(attempt)
     if (phases.isNew) series.connects[result].add(phases.connect / 1000)
-    series.headers[result].add(phases.wait / 1000)
+    if (attempt.timings.sent > 0) series.headers[result].add(phases.wait / 1000)
     series.attempts[result].add(phases.total / 1000)
   }
 

@@ -176,7 +176,8 @@ export const endRecords = (sink: LogSink, options: RequestLogOptions): ((exchang
   return (exchange) => {
     const { outcome } = exchange
     if (outcome === undefined) return
-    const duration = wholeMillis(performance.now() - exchange.timings.accepted)
+    const { accepted, ended } = exchange.timings
+    const duration = wholeMillis((ended === 0 ? performance.now() : ended) - accepted)
     const limit = slow()
     if (limit > 0 && duration > limit && sink.enabled("warn"))
       sink.write("warn", "Slow request", {

@@ -87,23 +87,23 @@ export const completedFields = (
 
 const between = (from: number, to: number): number => (from === 0 || to === 0 ? 0 : wholeMillis(to - from))
 
-const noTimings: AttemptTimings = { leased: 0, sent: 0, connected: 0, headers: 0, firstByte: 0, lastByte: 0 }
+const noTimings: AttemptTimings = { leased: 0, started: 0, connected: 0, sent: 0, headers: 0, firstByte: 0, lastByte: 0 }
 
 /** The engine's own view of an exchange: `Proxy metrics`. */
 export const engineFields = (exchange: Exchange, status: number, usage: Usage | undefined): Fields => {
   const { accepted, routed } = exchange.timings
   const last = exchange.lastAttempt
-  const { leased, sent, headers, firstByte, lastByte } = last?.timings ?? noTimings
+  const { leased, started, headers, firstByte, lastByte } = last?.timings ?? noTimings
   const bytes = last?.bytes ?? 0
   return {
     endpoint: last?.endpointName ?? "",
     latency_ms: last === undefined ? 0 : wholeMillis(last.ended - accepted),
-    processing_ms: between(accepted, sent),
-    backend_ms: between(sent, headers),
+    processing_ms: between(accepted, started),
+    backend_ms: between(started, headers),
     first_data_ms: between(accepted, firstByte),
     streaming_ms: between(firstByte, lastByte),
     selection_ms: between(routed, leased),
-    header_ms: between(leased, sent),
+    header_ms: between(leased, started),
     total_bytes: bytes,
     bytes_formatted: compactBytes(bytes),
     status,
@@ -115,7 +115,7 @@ export const engineFields = (exchange: Exchange, status: number, usage: Usage | 
 export const metricsFields = (exchange: Exchange, duration: number, usage: Usage | undefined): Fields => {
   const { accepted, received, routed } = exchange.timings
   const last = exchange.lastAttempt
-  const { leased, sent, headers, firstByte, lastByte } = last?.timings ?? noTimings
+  const { leased, started, headers, firstByte, lastByte } = last?.timings ?? noTimings
   return {
     endpoint: last?.endpointName ?? "",
     model: exchange.model,
@@ -123,11 +123,11 @@ export const metricsFields = (exchange: Exchange, duration: number, usage: Usage
     total_bytes: last?.bytes ?? 0,
     duration_ms: duration,
     latency_ms: last === undefined ? duration : wholeMillis(last.ended - accepted),
-    request_processing_ms: between(accepted, sent),
-    backend_response_ms: between(sent, headers),
+    request_processing_ms: between(accepted, started),
+    backend_response_ms: between(started, headers),
     first_data_ms: between(accepted, firstByte),
     streaming_ms: between(firstByte, lastByte),
-    header_processing_ms: between(leased, sent),
+    header_processing_ms: between(leased, started),
     path_resolution_ms: between(received, routed),
     selection_ms: between(routed, leased),
     target_path: last === undefined ? exchange.path : undefined,

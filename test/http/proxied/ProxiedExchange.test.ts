@@ -138,17 +138,18 @@ describe.each(surfaces)("on the $name surface", (surface) => {
     for (let i = 0; i < 5; i++) await soon()
     expect(rooms.ended.length).toBe(1)
     const [exchange] = rooms.ended as [Exchange]
-    const { accepted, received, routed, settled } = exchange.timings
-    const attempts = exchange.attempts.flatMap(({ timings: { leased, sent, connected, headers, firstByte, lastByte } }) => [
+    const { accepted, received, routed, settled, ended: gone } = exchange.timings
+    const attempts = exchange.attempts.flatMap(({ timings: { leased, started, connected, sent, headers, firstByte, lastByte } }) => [
       leased,
+      ...(connected === leased ? [connected, started] : [started, connected]),
       sent,
-      connected,
       headers,
       firstByte,
       lastByte
     ])
     const reached = [accepted, received, routed, ...attempts, settled].filter((time) => time > 0)
     expect(reached).toEqual([...reached].sort((a, b) => a - b))
+    expect(gone).toBeGreaterThan(accepted)
     expect(fleet.endpoints.map(({ inFlight }) => inFlight)).toEqual([0, 0])
     return exchange
   }

@@ -106,17 +106,18 @@ describe.each(["olla", "undici", "sherpa"] as const)("an exchange of the %s engi
     await client(`GET /local HTTP/1.1\r\nHost: front\r\n${close}\r\n`)
     expect(ended.length).toBe(1)
     const [exchange] = ended as [Exchange]
-    const { accepted, received, routed, settled } = exchange.timings
-    const attempts = exchange.attempts.flatMap(({ timings: { leased, sent, connected, headers, firstByte, lastByte } }) => [
+    const { accepted, received, routed, settled, ended: gone } = exchange.timings
+    const attempts = exchange.attempts.flatMap(({ timings: { leased, started, connected, sent, headers, firstByte, lastByte } }) => [
       leased,
+      ...(connected === leased ? [connected, started] : [started, connected]),
       sent,
-      connected,
       headers,
       firstByte,
       lastByte
     ])
     const reached = [accepted, received, routed, ...attempts, settled].filter((time) => time > 0)
     expect(reached).toEqual([...reached].sort((a, b) => a - b))
+    expect(gone).toBeGreaterThan(accepted)
     return exchange
   }
 
@@ -133,8 +134,8 @@ describe.each(["olla", "undici", "sherpa"] as const)("an exchange of the %s engi
     const { outcome, timings, lastAttempt } = await endOf()
     expect(`${outcome?._tag} ${outcome?.status}${outcome?._tag === "failed" && outcome.committed ? " committed" : ""}`).toBe(wanted)
     const { accepted, received, routed, settled } = timings
-    const { leased, sent } = lastAttempt?.timings ?? { leased: 0, sent: 0 }
-    expect([accepted, received, routed, leased, sent, settled].every((time) => time > 0)).toBe(true)
+    const { leased, connected, sent } = lastAttempt?.timings ?? { leased: 0, connected: 0, sent: 0 }
+    expect([accepted, received, routed, leased, connected, sent, settled, timings.ended].every((time) => time > 0)).toBe(true)
   })
 
   early("that nobody could be found for ends once", async () => {

@@ -106,7 +106,11 @@ export class Recorder implements Relay {
     return Buffer.concat(this.#parts)
   }
 
+  onReuse(): void {}
+
   onConnect(): void {}
+
+  onSent(): void {}
 
   onHead(head: ResponseHead): boolean {
     this.heads.push(head)

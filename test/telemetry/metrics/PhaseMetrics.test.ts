@@ -19,7 +19,14 @@ const request = (metrics: PhaseMetrics, model: string, tries: ReadonlyArray<Try>
 const at = (connected: number, sent: number, headers: number, firstByte: number, lastByte: number) => {
   const accepted = 1_000
   const mark = (millis: number) => (millis === 0 ? 0 : accepted + millis)
-  return { connected: mark(connected), sent: mark(sent), headers: mark(headers), firstByte: mark(firstByte), lastByte: mark(lastByte) }
+  return {
+    started: accepted,
+    connected: mark(connected),
+    sent: mark(sent),
+    headers: mark(headers),
+    firstByte: mark(firstByte),
+    lastByte: mark(lastByte)
+  }
 }
 
 const countOf = (histogram: { readonly totals: () => { readonly count: number; readonly sum: number } } | undefined) => {
@@ -31,13 +38,17 @@ describe("phases as metrics", () => {
   it("count each attempt on its endpoint and the request by its end", () => {
     const metrics = make(undefined, { outputTokens: 5 })
     request(metrics, "m", [
-      { endpoint: "dead", failed: "refused", ends: 10, timings: at(0, 1, 0, 0, 0) },
+      { endpoint: "dead", failed: "refused", ends: 10, timings: at(0, 0, 0, 0, 0) },
       { endpoint: "desk", ends: 500, timings: at(12, 13, 113, 120, 500) }
     ])
     expect(metrics.outcomes).toEqual([{ outcome: "ok", cause: "none", value: 1 }])
     const dead = metrics.seriesOf(endpointOf("dead"))
     expect([...(dead?.failures ?? [])]).toEqual([["connect_refused", 1]])
-    expect([countOf(dead?.attempts.failed), countOf(dead?.headers.failed), dead?.hasConnects]).toEqual([[1, 0.01], [1, 0.009], false])
+    expect([countOf(dead?.attempts.failed), countOf(dead?.headers.failed), countOf(dead?.connects.failed)]).toEqual([
+      [1, 0.01],
+      [0, 0],
+      [1, 0.01]
+    ])
     const desk = metrics.seriesOf(endpointOf("desk"))
     expect([...(desk?.failures ?? [])]).toEqual([])
     expect(countOf(desk?.connects.ok)).toEqual([1, 0.012])

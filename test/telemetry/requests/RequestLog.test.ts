@@ -55,7 +55,7 @@ const headers: Readonly<Record<string, string>> = {
 const header = (name: string): string => headers[name] ?? ""
 const keysOf = (record: Fields | undefined) => Object.keys(record ?? {}).slice(4)
 
-const phases = { leased: 1004, sent: 1006, headers: 1050, firstByte: 1055, lastByte: 1095 }
+const phases = { leased: 1004, started: 1006, headers: 1050, firstByte: 1055, lastByte: 1095 }
 
 describe("a proxied request", () => {
   it("is received, dispatched and completed, in the fields of the page", () => {
