@@ -24,6 +24,7 @@ const words: Readonly<Record<FailureKind, string>> = {
   header_timeout: "no answer",
   response_timeout: "no answer",
   malformed: "what it answered is no HTTP",
+  path_unknown: "it does not serve this path",
   breaker_open: "not asked, since it failed too often just now",
   idle_timeout: "it stopped sending",
   truncated: "it broke off in the middle of its answer",
