@@ -1,14 +1,26 @@
 import { defineConfig } from "vitest/config"
 
+/** Rooms whose tests start daemons and servers, and hold what an exchange does in time. Each file has a process of its own. */
+const onSockets = ["test/contract/**", "test/proxy/**", "test/http/**"]
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     globalSetup: ["test/temporaryFolder.ts"],
-    setupFiles: ["test/propertySeed.ts"],
     // What fails hangs as long as this; a slow machine gets there late, but gets there.
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: "forks",
-    maxWorkers: 2
+    maxWorkers: 2,
+    projects: [
+      // Loading Effect again for every file would be more than half of the time that these take.
+      {
+        extends: true,
+        test: { name: "rooms", include: ["test/**/*.test.ts"], exclude: onSockets, isolate: false, setupFiles: ["test/propertySeed.ts"] }
+      },
+      {
+        extends: true,
+        test: { name: "sockets", include: onSockets.map((folder) => `${folder}/*.test.ts`), setupFiles: ["test/propertySeed.ts"] }
+      }
+    ]
   }
 })

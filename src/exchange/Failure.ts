@@ -1,7 +1,7 @@
 /**
  * The vocabulary of failures. A failure is classified once, where it is understood, from its original cause: whose
  * fault it is, whether another endpoint may be tried, whether the endpoint is taken out of rotation and whether its
- * breaker counts it (proxying.md 9). Nobody downstream reads messages to find out.
+ * breaker counts it. Nobody downstream reads messages to find out.
  */
 export type FailureKind =
   | "refused"
@@ -52,7 +52,7 @@ const rule = (
   status
 })
 
-/** The table of proxying.md 9. `closed` is an end or reset before the first byte of an answer, on a fresh connection. */
+/** `closed` is an end or reset before the first byte of an answer, on a fresh connection. */
 export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   refused: rule("upstream", true, true, true),
   unreachable: rule("upstream", true, true, true),

@@ -1,4 +1,4 @@
-/** Entity tags and compression of the status documents (http-api.md 7). */
+/** Entity tags and compression of the status documents, which dashboards ask for every few seconds. */
 import { hash } from "node:crypto"
 import { gzipSync } from "node:zlib"
 

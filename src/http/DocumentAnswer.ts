@@ -1,4 +1,4 @@
-/** Sends a document: encoded by its Schema, compressed or with an entity tag where its route says so (http-api.md 7, 17.52). */
+/** Sends a document: encoded by its Schema, compressed or with an entity tag where its route says so. */
 import { acceptsGzip, entityTag, gzip, matchesTag, minGzip } from "./Conditional.ts"
 import { type DocumentSchema, encodeDocument } from "./documents/Encoding.ts"
 import type { RequestContext } from "./RequestContext.ts"

@@ -1,4 +1,4 @@
-/** Short, stable names of endpoints in the documents: a hash of the display URL, without secrets (http-api.md 11). */
+/** Short, stable names of endpoints in the documents: a hash of the display URL, without secrets. */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 
 export const plainId = (displayUrl: string): string => {

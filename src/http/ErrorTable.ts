@@ -1,6 +1,6 @@
 /**
  * Every error that Olla itself answers, in one table: status, sentence, when it happens and the way out. It is rendered in
- * the dialect of the surface (http-api.md 10, 17.27). docs/errors.md and the responses of docs/openapi.yaml are written
+ * the dialect of the surface. docs/errors.md and the responses of docs/openapi.yaml are written
  * from it.
  */
 import type { ErrorDocument } from "./documents/ErrorDocuments.ts"
@@ -234,10 +234,7 @@ export const errorTable = {
   }
 } as const satisfies Readonly<Record<string, ErrorEntry>>
 
-/**
- * Refusals by routing (http-api.md 10.2). The token is the plain body and the JSON form's `code`; `{model}` is what was asked
- * for.
- */
+/** Refusals by routing. The token is the plain body and the JSON form's `code`; `{model}` is what was asked for. */
 export const rejections: Readonly<Record<string, { readonly status: 404 | 503; readonly text: string; readonly strategy: string }>> = {
   model_not_found: { status: 404, text: 'no endpoint has a model named "{model}"', strategy: "all" },
   model_unavailable: {

@@ -1,4 +1,4 @@
-/** How figures read in the documents (http-api.md 11). */
+/** How figures are written for people in the status documents. */
 
 const trimZero = (n: number): string => n.toFixed(1)
 
@@ -21,7 +21,7 @@ export const latency = (millis: number): string => {
   return whole < 1000 ? `${whole}ms` : `${trimZero(whole / 1000)}s`
 }
 
-/** Milliseconds to `42s`, `17m`, `5h`, `3d`; rounded down, so that there is no `60m` (observability.md 13.17). */
+/** Milliseconds to `42s`, `17m`, `5h`, `3d`; rounded down, so that there is no `60m`. */
 export const span = (millis: number): string => {
   const seconds = Math.max(0, millis / 1000)
   if (seconds < 60) return `${Math.floor(seconds)}s`

@@ -1,4 +1,4 @@
-/** /internal/process: the reference's fields with Node's nearest equivalents (http-api.md 11.8). */
+/** /internal/process: names of fields that a Go runtime would report, filled with Node's nearest equivalents. */
 import type { BodyBudget } from "../guard/BodyBudget.ts"
 import { processFigures } from "../telemetry/ProcessFigures.ts"
 import type { ProcessDocument } from "./documents/DaemonDocuments.ts"

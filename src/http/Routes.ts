@@ -1,4 +1,4 @@
-/** Which handler a path has (http-api.md 3). Paths are matched cleaned and decoded; what is forwarded keeps its encoding. */
+/** Which handler a path has. Paths are matched cleaned and decoded; what is forwarded keeps its encoding. */
 import type { ListingFormat } from "../profile/ListingFormats.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { ProviderScope } from "../routing/Router.ts"

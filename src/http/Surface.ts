@@ -1,6 +1,5 @@
 /**
- * The routes that Olla answers itself, as data: dispatch, docs/openapi.yaml and the crawl of the tests read this one table
- * (http-api.md 3.1, 3.2).
+ * The routes that Olla answers itself, as data: dispatch, docs/openapi.yaml and the crawl of the tests read this one table.
  */
 import type { Profile } from "../profile/Profile.ts"
 import { contentTypes } from "../telemetry/OpenMetrics.ts"
@@ -26,9 +25,9 @@ export interface LocalRoute {
   readonly contentType?: string
   /** What `Accept` may ask for instead. */
   readonly otherContentTypes?: ReadonlyArray<string>
-  /** Any method is as good as GET (http-api.md 17.4). */
+  /** Any method is as good as GET. */
   readonly anyMethod?: boolean
-  /** With entity tag, and compressed where the client takes it (http-api.md 7). */
+  /** With entity tag, and compressed where the client takes it. */
   readonly conditional?: boolean
 }
 

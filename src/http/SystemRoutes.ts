@@ -1,4 +1,4 @@
-/** Olla's own documents: health, readiness, status, statistics, process, version, metrics (http-api.md 3.1, 11). */
+/** Olla's own documents: health, readiness, status, statistics, process, version, metrics. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"

@@ -1,4 +1,4 @@
-/** Models in the form of Anthropic's list: every one that somebody can serve, and the aliases that lead to one (anthropic.md 12, B28). */
+/** Models in the form of Anthropic's list: every one that somebody can serve, and the aliases that lead to one. */
 import { modelsOfInventory } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/ModelOffer.ts"
 import { displayId } from "../catalogue/ModelOrder.ts"

@@ -1,4 +1,4 @@
-/** The acceptance list of proxying.md 18 and its header tables, from outside, for both engines and both clients of `olla`. */
+/** What a client and a backend see of a proxied request: headers, failover, limits and streams, from outside, for both engines and both clients of `olla`. */
 import { once } from "node:events"
 import { request } from "node:http"
 import net from "node:net"

@@ -66,7 +66,6 @@ describe("the OpenAPI description", () => {
   it("leaves out what a document does not always have, and nothing else", () => {
     const endpoint = spec["components"]?.["schemas"]?.["ListedEndpoint"]
     const required = endpoint?.["required"] as unknown as ReadonlyArray<string>
-    // observability.md 3.2
     expect(required).toEqual(
       expect.arrayContaining(
         "id name type status url priority model_count request_count success_rate min_latency_ms max_latency_ms active_connections health_check circuit_breaker requests_by_class".split(
