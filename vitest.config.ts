@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 /** Rooms whose tests start daemons and servers, and hold what an exchange does in time. Each file has a process of its own. */
@@ -10,7 +11,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: "forks",
-    maxWorkers: 2,
+    // Tests on sockets wait more than they compute: two of them find room on one core.
+    maxWorkers: 2 * availableParallelism(),
     projects: [
       // Loading Effect again for every file would be more than half of the time that these take.
       {

@@ -8,6 +8,7 @@
  */
 import * as MutableRef from "effect/MutableRef"
 import * as Ref from "effect/Ref"
+import { endedUnanswered } from "../exchange/Failure.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import type { Profile } from "../profile/Profile.ts"
 import { isDisabled } from "./DiscoveryState.ts"
@@ -223,7 +224,7 @@ export class Endpoint {
       startedAt: failed.startedAt,
       now: this.#port.now(),
       cause: demotionCause(failed),
-      inDoubt: failed.failure.kind === "closed",
+      inDoubt: endedUnanswered(failed.failure.kind),
       answered: this.#takeAnswered()
     })
   }

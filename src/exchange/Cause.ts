@@ -62,6 +62,7 @@ const causeOfKind: Readonly<Record<Exclude<FailureKind, "client_gone" | "client_
   tls_timeout: "timeout_connect",
   tls: "tls",
   closed: "closed_early",
+  reset: "closed_early",
   header_timeout: "timeout_headers",
   response_timeout: "timeout_response",
   malformed: "malformed",

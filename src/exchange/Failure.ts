@@ -11,6 +11,7 @@ export type FailureKind =
   | "tls_timeout"
   | "tls"
   | "closed"
+  | "reset"
   | "header_timeout"
   | "response_timeout"
   | "malformed"
@@ -28,8 +29,8 @@ export interface FailureRule {
   /** May another candidate be tried, as long as nothing is committed? */
   readonly failover: boolean
   /**
-   * Is the endpoint told, to be taken out of rotation? At once, but for a connection that was `closed` without an answer: that asks for
-   * a probe, whose failure decides, since a backend may have died of this request alone.
+   * Is the endpoint told, to be taken out of rotation? At once, but for what `endedUnanswered`: that asks for a probe, whose failure
+   * decides, since a backend may have died of this request alone.
    */
   readonly demote: boolean
   /** Does the engine's breaker count it? */
@@ -52,7 +53,7 @@ const rule = (
   status
 })
 
-/** `closed` is an end or reset before the first byte of an answer, on a fresh connection. */
+/** `closed` and `reset` are ends of a connection before the first byte of an answer. */
 export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   refused: rule("upstream", true, true, true),
   unreachable: rule("upstream", true, true, true),
@@ -61,6 +62,7 @@ export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   tls_timeout: rule("upstream", true, true, true, 504),
   tls: rule("upstream", true, false, true),
   closed: rule("upstream", true, true, true),
+  reset: rule("upstream", true, true, true),
   header_timeout: rule("upstream", false, false, true, 504),
   response_timeout: rule("upstream", false, false, true, 504),
   malformed: rule("upstream", false, false, true),
@@ -88,5 +90,8 @@ export interface Failure {
 
 export const failure = (kind: FailureKind, detail: string, limitMs?: number): Failure =>
   limitMs === undefined ? { _tag: "Failure", kind, detail } : { _tag: "Failure", kind, detail, limitMs }
+
+/** The backend took the connection, and ended it without an answer. */
+export const endedUnanswered = (kind: FailureKind): boolean => kind === "closed" || kind === "reset"
 
 export const ruleOf = (f: Failure): FailureRule => failureRules[f.kind]

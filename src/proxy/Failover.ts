@@ -9,7 +9,7 @@ import type { OllaConfig } from "../config/OllaConfig.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { Attempt } from "../exchange/Exchange.ts"
-import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
+import { endedUnanswered, type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import type { Candidate } from "../routing/Router.ts"
 import { type AttemptOwner, AttemptSending } from "./AttemptSending.ts"
@@ -37,7 +37,7 @@ export interface FailoverParts {
 type TrialToken = number | undefined
 
 /** Perhaps it is the request that they die of: it does not go through the whole fleet. */
-const closedAtMost = 1
+const unansweredAtMost = 1
 
 export class Failover implements AttemptEnd, AttemptOwner {
   readonly #parts: FailoverParts
@@ -63,7 +63,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
   #turn = 0
   #over = false
   /** Backends that took the request and closed the connection without an answer. */
-  #closed = 0
+  #unanswered = 0
 
   constructor(parts: FailoverParts, request: CarryRequest, ended: (end: Ended) => void) {
     this.#parts = parts
@@ -146,7 +146,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     else if (!ruleOf(why).failover) {
       this.#allConnection = false
       this.#refuse()
-    } else if (why.kind === "closed" && ++this.#closed > closedAtMost) this.#refuse()
+    } else if (endedUnanswered(why.kind) && ++this.#unanswered > unansweredAtMost) this.#refuse()
     else this.#goOn(candidate)
   }
 

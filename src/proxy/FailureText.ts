@@ -60,9 +60,9 @@ export const failureText = (failure: Failure, endpoint: string, elapsed: number)
     case "tls":
       return `TLS certificate error ${after} - endpoint ${endpoint} could not be verified`
     case "closed":
-      return failure.detail.includes("reset")
-        ? `connection reset ${after} - endpoint ${endpoint} dropped the connection without an answer`
-        : `connection closed ${after} - endpoint ${endpoint} ended the connection without an answer`
+      return `connection closed ${after} - endpoint ${endpoint} ended the connection without an answer`
+    case "reset":
+      return `connection reset ${after} - endpoint ${endpoint} dropped the connection without an answer`
     case "header_timeout":
       return `request timeout ${after} - endpoint ${endpoint} sent no response headers${limit === "" ? "" : `${limit} is proxy.response_header_timeout`}`
     case "response_timeout":

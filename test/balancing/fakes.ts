@@ -8,6 +8,7 @@ import type { EndpointSpec } from "../../src/endpoint/EndpointSpec.ts"
 import { type AttemptFailure, type EndpointState, isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
 import { parseOrigin } from "../../src/endpoint/EndpointUrl.ts"
 import type { Fleet, FleetEvent } from "../../src/endpoint/Fleet.ts"
+import { endedUnanswered } from "../../src/exchange/Failure.ts"
 import type { ListedModel } from "../../src/profile/ListedModel.ts"
 import type { Profile } from "../../src/profile/Profile.ts"
 import type { Candidate } from "../../src/routing/Router.ts"
@@ -83,7 +84,7 @@ export class FakeEndpoint extends Endpoint {
   /** Goes offline at once, as the real one does; a connection that was closed without an answer would only bring about a probe. */
   override attemptFailed(failed: AttemptFailure): void {
     this.failures.push(failed)
-    if (failed.failure.kind !== "closed") this.become("offline")
+    if (!endedUnanswered(failed.failure.kind)) this.become("offline")
   }
 }
 

@@ -19,6 +19,7 @@ const table: ReadonlyArray<readonly [FailureKind, boolean, boolean, boolean, num
   ["tls_timeout", true, true, true, 504],
   ["tls", true, false, true, 502],
   ["closed", true, true, true, 502],
+  ["reset", true, true, true, 502],
   ["header_timeout", false, false, true, 504],
   ["response_timeout", false, false, true, 504],
   ["malformed", false, false, true, 502]

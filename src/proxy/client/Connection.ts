@@ -4,7 +4,7 @@
  */
 import { performance } from "node:perf_hooks"
 import type { Origin } from "../../endpoint/Endpoint.ts"
-import { type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
+import { endedUnanswered, type Failure, type FailureKind, failure } from "../../exchange/Failure.ts"
 import { unsentOf } from "../NodeInternals.ts"
 import { ChunkScan } from "./ChunkScan.ts"
 import { connectKind } from "./ConnectKind.ts"
@@ -211,7 +211,7 @@ export class Connection {
   }
 
   #fail(kind: FailureKind, detail: string, limit?: number): void {
-    const repeatable = kind === "closed" && this.#uses > 1 && !this.#answered && (this.#unwritten || isSafe(this.#method))
+    const repeatable = endedUnanswered(kind) && this.#uses > 1 && !this.#answered && (this.#unwritten || isSafe(this.#method))
     const relay = this.#release()
     this.socket.destroy()
     relay?.onFail(failure(kind, detail, limit), repeatable, this.payload)
@@ -226,8 +226,9 @@ export class Connection {
       const byClose = !this.#head.chunked && this.#head.length < 0
       if (byClose && this.#ended && code === "") this.#finish()
       else this.#fail("truncated", `the backend closed the connection in the middle of its answer${code === "" ? "" : ` (${code})`}`)
-    } else if (this.#connected) this.#fail("closed", code === "" ? "connection closed" : `connection reset (${code})`)
-    else this.#fail(connectKind(this.#error), code === "" ? "no connection" : `no connection (${code})`)
+    } else if (!this.#connected) this.#fail(connectKind(this.#error), code === "" ? "no connection" : `no connection (${code})`)
+    else if (code === "") this.#fail("closed", "connection closed")
+    else this.#fail("reset", `connection reset (${code})`)
   }
 
   #finish(): void {

@@ -97,7 +97,7 @@ const kindOf = (error: NodeJS.ErrnoException, shaking: boolean): FailureKind => 
   switch (error.code) {
     case "ECONNRESET":
     case "EPIPE":
-      return "closed"
+      return "reset"
     case "ETIMEDOUT":
       return "tls_timeout"
   }

@@ -5,7 +5,7 @@ import { DialError } from "./Dialing.ts"
 const malformed = new Set(["UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_CONTENT_LENGTH_MISMATCH"])
 /** undici has no codes for these: an upgrade, and bytes that nobody asked for. */
 const badAnswer = new Set(["bad upgrade", "bad response"])
-const broken = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE", "ECONNABORTED"])
+const resets = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED"])
 
 /** `answered`: the answer's head had come, and was good. */
 export const undiciFailure = (error: NodeJS.ErrnoException, answered: boolean): Failure => {
@@ -15,7 +15,8 @@ export const undiciFailure = (error: NodeJS.ErrnoException, answered: boolean): 
   if (answered) return failure("truncated", `the backend broke off in the middle of its answer (${said})`)
   if (malformed.has(code) || code.startsWith("HPE_") || error.name === "HTTPParserError" || badAnswer.has(error.message))
     return failure("malformed", `the response is not HTTP (${said})`)
-  if (broken.has(code)) return failure("closed", code === "UND_ERR_SOCKET" ? `connection closed (${said})` : `connection reset (${said})`)
+  if (code === "UND_ERR_SOCKET") return failure("closed", `connection closed (${said})`)
+  if (resets.has(code)) return failure("reset", `connection reset (${said})`)
   const kind: FailureKind = code.startsWith("UND_ERR_") || code.startsWith("ERR_") ? "internal" : "closed"
   return failure(kind, said)
 }

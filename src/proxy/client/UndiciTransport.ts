@@ -3,7 +3,7 @@
  * `sherpa` engine. Deadlines are looked at by a sweep, as for the own client.
  */
 import type { Dispatcher } from "undici"
-import { type Failure, failure } from "../../exchange/Failure.ts"
+import { endedUnanswered, type Failure, failure } from "../../exchange/Failure.ts"
 import { pairsOf } from "../HeaderLines.ts"
 import { hasUnknownCoding } from "../HeaderRules.ts"
 import { unsentOf } from "../NodeInternals.ts"
@@ -231,7 +231,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#over) return
     const why = undiciFailure(error, this.#answered)
-    const found = why.kind === "closed" && this.#reused && this.#link.watch?.heard !== true && !(error instanceof DialError)
+    const found = endedUnanswered(why.kind) && this.#reused && this.#link.watch?.heard !== true && !(error instanceof DialError)
     // undici tells before its first write.
     this.#fail(why, found && (isSafe(this.#outgoing.method) || this.#controller === undefined))
   }
