@@ -162,7 +162,7 @@ describe.each([
       await told(ask)
       await settled()
       const answer = await told(ask)
-      expect([answer.failure?.kind, answer.stale]).toEqual(["reset", true])
+      expect([answer.failure?.kind, answer.stale]).toEqual([how, true])
       expect((await told({ ...ask, fresh: true })).bytes.toString()).toBe("hello")
       await settled()
       // What may have been served is not sent again.
