@@ -21,6 +21,7 @@ const words: Readonly<Record<FailureKind, string>> = {
   tls_timeout: "no TLS handshake",
   tls: "its certificate could not be verified",
   closed: "it hung up without an answer",
+  reset: "it dropped the connection without an answer",
   header_timeout: "no answer",
   response_timeout: "no answer",
   malformed: "what it answered is no HTTP",
