@@ -3,8 +3,8 @@ import { request } from "node:http"
 import type { ModelsFileReport } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import { printConfig, shownValues } from "./config/ConfigPrinting.ts"
-import { type Diagnostic, placeOf, render, sentenceOf, textOf } from "./config/Diagnostic.ts"
-import { readConfiguration, readModelsFile } from "./configuration.ts"
+import { type Diagnostic, type Finding, findingOf, placeOf, render, textOf } from "./config/Diagnostic.ts"
+import { modelsFileOf, readConfiguration } from "./configuration.ts"
 import { redactText } from "./guard/Redaction.ts"
 
 type Out = (text: string) => void
@@ -29,7 +29,7 @@ const examine = (options: LoadOptions): Findings => {
     remarks: read.diagnostics.filter(
       ({ severity, path }) => severity === "info" && path?.startsWith("discovery.static.endpoints") === true
     ),
-    models: readModelsFile(options, read),
+    models: modelsFileOf(read),
     profiles: read.profiles.diagnostics.filter(({ severity }) => severity !== "info"),
     profileCount: read.profiles.all.filter(({ generic }) => !generic).length
   }
@@ -64,19 +64,6 @@ export const validateReport = (options: LoadOptions, out: Out): number => {
   return clean ? 0 : 1
 }
 
-const documented = (finding: Diagnostic): ValidateDocument["findings"][number] => {
-  const { severity, path, file, line, column, suggestion, example } = finding
-  return {
-    severity: severity === "error" ? "error" : "warning",
-    message: sentenceOf(finding),
-    ...(file === undefined ? {} : { file }),
-    ...(line === undefined ? {} : { line, column: column ?? 1 }),
-    ...(path === undefined ? {} : { key: path }),
-    ...(suggestion === undefined ? {} : { suggestion }),
-    ...(example === undefined ? {} : { example })
-  }
-}
-
 /** What `validate --json` writes, one document. */
 export interface ValidateDocument {
   /** Empty: built-in defaults. */
@@ -84,16 +71,7 @@ export interface ValidateDocument {
   readonly ok: boolean
   readonly errors: number
   readonly warnings: number
-  readonly findings: ReadonlyArray<{
-    readonly severity: "error" | "warning"
-    readonly message: string
-    readonly file?: string
-    readonly line?: number
-    readonly column?: number
-    readonly key?: string
-    readonly suggestion?: string
-    readonly example?: string
-  }>
+  readonly findings: ReadonlyArray<Finding>
 }
 
 /** 0: nothing wrong, 1: findings. */
@@ -113,7 +91,7 @@ export const validateCommand = (options: LoadOptions, asJson: boolean, out: Out)
       ok: code === 0,
       errors,
       warnings,
-      findings: findings.map(documented)
+      findings: findings.map(findingOf)
     }
     out(`${JSON.stringify(document)}\n`)
     return code

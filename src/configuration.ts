@@ -2,8 +2,10 @@
  * The whole configuration as a start, `validate` and a reload read it: file, variables, profiles, endpoints with their secrets and
  * `models.yaml`, with every finding that needs no network. One function, so that none of the three finds what another overlooks.
  */
+import { hash } from "node:crypto"
 import { readFileSync } from "node:fs"
-import { checkModelsFile, type ModelsFileReport } from "./catalogue/ModelsFile.ts"
+import { isDeepStrictEqual } from "node:util"
+import { type LoadedModelRules, loadModelRules, type ModelsFileReport, reportOf } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import type { Diagnostic } from "./config/Diagnostic.ts"
 import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
@@ -16,30 +18,43 @@ export interface Configuration {
   readonly profiles: ProfileSet
   /** Those without errors, in the file's order; empty where the file could not be read. */
   readonly endpoints: ReadonlyArray<EndpointSpec>
+  readonly models: LoadedModelRules
+  /** Fingerprints of the secrets and certificates that were read, by path as written. */
+  readonly secrets: ReadonlyMap<string, string>
   /** Of file, variables and endpoints. */
   readonly diagnostics: ReadonlyArray<Diagnostic>
   /** What no daemon may start with or go over to. Empty: `loaded.config` is there and usable. */
   readonly errors: ReadonlyArray<Diagnostic>
 }
 
-const readText = (path: string): string => readFileSync(path, "utf8")
-
-/** `loaded`: from somewhere else than the file that `options` lead to. */
-export const readConfiguration = (options: LoadOptions, loaded: LoadedConfig = loadConfig(options)): Configuration => {
+/**
+ * `loaded`: from somewhere else than the file that `options` lead to. `known`: profiles in force, which stand for those that are
+ * read when they say the same, since whoever compares kinds compares the objects.
+ */
+export const readConfiguration = (options: LoadOptions, loaded: LoadedConfig = loadConfig(options), known?: ProfileSet): Configuration => {
   const { config } = loaded
+  const { cwd, env } = options
   const filter = config?.proxy.profile_filter ?? { include: [], exclude: [] }
-  const profiles = loadProfiles({ cwd: options.cwd, env: options.env, configFolder: loaded.folder, filter })
-  const endpoints = config === undefined ? undefined : loadEndpoints(config, profiles, options.env, readText)
+  const read = loadProfiles({ cwd, env, configFolder: loaded.folder, filter })
+  const profiles = known !== undefined && isDeepStrictEqual(known.all, read.all) ? { ...known, diagnostics: read.diagnostics } : read
+  const secrets = new Map<string, string>()
+  const readSecret = (path: string): string => {
+    const text = readFileSync(path, "utf8")
+    secrets.set(path, hash("sha256", text))
+    return text
+  }
+  const endpoints = config === undefined ? undefined : loadEndpoints(config, profiles, env, readSecret)
   const diagnostics = [...loaded.diagnostics, ...loaded.adopt(endpoints?.diagnostics ?? [])]
   return {
     loaded,
     profiles,
     endpoints: endpoints?.specs ?? [],
+    models: loadModelRules({ cwd, env, configFolder: loaded.folder }),
+    secrets,
     diagnostics,
     errors: diagnostics.filter(({ severity }) => severity === "error")
   }
 }
 
 /** `models.yaml` beside it: a daemon starts without one that is wrong, and says so. */
-export const readModelsFile = ({ cwd, env }: LoadOptions, { loaded }: Configuration): ModelsFileReport =>
-  checkModelsFile({ cwd, env, configFolder: loaded.folder })
+export const modelsFileOf = ({ models }: Configuration): ModelsFileReport => reportOf(models)

@@ -5,11 +5,12 @@ import * as Layer from "effect/Layer"
 import * as BalancerLive from "./balancing/BalancerLive.ts"
 import { Catalogue } from "./catalogue/Catalogue.ts"
 import * as CatalogueLive from "./catalogue/CatalogueLive.ts"
-import type { LoadedConfig } from "./config/ConfigLoading.ts"
+import { ModelRulesInForce } from "./catalogue/ModelsFile.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
-import { Settings, settingsCell } from "./config/Settings.ts"
+import { Reload } from "./config/Reload.ts"
+import { Settings } from "./config/Settings.ts"
+import type { Configuration } from "./configuration.ts"
 import { accepts } from "./endpoint/Endpoint.ts"
-import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { reachability } from "./endpoint/Reachability.ts"
@@ -22,12 +23,14 @@ import { rootRoutes } from "./http/RootRoutes.ts"
 import { makeServices } from "./http/Services.ts"
 import { routeTable } from "./http/Surface.ts"
 import { translatorRoutes } from "./http/TranslatorRoutes.ts"
-import { type ProfileSet, Profiles } from "./profile/Profiles.ts"
+import type { InForce, Sound } from "./inForce.ts"
+import { Profiles } from "./profile/Profiles.ts"
 import * as CarrierLive from "./proxy/CarrierLive.ts"
 import { ownTransport } from "./proxy/client/OwnTransport.ts"
 import { undiciTransport } from "./proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "./proxy/OllaEngine.ts"
 import { makeSherpaEngine } from "./proxy/SherpaEngine.ts"
+import { makeReload } from "./reload.ts"
 import * as RouterLive from "./routing/RouterLive.ts"
 import { releaseStartupMemory } from "./startupMemory.ts"
 import type { StopRequest } from "./stopRequest.ts"
@@ -42,12 +45,11 @@ import { makeAnthropicTranslator } from "./translation/anthropic/AnthropicTransl
 import { makeResponsesTranslator } from "./translation/responses/ResponsesTranslator.ts"
 
 export interface Starting {
-  readonly loaded: LoadedConfig
-  /** `loaded`'s, without errors. */
-  readonly config: OllaConfig
-  readonly profiles: ProfileSet
-  /** `config`'s, with their secrets and certificates read. */
-  readonly endpoints: ReadonlyArray<EndpointSpec>
+  readonly inForce: InForce
+  /** Reads the configuration's files anew. */
+  readonly read: (before: Sound) => Configuration
+  /** The log's level, form and outputs are those of this configuration from now on. */
+  readonly configureLog: (sound: Sound) => void
   readonly env: Readonly<Record<string, string | undefined>>
   readonly log: LogSink
   readonly stop: StopRequest
@@ -59,16 +61,18 @@ export interface Starting {
 
 /** The rooms, each over the ones before it. */
 const rooms = (
-  settings: Settings["Service"],
-  profiles: ProfileSet,
-  endpoints: ReadonlyArray<EndpointSpec>,
+  { settings, profiles, models, current }: InForce,
   env: Starting["env"],
   log: LogSink,
   recording: Layer.Layer<Journal | RequestLog | Observer, never, Statistics>,
   usage: ReadUsage
 ) => {
-  const ground = Layer.merge(Layer.succeed(Profiles, profiles), Layer.succeed(Settings, settings))
-  const fleet = Layer.provideMerge(FleetLive.layerOf(endpoints), ground)
+  const ground = Layer.mergeAll(
+    Layer.succeed(Profiles, profiles),
+    Layer.succeed(Settings, settings),
+    Layer.succeed(ModelRulesInForce, models)
+  )
+  const fleet = Layer.provideMerge(FleetLive.layerOf(current().endpoints), ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)
   const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
   const statistics = Layer.provideMerge(
@@ -112,11 +116,12 @@ const listening = (server: OllaConfig["server"]) =>
 
 /** Serves until it is asked to stop or its listener breaks down; the exit code. */
 export const daemon = Effect.fnUntraced(function* (starting: Starting) {
-  const { loaded, config, profiles, endpoints: specs, env, log: sink, stop: signals, startedAt, whenReady } = starting
+  const { inForce, read, configureLog, env, log: sink, stop: signals, startedAt, whenReady } = starting
+  const { settings, profiles } = inForce
+  const config = settings.current()
   // The port first: a busy one ends the start without waiting for a single probe. A shared one last: from then on requests come here
   // that whoever has it too would have answered at once.
   const early = config.server.reuse_port ? undefined : yield* listening(config.server)
-  const { settings } = settingsCell({ config, folder: loaded.folder, isWritten: (key) => loaded.originOf(key) !== "default" })
   // One reader for all that need usage figures: a body is parsed once.
   const usage = usageReader(readUsage(profiles))
   const log = makeRequestLog(sink, {
@@ -135,16 +140,30 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
       Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer]))
     )
   )
-  const context = yield* Layer.build(rooms(settings, profiles, specs, env, sink, recording, usage))
+  const context = yield* Layer.build(rooms(inForce, env, sink, recording, usage))
   const fleet = Context.get(context, Fleet)
   yield* fleet.ready
   sink.table(FleetLive.endpointTable(fleet.endpoints))
   sink.table(routeTable(Context.get(context, Profiles).all))
   yield* Context.get(context, Catalogue).settled
+  const reload = yield* makeReload({
+    inForce,
+    read,
+    log: sink,
+    now: Date.now,
+    commit: (next) =>
+      Effect.gen(function* () {
+        configureLog(next)
+        inForce.replace(next)
+        yield* fleet.apply(next.endpoints)
+        yield* Context.get(context, Catalogue).settled
+      })
+  })
+  signals.onHangup(() => Effect.runFork(reload.reload("sighup")))
   // At once with the signal, before anybody has read that it came.
   const services = yield* Effect.provideContext(
     makeServices(() => signals.stoppedAt > 0),
-    context
+    Context.add(context, Reload, reload)
   )
   // Every API that is offered in translation has its line here.
   const translators = [makeAnthropicTranslator(), makeResponsesTranslator()]

@@ -1,6 +1,7 @@
 /** From the command to a daemon that runs, and to its exit code: log, configuration, signals, and what is said at the end. */
 import { existsSync, readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
+import { isDeepStrictEqual } from "node:util"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,6 +10,7 @@ import { decodeConfig, type LoadedConfig, loadConfig } from "./config/ConfigLoad
 import { asBackends, foundLine, lookAround } from "./configInit.ts"
 import { readConfiguration } from "./configuration.ts"
 import { daemon } from "./daemon.ts"
+import { asSound, inForce, isWritten, type Sound } from "./inForce.ts"
 import { reportFatal, reportRemarks } from "./startupReport.ts"
 import { takeStopRequests } from "./stopRequest.ts"
 import * as EffectLogger from "./telemetry/EffectLogger.ts"
@@ -33,11 +35,17 @@ export const serve = async (options: ServeOptions): Promise<number> => {
   const { configFile, env, backends = [] } = options
   const where = { configFile, env, cwd: process.cwd() }
   const loaded = loadConfig({ ...where, backends })
-  if (loaded.path !== "" || backends.length > 0 || (env["OLLA_BACKENDS"] ?? "") !== "") return run(loaded, options)
+  const again = (path: string) => loadConfig({ ...where, backends, loaded: path })
+  if (loaded.path !== "" || backends.length > 0 || (env["OLLA_BACKENDS"] ?? "") !== "") return run(loaded, options, { again })
   // Nobody said anything: what runs here is served.
   const servers = await lookAround(where)
   const found = loadConfig({ ...where, backends: asBackends(servers) })
-  return run({ ...found, diagnostics: [...found.diagnostics, foundLine(servers)] }, options)
+  return run({ ...found, diagnostics: [...found.diagnostics, foundLine(servers)] }, options, {
+    again: (path) => {
+      const written = again(path)
+      return written.path === "" ? loadConfig({ ...where, backends: asBackends(servers) }) : written
+    }
+  })
 }
 
 export interface RunOptions {
@@ -45,10 +53,16 @@ export interface RunOptions {
   readonly log?: (log: Log) => Log
   /** Called once, when requests are answered. */
   readonly whenReady?: () => void
+  /** Reads the file of this path once more, or where there was none, whatever a start would find now; absent: there are no files. */
+  readonly again?: (path: string) => LoadedConfig
 }
 
 /** The same with a configuration that is there already. */
-export const run = async (loaded: LoadedConfig, options: ServeOptions, { log: wrap, whenReady }: RunOptions = {}): Promise<number> => {
+export const run = async (
+  loaded: LoadedConfig,
+  options: ServeOptions,
+  { log: wrap, whenReady, again }: RunOptions = {}
+): Promise<number> => {
   const startedAt = performance.now()
   const { env } = options
   const isTerminal = process.stdout.isTTY === true
@@ -58,18 +72,22 @@ export const run = async (loaded: LoadedConfig, options: ServeOptions, { log: wr
   const machine = { isContainerised: isContainerised(env), numCPU: availableParallelism(), goVersion: runtime }
   log.write("info", "System Configuration", machine)
   // Once: a second look could find other secrets than those that were judged.
-  const { profiles, endpoints, diagnostics, errors } = readConfiguration({ env, cwd: process.cwd() }, loaded)
-  const { config } = loaded
+  const where = { env, cwd: process.cwd() }
+  const first = readConfiguration(where, loaded)
+  const { profiles, diagnostics, errors } = first
+  const sound = asSound(first)
   // What ends the start is told in the form that was asked for, as far as that could be read.
   const { logging, originOf } = readable(loaded, env)
-  log.configure(decideLogging(logging, (key) => originOf(key) !== "default", env, isTerminal))
-  if (errors.length > 0 || config === undefined) {
+  let decision = decideLogging(logging, (key) => originOf(key) !== "default", env, isTerminal)
+  log.configure(decision)
+  if (sound === undefined) {
     // A mistake often follows from what is only warned of: a key that is misspelt, a profile that could not be read.
     reportRemarks(log, [...profiles.diagnostics, ...diagnostics])
     reportFatal(log, errors, isTerminal && process.stderr.isTTY === true ? (text) => process.stderr.write(text) : undefined)
     await log.close()
     return 1
   }
+  const { config } = sound
   log.write("info", "Loaded configuration", { config: loaded.path })
   const aliases = Object.keys(config.model_aliases).length
   if (aliases > 0) log.write("info", "Model aliases configured", { alias_count: aliases })
@@ -78,15 +96,23 @@ export const run = async (loaded: LoadedConfig, options: ServeOptions, { log: wr
   const unwatch = watchProcess()
   const profiling = options.profile === true ? await startProfiling(log) : undefined
   const stop = takeStopRequests(log)
+  const current = inForce(sound)
+  const configureLog = (next: Sound) => {
+    const decided = decideLogging(next.config.logging, isWritten(next), env, isTerminal)
+    if (isDeepStrictEqual(decided, decision)) return
+    decision = decided
+    log.configure(decided)
+  }
+  const read = (before: Sound) => readConfiguration(where, again === undefined ? before.loaded : again(before.loaded.path), before.profiles)
   const exit = await Effect.runPromiseExit(
-    Effect.scoped(daemon({ loaded, config, profiles, endpoints, env, log, stop, startedAt, whenReady })).pipe(
+    Effect.scoped(daemon({ inForce: current, read, configureLog, env, log, stop, startedAt, whenReady })).pipe(
       Effect.provide(EffectLogger.layer(log))
     )
   )
   await profiling?.close()
   const code = Exit.isSuccess(exit) ? exit.value : fatalExit(log, exit.cause)
   if (code === 0) {
-    if (config.engineering.show_nerdstats) writeNerdStats(log, processFigures())
+    if (current.settings.current().engineering.show_nerdstats) writeNerdStats(log, processFigures())
     log.write("info", "Cleaned up", { duration: new LogDuration(performance.now() - stop.stoppedAt) })
     log.write("info", "Olla has shutdown", { uptime: new LogDuration(performance.now() - startedAt) })
   }

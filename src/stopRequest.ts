@@ -9,6 +9,8 @@ export interface StopRequest {
   readonly requested: Effect.Effect<string>
   /** From now on the first signal is a graceful stop; before, while nothing is served yet, it ends the process quietly. */
   started: boolean
+  /** What SIGHUP does from now on; one that came before is made up for. */
+  readonly onHangup: (reload: () => void) => void
   /** When it came, in milliseconds of the process's clock; 0: it has not. */
   stoppedAt: number
 }
@@ -19,9 +21,13 @@ const atOnce = { SIGINT: 130, SIGTERM: 143 } as const
 export const takeStopRequests = (sink: LogSink): StopRequest => {
   const requested = Deferred.makeUnsafe<string>()
   let count = 0
+  let hangup: (() => void) | undefined
+  let hungUp = false
   onSignal((signal) => {
     if (signal === "SIGHUP") {
-      sink.write("info", "SIGHUP received, reload is not supported")
+      sink.write("info", "SIGHUP received, reading the configuration again")
+      if (hangup === undefined) hungUp = true
+      else hangup()
       return
     }
     count++
@@ -33,6 +39,14 @@ export const takeStopRequests = (sink: LogSink): StopRequest => {
     sink.write("info", "Shutdown signal received", { signal })
     Deferred.doneUnsafe(requested, Effect.succeed(signal))
   })
-  const request: StopRequest = { requested: Deferred.await(requested), started: false, stoppedAt: 0 }
+  const request: StopRequest = {
+    requested: Deferred.await(requested),
+    started: false,
+    stoppedAt: 0,
+    onHangup: (reload) => {
+      hangup = reload
+      if (hungUp) reload()
+    }
+  }
   return request
 }

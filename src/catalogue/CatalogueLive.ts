@@ -14,12 +14,12 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { inSlices } from "../endpoint/TimeSlices.ts"
-import { defaultRules } from "./AttributeRules.ts"
+import { type AttributeRules, defaultRules } from "./AttributeRules.ts"
 import { Catalogue } from "./Catalogue.ts"
 import type { InventoryEntry } from "./Inventory.ts"
 import { Inventory } from "./Inventory.ts"
 import { sameListing, steadied } from "./ListingChange.ts"
-import { loadModelRules, logModelRules, type ModelsFileSources } from "./ModelsFile.ts"
+import { logModelRules, ModelRulesInForce } from "./ModelsFile.ts"
 import { NameMap } from "./NameMap.ts"
 import { NameReading } from "./NameReading.ts"
 import { emptySnapshot } from "./Snapshot.ts"
@@ -37,16 +37,19 @@ interface Kept {
 
 const platformOf = (endpoint: Endpoint): string => endpoint.profile?.name ?? ""
 
-const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources, "configFolder">) {
+const make = Effect.gen(function* () {
   const settings = yield* Settings
   const fleet = yield* Fleet
+  const models = yield* ModelRulesInForce
   const registry = () => settings.current().model_registry
+  if (registry().enable_unifier) yield* logModelRules(models.current())
 
-  let reading = new NameReading(defaultRules)
-  if (registry().enable_unifier) {
-    const loaded = loadModelRules({ ...sources(), configFolder: settings.folder })
-    yield* logModelRules(loaded)
-    reading = new NameReading(loaded.rules)
+  /** What names were read by, and what was found out about them: another file finds out something else. */
+  let read: { readonly by: AttributeRules; readonly reading: NameReading } | undefined
+  const readingNow = (): NameReading => {
+    const { rules } = registry().enable_unifier ? models.current() : { rules: defaultRules }
+    if (read?.by !== rules) read = { by: rules, reading: new NameReading(rules) }
+    return read.reading
   }
 
   let snapshot = emptySnapshot
@@ -107,6 +110,7 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
   const build = Effect.fnUntraced(function* () {
     const config = settings.current()
     const from = changes
+    const reading = readingNow()
     // Whatever comes of it, nobody waits for this one any longer.
     yield* inSlices(
       buildSnapshot({
@@ -148,7 +152,14 @@ const make = Effect.fnUntraced(function* (sources: () => Omit<ModelsFileSources,
       wake()
     } else if (kept.get(event.endpoint)?.aged === true && take(event.endpoint)) wake()
   })
-  yield* Effect.addFinalizer(() => Effect.sync(off))
+  // Aliases, rules and intervals are the snapshot's too.
+  const unsettle = settings.onReplace(wake)
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      off()
+      unsettle()
+    })
+  )
   for (const endpoint of fleet.endpoints) take(endpoint)
   yield* build()
   yield* Queue.take(due).pipe(
@@ -185,8 +196,4 @@ const forgetGone = (firstSeen: NameMap<number>, unified: ReadonlyArray<{ readonl
   for (const id of firstSeen.keys()) if (!present.has(id)) firstSeen.delete(id)
 }
 
-/** `sources`: where `models.yaml` is looked for. */
-export const layerFrom = (sources: () => Omit<ModelsFileSources, "configFolder">): Layer.Layer<Catalogue, never, Settings | Fleet> =>
-  Layer.effect(Catalogue, make(sources))
-
-export const layer: Layer.Layer<Catalogue, never, Settings | Fleet> = layerFrom(() => ({ cwd: process.cwd(), env: process.env }))
+export const layer: Layer.Layer<Catalogue, never, Settings | Fleet | ModelRulesInForce> = Layer.effect(Catalogue, make)

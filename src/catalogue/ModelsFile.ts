@@ -4,7 +4,10 @@
  */
 import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Settings } from "../config/Settings.ts"
 import { nodeAt, readYaml, type YamlNode } from "../config/YamlTree.ts"
 import { type AttributeRules, buildAttributeRules, defaultRules } from "./AttributeRules.ts"
 import { type ContextThresholds, defaultModelRules, type FamilyPattern, type ModelRules, type NamePattern } from "./ModelRules.ts"
@@ -18,6 +21,8 @@ export interface ModelsFileSources {
 
 export interface LoadedModelRules {
   readonly rules: AttributeRules
+  /** Of the file in use; empty: the built-in rules. */
+  readonly text: string
   /** The file in use; `undefined`: the built-in rules. */
   readonly path: string | undefined
   /** Why candidates were passed over, `<path>: <cause>`. */
@@ -28,8 +33,8 @@ export interface LoadedModelRules {
 
 const nearby = ["models.yaml", "config/models.yaml", "config-base/models.yaml", "../config/models.yaml", "../../config/models.yaml"]
 
-/** As shown; relative ones are relative to the working directory. */
-const candidates = (sources: ModelsFileSources): ReadonlyArray<string> => {
+/** Where it is looked for, as shown; relative paths are relative to the working directory. */
+export const candidates = (sources: ModelsFileSources): ReadonlyArray<string> => {
   const folder = sources.env["OLLA_CONFIG_DIR"]
   const all = [
     ...(folder ? [join(folder, "models.yaml")] : []),
@@ -41,6 +46,21 @@ const candidates = (sources: ModelsFileSources): ReadonlyArray<string> => {
     const absolute = resolve(sources.cwd, path)
     return !seen.has(absolute) && seen.add(absolute)
   })
+}
+
+/** What is in force; a reload replaces it. */
+export class ModelRulesInForce extends Context.Service<ModelRulesInForce, { readonly current: () => LoadedModelRules }>()(
+  "olla/catalogue/ModelRulesInForce"
+) {
+  /** Read once, and never replaced. */
+  static readonly layerFrom = (sources: Omit<ModelsFileSources, "configFolder">): Layer.Layer<ModelRulesInForce, never, Settings> =>
+    Layer.effect(
+      ModelRulesInForce,
+      Effect.map(Settings, ({ folder }) => {
+        const loaded = loadModelRules({ ...sources, configFolder: folder })
+        return { current: () => loaded }
+      })
+    )
 }
 
 class BadSection extends Error {}
@@ -187,7 +207,7 @@ const meaning: Readonly<Record<string, string>> = { EACCES: "permission denied",
 
 export const loadModelRules = (sources: ModelsFileSources): LoadedModelRules => {
   const warnings: Array<string> = []
-  const builtIn = (): LoadedModelRules => ({ rules: defaultRules, path: undefined, warnings, remarks: [] })
+  const builtIn = (): LoadedModelRules => ({ rules: defaultRules, text: "", path: undefined, warnings, remarks: [] })
   for (const path of candidates(sources)) {
     let text: string
     try {
@@ -207,7 +227,7 @@ export const loadModelRules = (sources: ModelsFileSources): LoadedModelRules => 
       warnings.push(...built.problems.map((problem) => `${path}: ${problem}`))
       return builtIn()
     }
-    return { rules: built.rules, path, warnings, remarks: reading.unread.map((remark) => `${path}: ${remark}`) }
+    return { rules: built.rules, text, path, warnings, remarks: reading.unread.map((remark) => `${path}: ${remark}`) }
   }
   return builtIn()
 }
@@ -234,7 +254,6 @@ export interface ModelsFileReport {
 }
 
 /** For `--validate-config`. */
-export const checkModelsFile = (sources: ModelsFileSources): ModelsFileReport => {
-  const { path, warnings } = loadModelRules(sources)
+export const reportOf = ({ path, warnings }: LoadedModelRules): ModelsFileReport => {
   return { source: path === undefined ? "using embedded defaults" : `loaded from ${path}`, issues: warnings }
 }

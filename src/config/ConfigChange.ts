@@ -76,6 +76,33 @@ export const changesBetween = (before: OllaConfig, after: OllaConfig, redact: (t
   return walk(keyTree, before, after, "")
 }
 
+/** What the configuration's files were read with: fingerprints of secrets and certificates by path. */
+export interface WithSecrets {
+  readonly config: OllaConfig
+  readonly secrets: ReadonlyMap<string, string>
+}
+
+/** Keys that name the same file as before, with something else in it. */
+export const secretsBetween = (before: WithSecrets, after: WithSecrets, redact: (text: string) => string): ReadonlyArray<ConfigChange> => {
+  const changed = (values: unknown, earlier: unknown, path: string): ReadonlyArray<ConfigChange> =>
+    namesOf(values).flatMap((name) => {
+      const file = field(values, name)
+      if (!name.endsWith("_file") || typeof file !== "string" || field(earlier, name) !== file) return []
+      if (before.secrets.get(file) === after.secrets.get(file)) return []
+      return [{ key: `${path}.${name}`, before: hidden, after: hidden }]
+    })
+  const earlier = byUrl(before.config.discovery.static.endpoints)
+  const policy = (config: OllaConfig): unknown => config.dashboard.access_policy
+  return [
+    ...changed(policy(after.config), policy(before.config), "dashboard.access_policy"),
+    ...[...byUrl(after.config.discovery.static.endpoints)].flatMap(([url, entry]) => {
+      const at = `discovery.static.endpoints.${entry.name === "" ? redact(url) : entry.name}`
+      const was = earlier.get(url)
+      return was === undefined ? [] : [...changed(entry.auth, was.auth, `${at}.auth`), ...changed(entry.tls, was.tls, `${at}.tls`)]
+    })
+  ]
+}
+
 /** Of two entries with one URL the later counts, as it does for the fleet. */
 const byUrl = (entries: ReadonlyArray<EndpointConfig>): ReadonlyMap<string, EndpointConfig> => {
   const out = new Map<string, EndpointConfig>()

@@ -23,6 +23,8 @@ export interface LoadOptions {
   readonly configFile?: string | undefined
   readonly env: Environment
   readonly cwd: string
+  /** The file that was loaded before, for a reload: it is read again, whatever else a start would find. */
+  readonly loaded?: string
   /** Backends besides the file's and those of `OLLA_BACKENDS`. */
   readonly backends?: ReadonlyArray<NamedBackend>
 }
@@ -51,6 +53,17 @@ type Found = { readonly path: string; readonly bytes: Buffer } | { readonly prob
 
 const find = (options: LoadOptions): Found => {
   const read = (path: string) => readFileSync(resolve(options.cwd, path))
+  const { loaded = "" } = options
+  if (loaded !== "") {
+    try {
+      return { path: loaded, bytes: read(loaded) }
+    } catch (cause) {
+      return {
+        path: loaded,
+        problem: `the loaded config file ${isMissing(cause) ? "is gone" : "cannot be read"}: ${loaded} (${reasonOf(cause)})`
+      }
+    }
+  }
   const named = options.configFile || options.env["OLLA_CONFIG_FILE"] || undefined
   if (named !== undefined) {
     try {

@@ -25,6 +25,31 @@ export interface Diagnostic {
   readonly fields?: Readonly<Record<string, unknown>>
 }
 
+/** As machines read it: `validate --json`, the answer to a reload, the status document. */
+export interface Finding {
+  readonly severity: "error" | "warning"
+  readonly message: string
+  readonly file?: string
+  readonly line?: number
+  readonly column?: number
+  readonly key?: string
+  readonly suggestion?: string
+  readonly example?: string
+}
+
+export const findingOf = (diagnostic: Diagnostic): Finding => {
+  const { severity, path, file, line, column, suggestion, example } = diagnostic
+  return {
+    severity: severity === "error" ? "error" : "warning",
+    message: sentenceOf(diagnostic),
+    ...(file === undefined ? {} : { file }),
+    ...(line === undefined ? {} : { line, column: column ?? 1 }),
+    ...(path === undefined ? {} : { key: path }),
+    ...(suggestion === undefined ? {} : { suggestion }),
+    ...(example === undefined ? {} : { example })
+  }
+}
+
 /** `file:line:column: `, as far as it is known. */
 export const placeOf = ({ file, line, column }: Diagnostic): string =>
   file === undefined || file === "" ? "" : line === undefined ? `${file}: ` : `${file}:${line}:${column ?? 1}: `

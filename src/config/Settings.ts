@@ -17,6 +17,8 @@ export class Settings extends Context.Service<
     readonly isWritten: (key: string) => boolean
     /** 1 from the start, one more with every replacement. */
     readonly generation: () => number
+    /** Called synchronously after each replacement; a listener neither throws nor waits. Returns its own removal. */
+    readonly onReplace: (listener: () => void) => () => void
   }
 >()("olla/config/Settings") {
   /** One that is never replaced. */
@@ -43,6 +45,7 @@ export interface SettingsCell {
 export const settingsCell = (first: InForce): SettingsCell => {
   let inForce = first
   let generation = 1
+  const listeners = new Set<() => void>()
   return {
     settings: {
       current: () => inForce.config,
@@ -50,11 +53,16 @@ export const settingsCell = (first: InForce): SettingsCell => {
         return inForce.folder
       },
       isWritten: (key) => inForce.isWritten(key),
-      generation: () => generation
+      generation: () => generation,
+      onReplace: (listener) => {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      }
     },
     replace: (next) => {
       inForce = next
       generation++
+      for (const listener of [...listeners]) listener()
     }
   }
 }

@@ -20,6 +20,7 @@ import { makeDiscoverer } from "./Discovery.ts"
 import { type DiscoveryFailure, describe, isWarning, operatorMessage } from "./DiscoveryFailure.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { type DiscoveryOutcome, EndpointActor } from "./EndpointActor.ts"
+import { configured, type EndpointSources, together, withSource } from "./EndpointSources.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import { isRoutable } from "./EndpointState.ts"
 import { trustSystemAuthorities } from "./EndpointTls.ts"
@@ -108,7 +109,11 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
   const fibers = yield* FiberMap.make<EndpointActor>()
   const start = yield* FiberMap.runtime(fibers)<never>()
 
-  const apply = Effect.fnUntraced(function* (wanted: ReadonlyArray<EndpointSpec>) {
+  const oneAtATime = Semaphore.makeUnsafe(1)
+  let sources: EndpointSources = new Map([[configured, specs]])
+  const applyNow = Effect.fnUntraced(function* (of: ReadonlyArray<EndpointSpec>, source: string = configured) {
+    sources = withSource(sources, source, of)
+    const wanted = together(sources)
     const change = fleetChange(
       endpoints.map(({ spec }) => spec),
       wanted
@@ -145,7 +150,7 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
     yield* probePermits.fit(actors.length)
     yield* Semaphore.resize(context.recoverySlots, slotsFor(actors.length))
     return change
-  }, Effect.uninterruptible)
+  })
 
   /** What was asked of an endpoint last. */
   const asked = new WeakMap<EndpointActor, { readonly at: number; readonly done: Deferred.Deferred<void> }>()
@@ -246,7 +251,7 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
     },
     now,
     byUrl: (url) => byKey.get(sameEndpointKey(url))?.endpoint,
-    apply,
+    apply: (of, source) => oneAtATime.withPermit(Effect.uninterruptible(applyNow(of, source))),
     drain: (endpoint, time = Number.POSITIVE_INFINITY) => actorOf(endpoint)?.drain(now() + time),
     resume: (endpoint) => actorOf(endpoint)?.resume(),
     probe,

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { Balancer } from "../balancing/Balancer.ts"
 import { Catalogue } from "../catalogue/Catalogue.ts"
+import { Reload } from "../config/Reload.ts"
 import { Settings } from "../config/Settings.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { Observer } from "../exchange/Observer.ts"
@@ -16,6 +17,7 @@ import { Statistics } from "../telemetry/Statistics.ts"
 
 export interface Services {
   readonly settings: Settings["Service"]
+  readonly reload: Reload["Service"]
   readonly profiles: Profiles["Service"]
   readonly fleet: Fleet["Service"]
   readonly catalogue: Catalogue["Service"]
@@ -43,6 +45,7 @@ export const makeServices = Effect.fnUntraced(function* (isStopping: () => boole
   const journal = yield* Journal
   return {
     settings,
+    reload: yield* Reload,
     profiles: yield* Profiles,
     fleet: yield* Fleet,
     catalogue: yield* Catalogue,

@@ -1,5 +1,7 @@
 /** The documents about endpoints and the whole: /internal/status and /internal/status/endpoints. */
+import { findingOf } from "../config/Diagnostic.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
+import type { ConfigStatus } from "../config/Reload.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { wallAt } from "../endpoint/Monotonic.ts"
 import type { BodyBudget } from "../guard/BodyBudget.ts"
@@ -18,6 +20,7 @@ export interface StatusView {
   /** Milliseconds since the start. */
   readonly uptime: number
   readonly config: OllaConfig
+  readonly configStatus: ConfigStatus
   readonly endpoints: ReadonlyArray<Endpoint>
   readonly totals: (endpoint: Endpoint) => EndpointTotals | undefined
   readonly global: GlobalTotals
@@ -112,6 +115,7 @@ const shared = (view: StatusView, endpoint: Endpoint, id: string, totals: Endpoi
     name: endpoint.name,
     url: endpoint.displayUrl,
     status: state.status,
+    admin: endpoint.admin,
     priority: endpoint.priority,
     success_rate: shownRate(totals),
     avg_latency_ms: totals === undefined || totals.totalRequests === 0 ? undefined : Math.trunc(totals.averageLatency),
@@ -214,6 +218,17 @@ const together = (a: UsageTotals, b: UsageTotals): UsageTotals => {
   }
 }
 
+const configDocument = ({ generation, loadedAt, source, lastError, restartNeeded }: ConfigStatus) => ({
+  generation,
+  loaded_at: timestamp(loadedAt),
+  source,
+  last_error:
+    lastError === undefined
+      ? null
+      : { at: timestamp(lastError.at), message: lastError.message, findings: lastError.findings.map(findingOf) },
+  restart_needed: restartNeeded
+})
+
 export const statusDocument = (view: StatusView): typeof StatusDocument.Type => {
   const { now, global, security, config } = view
   const healthy = view.endpoints.filter((endpoint) => endpoint.state.status === "healthy").length
@@ -243,6 +258,7 @@ export const statusDocument = (view: StatusView): typeof StatusDocument.Type => 
             : { last_updated: timestamp(endpoint.modelsSyncedAt), count: endpoint.models.length }
       })
     }),
+    config: configDocument(view.configStatus),
     security: {
       status: securityStatus(security),
       blocked_ips: security.uniqueRateLimitedIps,

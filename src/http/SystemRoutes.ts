@@ -39,6 +39,7 @@ const viewOf = (services: Services): StatusView => ({
   monotonic: services.fleet.now(),
   uptime: process.uptime() * 1000,
   config: services.settings.current(),
+  configStatus: services.reload.status(),
   endpoints: services.fleet.endpoints,
   totals: once(services.statistics.endpoint),
   global: services.statistics.global(),

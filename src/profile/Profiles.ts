@@ -4,6 +4,7 @@ import type { Diagnostic } from "../config/Diagnostic.ts"
 import type { Profile } from "./Profile.ts"
 
 export interface ProfileSet {
+  /** Another list after a reload that changed any of them: what was found out about the one is of no use for the other. */
   readonly all: ReadonlyArray<Profile>
   readonly byName: (name: string) => Profile | undefined
   /** The kind of servers of unknown make; `undefined` where the profile filter leaves it out. */

@@ -7,7 +7,8 @@ import { TestClock } from "effect/testing"
 import { expect } from "vitest"
 import { defaultRules } from "../../src/catalogue/AttributeRules.ts"
 import { Catalogue } from "../../src/catalogue/Catalogue.ts"
-import { layerFrom } from "../../src/catalogue/CatalogueLive.ts"
+import { layer } from "../../src/catalogue/CatalogueLive.ts"
+import { ModelRulesInForce } from "../../src/catalogue/ModelsFile.ts"
 import { NameMap } from "../../src/catalogue/NameMap.ts"
 import { NameReading } from "../../src/catalogue/NameReading.ts"
 import { buildSnapshot } from "../../src/catalogue/SnapshotBuilding.ts"
@@ -20,7 +21,8 @@ import { ListedFleet, LiveFleet, listed } from "./fakes.ts"
 const world = (fleet: LiveFleet, registry = "", more = "") => {
   const { config, diagnostics } = decodeConfig(`model_registry: { ${registry} }\n${more}`, "test.yaml", {})
   if (config === undefined) throw new Error(JSON.stringify(diagnostics))
-  return layerFrom(() => ({ cwd: "/nonexistent", env: {} })).pipe(
+  return layer.pipe(
+    Layer.provide(ModelRulesInForce.layerFrom({ cwd: "/nonexistent", env: {} })),
     Layer.provide(Layer.merge(Settings.layerOf(config), Layer.succeed(Fleet, fleet.live))),
     Layer.provide(Logger.layer([]))
   )

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { modelsFile } from "../../scripts/modelsFile.ts"
 import { defaultRules } from "../../src/catalogue/AttributeRules.ts"
 import { defaultModelRules } from "../../src/catalogue/ModelRules.ts"
-import { checkModelsFile, loadModelRules, logModelRules, readModelRules } from "../../src/catalogue/ModelsFile.ts"
+import { loadModelRules, logModelRules, readModelRules, reportOf } from "../../src/catalogue/ModelsFile.ts"
 import { listed } from "./fakes.ts"
 
 let root: string
@@ -110,7 +110,7 @@ describe("models.yaml", () => {
       'models.yaml: line 3: "quantisation" is not a section',
       'models.yaml: line 5: "capabilities.name_pattern" is not a section'
     ])
-    expect(checkModelsFile({ cwd: join(root, "a", "b"), env: {}, configFolder: undefined })).toEqual({
+    expect(reportOf(loadModelRules({ cwd: join(root, "a", "b"), env: {}, configFolder: undefined }))).toEqual({
       source: "loaded from models.yaml",
       issues: []
     })

@@ -96,6 +96,7 @@ const endpoint = (name: string, backend: SimulatedBackend, priority: number) => 
   name,
   url: backend.url,
   status: "healthy",
+  admin: "active",
   priority,
   avg_latency_ms: millis,
   min_latency_ms: millis,
@@ -167,6 +168,7 @@ describe("/internal/status", () => {
           models: { last_updated: time, count: 1 }
         }
       ],
+      config: { generation: 1, loaded_at: time, source: expect.stringContaining("olla.yaml"), last_error: null, restart_needed: [] },
       security: { status: "normal", blocked_ips: 1, violations: { rate_limits: limited, size_limits: 3 } },
       system: {
         start_time: time,

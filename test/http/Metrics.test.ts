@@ -142,6 +142,7 @@ const viewOf = (
   startedAt: 1_500,
   bodies: new BodyBudget(() => 1024),
   config: decodeConfig("", "olla.yaml", {}).config!,
+  configStatus: { generation: 1, loadedAt: 0, source: "", lastError: undefined, restartNeeded: [] },
   endpoints,
   totals: statistics.endpoint,
   global: statistics.global(),

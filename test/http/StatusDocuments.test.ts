@@ -67,6 +67,7 @@ const view = (
   monotonic: now,
   uptime: 300_000,
   config: configOf(),
+  configStatus: { generation: 1, loadedAt: 0, source: "", lastError: undefined, restartNeeded: [] },
   endpoints,
   totals: ({ url }) => used[new URL(url).hostname],
   global: { ...totals(0), totalAttempts: 0, totalRetries: 0 },
@@ -87,13 +88,13 @@ describe("an endpoint that has done nothing yet", () => {
     const one = endpoint("a", { state: { status: "unknown" } })
     const keys = (document: object | undefined) => Object.keys(document ?? {}).sort()
     expect(keys(listed(one))).toEqual(
-      "active_connections circuit_breaker health_check id last_request_error max_latency_ms min_latency_ms model_count name priority request_count requests_by_class status success_rate type url".split(
+      "active_connections admin circuit_breaker health_check id last_request_error max_latency_ms min_latency_ms model_count name priority request_count requests_by_class status success_rate type url".split(
         " "
       )
     )
     expect(listed(one)).toMatchObject({ health_check: "", success_rate: "N/A", min_latency_ms: 0, circuit_breaker: "closed" })
     expect(keys(shown(one))).toEqual(
-      "avg_latency circuit_breaker connections id issues last_check last_request_error max_latency_ms min_latency_ms models name next_check priority requests requests_by_class status success_rate traffic url".split(
+      "admin avg_latency circuit_breaker connections id issues last_check last_request_error max_latency_ms min_latency_ms models name next_check priority requests requests_by_class status success_rate traffic url".split(
         " "
       )
     )

@@ -6,7 +6,9 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as BalancerLive from "../../src/balancing/BalancerLive.ts"
 import * as CatalogueLive from "../../src/catalogue/CatalogueLive.ts"
+import { ModelRulesInForce } from "../../src/catalogue/ModelsFile.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
+import { Reload } from "../../src/config/Reload.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
 import type { Exchange } from "../../src/exchange/Exchange.ts"
@@ -82,8 +84,17 @@ export const openRooms = async (fleet: ListedFleet, engine: EngineName, yaml: st
     }
   })
   const log = makeRequestLog(sink, { form: () => "full" })
-  const ground = Layer.mergeAll(Layer.succeed(Profiles, profiles), Settings.layerOf(config, undefined), Layer.succeed(Fleet, fleet.service))
-  const catalogue = Layer.provideMerge(CatalogueLive.layer, ground)
+  const ground = Layer.mergeAll(
+    Layer.succeed(Reload, {
+      reload: () => Effect.succeed({ _tag: "Reloaded", generation: 1, changed: [], restartNeeded: [] }),
+      status: () => ({ generation: 1, loadedAt: 0, source: "", lastError: undefined, restartNeeded: [] })
+    }),
+    Layer.succeed(Profiles, profiles),
+    Settings.layerOf(config, undefined),
+    Layer.succeed(Fleet, fleet.service)
+  )
+  const models = ModelRulesInForce.layerFrom({ cwd: process.cwd(), env: process.env })
+  const catalogue = Layer.provideMerge(Layer.provide(CatalogueLive.layer, models), ground)
   const router = Layer.effect(
     Router,
     Effect.map(Router, (real) => Router.of({ decide: (request) => hooks.decide(request) ?? real.decide(request) }))

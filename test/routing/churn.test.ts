@@ -6,7 +6,8 @@ import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Catalogue } from "../../src/catalogue/Catalogue.ts"
-import { layerFrom } from "../../src/catalogue/CatalogueLive.ts"
+import { layer } from "../../src/catalogue/CatalogueLive.ts"
+import { ModelRulesInForce } from "../../src/catalogue/ModelsFile.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import { isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
@@ -20,7 +21,7 @@ const world = (fleet: LiveFleet) => {
   const { config } = decodeConfig("model_registry: { unification: { stale_threshold: 1h, cleanup_interval: 1m } }", "test.yaml", {})
   if (config === undefined) throw new Error("the test's configuration is wrong")
   const ground = Layer.mergeAll(Settings.layerOf(config), Layer.succeed(Fleet, fleet.live), Layer.succeed(Profiles, profiles))
-  const catalogue = layerFrom(() => ({ cwd: "/nonexistent", env: {} })).pipe(Layer.provideMerge(ground))
+  const catalogue = layer.pipe(Layer.provide(ModelRulesInForce.layerFrom({ cwd: "/nonexistent", env: {} })), Layer.provideMerge(ground))
   return RouterLive.layer.pipe(Layer.provideMerge(catalogue), Layer.provide(Logger.layer([])), Layer.provideMerge(TestClock.layer()))
 }
 

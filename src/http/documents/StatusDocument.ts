@@ -26,6 +26,9 @@ const endpointFields = {
   name: Schema.String,
   url: EndpointUrl,
   status: EndpointStatus,
+  admin: Schema.Literals(["active", "draining", "drained"]).annotate({
+    description: "What operators have said of it: `draining` while attempts of before run, `drained` when none does"
+  }),
   priority: Schema.Int,
   success_rate: Rate,
   avg_latency_ms: Schema.optionalKey(Milliseconds).annotate({ description: "Of successful attempts; absent before the first attempt" }),
@@ -61,6 +64,30 @@ export const StatusEndpoint = Schema.Struct({
   })
 }).annotate({ identifier: "StatusEndpoint" })
 
+/** A finding about the configuration, as `validate --json` has it. */
+export const ConfigFinding = Schema.Struct({
+  severity: Schema.Literals(["error", "warning"]),
+  message: Schema.String,
+  file: Schema.optionalKey(Schema.String),
+  line: Schema.optionalKey(Schema.Int),
+  column: Schema.optionalKey(Schema.Int),
+  key: Schema.optionalKey(Schema.String),
+  suggestion: Schema.optionalKey(Schema.String),
+  example: Schema.optionalKey(Schema.String)
+}).annotate({ identifier: "ConfigFinding" })
+
+const Configured = Schema.Struct({
+  generation: Schema.Int.annotate({ description: "1 at the start, one more with each reload that changed anything" }),
+  loaded_at: Timestamp,
+  source: Schema.String.annotate({ description: "Path of the file; empty: built-in defaults and variables" }),
+  last_error: Schema.NullOr(Schema.Struct({ at: Timestamp, message: Schema.String, findings: Schema.Array(ConfigFinding) })).annotate({
+    description: "Why the last reload was refused; null: it was not"
+  }),
+  restart_needed: Schema.Array(Schema.String).annotate({
+    description: "Keys that are otherwise than at the start and count from the next one"
+  })
+}).annotate({ identifier: "ConfigStatus" })
+
 export const EndpointUsage = Schema.Struct({
   requests: Count.annotate({ description: "Answers with token figures" }),
   avg_latency_ms: Milliseconds,
@@ -80,6 +107,7 @@ export const StatusDocument = Schema.Struct({
     endpoints: Schema.Record(Schema.String, EndpointUsage).annotate({ description: "By endpoint name" })
   }),
   endpoints: Schema.Array(StatusEndpoint),
+  config: Configured,
   security: Schema.Struct({
     status: Schema.Literals(["normal", "elevated"]),
     blocked_ips: Count.annotate({ description: "Clients that were rate limited within the last hour" }),
