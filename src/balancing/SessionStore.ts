@@ -56,6 +56,10 @@ export class SessionStore<A> {
     for (const [key, session] of this.#sessions) if (session.endpoint === endpoint) this.#drop(key)
   }
 
+  clear(): void {
+    for (const key of this.#sessions.keys()) this.#drop(key)
+  }
+
   /** Sessions that have not expired. */
   get active(): number {
     const now = this.#now()

@@ -27,7 +27,16 @@ export const over = <R>(inner: Layer.Layer<Balancer, never, R>): Layer.Layer<Bal
       const off = fleet.onEvent((event) => {
         if (!accepts(event.endpoint)) sessions.purge(event.endpoint)
       })
-      yield* Effect.addFinalizer(() => Effect.sync(off))
+      // Sessions of a time when they were kept are of no use to anybody while they are not.
+      const unlisten = settings.onReplace(() => {
+        if (!config().enabled) sessions.clear()
+      })
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          off()
+          unlisten()
+        })
+      )
 
       const as = (lease: Lease, outcome: StickyVerdict["outcome"], source: StickyVerdict["source"]): Lease => ({
         ...lease,

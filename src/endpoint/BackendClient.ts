@@ -60,19 +60,24 @@ export class BackendClient extends Context.Service<
     BackendClient,
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
-      const agents = new Map<TlsOptions | undefined, Agent>()
+      // They keep no connections, so that one whose certificates were replaced has nothing to close.
+      const agents = new WeakMap<TlsOptions, Agent>()
       const lookup = sharedLookup()
-      yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all([...agents.values()].map((agent) => agent.destroy()))))
-      const agentFor = (tls: TlsOptions | undefined): Agent => {
-        const known = agents.get(tls)
-        if (known !== undefined) return known
-        const agent = new Agent({
+      const agentOf = (tls: TlsOptions | undefined): Agent =>
+        new Agent({
           connect: { ...connectOptions(tls), lookup },
           allowH2: false,
           maxHeaderSize,
           headersTimeout: 0,
           bodyTimeout: 0
         })
+      const plain = agentOf(undefined)
+      yield* Effect.addFinalizer(() => Effect.promise(() => plain.destroy()))
+      const agentFor = (tls: TlsOptions | undefined): Agent => {
+        if (tls === undefined) return plain
+        const known = agents.get(tls)
+        if (known !== undefined) return known
+        const agent = agentOf(tls)
         agents.set(tls, agent)
         return agent
       }

@@ -88,6 +88,21 @@ const cutAfter = (res: ServerResponse, time: number): void => {
 /** Milliseconds that a kept connection may wait for its next request; 0: for ever. */
 export const idleTime = ({ idle_timeout, read_timeout }: OllaConfig["server"]): number => (idle_timeout > 0 ? idle_timeout : read_timeout)
 
+/** What of the configuration holds for a connection, all in milliseconds, 0 for no limit; a reload may change each of them. */
+const timesOf = (config: OllaConfig["server"]) => {
+  const idle = idleTime(config)
+  const headerTime = config.read_header_timeout > 0 ? timerMillis(config.read_header_timeout) : 10_000
+  return {
+    // The headers are part of what read_timeout bounds.
+    headersTimeout: Math.min(headerTime, config.read_timeout > 0 ? config.read_timeout : headerTime),
+    // Bodies are judged by their pace; this is for those that nobody waits for.
+    requestTimeout: timerMillis(longestUpload(config.read_timeout, config.request_limits.max_body_size)),
+    keepAliveTimeout: idle > 0 ? timerMillis(idle) : 0,
+    readTime: config.read_timeout,
+    writeTime: config.write_timeout > 0 ? timerMillis(config.write_timeout) : 0
+  }
+}
+
 export const makeHttpServer = (config: OllaConfig["server"]): Effect.Effect<HttpServer, BindError> =>
   Effect.tryPromise({
     try: () => bind(config),
@@ -107,6 +122,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     if (services?.logsRequests() === true) services.log.unread(refusal)
   }
   let unwatch = (): void => {}
+  let unlisten = (): void => {}
   let retiring = false
   /** Connections that came so far. */
   let arrivals = 0
@@ -116,20 +132,14 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     open.delete(this)
     this.context?.closed()
   }
-  const idle = idleTime(config)
-  const headerTime = config.read_header_timeout > 0 ? timerMillis(config.read_header_timeout) : 10_000
-  const writeTime = config.write_timeout > 0 ? timerMillis(config.write_timeout) : 0
+  let { readTime, writeTime, ...times } = timesOf(config)
   const options = {
     noDelay: true,
     keepAlive: true,
     // node refuses a little above the configured limit; the exact rule is the guard's.
     maxHeaderSize: effectiveHeaderLimit(config.request_limits.max_header_size) + 4096,
-    // The headers are part of what read_timeout bounds.
-    headersTimeout: Math.min(headerTime, config.read_timeout > 0 ? config.read_timeout : headerTime),
-    // Bodies are judged by their pace; this is for those that nobody waits for.
-    requestTimeout: timerMillis(longestUpload(config.read_timeout, config.request_limits.max_body_size)),
+    ...times,
     connectionsCheckingInterval: slowCheckEvery,
-    keepAliveTimeout: idle > 0 ? timerMillis(idle) : 0,
     // Judged by headProblem, which answers in the form of every other error.
     requireHostHeader: false,
     insecureHTTPParser: false,
@@ -192,9 +202,19 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     failed: failed.promise,
     open: (given, modules) => {
       services = given
+      const { settings } = given
+      unlisten = settings.onReplace(() => {
+        ;({ readTime, writeTime, ...times } = timesOf(settings.current().server))
+        // node looks at them at each connection and each of its rounds.
+        for (const server of servers) Object.assign(server, times)
+      })
       const front = new Front(given, modules)
       handle = (req, res) => front.handle(req, res)
-      if (config.read_timeout > 0) unwatch = watchUploads(open, config.read_timeout, (res) => breakOff(res, tooSlow, tell))
+      unwatch = watchUploads(
+        open,
+        () => readTime,
+        (res) => breakOff(res, tooSlow, tell)
+      )
       for (const one of waiting.splice(0)) one()
     },
     stop: async (grace) => {
@@ -217,6 +237,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       await Promise.all(closed)
       clearTimeout(timer)
       unwatch()
+      unlisten()
       return unfinished
     }
   }

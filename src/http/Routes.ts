@@ -60,14 +60,19 @@ export class Routes {
   /** What was found out about paths without escapes that are proxied, whatever the method: clients ask for the same few. */
   readonly #known = new Map<string, ProxyTarget>()
 
+  /** The profiles that it was all found out with. */
+  #foundIn: ReadonlyArray<Profile>
+
   constructor(services: Services, modules: ReadonlyArray<RouteModule>) {
     this.#services = services
+    this.#foundIn = services.profiles.all
     this.#modules = modules
   }
 
   /** `sent` and `judged`: the path as `RequestPath.ts` has it. */
   handle(context: RequestContext, sent: string, judged: string): void {
     const services = this.#services
+    if (this.#foundIn !== services.profiles.all) this.#forget()
     if (judged.startsWith("/olla/")) {
       if (this.#olla(context, judged, sent)) return
     } else {
@@ -151,6 +156,12 @@ export class Routes {
     if (id === undefined) this.#remember(raw, path, { scope: provider.scope, target: sent, path: rest })
     this.#proxy(context, { scope: provider.scope, target, path: rest })
     return true
+  }
+
+  #forget(): void {
+    this.#providers.clear()
+    this.#known.clear()
+    this.#foundIn = this.#services.profiles.all
   }
 
   #proxy(context: RequestContext, target: ProxyTarget): void {

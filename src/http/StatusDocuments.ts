@@ -22,6 +22,8 @@ export interface StatusView {
   readonly config: OllaConfig
   readonly configStatus: ConfigStatus
   readonly endpoints: ReadonlyArray<Endpoint>
+  /** Attempts, those on endpoints that are configured no longer included. */
+  readonly underWay: number
   readonly totals: (endpoint: Endpoint) => EndpointTotals | undefined
   readonly global: GlobalTotals
   readonly security: SecurityTotals
@@ -270,11 +272,11 @@ export const statusDocument = (view: StatusView): typeof StatusDocument.Type => 
       endpoints_up: `${healthy}/${view.endpoints.length}`,
       success_rate: shownRate(global),
       avg_latency: latency(global.averageLatency),
-      total_traffic: bytes(view.endpoints.reduce((sum, endpoint) => sum + (view.totals(endpoint)?.totalBytes ?? 0), 0)),
+      total_traffic: bytes(global.attemptBytes),
       uptime: uptime(view.uptime),
       version: build.version,
       commit: build.commit,
-      active_connections: view.endpoints.reduce((sum, endpoint) => sum + endpoint.inFlight, 0),
+      active_connections: view.underWay,
       security_violations: security.rateLimitViolations + security.sizeLimitViolations,
       total_requests: global.totalRequests,
       total_failures: global.failedRequests,

@@ -41,6 +41,7 @@ const viewOf = (services: Services): StatusView => ({
   config: services.settings.current(),
   configStatus: services.reload.status(),
   endpoints: services.fleet.endpoints,
+  underWay: [...services.fleet.endpoints, ...services.fleet.leaving].reduce((sum, { inFlight }) => sum + inFlight, 0),
   totals: once(services.statistics.endpoint),
   global: services.statistics.global(),
   security: services.statistics.security(),

@@ -4,6 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Balancer } from "../balancing/Balancer.ts"
+import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
 import { monotonicOf } from "../endpoint/Monotonic.ts"
 import { Observer } from "../exchange/Observer.ts"
@@ -22,20 +23,23 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Engines | 
     const engines = yield* Engines
     const observer = yield* Observer
     const clock = yield* Clock.Clock
-    const engine = engines.byName(settings.current().proxy.engine)
-
-    const parts: FailoverParts = {
+    const partsOf = (engine: Engine): FailoverParts => ({
       config: () => settings.current(),
       balancer,
       engine,
       hasBreakers: engine.name === "olla",
       observer,
       now: () => monotonicOf(clock)
+    })
+    const byName: Readonly<Record<OllaConfig["proxy"]["engine"], FailoverParts>> = {
+      olla: partsOf(engines.byName("olla")),
+      sherpa: partsOf(engines.byName("sherpa"))
     }
 
     return Carrier.of({
       start: (request, ended) => {
-        const failover = new Failover(parts, request, ended)
+        // An exchange keeps the engine that it began with.
+        const failover = new Failover(byName[settings.current().proxy.engine], request, ended)
         failover.next()
         return failover
       }

@@ -230,6 +230,12 @@ export class ModelStatistics {
     for (const record of both(this.#models.get(name))) record.counters.cancelled(was)
   }
 
+  /** Nothing of it is asked for any more. */
+  forget(endpoint: AttemptedEndpoint): void {
+    this.#nameless.pairs.delete(endpoint)
+    for (const { pairs } of this.#models.values()) pairs.delete(endpoint)
+  }
+
   totals(now: number): ReadonlyArray<ModelTotals> {
     return [...this.#models]
       .map(([name, record]) => totalsOf(name, record, now))

@@ -58,6 +58,8 @@ export interface EndpointTotals {
 
 export interface GlobalTotals extends EndpointTotals {
   readonly totalAttempts: number
+  /** Body bytes of all attempts, those on endpoints that are gone included. */
+  readonly attemptBytes: number
   readonly totalRetries: number
 }
 

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Catalogue } from "../catalogue/Catalogue.ts"
+import { Fleet } from "../endpoint/Fleet.ts"
 import { monotonicOf } from "../endpoint/Monotonic.ts"
 import type { Attempt, AttemptedEndpoint, Exchange } from "../exchange/Exchange.ts"
 import { Counters, classOf, type Result, UsageCounters } from "./Counters.ts"
@@ -84,25 +85,28 @@ const modelOf = (exchange: Exchange, attempt: Attempt): string =>
   exchange.verdict?.strategy === "alias" && attempt.model !== "" ? attempt.model : exchange.model
 
 /** With token figures from `usage`, which is asked once per completed exchange whose answer was kept. */
-export const layerOver = (usage: ReadUsage, quotes: () => boolean): Layer.Layer<Statistics, never, Catalogue> =>
+export const layerOver = (usage: ReadUsage, quotes: () => boolean): Layer.Layer<Statistics, never, Catalogue | Fleet> =>
   Layer.unwrap(
-    Effect.map(Catalogue, (catalogue) =>
-      layerWith(
-        usage,
-        (model) => {
-          const snapshot = catalogue.snapshot()
-          return snapshot.alias(model)?.name ?? snapshot.offer(model)?.holders[0]?.nativeName
-        },
-        quotes
-      )
-    )
+    Effect.gen(function* () {
+      const catalogue = yield* Catalogue
+      const { onEvent } = yield* Fleet
+      const offered = (model: string) => {
+        const snapshot = catalogue.snapshot()
+        return snapshot.alias(model)?.name ?? snapshot.offer(model)?.holders[0]?.nativeName
+      }
+      return layerWith(usage, offered, quotes, onEvent)
+    })
   )
 
-/** `offered`: a name or alias that the catalogue offers now, in its own spelling. `quotes`: may backends' own words be told? */
+/**
+ * `offered`: a name or alias that the catalogue offers now, in its own spelling. `quotes`: may backends' own words be told?
+ * `onEvent`: of a fleet whose endpoints come and go.
+ */
 export const layerWith = (
   usage: ReadUsage,
   offered: PhaseMetricsOptions["offered"] = () => undefined,
-  quotes: () => boolean = () => true
+  quotes: () => boolean = () => true,
+  onEvent: Fleet["Service"]["onEvent"] = () => () => {}
 ): Layer.Layer<Statistics> =>
   Layer.effect(
     Statistics,
@@ -113,12 +117,28 @@ export const layerWith = (
       const overall = new Counters()
       const overallUsage = new UsageCounters()
       let attempts = 0
+      let attemptBytes = 0
       /** Goes with its endpoint. */
       const endpoints = new WeakMap<AttemptedEndpoint, EndpointRecord>()
       const models = new ModelStatistics(now(), offered)
       const translators = new TranslatorStatistics()
       const security = new SecurityStatistics()
       const rejections: Record<string, number> = Object.fromEntries(rejectionStatuses.map((status) => [status, 0]))
+
+      /** Configured no longer, while their last attempts run: counted, and told of nowhere. */
+      const leaving = new Set<AttemptedEndpoint>()
+      const off = onEvent(({ _tag, endpoint }) => {
+        if (_tag === "EndpointRemoved") leaving.add(endpoint)
+        else if (_tag === "EndpointAdded") leaving.delete(endpoint)
+        else if (_tag === "EndpointGone") {
+          leaving.delete(endpoint)
+          endpoints.delete(endpoint)
+          models.forget(endpoint)
+          phases.forget(endpoint)
+        }
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(off))
+      const stays = ({ endpoint }: { readonly endpoint: AttemptedEndpoint }): boolean => !leaving.has(endpoint)
 
       const recordOf = (endpoint: AttemptedEndpoint): EndpointRecord => {
         let record = endpoints.get(endpoint)
@@ -138,6 +158,7 @@ export const layerWith = (
         const at = now()
         attempts++
         const result = attemptResult(exchange, attempt)
+        attemptBytes += result.bytes
         const record = recordOf(attempt.endpoint)
         record.counters.add(result, at)
         // Of answers below 400 there is nothing to tell.
@@ -202,6 +223,7 @@ export const layerWith = (
             ...overall.totals(now()),
             ...(usageTotals === undefined ? {} : { usage: usageTotals }),
             totalAttempts: attempts,
+            attemptBytes,
             totalRetries: Math.max(0, attempts - overall.total)
           }
         },
@@ -209,10 +231,13 @@ export const layerWith = (
           const record = endpoints.get(endpoint)
           return record === undefined || record.counters.total === 0 ? undefined : record.totals(now())
         },
-        models: () => models.totals(now()),
+        models: () => {
+          const totals = models.totals(now())
+          return leaving.size === 0 ? totals : totals.map((model) => ({ ...model, endpoints: model.endpoints.filter(stays) }))
+        },
         labelledModels: () => models.labelled(now()),
         modelsOverall: () => models.overall(),
-        series: () => models.series(),
+        series: () => (leaving.size === 0 ? models.series() : models.series().filter(stays)),
         translators: () => translators.totals(),
         security: () => security.totals(now())
       }

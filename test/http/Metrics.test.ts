@@ -144,6 +144,7 @@ const viewOf = (
   config: decodeConfig("", "olla.yaml", {}).config!,
   configStatus: { generation: 1, loadedAt: 0, source: "", lastError: undefined, restartNeeded: [] },
   endpoints,
+  underWay: 0,
   totals: statistics.endpoint,
   global: statistics.global(),
   security: statistics.security(),

@@ -69,8 +69,9 @@ const view = (
   config: configOf(),
   configStatus: { generation: 1, loadedAt: 0, source: "", lastError: undefined, restartNeeded: [] },
   endpoints,
+  underWay: 0,
   totals: ({ url }) => used[new URL(url).hostname],
-  global: { ...totals(0), totalAttempts: 0, totalRetries: 0 },
+  global: { ...totals(0), totalAttempts: 0, totalRetries: 0, attemptBytes: 0 },
   security: { rateLimitViolations: 0, sizeLimitViolations: 0, uniqueRateLimitedIps: 0 },
   startedAt: now - 300_000,
   bodies: new BodyBudget(() => 1024),
@@ -297,7 +298,7 @@ describe("the system's status", () => {
     [1, 1, [89, 11], "critical"],
     [4, 9, [100, 0], "critical"]
   ] as const)("%d of %d healthy, %j good and bad: %s", (up, all, counts, expected) => {
-    const global = { ...totals(counts?.[0] ?? 0, counts?.[1] ?? 0), totalAttempts: 0, totalRetries: 0 }
+    const global = { ...totals(counts?.[0] ?? 0, counts?.[1] ?? 0), totalAttempts: 0, totalRetries: 0, attemptBytes: 0 }
     expect(systemStatus(view(healthy(up, all), {}, { global }))).toBe(expected)
   })
 

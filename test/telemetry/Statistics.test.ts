@@ -42,7 +42,7 @@ describe("statistics", () => {
           latencyPercentiles: { p50: 101, p95: 101, p99: 101 }
         }
         expect(statistics.endpoint(desk)).toEqual(expected)
-        expect(statistics.global()).toEqual({ ...expected, totalAttempts: 2, totalRetries: 0 })
+        expect(statistics.global()).toEqual({ ...expected, totalAttempts: 2, totalRetries: 0, attemptBytes: expect.any(Number) })
         expect(statistics.models()).toEqual([
           {
             name: "qwen3:8b",

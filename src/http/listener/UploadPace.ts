@@ -19,23 +19,24 @@ interface Stretch {
   readonly bytes: number
 }
 
-/** `tooSlow` is called once or more for each upload that is. Ends with the returned function. */
+/** `readTimeout`: asked for at each look; 0: none. `tooSlow` is called once or more for each upload that is. Ends with the returned function. */
 export const watchUploads = <Response extends ServerResponse<IncomingMessage>>(
   open: Iterable<Response>,
-  readTimeout: number,
+  readTimeout: () => number,
   tooSlow: (res: Response) => void
 ): (() => void) => {
   let stretches = new Map<Response, Stretch>()
   const look = () => {
     const now = performance.now()
     const next = new Map<Response, Stretch>()
-    for (const res of open) {
+    const limit = readTimeout()
+    for (const res of limit > 0 ? open : []) {
       const { req } = res
       if (req.complete || req.socket.destroyed) continue
       const { bytesRead } = req.socket
       const stretch = stretches.get(res)
       const took = stretch === undefined ? 0 : now - stretch.began
-      if (stretch !== undefined && took < readTimeout) next.set(res, stretch)
+      if (stretch !== undefined && took < limit) next.set(res, stretch)
       else if (stretch !== undefined && bytesRead - stretch.bytes < (leastPace * took) / 1_000) tooSlow(res)
       else next.set(res, { began: now, bytes: bytesRead })
     }

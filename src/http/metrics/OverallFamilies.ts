@@ -17,8 +17,7 @@ export const overallFamilies = (view: MetricsView): ReadonlyArray<Family> => {
     balancer: config.proxy.load_balancer
   }
   const healthy = endpoints.filter(({ state }) => state.status === "healthy").length
-  const traffic = endpoints.reduce((sum, endpoint) => sum + (view.totals(endpoint)?.totalBytes ?? 0), 0)
-  const connections = endpoints.reduce((sum, { inFlight }) => sum + inFlight, 0)
+  const connections = view.underWay
   const violations = security.rateLimitViolations + security.sizeLimitViolations
   const active = models.filter(({ lastRequested }) => view.monotonic - lastRequested < hour).length
   const plain: ReadonlyArray<readonly [Single, string, string, number | undefined]> = [
@@ -32,7 +31,7 @@ export const overallFamilies = (view: MetricsView): ReadonlyArray<Family> => {
       rate(global.successfulRequests, global.totalRequests)
     ],
     ["gauge", "avg_latency_ms", "Average latency of successful client requests in milliseconds.", global.averageLatency],
-    ["gauge", "total_traffic_bytes", "Body bytes relayed to clients.", traffic],
+    ["gauge", "total_traffic_bytes", "Body bytes relayed to clients.", global.attemptBytes],
     ["gauge", "uptime_seconds", "Seconds since the start.", view.uptime / 1000],
     ["gauge", "active_connections", "Attempts under way.", connections],
     ["counter", "requests_total", "Client requests that were dispatched to an endpoint.", global.totalRequests],

@@ -106,7 +106,7 @@ export const twinFamilies = (view: MetricsView, labelsOf: LabelsOf): ReadonlyArr
       endpoints.map((endpoint) => ({ labels: labelsOf(endpoint), value: read(endpoint) ? 1 : 0 }))
     )
   return [
-    single("counter", "response_bytes_total", "Body bytes relayed to clients.", one(bytes.reduce((sum, { value }) => sum + value, 0))),
+    single("counter", "response_bytes_total", "Body bytes relayed to clients.", one(view.global.attemptBytes)),
     single("counter", "endpoint_response_bytes_total", "Body bytes relayed from the endpoint.", bytes),
     single(
       "counter",

@@ -110,6 +110,14 @@ export class PhaseMetrics {
     return this.#endpoints.get(endpoint)
   }
 
+  /** Its series are gone with it; pairs of others may take their places. */
+  forget(endpoint: AttemptedEndpoint): void {
+    const series = this.#endpoints.get(endpoint)
+    if (series === undefined) return
+    this.#pairs -= series.models.size - (series.models.has(otherModel) ? 1 : 0)
+    this.#endpoints.delete(endpoint)
+  }
+
   #series(endpoint: AttemptedEndpoint): EndpointSeries {
     let series = this.#endpoints.get(endpoint)
     if (series === undefined) {

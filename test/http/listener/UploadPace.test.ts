@@ -14,10 +14,14 @@ const watched = (perSecond: number, stops = Number.POSITIVE_INFINITY, whole = Nu
   const res = { req } as unknown as ServerResponse<IncomingMessage>
   let ended = 0
   let now = 0
-  const end = watchUploads([res], limit, () => {
-    ended ||= now
-    socket.destroyed = true
-  })
+  const end = watchUploads(
+    [res],
+    () => limit,
+    () => {
+      ended ||= now
+      socket.destroyed = true
+    }
+  )
   return {
     /** Second in which it was ended; 0: it was not. */
     after: (seconds: number): number => {
