@@ -31,6 +31,22 @@ export class Source implements ModelSource, ModelOffer {
     this.model = model
   }
 
+  /** Lower-cased: with or without the tag that its kind implies, and the server's own aliases. */
+  get otherNames(): ReadonlyArray<string> {
+    const twin = tagTwin(this.lowName, impliedTagOf(this.endpoint))
+    const { aliases } = this.model
+    if (aliases === undefined) return twin === undefined ? nothing : [twin]
+    return [...(twin === undefined ? [] : [twin]), ...aliases.map((alias) => alias.toLowerCase())]
+  }
+  /** Its name without the tag that its kind implies; `undefined`: it has none. */
+  get untagged(): string | undefined {
+    const tag = impliedTagOf(this.endpoint)
+    return tag !== "" && this.lowName.endsWith(`:${tag}`) ? this.nativeName.slice(0, -tag.length - 1) : undefined
+  }
+  /** Other names that the server takes for it, as it lists them. */
+  get ownAliases(): ReadonlyArray<string> {
+    return this.model.aliases ?? nothing
+  }
   get holders(): ReadonlyArray<ModelHolder> {
     this.#alone ??= [this]
     return this.#alone
@@ -55,6 +71,17 @@ export class Source implements ModelSource, ModelOffer {
   get lastSeen(): number {
     return Math.max(this.model.lastSeen, this.endpoint.modelsSyncedAt)
   }
+}
+
+const nothing: ReadonlyArray<string> = []
+
+const impliedTagOf = ({ profile }: Endpoint): string => profile?.impliedTag.toLowerCase() ?? ""
+
+/** Such servers take `m` for `m:latest`, and the other way round. */
+const tagTwin = (low: string, tag: string): string | undefined => {
+  if (tag === "") return undefined
+  const suffix = `:${tag}`
+  return low.endsWith(suffix) ? low.slice(0, -suffix.length) : low.includes(":") ? undefined : low + suffix
 }
 
 /** What one endpoint listed last, as long as it counts. */

@@ -115,6 +115,9 @@ export const modelsOfInventory = (inventory: ReadonlyArray<InventoryEntry>): Rea
       ({ entry, model }): ModelSource => ({
         endpoint: entry.endpoint,
         nativeName: name,
+        untagged: undefined,
+        ownAliases: model.aliases ?? [],
+        otherNames: (model.aliases ?? []).map((alias) => alias.toLowerCase()),
         platform: entry.platform,
         state: model.details?.state ?? ((model.size ?? 0) > 0 ? "available" : "unknown"),
         diskSize: model.size ?? 0,
@@ -139,7 +142,9 @@ export const modelsOfInventory = (inventory: ReadonlyArray<InventoryEntry>): Rea
       format: format ?? "",
       families: first((model) => model.details?.families),
       maxContextLength: first((model) => model.details?.max_context_length),
-      aliases: [...new Set(sources.map((source) => source.platform))].map((source) => ({ name, source })),
+      aliases: [...new Set(sources.map(({ platform }) => platform))].flatMap((source) =>
+        [...new Set(holders.flatMap(({ model }) => [name, ...(model.aliases ?? [])]))].map((alias) => ({ name: alias, source }))
+      ),
       sources,
       capabilities: [],
       diskSize: sources.reduce((sum, source) => sum + source.diskSize, 0),

@@ -62,4 +62,8 @@ export interface ModelSource {
   readonly state: string
   readonly diskSize: number
   readonly lastSeen: number
+  /** Other names, lower-cased, that mean it there: without or with an implied tag, and the server's own aliases. */
+  readonly otherNames: ReadonlyArray<string>
+  readonly untagged: string | undefined
+  readonly ownAliases: ReadonlyArray<string>
 }

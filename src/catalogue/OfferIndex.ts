@@ -1,7 +1,7 @@
 /**
  * Who has a model under which name: one entry for every name that a client may use, lower-cased. Where one endpoint has
- * several that fit, the closest wins: the same name ignoring case, then the tag that its kind implies (Ollama's `:latest`),
- * then a copy with the same digest.
+ * several that fit, the closest wins: the same name ignoring case, then the tag that its kind implies (Ollama's `:latest`) or an
+ * alias of the server's own, then a copy with the same digest.
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { Source } from "./Inventory.ts"
@@ -66,15 +66,15 @@ export class OfferIndex {
   add(source: Source, linked: boolean): void {
     const low = source.lowName
     this.#put(low, source)
-    const twin = tagTwin(low, source.endpoint.profile?.impliedTag ?? "")
-    if (twin !== undefined) this.#put(twin, source)
+    const others = source.otherNames
+    for (const other of others) this.#put(other, source)
     const digest = linked ? source.model.details?.digest : undefined
-    if (digest !== undefined && digest !== "") this.#remember(digest, low, twin, source)
+    if (digest !== undefined && digest !== "") this.#remember(digest, low, others, source)
   }
 
-  #remember(digest: string, low: string, twin: string | undefined, source: Source): void {
+  #remember(digest: string, low: string, others: ReadonlyArray<string>, source: Source): void {
     const known = this.#lone.get(digest)
-    if (known === undefined && twin === undefined) {
+    if (known === undefined && others.length === 0) {
       this.#lone.set(digest, { source, low })
       return
     }
@@ -88,7 +88,7 @@ export class OfferIndex {
     }
     if (blob.holders[blob.holders.length - 1]?.endpoint !== source.endpoint) blob.holders.push(source)
     blob.names.add(low)
-    if (twin !== undefined) blob.names.add(twin)
+    for (const other of others) blob.names.add(other)
   }
 
   /** Digest links, drawn when all holders are known. */
@@ -139,13 +139,6 @@ const merged = (named: ReadonlyArray<ModelHolder>, linked: ReadonlyArray<ModelHo
   }
   while (i < named.length) out.push(named[i++] as ModelHolder)
   return out
-}
-
-/** Such servers take `m` for `m:latest`, and the other way round. */
-const tagTwin = (low: string, tag: string): string | undefined => {
-  if (tag === "") return undefined
-  const suffix = `:${tag.toLowerCase()}`
-  return low.endsWith(suffix) ? low.slice(0, -suffix.length) : low.includes(":") ? undefined : low + suffix
 }
 
 /** What a holder calls the model: of names that differ in case only, the client's own spelling. */

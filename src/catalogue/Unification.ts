@@ -34,6 +34,8 @@ class Draft {
   #same = 0
   #names: Array<UnifiedModel["aliases"][number]> | undefined
   #reports: Array<Source> | undefined
+  /** Names with a tag that says nothing, by what they are without it. */
+  #tagged: Map<string, string> | undefined
 
   constructor(id: string, { entry }: Source) {
     this.id = id
@@ -50,7 +52,8 @@ class Draft {
       if (this.#same === 0) {
         // An empty list that grows by one takes room for seventeen, and most entries have one report.
         this.#reports = [source]
-        this.#names = [{ name: source.nativeName, source: source.platform }]
+        this.#names = []
+        this.#name(source)
         return
       }
       this.#part()
@@ -80,10 +83,23 @@ class Draft {
   }
 
   #append(source: Source): void {
-    const { nativeName, platform } = source
     this.#reports?.push(source)
-    if (this.#names?.some((known) => known.name === nativeName && known.source === platform) === false)
-      this.#names.push({ name: nativeName, source: platform })
+    this.#name(source)
+  }
+
+  #name({ nativeName, ownAliases, platform, untagged }: Source): void {
+    const names = this.#names ?? []
+    for (const name of ownAliases.length === 0 ? [nativeName] : [nativeName, ...ownAliases]) {
+      if (names.some((known) => known.name === name && known.source === platform)) continue
+      // The name that everybody takes stands before the one that only some do.
+      const low = name.toLowerCase()
+      const at = this.#tagged?.get(low)
+      const place = at === undefined ? -1 : names.findIndex((known) => known.name === at)
+      names.splice(place < 0 ? names.length : place, 0, { name, source: platform })
+    }
+    if (untagged === undefined) return
+    this.#tagged ??= new Map()
+    this.#tagged.set(untagged.toLowerCase(), nativeName)
   }
 }
 
@@ -105,7 +121,9 @@ export function* unify(input: UnifyInput): Generator<void, Unified> {
     model.stamp(pass)
     models.push(model)
     let owner: Draft | UnifiedModel | undefined
-    for (const { lowName } of model.sources) {
+    for (const { lowName, otherNames } of model.sources) {
+      // Only where nobody bears it as his own.
+      for (const other of otherNames) if (byName.get(other) === one) byName.set(other, model)
       const known = byName.get(lowName)
       const mine = known instanceof Draft
       if (mine) byName.set(lowName, model)
@@ -132,6 +150,15 @@ class Drafts {
 
   find(name: string, low: string): Draft | undefined {
     return this.#hidden.get(name) ?? this.byName.get(low)
+  }
+
+  /** Whose name one of these is. */
+  findOther(names: ReadonlyArray<string>): Draft | undefined {
+    for (const name of names) {
+      const known = this.byName.get(name)
+      if (known !== undefined) return known
+    }
+    return undefined
   }
 
   create(source: Source, digest: string | undefined, isFree: boolean): Draft {
@@ -168,17 +195,19 @@ function* draft(listings: ReadonlyArray<InventoryEntry>): Generator<void, Drafts
   for (const { sources } of listings) {
     for (const source of sources) {
       if (++n % perStep === 0) yield
-      const { nativeName, lowName, model } = source
+      const { nativeName, lowName, model, otherNames } = source
       const digest = nonEmpty(model.details?.digest)
-      const named = drafts.find(nativeName, lowName)
+      const own = drafts.find(nativeName, lowName)
+      const named = own ?? drafts.findOther(otherNames)
       const fits = named !== undefined && (digest === undefined || named.digest === undefined || digest === named.digest)
       const target =
         (digest === undefined ? undefined : drafts.byDigest.get(digest)) ??
-        (fits ? named : drafts.create(source, digest, named === undefined))
+        (fits ? named : drafts.create(source, digest, own === undefined))
       target.digest ??= digest
       if (digest !== undefined && !drafts.byDigest.has(digest)) drafts.byDigest.set(digest, target)
-      if (named === undefined) drafts.byName.set(lowName, target)
+      if (own === undefined) drafts.byName.set(lowName, target)
       else drafts.named(lowName, target)
+      for (const other of otherNames) drafts.named(other, target)
       target.add(source)
     }
   }

@@ -1,7 +1,7 @@
 /** Model lists: the unified one with its filters, the providers' own, and one model. */
 import type { Catalogue } from "../catalogue/Catalogue.ts"
 import { availabilityOf, filtered, isOfScope, listedFor, modelsOfInventory, typeOfCapability } from "../catalogue/Listing.ts"
-import type { UnifiedModel } from "../catalogue/ModelOffer.ts"
+import type { ModelSource, UnifiedModel } from "../catalogue/ModelOffer.ts"
 import type { Settings } from "../config/Settings.ts"
 import { accepts } from "../endpoint/Endpoint.ts"
 import type { Fleet } from "../endpoint/Fleet.ts"
@@ -59,9 +59,10 @@ export const listedModel = (
   const alias = snapshot.alias(id)
   const named = alias?.targets.find((target) => snapshot.offer(target)?.holders.some(({ endpoint }) => accepts(endpoint)))
   const wanted = new Set([low, ...(named === undefined ? [] : [named.toLowerCase()])])
-  const model = listedFor(everything(services), scope, { servableOnly: true }).find((one) =>
-    one.sources.some((source) => wanted.has(source.nativeName.toLowerCase()) && inScope(source))
-  )
+  const listed = listedFor(everything(services), scope, { servableOnly: true })
+  const having = (names: (source: ModelSource) => ReadonlyArray<string>) =>
+    listed.find((one) => one.sources.some((source) => inScope(source) && names(source).some((name) => wanted.has(name))))
+  const model = having(({ nativeName }) => [nativeName.toLowerCase()]) ?? having(({ otherNames }) => otherNames)
   const entry = model === undefined ? undefined : entryOf(services, scope, format, model, wanted)
   if (entry === undefined) context.fail(404, `model_not_found: the list has no model "${id}"`, "model_not_found")
   else context.json({ ...entry, ...(alias === undefined || named === undefined ? {} : { id: alias.name }) })

@@ -2,6 +2,8 @@
 export interface ListedModel {
   /** Native name, exactly as reported. */
   readonly name: string
+  /** Other names that the backend takes for it, as it lists them. */
+  readonly aliases?: ReadonlyArray<string>
   readonly type?: string
   readonly description?: string
   /** Bytes on disk. */

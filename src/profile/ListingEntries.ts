@@ -17,6 +17,10 @@ export interface WritableModel {
     readonly platform: string
     readonly state: string
     readonly diskSize: number
+    /** Its name without a tag that says nothing (Ollama's `:latest`); absent: it has none. */
+    readonly untagged?: string | undefined
+    /** Other names that the server takes for it. */
+    readonly ownAliases?: ReadonlyArray<string>
   }>
   readonly capabilities: ReadonlyArray<string>
   readonly diskSize: number
@@ -44,6 +48,15 @@ const compact = (fields: Record<string, unknown>): Entry =>
 export const names = (model: WritableModel): ReadonlyArray<string> => [
   ...new Set(model.aliases.length > 0 ? model.aliases.map((alias) => alias.name) : [model.id])
 ]
+
+/** Of names under which a model is asked for: not `m:latest` where `m` is one too, since they mean the same. */
+export const withoutTwins = (all: ReadonlyArray<string>, sources: WritableModel["sources"]): ReadonlyArray<string> => {
+  const tagged = sources.filter(({ untagged }) => untagged !== undefined)
+  if (all.length < 2 || tagged.length === 0) return all
+  const known = new Set(all.map((name) => name.toLowerCase()))
+  const twins = new Set(tagged.filter(({ untagged = "" }) => known.has(untagged.toLowerCase())).map(({ nativeName }) => nativeName))
+  return twins.size === 0 ? all : all.filter((name) => !twins.has(name))
+}
 
 const firstName = (model: WritableModel): string => model.aliases[0]?.name ?? model.id
 
@@ -183,6 +196,18 @@ const lmstudio = (model: WritableModel, kinds: ReadonlySet<string>): ReadonlyArr
   ]
 }
 
+/** What llama.cpp says of the models that it loads on demand, in its own words. */
+const served = (id: string, model: WritableModel, kinds: ReadonlySet<string>): Record<string, unknown> => {
+  const own = model.sources.filter(({ platform }) => kinds.has(platform))
+  const aliases = [...new Set(own.flatMap(({ ownAliases = [] }) => ownAliases))].filter((alias) => alias !== id)
+  const states = own.map(({ state }) => state).filter((state) => state !== "unknown" && state !== "available")
+  const state = states.includes("loaded") ? "loaded" : states[0]
+  return {
+    aliases: aliases.length === 0 ? undefined : aliases,
+    status: state === undefined ? undefined : { value: state === "not-loaded" ? "unloaded" : state }
+  }
+}
+
 const provider = (format: ListingFormat, model: WritableModel, kinds: ReadonlySet<string>): Listed => {
   const id = nameFrom(model, kinds) ?? firstName(model)
   const created = model.created
@@ -217,6 +242,8 @@ const provider = (format: ListingFormat, model: WritableModel, kinds: ReadonlySe
           downloaded: isLoaded(model)
         }
       }
+    case "llamacpp":
+      return { id, entry: compact({ ...base, created, ...served(id, model, kinds) }) }
     default:
       return { id, entry: { ...base, created } }
   }

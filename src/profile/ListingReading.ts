@@ -81,12 +81,25 @@ const read = (format: ListingFormat, name: string, entry: Entry, now: number): L
   const size = format === "llamacpp" && isEntry(entry["meta"]) ? positive(entry["meta"]["size"]) : undefined
   return {
     name,
+    ...optional("aliases", aliasesOf(name, entry)),
     ...optional("type", format === "openai" ? text(entry["object"]) : format),
     ...optional("size", size),
     ...optional("created", created),
     lastSeen: now,
     ...(details === undefined ? {} : { details })
   }
+}
+
+/** Names of one model that are read, and their longest, in characters. */
+const maxAliases = 32
+const longestAlias = 200
+
+/** llama.cpp lists the names that it was given for a model beside its id. */
+const aliasesOf = (name: string, entry: Entry): ReadonlyArray<string> | undefined => {
+  const list = entry["aliases"]
+  if (!Array.isArray(list)) return undefined
+  const others = new Set(list.filter((one): one is string => text(one) !== undefined && one !== name && one.length <= longestAlias))
+  return others.size === 0 ? undefined : [...others].slice(0, maxAliases)
 }
 
 /** What a served name stands for, where it is another name and no path on the server's disk. */
@@ -174,9 +187,16 @@ const lemonade = (entry: Entry): Partial<Loose> => {
   }
 }
 
+/** Of a server that loads models on demand. */
+const routedState = (status: unknown): string | undefined => {
+  if (!isEntry(status)) return undefined
+  const value = text(status["value"])
+  return status["failed"] === true ? "failed" : value === "unloaded" ? "not-loaded" : value
+}
+
 const llamacpp = (entry: Entry): Partial<Loose> => {
   const meta = isEntry(entry["meta"]) ? entry["meta"] : {}
-  return { parameter_count: positive(meta["n_params"]) }
+  return { parameter_count: positive(meta["n_params"]), state: routedState(entry["status"]) }
 }
 
 type Loose = { [K in keyof ListedModelDetails]: ListedModelDetails[K] | undefined }

@@ -2,7 +2,17 @@
  * Model lists in every form. Pure: records in, plain objects out, ascending by the id that is shown. In steps: a list of a
  * hundred thousand models would hold the loop for long.
  */
-import { type Availability, type Entry, type Listed, listedAs, names, openAi, unified, type WritableModel } from "./ListingEntries.ts"
+import {
+  type Availability,
+  type Entry,
+  type Listed,
+  listedAs,
+  names,
+  openAi,
+  unified,
+  type WritableModel,
+  withoutTwins
+} from "./ListingEntries.ts"
 import type { WrittenFormat } from "./ListingFormats.ts"
 import { compareBytes, sortInSteps } from "./NameOrder.ts"
 
@@ -31,7 +41,10 @@ export interface ListingView<A extends WritableModel> {
 }
 
 const namesShown = <A extends WritableModel>(model: A, { names: shows }: ListingView<A>): ReadonlyArray<string> =>
-  shows === undefined ? names(model) : [...new Set(model.sources.filter(shows).map((source) => source.nativeName))]
+  shows === undefined ? withoutTwins(names(model), model.sources) : ofSources(model.sources.filter(shows))
+
+const ofSources = (sources: WritableModel["sources"]): ReadonlyArray<string> =>
+  withoutTwins([...new Set(sources.flatMap(({ nativeName, ownAliases = [] }) => [nativeName, ...ownAliases]))], sources)
 
 /** What one model adds to a list. */
 const entriesOf = <A extends WritableModel>(format: WrittenFormat, model: A, view: ListingView<A>): ReadonlyArray<Listed> => {

@@ -47,6 +47,32 @@ describe("what merges", () => {
     expect(model?.diskSize).toBe(500)
   })
 
+  it("is a name with and without the tag that a kind implies, in either order, and only for that kind", () => {
+    expect(shape(fleetOf(["a", "vllm", ["m"]], ["b", "ollama", ["m:latest"]]).unified())).toEqual([["m", ["m", "m:latest"], ["a", "b"]]])
+    expect(shape(fleetOf(["b", "ollama", ["M:latest"]], ["a", "vllm", ["m"]]).unified())).toEqual([
+      ["M:latest", ["m", "M:latest"], ["b", "a"]]
+    ])
+    expect(shape(fleetOf(["a", "vllm", ["m:latest"]], ["b", "vllm", ["m"]], ["c", "ollama", ["m:8b"]]).unified())).toHaveLength(3)
+  })
+
+  it("is a name that a server takes for a model of its own", () => {
+    const big = listed("org/big.gguf", { aliases: ["big"] })
+    expect(shape(fleetOf(["a", "llamacpp", [big]], ["b", "vllm", ["Big", "org/big.gguf"]]).unified())).toEqual([
+      ["org/big.gguf", ["org/big.gguf", "big", "Big", "org/big.gguf"], ["a", "b", "b"]]
+    ])
+    const snapshot = fleetOf(["b", "vllm", ["Big"]], ["a", "llamacpp", [big, listed("other", { aliases: ["big"] })]]).snapshot()
+    expect(snapshot.offer("BIG")?.holders.map(({ nativeName }) => nativeName)).toEqual(["Big", "org/big.gguf"])
+    expect(snapshot.find("big")?.id).toBe("Big")
+  })
+
+  it("is never such a name where digests differ", () => {
+    const models = fleetOf(["a", "ollama", [blob("m:latest", "sha-1")]], ["b", "ollama", [blob("m", "sha-2")]]).unified()
+    expect(shape(models)).toEqual([
+      ["m:latest", ["m:latest"], ["a"]],
+      ["m", ["m"], ["b"]]
+    ])
+  })
+
   it("is a list without digests with one that has them", () => {
     expect(
       shape(fleetOf(["a", "vllm", ["m"]], ["b", "ollama", [blob("m", "sha-1")]], ["c", "ollama", [blob("n", "sha-1")]]).unified())

@@ -63,6 +63,22 @@ describe("listings recorded from real servers", () => {
     ])
   })
 
+  it("give what a llama.cpp router says of a model's names and state", () => {
+    const list = {
+      data: [
+        { id: "a", aliases: ["a", "A-short", "", 7], status: { value: "loaded" } },
+        { id: "b", aliases: [], status: { value: "unloaded" } },
+        { id: "c", aliases: "none", status: { value: "unloaded", failed: true } },
+        { id: "d", status: "loaded" }
+      ]
+    }
+    expect(models("llamacpp", list).map(({ name, aliases, details }) => [name, aliases, details?.state])).toEqual([
+      ["a", ["A-short"], "loaded"],
+      ["b", undefined, "not-loaded"],
+      ["c", undefined, "failed"],
+      ["d", undefined, undefined]
+    ])
+  })
   it("give LiteLLM's models with their owner", () => {
     expect(models("openai", recorded("litellm-v1-models")).map((model) => [model.name, model.type, model.details?.publisher])).toEqual([
       ["test-model", "model", "openai"],

@@ -37,6 +37,16 @@ const Permission = Schema.Struct({
 
 const PlainEntry = Schema.Struct(entryFields).annotate({ identifier: "ListedModel" })
 
+const LlamaCppEntry = Schema.Struct({
+  ...entryFields,
+  aliases: Schema.optionalKey(Schema.Array(Schema.String).annotate({ description: "Other names that a server takes for it" })),
+  status: Schema.optionalKey(
+    Schema.Struct({ value: Schema.String.annotate({ examples: ["loaded", "loading", "unloaded", "failed"] }) }).annotate({
+      description: "Where servers load models on demand: the readiest"
+    })
+  )
+}).annotate({ identifier: "LlamaCppModel" })
+
 export const listingDocuments = {
   unified: list(
     "UnifiedModels",
@@ -123,8 +133,8 @@ export const listingDocuments = {
   ),
   llamacpp: Schema.Struct({
     object: Schema.Literal("list"),
-    data: Schema.Array(PlainEntry),
-    models: Schema.Array(PlainEntry).annotate({ description: "The same again" })
+    data: Schema.Array(LlamaCppEntry),
+    models: Schema.Array(LlamaCppEntry).annotate({ description: "The same again" })
   }).annotate({ identifier: "LlamaCppModels" }),
   "docker-model-runner": list("DockerModels", PlainEntry),
   "vllm-mlx": list("VllmMlxModels", PlainEntry)
