@@ -42,6 +42,9 @@ import * as StatisticsLive from "./telemetry/StatisticsLive.ts"
 import { type ReadUsage, usageReader } from "./telemetry/Usage.ts"
 import { readUsage } from "./telemetry/UsageReading.ts"
 import { makeAnthropicTranslator } from "./translation/anthropic/AnthropicTranslator.ts"
+import type { Learnt } from "./translation/Conversing.ts"
+import { Lessons } from "./translation/Lessons.ts"
+import { RouteRefusals } from "./translation/RouteRefusals.ts"
 import { makeResponsesTranslator } from "./translation/responses/ResponsesTranslator.ts"
 
 export interface Starting {
@@ -166,7 +169,9 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     Context.add(context, Reload, reload)
   )
   // Every API that is offered in translation has its line here.
-  const translators = [makeAnthropicTranslator(), makeResponsesTranslator()]
+  const clock = () => performance.now()
+  const learnt: Learnt = { lessons: new Lessons(clock), routes: new RouteRefusals(clock) }
+  const translators = [makeAnthropicTranslator(learnt), makeResponsesTranslator(learnt)]
   for (const { name, title } of translators) {
     const { enabled, max_message_size } = config.translators[name]
     if (enabled) sink.write("info", `Registered ${title} translator`, { max_message_size })

@@ -338,7 +338,40 @@ export const configSchema = Schema.Struct({
       passthrough_enabled: bool(true, "Hand requests on untranslated where the backend speaks that API and can do what is asked."),
       max_message_size: size(100 * MiB, "Largest request body there. 0: 32 MiB; at most 100 MiB."),
       inspector: inspector("responses")
+    }),
+    ollama: section({
+      enabled: bool(true, "Offer Ollama's API under /api/... and /olla/api/..., on every backend."),
+      passthrough_enabled: bool(true, "Hand requests on untranslated where the backend is Ollama."),
+      max_message_size: size(100 * MiB, "Largest request body there. 0: 32 MiB; at most 100 MiB."),
+      inspector: inspector("ollama")
+    }),
+    chat: section({
+      enabled: bool(true, "Translate chat completions for backends that have none. false: they are only relayed."),
+      passthrough_enabled: bool(true, "Relay them where the backend has them. false: only where it has nothing else."),
+      max_message_size: size(100 * MiB, "Largest request body that is translated. 0: 32 MiB; at most 100 MiB."),
+      inspector: inspector("chat")
     })
+  }),
+  translation: section({
+    prefer: word(
+      ["priority", "native"],
+      "priority",
+      "Who is asked first where `proxy.load_balancer` is `priority`: priority: the endpoints of the highest priority, among them those that need no translation; native: those that need none, whatever their priority."
+    ),
+    keep_alive: section({
+      first: duration(10 * seconds, "Silence of a backend before the client of a stream gets a sign of life. Negative: never.", {
+        min: Number.NEGATIVE_INFINITY
+      }),
+      interval: duration(15 * seconds, "Silence between two such signs. Negative: never.", { min: Number.NEGATIVE_INFINITY })
+    }),
+    assumed_context: int(32768, "Context length that lists tell for models of which none is known, in tokens.", { min: 1 }),
+    reasoning: word(
+      ["all", "loop", "none"],
+      "all",
+      "Reasoning of earlier turns that backends get back: all; loop: what stands behind the last user message; none."
+    ),
+    think_tags: bool(true, "Read <think>…</think> at the beginning of an answer as reasoning."),
+    echo_alias: bool(false, "Name in translated Messages answers the alias that was asked for, instead of the backend's model.")
   }),
   dashboard: section({
     enabled: bool(true, "Serve the console at /internal/ui/.", {}),

@@ -57,7 +57,21 @@ export const overrides: Readonly<Record<string, string>> = {
   OLLA_TRANSLATORS_ANTHROPIC_PASSTHROUGH_ENABLED: "translators.anthropic.passthrough_enabled",
   OLLA_TRANSLATORS_ANTHROPIC_MAX_MESSAGE_SIZE: "translators.anthropic.max_message_size",
   OLLA_TRANSLATORS_RESPONSES_ENABLED: "translators.responses.enabled",
-  OLLA_TRANSLATORS_RESPONSES_MAX_MESSAGE_SIZE: "translators.responses.max_message_size"
+  OLLA_TRANSLATORS_RESPONSES_PASSTHROUGH_ENABLED: "translators.responses.passthrough_enabled",
+  OLLA_TRANSLATORS_RESPONSES_MAX_MESSAGE_SIZE: "translators.responses.max_message_size",
+  OLLA_TRANSLATORS_OLLAMA_ENABLED: "translators.ollama.enabled",
+  OLLA_TRANSLATORS_OLLAMA_PASSTHROUGH_ENABLED: "translators.ollama.passthrough_enabled",
+  OLLA_TRANSLATORS_OLLAMA_MAX_MESSAGE_SIZE: "translators.ollama.max_message_size",
+  OLLA_TRANSLATORS_CHAT_ENABLED: "translators.chat.enabled",
+  OLLA_TRANSLATORS_CHAT_PASSTHROUGH_ENABLED: "translators.chat.passthrough_enabled",
+  OLLA_TRANSLATORS_CHAT_MAX_MESSAGE_SIZE: "translators.chat.max_message_size",
+  OLLA_TRANSLATION_PREFER: "translation.prefer",
+  OLLA_TRANSLATION_KEEP_ALIVE_FIRST: "translation.keep_alive.first",
+  OLLA_TRANSLATION_KEEP_ALIVE_INTERVAL: "translation.keep_alive.interval",
+  OLLA_TRANSLATION_ASSUMED_CONTEXT: "translation.assumed_context",
+  OLLA_TRANSLATION_REASONING: "translation.reasoning",
+  OLLA_TRANSLATION_THINK_TAGS: "translation.think_tags",
+  OLLA_TRANSLATION_ECHO_ALIAS: "translation.echo_alias"
 }
 
 const variables: ReadonlyMap<string, string> = new Map(Object.entries(overrides).map(([variable, path]) => [path, variable]))
@@ -65,7 +79,7 @@ const variables: ReadonlyMap<string, string> = new Map(Object.entries(overrides)
 /** The variable that sets this key, where there is one. */
 export const variableOf = (path: string): string | undefined => variables.get(path)
 
-const families = /^OLLA_(?:SERVER|PROXY|LOGGING|MODEL|TRANSLATORS)_/
+const families = /^OLLA_(?:SERVER|PROXY|LOGGING|MODEL|TRANSLATORS|TRANSLATION)_/
 
 export interface Overlay {
   /** Path to value, ready for the Schema. */

@@ -73,7 +73,9 @@ export const finish = (decoded: Decoded): OllaConfig => ({
   discovery: { ...decoded.discovery, static: { endpoints: decoded.discovery.static.endpoints.map(finishEndpoint) } },
   translators: {
     anthropic: finishTranslator(decoded.translators.anthropic),
-    responses: finishTranslator(decoded.translators.responses)
+    responses: finishTranslator(decoded.translators.responses),
+    ollama: finishTranslator(decoded.translators.ollama),
+    chat: finishTranslator(decoded.translators.chat)
   },
   dashboard: {
     ...decoded.dashboard,

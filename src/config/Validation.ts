@@ -69,7 +69,7 @@ const serverRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
 }
 
 const translatorRules = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnostic> =>
-  (["anthropic", "responses"] as const).flatMap((name) => rulesOfTranslator(config, name, cwd))
+  (["anthropic", "responses", "ollama", "chat"] as const).flatMap((name) => rulesOfTranslator(config, name, cwd))
 
 const rulesOfTranslator = (config: OllaConfig, name: keyof OllaConfig["translators"], cwd: string): ReadonlyArray<Diagnostic> => {
   const { max_message_size: size, inspector } = config.translators[name]

@@ -149,6 +149,17 @@ export type Outcome =
       readonly detail?: string
     }
 
+export interface TranslatorUse {
+  readonly name: string
+  readonly mode: "passthrough" | "translation"
+  readonly fallbackReason: string
+  /** The client's dialect, and the one that the endpoint of the last attempt was asked in; empty: nobody was asked. */
+  readonly client: string
+  readonly backend: string
+  /** Names of what was left out of the request, comma separated. */
+  readonly dropped: string
+}
+
 export class Exchange {
   /** Adopted or made when the headers have been looked at. */
   id: string
@@ -172,8 +183,8 @@ export class Exchange {
   traceId = ""
   /** The body's `stream` flag; `undefined`: not said. */
   stream: boolean | undefined = undefined
-  /** Set on translator routes. */
-  translator: { readonly name: string; mode: "passthrough" | "translation"; fallbackReason: string } | undefined = undefined
+  /** Set on translator routes, and where something else is translated. */
+  translator: TranslatorUse | undefined = undefined
   verdict: RoutingVerdict | undefined = undefined
   sticky: StickyVerdict | undefined = undefined
   sessionId = ""

@@ -56,9 +56,18 @@ export interface Profile {
   readonly extraSampling: ReadonlyArray<string>
   /** Takes `prompt_cache_key`: it hands requests on to servers that keep caches by key. */
   readonly promptCacheKey: boolean
+  /** Answers chat completions. */
+  readonly chat: boolean
+  /** Answers Ollama's own `/api/chat` and `/api/generate`. */
+  readonly ollama: boolean
+  /** In whose form it makes embeddings. */
+  readonly embeddings: ReadonlyArray<EmbeddingsForm>
   /** Where chat completions live on this kind (`/v1/chat/completions`, `/api/v1/chat/completions`, ...). */
   readonly chatPath: string
 }
+
+/** `/v1/embeddings`, or `/api/embed`. */
+export type EmbeddingsForm = "openai" | "ollama"
 
 export interface ResponsesSupport {
   readonly enabled: boolean

@@ -1,7 +1,7 @@
 /** One profile file: YAML to `Profile`, with the findings that warn and never reject. */
 import { readYaml, type YamlNode } from "../config/YamlTree.ts"
 import { type ListingFormat, listingFormats } from "./ListingFormats.ts"
-import type { Profile, ThinkingSwitch } from "./Profile.ts"
+import type { EmbeddingsForm, Profile, ThinkingSwitch } from "./Profile.ts"
 import { checkShape, readBool } from "./ProfileSchema.ts"
 
 export type RawProfile = { readonly [key: string]: unknown }
@@ -77,6 +77,7 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
   const messagesPath = text("api.anthropic_support.messages_path")
   const thinking = text("api.thinking_switch")
   const chatPath = text("request.parsing_rules.chat_completions_path")
+  const embeddings = list("api.embeddings")
   const listingFormat = formatCalled(format) ?? "openai"
   const discoveryPath = text("api.model_discovery_path")
   const listingPaths = Object.entries(map("api.listing_paths"))
@@ -129,6 +130,13 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     thinkingSwitch: thinkingSwitches.find((known) => known === thinking) ?? "none",
     extraSampling: list("api.extra_sampling"),
     promptCacheKey: bool("api.prompt_cache_key"),
+    chat: text("api.chat_support.enabled") === "" ? bool("api.openai_compatible") : bool("api.chat_support.enabled"),
+    ollama: bool("api.ollama_support.enabled"),
+    embeddings: embeddingsForms.filter((form) =>
+      embeddings.length > 0
+        ? embeddings.includes(form)
+        : paths.some((path) => path.endsWith(form === "openai" ? "/v1/embeddings" : "/api/embed"))
+    ),
     metrics: {
       enabled: bool("metrics.extraction.enabled"),
       source: text("metrics.extraction.source"),
@@ -150,6 +158,9 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     ...(thinking === "" || thinking === profile.thinkingSwitch
       ? []
       : [`unknown api.thinking_switch "${thinking}", none is used (known: ${thinkingSwitches.join(", ")})`]),
+    ...embeddings
+      .filter((form) => !embeddingsForms.some((known) => known === form))
+      .map((form) => `unknown form "${form}" in api.embeddings (known: ${embeddingsForms.join(", ")})`),
     ...(paths.length === 0 ? ["api.paths is empty: no path prefers this kind"] : []),
     ...paths.filter((path) => !path.startsWith("/")).map((path) => `api.paths: "${path}" does not start with /`),
     ...(normaliseName(name) === name
@@ -178,6 +189,8 @@ const prefixProblem = (prefix: string): string | undefined => {
   if (reservedPrefixes.has(prefix.toLowerCase())) return `routing prefix "${prefix}" belongs to Olla and is ignored`
   return /^[a-z0-9][a-z0-9_-]*$/i.test(prefix) ? undefined : `routing prefix "${prefix}" is malformed and is ignored`
 }
+
+const embeddingsForms: ReadonlyArray<EmbeddingsForm> = ["openai", "ollama"]
 
 const thinkingSwitches: ReadonlyArray<ThinkingSwitch> = ["none", "chat_template", "effort"]
 

@@ -46,6 +46,9 @@ export const profileShape: Shape = {
         thinking_switch: "text",
         extra_sampling: texts,
         prompt_cache_key: "bool",
+        chat_support: { keys: { enabled: "bool" } },
+        ollama_support: { keys: { enabled: "bool" } },
+        embeddings: texts,
         responses_support: {
           keys: { enabled: "bool", responses_path: "text", limitations: texts, stateful: "bool", min_version: "text" }
         },

@@ -19,8 +19,8 @@ export interface CarryRequest {
   readonly bodySize: number
   readonly inspection: Inspection
   readonly candidates: ReadonlyArray<Candidate>
-  /** Asked for once, when no candidate could be reached: who may be tried then. */
-  readonly secondChoice?: (() => ReadonlyArray<Candidate>) | undefined
+  /** Asked for when none of them could be reached: who may be tried then; empty: nobody is left. */
+  readonly nextChoice?: (() => ReadonlyArray<Candidate>) | undefined
   readonly sticky: StickyKey | undefined
   /** Absent: relayed as it came. */
   readonly dialect: Dialect | undefined

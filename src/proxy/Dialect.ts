@@ -8,7 +8,6 @@ import type { Failure } from "../exchange/Failure.ts"
 
 /** The outbound request for one attempt. */
 export interface Spoken {
-  readonly mode: "passthrough" | "translation"
   /** Path and query, before the endpoint's base path is applied. */
   readonly target: string
   readonly body: ReadonlyArray<Buffer>
@@ -68,6 +67,6 @@ export interface Translated {
 }
 
 export interface Dialect {
-  /** Called for each attempt with the endpoint just leased and its native name for the model. */
-  readonly speak: (endpoint: Endpoint, nativeName: string) => Spoken
+  /** Called for each attempt with the endpoint just leased and its native name for the model. `undefined`: it is asked as it came. */
+  readonly speak: (endpoint: Endpoint, nativeName: string) => Spoken | undefined
 }

@@ -1,5 +1,5 @@
 /**
- * Who is still to be asked for an exchange: those that routing prefers, then its second choice. Who has said lately that he does not
+ * Who is still to be asked for an exchange: those that routing prefers, then its next choices. Who has said lately that he does not
  * serve the path is asked only where nobody else is there at all.
  */
 import { accepts } from "../endpoint/Endpoint.ts"
@@ -15,7 +15,8 @@ export const pathOf = (target: string): string => {
 export class RemainingCandidates {
   readonly #request: CarryRequest
   #list: ReadonlyArray<Candidate>
-  #secondChoice: ReadonlyArray<Candidate> | undefined
+  /** Asked for, and not yet at its turn. */
+  #upcoming: ReadonlyArray<Candidate> | undefined
   /** They do not serve the path, as far as is known. */
   #refusing: ReadonlyArray<Candidate> = []
   #anybodyAsked = false
@@ -38,14 +39,14 @@ export class RemainingCandidates {
   /** Whether somebody else than `candidate` could be asked now. */
   hasOther(candidate: Candidate): boolean {
     const canBeAsked = ({ endpoint }: Candidate) => endpoint !== candidate.endpoint && accepts(endpoint) && endpoint.breaker.wouldAdmit
-    return this.#list.some(canBeAsked) || this.#second().some(canBeAsked)
+    return this.#list.some(canBeAsked) || this.#next().some(canBeAsked)
   }
 
   /** The next group takes its turn. False: there is none. */
   advance(): boolean {
-    const second = this.#second()
-    this.#secondChoice = []
-    if (second.length > 0) this.#list = second
+    const next = this.#next()
+    this.#upcoming = next.length > 0 ? undefined : next
+    if (next.length > 0) this.#list = next
     else if (!this.#anybodyAsked && this.#refusing.length > 0) {
       this.#list = this.#refusing
       this.#refusing = []
@@ -53,10 +54,14 @@ export class RemainingCandidates {
     return true
   }
 
-  /** Routing is asked for it once, and only where it is needed. */
-  #second(): ReadonlyArray<Candidate> {
-    this.#secondChoice ??= this.#serving(this.#request.secondChoice?.() ?? [])
-    return this.#secondChoice
+  /** Asked for only where it is needed. Empty: nobody is left. */
+  #next(): ReadonlyArray<Candidate> {
+    while (this.#upcoming === undefined) {
+      const next = this.#request.nextChoice?.() ?? []
+      const serving = this.#serving(next)
+      if (serving.length > 0 || next.length === 0) this.#upcoming = serving
+    }
+    return this.#upcoming
   }
 
   /** The same list where nobody is known to refuse. */
@@ -71,6 +76,6 @@ export class RemainingCandidates {
   #refuses({ endpoint, nativeName }: Candidate): boolean {
     if (endpoint.unserved.isEmpty) return false
     const { dialect, target, exchange } = this.#request
-    return endpoint.unserved.has(exchange.method, pathOf(dialect?.speak(endpoint, nativeName).target ?? target), nativeName)
+    return endpoint.unserved.has(exchange.method, pathOf(dialect?.speak(endpoint, nativeName)?.target ?? target), nativeName)
   }
 }

@@ -7,6 +7,8 @@ import type { ChatEvent } from "./ChatEvent.ts"
 export interface TurnOptions {
   /** What the client asked for, in case the backend does not say what answered. */
   readonly model: string
+  /** `model` is what the client reads, whoever answers. */
+  readonly echoes?: boolean
   /** Input tokens as estimated from the request, until the backend says better. */
   readonly estimate: number
   /** Stop sequences of the request. */

@@ -3,11 +3,13 @@
  * repaired, a stream that breaks off says so, and a server that turns out not to know the route, or not to take what the
  * request has, is asked again in translation.
  */
-import { type Failure, ruleOf } from "../exchange/Failure.ts"
+import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { AnswerHead, AnswerTranslator, LastWords, Spoken, Translated } from "../proxy/Dialect.ts"
 import { isPlain, unpacked } from "../proxy/Unpacking.ts"
-import { headerOf } from "./AnswerHeaders.ts"
+import { answerHeaders, headerOf } from "./AnswerHeaders.ts"
 import { isRecord, parseJson } from "./JsonValue.ts"
+import type { KeepAlive, Opened } from "./KeepAlive.ts"
+import { isNoRoute } from "./MissingRoute.ts"
 import { backendMessageOf } from "./openai/BackendError.ts"
 
 /** Bytes of a refusal that are looked at before it is relayed. */
@@ -19,8 +21,13 @@ const maxDoubtful = 4 * 1024
 
 /** What is particular to one dialect. */
 export interface NativeForm {
-  /** A field that every answer has at its top and an error has not. */
-  readonly mark: string
+  /** Fields of which every answer has one at its top and an error has none. */
+  readonly marks: ReadonlyArray<string>
+  /** Content type of its streams, and with what an event of theirs ends. */
+  readonly streamType: string
+  readonly eventEnd: string
+  /** What keeps a client waiting between two events. */
+  readonly ping: (model: string) => string
   /** An error of the dialect's own, which a server without the route could not have made. */
   readonly isOwnError: (body: string) => boolean
   /** The event that ends a stream which broke off. */
@@ -36,6 +43,11 @@ export interface NativeOptions<Refusal extends string> {
   readonly form: NativeForm
   readonly model: string
   readonly requestId: string
+  /** The client wants a stream. */
+  readonly streaming: boolean
+  readonly keepAlive: KeepAlive
+  /** Shared by the attempts of an exchange. */
+  readonly opened: Opened
   /** The same request in translation; `undefined` where it cannot be translated. Made only when it is needed. */
   readonly translated: () => Spoken | undefined
   /** What of the request an error says that the server cannot take. */
@@ -64,6 +76,8 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
   #held: Array<Buffer> = []
   #heldBytes = 0
   #isStream = false
+  /** The last event that was relayed is whole. */
+  #isBetween = true
 
   constructor(options: NativeOptions<Refusal>) {
     this.#options = options
@@ -71,29 +85,47 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
 
   head(head: AnswerHead): AnswerHead | undefined {
     this.#head = { status: head.status, headers: withOneRequestId(head.headers, this.#options.requestId) }
-    if (isRefusal(head.status)) {
+    const isOpened = this.#options.opened.sent
+    const type = headerOf(head.headers, "content-type").toLowerCase()
+    // What is no stream is no answer for somebody who has got the head of one.
+    if (isRefusal(head.status) || (isOpened && (head.status !== 200 || !type.includes(this.#options.form.streamType)))) {
       this.#mode = "refusal"
       return undefined
     }
-    const type = headerOf(head.headers, "content-type").toLowerCase()
-    if (head.status === 200 && type.includes("json")) {
+    if (head.status === 200 && type.includes("json") && !type.includes(this.#options.form.streamType)) {
       this.#mode = "doubtful"
       return undefined
     }
     // One of a declared length takes no words of ours: they would count as the bytes that are missing.
     this.#isStream =
-      type.includes("text/event-stream") &&
+      type.includes(this.#options.form.streamType) &&
       isPlain(headerOf(head.headers, "content-encoding")) &&
       headerOf(head.headers, "content-length") === ""
     if (this.#isStream && head.status === 200 && this.#options.form.beginning !== undefined) this.#mode = "first"
-    return this.#head
+    return isOpened ? undefined : this.#head
+  }
+
+  /** Before the backend's head: the stream's own, so that the client goes on waiting. */
+  waiting(head: AnswerHead, milliseconds: number): Translated | undefined {
+    const { form, keepAlive, model, opened, requestId, streaming } = this.#options
+    if (!streaming || milliseconds < (opened.sent ? keepAlive.interval : keepAlive.first)) return undefined
+    const bytes = Buffer.from(form.ping(model))
+    if (opened.sent) return { bytes }
+    opened.sent = true
+    return { head: { status: 200, headers: answerHeaders(head.headers, form.streamType, requestId) }, bytes }
+  }
+
+  silent(milliseconds: number): Translated | undefined {
+    const { form, keepAlive, model } = this.#options
+    const isPlace = this.#mode === "first" || (this.#mode === "relay" && this.#isBetween)
+    return this.#isStream && isPlace && milliseconds >= keepAlive.interval ? { bytes: Buffer.from(form.ping(model)) } : undefined
   }
 
   push(bytes: Buffer): Translated | undefined {
     if (this.#mode === "relay") return this.#relay(bytes)
     this.#held.push(bytes)
     this.#heldBytes += bytes.length
-    if (this.#mode === "refusal") return this.#heldBytes > maxRefusal ? this.#release(true) : undefined
+    if (this.#mode === "refusal") return this.#heldBytes > maxRefusal ? this.#tooLong() : undefined
     if (this.#mode === "doubtful") return this.#heldBytes > maxDoubtful || !this.#mayBeError ? this.#release(true) : undefined
     const begun = this.#options.form.beginning?.(Buffer.concat(this.#held), this.#options.model)
     if (begun === undefined) return this.#heldBytes <= maxFirstEvent ? undefined : this.#release(false)
@@ -111,7 +143,19 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
       if (again !== undefined || refusal === "route") this.#options.onRefusal(refusal)
       if (again !== undefined) return { again }
     }
-    return this.#release(true)
+    return this.#options.opened.sent ? this.#refuse(body?.toString("utf8") ?? "") : this.#release(true)
+  }
+
+  #tooLong(): Translated {
+    return this.#options.opened.sent ? this.#refuse("") : this.#release(true)
+  }
+
+  /** An error for a client that has got the head of a stream already. */
+  #refuse(body: string): Translated {
+    const status = this.#head.status === 200 ? 502 : this.#head.status
+    const message = backendMessageOf(body)
+    const bytes = Buffer.from(this.#options.form.broken(status, message))
+    return { bytes, done: true, fault: failure("untranslatable", `the backend answered ${this.#head.status}: ${message}`) }
   }
 
   /** What came so far is the beginning of `{"error":`, or begins with it. */
@@ -124,24 +168,27 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
     const { status } = this.#head
     if (this.#mode === "doubtful") {
       const value = body === undefined ? undefined : parseJson(body)
-      return isRecord(value) && value["error"] !== undefined && value["error"] !== null && value[this.#options.form.mark] === undefined
+      return isRecord(value) &&
+        value["error"] !== undefined &&
+        value["error"] !== null &&
+        this.#options.form.marks.every((mark) => value[mark] === undefined)
         ? "route"
         : undefined
     }
     if (status !== 404 && status !== 405 && status !== 501) return this.#options.refuses(status, backendMessageOf(body ?? ""))
     if (body === undefined) return "route"
-    const isAboutModel = body.includes("model_not_found") || backendMessageOf(body).includes(this.#options.model)
-    return this.#options.form.isOwnError(body) || isAboutModel ? undefined : "route"
+    return !this.#options.form.isOwnError(body) && isNoRoute(status, body, this.#options.model) ? "route" : undefined
   }
 
   fail(why: Failure): LastWords | undefined {
-    if (!this.#isStream) return undefined
-    const error = `\n\n${this.#options.form.broken(ruleOf(why).status, "upstream connection lost before the response was complete")}`
+    if (!this.#isStream && !this.#options.opened.sent) return undefined
+    const error = `${this.#isBetween && this.#held.length === 0 ? "" : this.#options.form.eventEnd}${this.#options.form.broken(ruleOf(why).status, "upstream connection lost before the response was complete")}`
     return { bytes: Buffer.concat([...this.#held, Buffer.from(error)]), complete: false }
   }
 
   #relay(bytes: Buffer): Translated {
     this.#options.onBytes?.(bytes, this.#head)
+    this.#isBetween = endsWith(bytes, this.#options.form.eventEnd)
     return { bytes }
   }
 
@@ -150,9 +197,18 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
     const bytes = Buffer.concat(this.#held)
     this.#held = []
     if (bytes.length > 0) this.#options.onBytes?.(bytes, this.#head)
+    this.#isBetween = endsWith(bytes, this.#options.form.eventEnd)
     return { ...(withHead ? { head: this.#head } : {}), ...(bytes.length > 0 ? { bytes } : {}) }
   }
 }
+
+/** Line breaks may come as two characters. */
+const endsWith = (bytes: Buffer, end: string): boolean =>
+  bytes.length === 0 ||
+  bytes
+    .toString("latin1", Math.max(0, bytes.length - 2 * end.length))
+    .replace(/\r/g, "")
+    .endsWith(end)
 
 /** The backend's own id where it has one, else ours: never both. Its headers come before ours. */
 const withOneRequestId = (headers: ReadonlyArray<string>, ours: string): ReadonlyArray<string> => {

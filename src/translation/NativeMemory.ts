@@ -1,29 +1,30 @@
-/** What endpoints have shown about a dialect that their kind speaks. */
+/** What endpoints have shown about a dialect that their kind speaks: that they have not got it, or do not take all of it. */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { DialectName } from "./BackendDialects.ts"
 import type { Lessons } from "./Lessons.ts"
-
-/** The route is a matter of the endpoint, not of a model. */
-const anyModel = ""
+import type { RouteRefusals } from "./RouteRefusals.ts"
 
 export class NativeMemory<Refusal extends string> {
-  readonly #dialect: string
-  readonly #lessons: Lessons<Refusal | "route">
+  readonly #dialect: DialectName
+  readonly #routes: RouteRefusals
+  readonly #lessons: Lessons<Refusal>
 
-  constructor(dialect: string, lessons: Lessons<Refusal | "route">) {
+  constructor(dialect: DialectName, routes: RouteRefusals, lessons: Lessons<Refusal>) {
     this.#dialect = dialect
+    this.#routes = routes
     this.#lessons = lessons
   }
 
-  /** Not asked so again for a while; a missing route no longer than until its status changes, when another server may stand there. */
+  /** Not asked so again for a while. */
   refused(endpoint: Endpoint, model: string, refusal: Refusal | "route"): void {
-    if (refusal === "route") endpoint.refusedDialects.add(this.#dialect)
-    this.#lessons.learn(endpoint, refusal === "route" ? anyModel : model, refusal)
+    if (refusal === "route") this.#routes.add(endpoint, this.#dialect)
+    else this.#lessons.learn(endpoint, model, refusal)
   }
 
   /** `has`: does the request have what was refused? */
   mayAnswer(endpoint: Endpoint, model: string, has: (refusal: Refusal) => boolean): boolean {
-    if (endpoint.refusedDialects.has(this.#dialect) && this.#lessons.of(endpoint, anyModel).has("route")) return false
-    for (const refusal of this.#lessons.of(endpoint, model)) if (refusal !== "route" && has(refusal as Refusal)) return false
+    if (this.#routes.has(endpoint, this.#dialect)) return false
+    for (const refusal of this.#lessons.of(endpoint, model)) if (has(refusal)) return false
     return true
   }
 }

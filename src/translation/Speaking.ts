@@ -5,18 +5,18 @@
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Spoken } from "../proxy/Dialect.ts"
 import type { AnswerWriter, StreamWriter, TurnOptions } from "./AnswerWriter.ts"
+import { type BackendDialect, type DialectName, spokenBy } from "./BackendDialects.ts"
 import type { ChatTurn } from "./ChatTurn.ts"
 import { Complaint } from "./Complaint.ts"
 import { droppedHeader } from "./DroppedNames.ts"
+import type { Opened } from "./KeepAlive.ts"
 import type { Lessons } from "./Lessons.ts"
-import { chatAnswers } from "./openai/ChatReader.ts"
-import { type ChatWriting, type ReasoningKept, writeChat } from "./openai/ChatRequestWriting.ts"
-import { type Lesson, lessonOf, type Wording, wordingKey, wordingOf } from "./openai/Wording.ts"
+import { isNoRoute } from "./MissingRoute.ts"
+import type { ReasoningKept } from "./openai/ChatRequestWriting.ts"
+import { type Lesson, lessonOf } from "./openai/Wording.ts"
+import type { RouteRefusals } from "./RouteRefusals.ts"
 import { TranslatedAnswer } from "./TranslatedAnswer.ts"
 import type { TranslatedExchange } from "./Translator.ts"
-
-const whole = ["content-type", "application/json", "accept", "application/json", "accept-encoding", "identity"]
-const streamed = ["content-type", "application/json", "accept", "text/event-stream", "accept-encoding", "identity"]
 
 /** Headers of clients that mean nothing to a server of another dialect, or tell it about somebody else's account. */
 const ofOtherDialects = /^(?:anthropic-|x-stainless-|openai-|x-codex-|(?:session[_-]id|originator|chatgpt-account-id)$)/
@@ -24,13 +24,15 @@ const without = (name: string): boolean => ofOtherDialects.test(name)
 
 export interface SpeakingOptions {
   readonly exchange: TranslatedExchange
-  /** The client's dialect in `X-Olla-Dialect`. */
-  readonly dialect: string
+  readonly opened: Opened
+  /** The client's. */
+  readonly dialect: DialectName
   readonly read: () => ChatTurn | Complaint
   /** Asked for once the turn has been read. */
   readonly writer: () => AnswerWriter
   readonly answer: () => TurnOptions
   readonly lessons: Lessons<Lesson>
+  readonly routes: RouteRefusals
   readonly reasoning: ReasoningKept
 }
 
@@ -46,7 +48,7 @@ export class Speaking {
   #answer: TurnOptions | undefined
   #opened: StreamWriter | undefined
   #madeWriter: AnswerWriter | undefined
-  readonly #written = new Map<string, Written>()
+  readonly #written = new Map<string, Written | Complaint>()
 
   constructor(options: SpeakingOptions) {
     this.#options = options
@@ -62,38 +64,54 @@ export class Speaking {
     return this.#opened?.started === true
   }
 
-  /** Only asked for where `turn` is no complaint. `again`: a refusal has been answered with other words already. */
-  translated(endpoint: Endpoint, nativeName: string, again = false): Spoken {
-    const { exchange, lessons } = this.#options
-    const turn = this.turn
+  /** Why this endpoint cannot be asked; `undefined`: it can. */
+  complaintFor(endpoint: Endpoint, nativeName: string): Complaint | undefined {
+    const chosen = this.#choose(endpoint, this.#modelOf(nativeName))
+    return chosen instanceof Complaint ? chosen : undefined
+  }
+
+  /** Only asked for where `complaintFor` has none. `again`: a refusal has been answered with other words already. */
+  translated(endpoint: Endpoint, nativeName: string, again: ReadonlySet<string> = new Set()): Spoken {
+    const { exchange, lessons, routes } = this.#options
+    const { turn } = this
+    const model = this.#modelOf(nativeName)
+    const chosen = this.#choose(endpoint, model)
     if (turn instanceof Complaint) throw new Error(turn.message)
-    exchange.onMode("translation")
-    const model = nativeName === "" ? exchange.inspection.spelling : nativeName
-    const { text, headers } = this.#write(turn, wordingOf(endpoint.profile, lessons.of(endpoint, model)))
+    if (chosen instanceof Complaint) throw new Error(chosen.message)
+    const { dialect, written } = chosen
+    exchange.onMode("translation", dialect.name, written.headers)
+    const { text, headers } = written
+    const streamType = turn.stream ? dialect.streamType : "application/json"
     return {
-      mode: "translation",
-      target: endpoint.profile?.chatPath ?? "/v1/chat/completions",
+      target: dialect.target(endpoint.profile),
       body: [Buffer.from(`{"model":${JSON.stringify(model)},${text}`)],
-      headers: turn.stream ? streamed : whole,
+      headers: ["content-type", "application/json", "accept", streamType, "accept-encoding", "identity", ...dialect.headers],
       without,
       answer: () =>
         new TranslatedAnswer({
-          reader: chatAnswers,
+          reader: dialect.reader(exchange.thinkTags),
           writer: this.#writer(),
           turn: this.#answerOptions(),
           stream: this.#stream(),
           streaming: turn.stream,
           requestId: exchange.requestId,
           headers,
-          reworded: again
-            ? undefined
-            : (status, refusal) => {
-                const lesson = lessonOf(status, refusal, text)
-                if (lesson === undefined) return undefined
-                lessons.learn(endpoint, model, lesson)
-                exchange.onOddities([{ what: `the backend refuses the request's words, asked again without: ${lesson}`, count: 1 }])
-                return this.translated(endpoint, nativeName, true)
-              },
+          keepAlive: exchange.keepAlive,
+          opened: this.#options.opened,
+          reworded: (status, refusal) => {
+            if (isNoRoute(status, refusal, model)) {
+              routes.add(endpoint, dialect.name)
+              const next = this.#choose(endpoint, model)
+              if (next instanceof Complaint || next.dialect === dialect || again.has(next.dialect.name)) return undefined
+              exchange.onOddities([{ what: `the backend has no ${dialect.name} route, asked again in ${next.dialect.name}`, count: 1 }])
+              return this.translated(endpoint, nativeName, new Set([...again, dialect.name]))
+            }
+            const lesson = dialect.name === "chat" && !again.has("words") ? lessonOf(status, refusal, text) : undefined
+            if (lesson === undefined) return undefined
+            lessons.learn(endpoint, model, lesson)
+            exchange.onOddities([{ what: `the backend refuses the request's words, asked again without: ${lesson}`, count: 1 }])
+            return this.translated(endpoint, nativeName, new Set([...again, "words"]))
+          },
           onAnswer: exchange.inspector?.answered,
           onOddities: exchange.onOddities,
           onBackendError: exchange.onBackendError
@@ -101,17 +119,47 @@ export class Speaking {
     }
   }
 
+  #modelOf(nativeName: string): string {
+    return nativeName === "" ? this.#options.exchange.inspection.spelling : nativeName
+  }
+
+  /** The first dialect of the endpoint that it has not refused and that the turn can be said in. */
+  #choose(endpoint: Endpoint, model: string): { readonly dialect: BackendDialect; readonly written: Written } | Complaint {
+    const { turn } = this
+    if (turn instanceof Complaint) return turn
+    const { dialect: client, routes, lessons } = this.#options
+    // A client of chat completions is translated for because they cannot be had there.
+    const spoken = spokenBy(endpoint.profile, client === "chat" ? "chat" : undefined)
+    const left = spoken.filter(({ name }) => !routes.has(endpoint, name))
+    let complaint: Complaint | undefined
+    for (const dialect of left.length > 0 ? left : spoken) {
+      const written = this.#write(dialect, turn, endpoint, lessons.of(endpoint, model))
+      if (!(written instanceof Complaint)) return { dialect, written }
+      complaint ??= written
+    }
+    return complaint ?? new Complaint("the endpoints of this model speak no API that this request could be said in")
+  }
+
   /** Equal words: equal bytes, written once. */
-  #write(turn: ChatTurn, wording: Wording): Written {
-    const key = wordingKey(wording)
+  #write(dialect: BackendDialect, turn: ChatTurn, { profile }: Endpoint, lessons: ReadonlySet<Lesson>): Written | Complaint {
+    const words = dialect.wordsFor(profile, lessons, this.#options.reasoning)
+    const key = `${dialect.name} ${words.key}`
     const known = this.#written.get(key)
     if (known !== undefined) return known
-    const { fields, dropped }: ChatWriting = writeChat(turn, wording, this.#options.reasoning)
-    const header = droppedHeader([...turn.dropped, ...dropped])
-    const headers = ["X-Olla-Dialect", `${this.#options.dialect}->chat`, ...(header === undefined ? [] : ["X-Olla-Dropped", header])]
-    const written = { text: JSON.stringify(fields).slice(1), headers }
+    const writing = words.write(turn)
+    const written = writing instanceof Complaint ? writing : this.#finished(dialect, turn, writing)
     this.#written.set(key, written)
     return written
+  }
+
+  #finished(
+    { name }: BackendDialect,
+    turn: ChatTurn,
+    { fields, dropped }: { readonly fields: object; readonly dropped: ReadonlyArray<string> }
+  ): Written {
+    const header = droppedHeader([...turn.dropped, ...dropped])
+    const headers = ["X-Olla-Dialect", `${this.#options.dialect}->${name}`, ...(header === undefined ? [] : ["X-Olla-Dropped", header])]
+    return { text: JSON.stringify(fields).slice(1), headers }
   }
 
   /** One for all attempts: it may have kept the client waiting before another endpoint answered. */
@@ -126,7 +174,7 @@ export class Speaking {
   }
 
   #answerOptions(): TurnOptions {
-    this.#answer ??= this.#options.answer()
+    this.#answer ??= { ...this.#options.answer(), echoes: this.#options.exchange.echoesAlias }
     return this.#answer
   }
 }

@@ -11,6 +11,7 @@ import type { AnswerReader, Oddity, StreamReader } from "./AnswerReader.ts"
 import type { AnswerWriter, StreamWriter, TurnOptions, WholeWriter } from "./AnswerWriter.ts"
 import type { ChatEvent } from "./ChatEvent.ts"
 import { parseJson } from "./JsonValue.ts"
+import type { KeepAlive, Opened } from "./KeepAlive.ts"
 import { SseReader } from "./SseReader.ts"
 
 export interface TranslationOptions {
@@ -20,6 +21,9 @@ export interface TranslationOptions {
   /** Of an exchange whose client has been kept waiting for a former attempt; absent: the answer begins here. */
   readonly stream?: StreamWriter | undefined
   readonly streaming: boolean
+  readonly keepAlive: KeepAlive
+  /** Shared by the attempts of an exchange; absent: there is this one only. */
+  readonly opened?: Opened | undefined
   readonly requestId: string
   /** Name/value pairs that its answers carry beside those of every translated one. */
   readonly headers: ReadonlyArray<string>
@@ -39,11 +43,8 @@ const maxWhole = 64 * 1024 * 1024
 const maxUnstreamed = 32 * 1024 * 1024
 /** What is read of an error body. */
 const maxError = 1024 * 1024
-/** Silence before the opening event goes out by itself, and between pings. */
-const startAfterMs = 10_000
-/** The same behind the backend's first event: usage that comes right after it still gets into the opening. */
+/** Silence behind the backend's first event, before the opening goes out by itself: usage that comes right after it still gets in. */
 const startSoonMs = 1_000
-const pingAfterMs = 15_000
 
 const wordless = "the backend ended its answer without a word"
 const brokeOff = "upstream connection lost before the response was complete"
@@ -76,7 +77,7 @@ export class TranslatedAnswer implements AnswerTranslator {
     this.#options = options
     this.#reader = options.reader.stream()
     this.#stream = options.stream ?? options.writer.stream(options.turn)
-    this.#committed = this.#stream.started
+    this.#committed = this.#stream.started || options.opened?.sent === true
     this.#whole = options.writer.whole(options.turn)
     this.#sse = new SseReader((name, data) => {
       this.#sawEvent = true
@@ -129,17 +130,21 @@ export class TranslatedAnswer implements AnswerTranslator {
   /** Before the backend's head: an opening, so that other attempts can still go on from there. */
   waiting(head: AnswerHead, milliseconds: number): Translated | undefined {
     if (!this.#streaming || this.#over) return undefined
-    if (this.#stream.started) return milliseconds >= pingAfterMs ? { bytes: Buffer.from(this.#stream.ping()) } : undefined
-    if (milliseconds < startAfterMs) return undefined
+    const { first, interval } = this.#options.keepAlive
+    if (this.#stream.started) return milliseconds >= interval ? { bytes: Buffer.from(this.#stream.ping()) } : undefined
+    if (milliseconds < first) return undefined
     this.#head = head
     return this.#streamed(this.#stream.start())
   }
 
   silent(milliseconds: number): Translated | undefined {
     if (!this.#streaming || this.#over || this.#mode === "error") return undefined
-    if (!this.#stream.started)
-      return milliseconds >= (this.#committed ? startSoonMs : startAfterMs) ? this.#streamed(this.#stream.start()) : undefined
-    return milliseconds >= pingAfterMs ? { bytes: Buffer.from(this.#stream.ping()) } : undefined
+    const { first, interval } = this.#options.keepAlive
+    if (!this.#stream.started) {
+      const isSoon = this.#committed && this.#options.opened?.sent !== true
+      return milliseconds >= (isSoon ? Math.min(startSoonMs, first) : first) ? this.#streamed(this.#stream.start()) : undefined
+    }
+    return milliseconds >= interval ? { bytes: Buffer.from(this.#stream.ping()) } : undefined
   }
 
   get #streaming(): boolean {

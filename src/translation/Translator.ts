@@ -7,10 +7,13 @@
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { AnswerHead, Dialect } from "../proxy/Dialect.ts"
-import type { Inspection } from "../routing/Router.ts"
+import type { Candidate, Inspection } from "../routing/Router.ts"
 import type { Oddity } from "./AnswerReader.ts"
+import type { DialectName } from "./BackendDialects.ts"
 import type { Complaint } from "./Complaint.ts"
 import type { JsonRecord } from "./JsonValue.ts"
+import type { KeepAlive } from "./KeepAlive.ts"
+import type { ReasoningKept } from "./openai/ChatRequestWriting.ts"
 
 /**
  * - `create`: one turn of a conversation; counted, inspected, passed through or translated
@@ -40,8 +43,16 @@ export interface TranslatedExchange {
   readonly query: string
   readonly requestId: string
   readonly passthrough: boolean
-  /** Said for each attempt. */
-  readonly onMode: (mode: "passthrough" | "translation") => void
+  /** The client wants a stream. */
+  readonly stream: boolean
+  readonly keepAlive: KeepAlive
+  /** What of former turns' reasoning servers get back. */
+  readonly reasoning: ReasoningKept
+  readonly thinkTags: boolean
+  /** The client asked by an alias, and is to read it again. */
+  readonly echoesAlias: boolean
+  /** Said for each attempt; `told`: the headers that its answer will carry beside others. */
+  readonly onMode: (mode: "passthrough" | "translation", backend: DialectName, told: ReadonlyArray<string>) => void
   readonly inspector: AnswerInspector | undefined
   readonly onOddities: (oddities: ReadonlyArray<Oddity>) => void
   readonly onBackendError: (status: number, body: string, message: string) => void
@@ -52,7 +63,9 @@ export interface Conversation {
   readonly dialect: Dialect
   /** Does this endpoint get the request as it came? */
   readonly isNative: (endpoint: Endpoint) => boolean
-  /** Why the request cannot be translated; the conversion is made on first need. */
+  /** Why this endpoint cannot be asked in translation; `undefined`: it can. */
+  readonly complaintFor: (candidate: Candidate) => Complaint | undefined
+  /** Why the request cannot be translated for anybody; the conversion is made on first need. */
   readonly complaint: () => Complaint | undefined
   /** Tools that no backend can run, left out of the translation. */
   readonly droppedTools: () => ReadonlyArray<string>
@@ -63,6 +76,14 @@ export interface Translator {
   readonly name: keyof OllaConfig["translators"]
   /** What its API is called in the log. */
   readonly title: string
+  /** What its clients speak. */
+  readonly dialect: DialectName
+  /** Does a request want its answer as a stream? */
+  readonly streams: (request: JsonRecord) => boolean
+  /** Tools that no backend can run are told in the log, beside the answer's header. */
+  readonly warnsOfTools: boolean
+  /** What is answered without a backend, once it is known that the model can be served; absent or `undefined`: nothing. */
+  readonly answerHere?: (request: JsonRecord) => unknown
   /** Where its routes begin; empty: at the root, unless `server.root_routes` is off. */
   readonly bases: ReadonlyArray<string>
   readonly routes: ReadonlyArray<TranslatorRoute>

@@ -137,9 +137,9 @@ describe("the Anthropic surface", () => {
   it("translates for a native backend that turns out not to know the route", async () => {
     native.setFault({ _tag: "status", status: 404 })
     const answer = client.messages.create({ model: "native-model", max_tokens: 5, messages: [{ role: "user", content: "Hi" }] })
-    // The simulated fault meets the translated request as well; what counts is that it was asked.
+    // The simulated fault meets every route; what counts is that all were asked.
     await answer.catch(() => undefined)
-    expect(native.inference().map((request) => request.url)).toEqual(["/v1/messages", "/v1/chat/completions"])
+    expect(native.inference().map((request) => request.url)).toEqual(["/v1/messages", "/v1/chat/completions", "/v1/responses"])
   })
 
   it("serves aliases under the backend's own name", async () => {

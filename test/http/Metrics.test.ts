@@ -173,7 +173,14 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
         ] as const) {
           const exchange = newExchange({ model: nasty })
           exchange.kept.tail.push(new Uint8Array([1]))
-          exchange.translator = { name: "anthropic", mode: "passthrough", fallbackReason: "" }
+          exchange.translator = {
+            name: "anthropic",
+            mode: "passthrough",
+            fallbackReason: "",
+            client: "messages",
+            backend: "chat",
+            dropped: ""
+          }
           exchange.stream = true
           const { accepted } = exchange.timings
           attempt(statistics.observer, exchange, {

@@ -33,6 +33,8 @@ import { makeRequestLog, RequestLog } from "../../src/telemetry/requests/Request
 import { Statistics } from "../../src/telemetry/Statistics.ts"
 import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
 import { makeAnthropicTranslator } from "../../src/translation/anthropic/AnthropicTranslator.ts"
+import { Lessons } from "../../src/translation/Lessons.ts"
+import { RouteRefusals } from "../../src/translation/RouteRefusals.ts"
 import { type ListedFleet, profiles } from "../catalogue/fakes.ts"
 
 export type EngineName = "olla" | "undici" | "sherpa"
@@ -174,6 +176,8 @@ export const openRooms = async (fleet: ListedFleet, engine: EngineName, yaml: st
   }
 }
 
+const now = () => performance.now()
+
 export interface Listening {
   readonly port: number
   readonly stop: (grace: number) => Promise<number>
@@ -183,6 +187,9 @@ export interface Listening {
 export const listen = async ({ services }: Rooms, more: ReadonlyArray<RouteModule> = []): Promise<Listening> => {
   const { server } = services.settings.current()
   const http = await Effect.runPromise(makeHttpServer({ ...server, host: "127.0.0.1", port: 0 }))
-  http.open(services, [...more, translatorRoutes(services, makeAnthropicTranslator())])
+  http.open(services, [
+    ...more,
+    translatorRoutes(services, makeAnthropicTranslator({ lessons: new Lessons(now), routes: new RouteRefusals(now) }))
+  ])
   return { port: (http.addresses[0] as AddressInfo).port, stop: http.stop }
 }

@@ -7,6 +7,7 @@ import fc from "fast-check"
 import { type FailureKind, failureRules } from "../../src/exchange/Failure.ts"
 import { timeoutsOf } from "../../src/proxy/AttemptSending.ts"
 import type { AnswerTranslator } from "../../src/proxy/Dialect.ts"
+import type { Candidate } from "../../src/routing/Router.ts"
 import { candidatesOf, configOf } from "../balancing/fakes.ts"
 import { answers, asksAgain, carrying, dies, type FakeResponse, fails, hangs, opensAndFails, refusedOf, Scene } from "./carrying.ts"
 
@@ -26,6 +27,12 @@ const table: ReadonlyArray<readonly [FailureKind, boolean, boolean, boolean, num
 ]
 
 /** Of the only endpoint that could serve this is no fault while its probes succeed. */
+/** One further choice, and then none. */
+const once = (choice: ReadonlyArray<Candidate>) => {
+  const left = [choice]
+  return () => left.pop() ?? []
+}
+
 const isSlow = (kind: FailureKind): boolean => kind === "header_timeout" || kind === "response_timeout"
 
 describe("a failure before anything is committed", () => {
@@ -94,7 +101,7 @@ describe("a failure before anything is committed", () => {
     }
     return Effect.gen(function* () {
       const { carry } = yield* carrying
-      const refused = refusedOf(yield* Effect.exit(carry(scene.request({ secondChoice: () => scene.request().candidates }))))
+      const refused = refusedOf(yield* Effect.exit(carry(scene.request({ nextChoice: once(scene.request().candidates) }))))
       expect([refused?.failure.kind, scene.tried[0], scene.tried.length]).toEqual(["closed", "a", 3])
       expect(scene.fleet.endpoints.map(({ state }) => state.status)).toEqual(["offline", "healthy", "healthy", "healthy"])
     }).pipe(Effect.provide(scene.layer))
@@ -294,9 +301,9 @@ describe("the breaker of the olla engine", () => {
     return Effect.gen(function* () {
       const { carry } = yield* carrying
       yield* open
-      yield* carry(scene.request({ among: [a], secondChoice: () => candidatesOf([b]) }))
+      yield* carry(scene.request({ among: [a], nextChoice: once(candidatesOf([b])) }))
       expect([scene.tried, scene.ended.map(({ endpointName, failure }) => [endpointName, failure])]).toEqual([["b"], [["b", undefined]]])
-      const refused = refusedOf(yield* Effect.exit(carry(scene.request({ among: [a], secondChoice: () => [] }))))
+      const refused = refusedOf(yield* Effect.exit(carry(scene.request({ among: [a], nextChoice: () => [] }))))
       expect([refused?.failure.kind, scene.ended.at(-1)?.failure?.kind]).toEqual(["breaker_open", "breaker_open"])
     }).pipe(Effect.provide(scene.layer))
   })

@@ -164,7 +164,7 @@ export class Scene {
   }
 
   request(
-    some: Partial<Pick<CarryRequest, "candidates" | "secondChoice" | "dialect" | "rawHeaders" | "bodySize">> & {
+    some: Partial<Pick<CarryRequest, "candidates" | "nextChoice" | "dialect" | "rawHeaders" | "bodySize">> & {
       readonly sticky?: StickyKey
       readonly method?: string
       readonly inspection?: Partial<Inspection>
@@ -190,7 +190,7 @@ export class Scene {
       bodySize: some.bodySize ?? 0,
       inspection: { model: "", spelling: "", field: "none", stream: undefined, capabilities: [], ...some.inspection },
       candidates: some.candidates ?? candidatesOf(some.among ?? this.fleet.endpoints),
-      ...(some.secondChoice === undefined ? {} : { secondChoice: some.secondChoice }),
+      ...(some.nextChoice === undefined ? {} : { nextChoice: some.nextChoice }),
       sticky: some.sticky,
       dialect: some.dialect,
       replyHeaders: [],

@@ -320,7 +320,7 @@ describe("statistics", () => {
       Effect.sync(() => {
         const translated = (mode: "passthrough" | "translation", fallbackReason: string, stream: boolean, one: Try) => {
           const exchange = newExchange()
-          exchange.translator = { name: "anthropic", mode, fallbackReason }
+          exchange.translator = { name: "anthropic", mode, fallbackReason, client: "messages", backend: "chat", dropped: "" }
           exchange.stream = stream
           attempt(statistics.observer, exchange, one)
           end(statistics.observer, exchange)
@@ -329,7 +329,14 @@ describe("statistics", () => {
         translated("translation", "cannot_passthrough", false, { ends: 301 })
         translated("translation", "translator_does_not_support_passthrough", false, { status: 502 })
         const none = newExchange()
-        none.translator = { name: "anthropic", mode: "translation", fallbackReason: "no_compatible_endpoints" }
+        none.translator = {
+          name: "anthropic",
+          mode: "translation",
+          fallbackReason: "no_compatible_endpoints",
+          client: "messages",
+          backend: "chat",
+          dropped: ""
+        }
         end(statistics.observer, none, { _tag: "rejected", status: 503, reason: "no_endpoints" })
         expect(statistics.translators()).toEqual([
           {

@@ -3,11 +3,12 @@ import { describe, expect, it } from "vitest"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { failure } from "../../src/exchange/Failure.ts"
 import { messagesForm } from "../../src/translation/anthropic/MessagesForm.ts"
-import { featuresOf } from "../../src/translation/anthropic/MessagesRequest.ts"
-import { answersNatively, type NativeRefusal, refusalOf } from "../../src/translation/anthropic/NativeSupport.ts"
+import { type Features, featuresOf, speaksNatively } from "../../src/translation/anthropic/MessagesRequest.ts"
+import { hasWhatIsRefused, type NativeRefusal, refusalOf } from "../../src/translation/anthropic/NativeSupport.ts"
 import { Lessons } from "../../src/translation/Lessons.ts"
 import { NativeAnswer } from "../../src/translation/NativeAnswer.ts"
 import { NativeMemory } from "../../src/translation/NativeMemory.ts"
+import { RouteRefusals } from "../../src/translation/RouteRefusals.ts"
 import { feed } from "./answers.ts"
 
 const begun = (status: number, ...headers: ReadonlyArray<string>) => {
@@ -15,6 +16,9 @@ const begun = (status: number, ...headers: ReadonlyArray<string>) => {
     form: messagesForm,
     model: "m",
     requestId: "an-id",
+    streaming: true,
+    keepAlive: { first: 10_000, interval: 15_000 },
+    opened: { sent: false },
     translated: () => undefined,
     refuses: () => undefined,
     onRefusal: () => {},
@@ -33,7 +37,7 @@ describe("a native stream that breaks off", () => {
   it("gets an error event", () => {
     const answer = begun(200)
     expect(answer.push(opening)?.bytes).toEqual(opening)
-    expect(answer.fail(failure("truncated", "x"))?.bytes.toString()).toMatch(/^\n\nevent: error\ndata: .*"api_error"/)
+    expect(answer.fail(failure("truncated", "x"))?.bytes.toString()).toMatch(/^event: error\ndata: .*"api_error"/)
   })
 
   it("gives up what was held back with it", () => {
@@ -99,12 +103,15 @@ describe("a native refusal", () => {
   })
   const asked = (status: number, body: string, type = "application/json") => {
     const refusals: Array<string> = []
-    const again = { mode: "translation", target: "", body: [], headers: [], answer: undefined } as const
+    const again = { target: "", body: [], headers: [], answer: undefined } as const
     const seen = feed(
       new NativeAnswer({
         form: messagesForm,
         model: "m",
         requestId: "",
+        streaming: true,
+        keepAlive: { first: 10_000, interval: 15_000 },
+        opened: { sent: false },
         translated: () => again,
         refuses: (code, sentence) => refusalOf(code, sentence, features),
         onRefusal: (refusal) => refusals.push(refusal),
@@ -150,20 +157,19 @@ describe("a native refusal", () => {
     const plain = featuresOf({ messages: [{ role: "user", content: "a" }] })
     expect(refusalOf(400, "role system is not allowed", plain)).toBeUndefined()
     let now = 0
-    const native = new NativeMemory<NativeRefusal>("anthropic", new Lessons(() => now))
+    const native = new NativeMemory<NativeRefusal>("messages", new RouteRefusals(() => now), new Lessons(() => now))
     const support = { enabled: true, limitations: ["no_server_tools"], threads: false }
     const endpoint = { profile: { anthropic: support }, refusedDialects: new Set() } as unknown as Endpoint
-    expect(answersNatively(native, endpoint, "m", features)).toBe(true)
-    expect(answersNatively(native, endpoint, "m", featuresOf({ tools: [{ type: "web_search_20250305" }] }))).toBe(false)
+    const answers = (model: string, asked: Features) =>
+      speaksNatively({ ...support, messagesPath: "", tokenCount: false, minVersion: "" }, asked) &&
+      native.mayAnswer(endpoint, model, (refusal) => hasWhatIsRefused(asked, refusal))
+    expect(answers("m", features)).toBe(true)
+    expect(answers("m", featuresOf({ tools: [{ type: "web_search_20250305" }] }))).toBe(false)
     native.refused(endpoint, "m", "system")
-    expect([
-      answersNatively(native, endpoint, "m", features),
-      answersNatively(native, endpoint, "n", features),
-      answersNatively(native, endpoint, "m", plain)
-    ]).toEqual([false, true, true])
+    expect([answers("m", features), answers("n", features), answers("m", plain)]).toEqual([false, true, true])
     native.refused(endpoint, "m", "route")
-    expect([answersNatively(native, endpoint, "n", plain), endpoint.refusedDialects.size]).toEqual([false, 1])
+    expect([answers("n", plain), endpoint.refusedDialects.size]).toEqual([false, 1])
     now = 15 * 60_000 + 1
-    expect(answersNatively(native, endpoint, "m", features)).toBe(true)
+    expect(answers("m", features)).toBe(true)
   })
 })

@@ -4,18 +4,23 @@ import { failure } from "../../src/exchange/Failure.ts"
 import { Lessons } from "../../src/translation/Lessons.ts"
 import { NativeAnswer } from "../../src/translation/NativeAnswer.ts"
 import { NativeMemory } from "../../src/translation/NativeMemory.ts"
+import { RouteRefusals } from "../../src/translation/RouteRefusals.ts"
 import {
-  answersResponses,
+  hasRefused,
+  type ResponsesFeatures,
   type ResponsesRefusal,
   responsesFeatures,
   responsesForm,
-  responsesRefusalOf
+  responsesRefusalOf,
+  speaksResponses
 } from "../../src/translation/responses/NativeResponses.ts"
 import { feed } from "./answers.ts"
 
 const endpoint = (support: object | undefined) => ({ profile: { responses: support }, refusedDialects: new Set() }) as unknown as Endpoint
 const functionsOnly = { enabled: true, responsesPath: "/v1/responses", limitations: ["functions_only"], stateful: false }
-const memory = () => new NativeMemory<ResponsesRefusal>("responses", new Lessons(() => 0))
+const memory = () => new NativeMemory<ResponsesRefusal>("responses", new RouteRefusals(() => 0), new Lessons(() => 0))
+const answersResponses = (shown: ReturnType<typeof memory>, server: Endpoint, model: string, features: ResponsesFeatures) =>
+  speaksResponses(server.profile?.responses, features) && shown.mayAnswer(server, model, (refusal) => hasRefused(features, refusal))
 const asked = (request: object, support: object | undefined = functionsOnly) =>
   answersResponses(memory(), endpoint(support), "m", responsesFeatures({ model: "m", input: "x", ...request }))
 
@@ -65,7 +70,10 @@ describe("a native answer of the Responses API", () => {
       form: responsesForm,
       model: "m",
       requestId: "",
-      translated: () => ({ mode: "translation", target: "", body: [], headers: [], answer: undefined }),
+      streaming: true,
+      keepAlive: { first: 10_000, interval: 15_000 },
+      opened: { sent: false },
+      translated: () => ({ target: "", body: [], headers: [], answer: undefined }),
       refuses: (status, sentence) => responsesRefusalOf(status, sentence, features),
       onRefusal: (refusal) => refusals.push(refusal),
       onBytes: undefined
@@ -92,8 +100,6 @@ describe("a native answer of the Responses API", () => {
     expect(native.head({ status: 200, headers: ["content-type", "text/event-stream"] })?.status).toBe(200)
     const bytes = Buffer.from('event: response.created\ndata: {"type":"response.created"}\n\n')
     expect(native.push(bytes)?.bytes).toEqual(bytes)
-    expect(native.fail(failure("truncated", "x"))?.bytes.toString()).toMatch(
-      /^\n\nevent: error\ndata: \{"type":"error","code":"server_error"/
-    )
+    expect(native.fail(failure("truncated", "x"))?.bytes.toString()).toMatch(/^event: error\ndata: \{"type":"error","code":"server_error"/)
   })
 })

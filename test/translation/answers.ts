@@ -20,6 +20,7 @@ export const options = ({ model = "asked-model", estimate = 7, stops = [], maxTo
   writer: anthropicAnswers,
   turn: { model, estimate, stops, maxTokens },
   streaming: true,
+  keepAlive: { first: 10_000, interval: 15_000 },
   requestId: "req-1",
   headers: [],
   reworded: undefined,

@@ -172,7 +172,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     if (logs) log.received(exchange, this.#context.head.userAgent, this.#surface.details)
   }
 
-  #carry({ inspection }: Asked, body: Body, { target, candidates, secondChoice, dialect, within }: Plan): void {
+  #carry({ inspection }: Asked, body: Body, { target, candidates, nextChoice, dialect, within }: Plan): void {
     const { carrier, wantsUsage } = this.#services
     const { req, res, trustedPeer, extra } = this.#context
     const exchange = this.#exchange
@@ -187,7 +187,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
         bodySize: body.size,
         inspection,
         candidates,
-        secondChoice,
+        nextChoice,
         sticky: this.#sticky(body, inspection),
         dialect,
         replyHeaders: extra,

@@ -28,8 +28,8 @@ export interface Plan {
   /** Path and query of a request that is relayed as it came; a dialect has targets of its own. */
   readonly target: string
   readonly candidates: ReadonlyArray<Candidate>
-  /** Asked for once, when none of them could be reached: who may be tried then. */
-  readonly secondChoice?: () => ReadonlyArray<Candidate>
+  /** Asked for when none of them could be reached: who may be tried then; empty: nobody is left. */
+  readonly nextChoice?: () => ReadonlyArray<Candidate>
   /** Decides for each endpoint in which words it is asked; absent: all are asked as it came. */
   readonly dialect: Dialect | undefined
   /** Milliseconds after which the surface does without an answer; absent: there is no end but the proxy's own limits. */

@@ -2,22 +2,21 @@
  * One turn of a conversation on a translator's route: natively where an endpoint speaks the client's dialect, in translation
  * where it does not.
  */
-import { accepts } from "../../endpoint/Endpoint.ts"
-import type { Exchange } from "../../exchange/Exchange.ts"
 import { ruleOf } from "../../exchange/Failure.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { Refused } from "../../proxy/Carrier.ts"
 import type { AnswerHead } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
-import type { Candidate, Decision } from "../../routing/Router.ts"
+import type { Decision, ProviderScope } from "../../routing/Router.ts"
 import { Complaint } from "../../translation/Complaint.ts"
 import type { Inspector } from "../../translation/Inspector.ts"
-import { isRecord, type JsonRecord, parseJson, recordOf, textOf } from "../../translation/JsonValue.ts"
-import type { AnswerInspector, Conversation, TranslatedExchange, Translator } from "../../translation/Translator.ts"
+import { isRecord, type JsonRecord, parseJson, textOf } from "../../translation/JsonValue.ts"
+import type { AnswerInspector, Conversation, Translator } from "../../translation/Translator.ts"
 import { type ErrorName, errorTable, fill } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
+import { ordered, setMode, translatedExchange } from "./Conversing.ts"
 import { breakerWait, describeRejection, describeShortage, retryAfter } from "./Refusals.ts"
 import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
 import { messageLimit, nestingProblem, parseTurn, problemOf, textOfBody } from "./TranslatedRequest.ts"
@@ -34,13 +33,20 @@ export class TranslatedSurface implements Surface {
   readonly copies = copiesInTranslation
   /** The model counts whatever the content type says. */
   readonly contentType = "application/json"
-  readonly route = { scope: undefined, path: undefined }
+  readonly route: Surface["route"]
   readonly details = undefined
   #request: JsonRecord = {}
   #answerInspected: (() => void) | undefined
 
-  /** `files`: where conversations are written to for inspection, if anywhere. */
-  constructor(services: Services, context: RequestContext, translator: Translator, files: Inspector | undefined) {
+  /** `files`: where conversations are written to for inspection, if anywhere. `scope`: of the provider below whose prefix it was asked. */
+  constructor(
+    services: Services,
+    context: RequestContext,
+    translator: Translator,
+    files: Inspector | undefined,
+    scope: ProviderScope | undefined = undefined
+  ) {
+    this.route = { scope, path: undefined }
     this.#services = services
     this.#context = context
     this.#translator = translator
@@ -49,7 +55,8 @@ export class TranslatedSurface implements Surface {
   }
 
   admitted(): void {
-    this.#context.exchange.translator = { name: this.#translator.name, mode: "translation", fallbackReason: "" }
+    const { name, dialect } = this.#translator
+    this.#context.exchange.translator = { name, mode: "translation", fallbackReason: "", client: dialect, backend: "", dropped: "" }
   }
 
   unread(walk: Settling, problem: BodyProblem): void {
@@ -66,7 +73,7 @@ export class TranslatedSurface implements Surface {
       const known = isRecord(parsed) ? this.#translator.check(parsed) : undefined
       return known instanceof Complaint ? this.#refuseComplaint(walk, known) : this.#refuse(walk, "badMessage", { what: request })
     }
-    const stream = request["stream"] === true
+    const stream = this.#translator.streams(request)
     this.#context.exchange.stream = stream
     const wrong = this.#translator.check(request)
     if (wrong instanceof Complaint) return this.#refuseComplaint(walk, wrong)
@@ -78,8 +85,8 @@ export class TranslatedSurface implements Surface {
   nobody(walk: Settling, { inspection }: Asked, { verdict }: Decision): void {
     const services = this.#services
     const context = this.#context
-    const { translator } = context.exchange
-    if (translator !== undefined) translator.fallbackReason = "no_compatible_endpoints"
+    const { exchange } = context
+    if (exchange.translator !== undefined) exchange.translator = { ...exchange.translator, fallbackReason: "no_compatible_endpoints" }
     const headers = context.decisionHeaders()
     if (verdict === undefined || verdict.status < 400) {
       this.#refuse(walk, "noModelEndpoint", { model: inspection.spelling }, headers, describeShortage(services, undefined))
@@ -96,21 +103,25 @@ export class TranslatedSurface implements Surface {
 
   plan(walk: Settling, asked: Asked, body: Body, { candidates }: Decision): Plan | undefined {
     const context = this.#context
+    const translator = this.#translator
+    const here = translator.answerHere?.(this.#request)
+    if (here !== undefined) {
+      walk.settle({ _tag: "completed", status: 200 })
+      context.json(here, context.decisionHeaders())
+      return undefined
+    }
     const conversation = this.#converse(asked, body)
-    const natives = candidates.filter(({ endpoint }) => conversation.isNative(endpoint))
-    if (natives.length > 0) setMode(context, "passthrough")
+    const order = ordered(this.#services, conversation, candidates)
+    if (order === undefined || order instanceof Complaint)
+      return order === undefined
+        ? this.#refuse(walk, "noModelEndpoint", { model: asked.inspection.spelling })
+        : this.#refuseComplaint(walk, order)
+    if (order.first.some(({ endpoint }) => conversation.isNative(endpoint))) setMode(context, translator, "passthrough", translator.dialect)
     else {
-      setMode(context, "translation")
-      const complaint = conversation.complaint()
-      if (complaint !== undefined) return this.#refuseComplaint(walk, complaint)
-      this.#warnOfTools(conversation.droppedTools())
+      setMode(context, translator, "translation", "")
+      if (translator.warnsOfTools) this.#warnOfTools(conversation.droppedTools())
     }
-    return {
-      target: "",
-      candidates: natives.length > 0 ? natives : candidates,
-      secondChoice: () => secondChoice(conversation, candidates, natives),
-      dialect: conversation.dialect
-    }
+    return { target: "", candidates: order.first, nextChoice: order.next, dialect: conversation.dialect }
   }
 
   refused({ failure, message }: Refused): void {
@@ -159,49 +170,21 @@ export class TranslatedSurface implements Surface {
   #converse({ inspection }: Asked, body: Body): Conversation {
     const context = this.#context
     const { exchange } = context
-    return this.#translator.converse({
-      request: this.#request,
-      body: body.chunks,
-      inspection,
-      query: exchange.query === "" ? "" : `?${exchange.query}`,
-      requestId: exchange.id,
-      passthrough: this.#services.settings.current().translators[this.#translator.name].passthrough_enabled,
-      onMode: (mode) => setMode(context, mode),
-      inspector: this.#files === undefined ? undefined : this.#inspect(this.#files, body),
-      ...this.#logging(exchange)
-    })
+    return this.#translator.converse(
+      translatedExchange(this.#services, context, this.#translator, {
+        request: this.#request,
+        body,
+        inspection,
+        stream: exchange.stream === true,
+        inspector: this.#files === undefined ? undefined : this.#inspect(this.#files, body)
+      })
+    )
   }
 
   #warnOfTools(tools: ReadonlyArray<string>): void {
     if (tools.length === 0) return
     const fields = { request_id: this.#context.exchange.id, tools: tools.join(", ") }
     this.#services.journal.write("warn", "Tools that only Anthropic's servers can run were left out", fields)
-  }
-
-  #logging(exchange: Exchange): Pick<TranslatedExchange, "onOddities" | "onBackendError"> {
-    const { journal } = this.#services
-    const who = () => ({
-      request_id: exchange.id,
-      translator: this.#translator.name,
-      endpoint: exchange.lastAttempt?.endpointName,
-      model: exchange.model
-    })
-    return {
-      onOddities: (oddities) => {
-        for (const { what, ...rest } of oddities) journal.write("warn", `Oddities in a backend's answer: ${what}`, { ...who(), ...rest })
-      },
-      onBackendError: (status, body, message) => {
-        const error = recordOf(recordOf(parseJson(body))?.["error"])
-        journal.write("info", "Translating backend error response", {
-          ...who(),
-          status_code: status,
-          error_message: message,
-          error_type: textOf(error?.["type"]),
-          error_param: textOf(error?.["param"]),
-          error_code: error?.["code"]
-        })
-      }
-    }
   }
 
   #inspect(files: Inspector, body: Body): AnswerInspector {
@@ -225,27 +208,4 @@ export class TranslatedSurface implements Surface {
       }
     }
   }
-}
-
-/** When nobody of those who speak the client's dialect can be reached, the rest may try in translation. */
-const secondChoice = (
-  conversation: Conversation,
-  candidates: ReadonlyArray<Candidate>,
-  natives: ReadonlyArray<Candidate>
-): ReadonlyArray<Candidate> =>
-  natives.length === 0 || conversation.complaint() !== undefined
-    ? []
-    : candidates.filter((candidate) => !natives.includes(candidate) && accepts(candidate.endpoint))
-
-/** Known for each attempt. The header says only `passthrough`; in translation it is absent. */
-const setMode = (context: RequestContext, mode: "passthrough" | "translation"): void => {
-  const { translator } = context.exchange
-  if (translator !== undefined) {
-    translator.mode = mode
-    translator.fallbackReason = mode === "translation" ? "cannot_passthrough" : ""
-  }
-  const { extra } = context
-  const at = extra.indexOf("X-Olla-Mode")
-  if (mode === "passthrough" && at < 0) extra.push("X-Olla-Mode", "passthrough")
-  else if (mode === "translation" && at >= 0) extra.splice(at, 2)
 }

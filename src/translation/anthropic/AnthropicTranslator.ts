@@ -1,7 +1,7 @@
 /** Anthropic's Messages API as a translator: its routes, and where each of its rules is. */
+import type { Learnt } from "../Conversing.ts"
 import { Lessons } from "../Lessons.ts"
 import { NativeMemory } from "../NativeMemory.ts"
-import type { Lesson } from "../openai/Wording.ts"
 import type { Translator } from "../Translator.ts"
 import { converseInMessages } from "./AnthropicDialect.ts"
 import { countTokensDialect } from "./CountTokens.ts"
@@ -11,13 +11,14 @@ import type { NativeRefusal } from "./NativeSupport.ts"
 import { relayedAnswer } from "./RelayedAnswer.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
-export const makeAnthropicTranslator = (): Translator => {
-  const now = () => performance.now()
-  const lessons = new Lessons<Lesson>(now)
-  const native = new NativeMemory<NativeRefusal>("anthropic", new Lessons(now))
+export const makeAnthropicTranslator = (learnt: Learnt): Translator => {
+  const native = new NativeMemory<NativeRefusal>("messages", learnt.routes, new Lessons(() => performance.now()))
   return {
     name: "anthropic",
     title: "Anthropic",
+    dialect: "messages",
+    streams: (request) => request["stream"] === true,
+    warnsOfTools: true,
     bases: ["/olla/anthropic", "", "/olla"],
     routes: [
       { kind: "root", path: "", methods: ["GET", "HEAD"] },
@@ -29,7 +30,7 @@ export const makeAnthropicTranslator = (): Translator => {
     ],
     errorBody,
     check: checkMessagesRequest,
-    converse: (exchange) => converseInMessages(native, lessons, exchange),
+    converse: (exchange) => converseInMessages(native, learnt, exchange),
     estimate: estimateTokens,
     countDocument: (tokens) => ({ input_tokens: tokens }),
     countDialect: countTokensDialect,

@@ -48,7 +48,6 @@ class CountedAnswer implements AnswerTranslator {
 
 export const countTokensDialect = (body: ReadonlyArray<Buffer>, inspection: Inspection, estimate: number): Dialect => ({
   speak: (endpoint, nativeName) => ({
-    mode: "passthrough",
     target: `${endpoint.profile?.anthropic?.messagesPath ?? "/v1/messages"}/count_tokens`,
     body: nativeName !== "" && nativeName !== inspection.spelling ? rewriteModel(body, inspection, nativeName) : body,
     headers: ["accept-encoding", "identity"],

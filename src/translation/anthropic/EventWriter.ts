@@ -15,6 +15,7 @@ export const frame = (event: StreamEvent): string => `event: ${event.type}\ndata
 export class EventWriter implements StreamWriter {
   readonly #turn: TurnSummary
   readonly #model: string
+  readonly #echoes: boolean
   started = false
   ended = false
   broken = false
@@ -25,6 +26,7 @@ export class EventWriter implements StreamWriter {
   constructor(options: TurnOptions) {
     this.#turn = new TurnSummary(options)
     this.#model = options.model
+    this.#echoes = options.echoes === true
   }
 
   start(): string {
@@ -36,7 +38,7 @@ export class EventWriter implements StreamWriter {
         id: randomId("msg_01"),
         type: "message",
         role: "assistant",
-        model: this.#turn.model === "" ? this.#model : this.#turn.model,
+        model: this.#echoes || this.#turn.model === "" ? this.#model : this.#turn.model,
         content: [],
         stop_reason: null,
         stop_sequence: null,

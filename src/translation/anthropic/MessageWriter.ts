@@ -9,6 +9,7 @@ import { TurnSummary } from "./TurnSummary.ts"
 export class MessageWriter implements WholeWriter {
   readonly #turn: TurnSummary
   readonly #model: string
+  readonly #echoes: boolean
   #thinking = ""
   #text = ""
   readonly #tools = new Map<number, { readonly id: string; readonly name: string; input: string }>()
@@ -16,6 +17,7 @@ export class MessageWriter implements WholeWriter {
   constructor(options: TurnOptions) {
     this.#turn = new TurnSummary(options)
     this.#model = options.model
+    this.#echoes = options.echoes === true
   }
 
   write(events: ReadonlyArray<ChatEvent>): void {
@@ -37,7 +39,7 @@ export class MessageWriter implements WholeWriter {
       id: randomId("msg_01"),
       type: "message",
       role: "assistant",
-      model: this.#turn.model === "" ? this.#model : this.#turn.model,
+      model: this.#echoes || this.#turn.model === "" ? this.#model : this.#turn.model,
       content,
       stop_reason: this.#turn.stopReason,
       stop_sequence: this.#turn.stopSequence,

@@ -6,7 +6,10 @@ import { errorEvent, errorTypeOf, isAnthropicError } from "./ErrorEnvelope.ts"
 import { frame } from "./EventWriter.ts"
 
 export const messagesForm: NativeForm = {
-  mark: "type",
+  marks: ["type"],
+  streamType: "text/event-stream",
+  eventEnd: "\n\n",
+  ping: () => 'event: ping\ndata: {"type":"ping"}\n\n',
   isOwnError: isAnthropicError,
   broken: (status, message) => errorEvent(errorTypeOf(status), message),
   // Some versions of llama.cpp leave the first event out, or fields of it that clients read without looking.

@@ -1,19 +1,8 @@
-/** Which endpoints answer Messages natively: what their profile says, less what they have shown since. */
-import type { Endpoint } from "../../endpoint/Endpoint.ts"
-import type { NativeMemory } from "../NativeMemory.ts"
-import { type Features, speaksNatively } from "./MessagesRequest.ts"
+/** What servers that speak Messages have been seen to refuse of them. */
+import type { Features } from "./MessagesRequest.ts"
 
 /** What of a native request a server has refused. */
 export type NativeRefusal = "system" | "neighbours" | "template" | "typedTools" | "schemas"
-
-export const answersNatively = (memory: NativeMemory<NativeRefusal>, endpoint: Endpoint, model: string, features: Features): boolean => {
-  const support = endpoint.profile?.anthropic
-  return (
-    support?.enabled === true &&
-    speaksNatively(support, features) &&
-    memory.mayAnswer(endpoint, model, (refusal) => hasWhatIsRefused(features, refusal))
-  )
-}
 
 /** What a refusal says that it cannot take, if the request has it at all. */
 export const refusalOf = (status: number, sentence: string, features: Features): NativeRefusal | undefined => {
@@ -29,7 +18,7 @@ export const refusalOf = (status: number, sentence: string, features: Features):
   return named.find((refusal) => hasWhatIsRefused(features, refusal))
 }
 
-const hasWhatIsRefused = (features: Features, refusal: NativeRefusal): boolean => {
+export const hasWhatIsRefused = (features: Features, refusal: NativeRefusal): boolean => {
   switch (refusal) {
     case "system":
       return features.system

@@ -13,8 +13,13 @@ import { ToolCalls } from "./ToolCalls.ts"
 class ChoiceReader {
   readonly tools = new ToolCalls()
   readonly #tags = new ThinkTags()
+  readonly #readsTags: boolean
   /** Reasoning was said, and nothing else since. */
   #thinks = false
+
+  constructor(readsTags: boolean) {
+    this.#readsTags = readsTags
+  }
 
   /** A `delta` or a `message`. */
   push(from: JsonRecord, out: Array<ChatEvent>): void {
@@ -27,7 +32,8 @@ class ChoiceReader {
     const text = typeof content === "string" ? content : partsOf(content)
     if (text !== "") {
       this.#thinks = false
-      this.#tags.push(text, out)
+      if (this.#readsTags) this.#tags.push(text, out)
+      else out.push({ _tag: "Text", text })
     }
     const refusal = textOf(from["refusal"])
     const calls = listOf(from["tool_calls"]) ?? []
@@ -52,7 +58,7 @@ class ChoiceReader {
 
 /** One chat stream: `data:` payloads in, events out. */
 export class ChatStreamReader implements StreamReader {
-  readonly #choice = new ChoiceReader()
+  readonly #choice: ChoiceReader
   #model = false
   /** `[DONE]` or a finish reason came: an end after this is a good end. */
   finished = false
@@ -60,6 +66,11 @@ export class ChatStreamReader implements StreamReader {
   understood = false
   unreadable = 0
   #firstUnreadable = ""
+
+  /** `readsTags`: `<think>` at the beginning of the text is reasoning. */
+  constructor(readsTags = true) {
+    this.#choice = new ChoiceReader(readsTags)
+  }
 
   push(event: string, data: string, out: Array<ChatEvent>): void {
     if (this.done) return
@@ -131,7 +142,7 @@ export class ChatStreamReader implements StreamReader {
 const namelessCalls = "tool calls that never got a name were dropped"
 
 /** One whole chat completion. */
-export const readCompletion = (body: unknown): Reading => {
+export const readCompletion = (body: unknown, readsTags = true): Reading => {
   if (isFailure(body, "choices")) return { _tag: "events", events: [errorEventOf(body)], oddities: [] }
   if (!isRecord(body)) return { _tag: "invalid", why: "the answer is not a JSON object" }
   const choices = listOf(body["choices"])
@@ -145,7 +156,7 @@ export const readCompletion = (body: unknown): Reading => {
   if (model !== undefined) out.push({ _tag: "Model", model })
   const usage = usageOf(body["usage"])
   if (usage !== undefined) out.push({ _tag: "Usage", usage })
-  const reader = new ChoiceReader()
+  const reader = new ChoiceReader(readsTags)
   const calls = (listOf(message["tool_calls"]) ?? []).flatMap((call, index) => (isRecord(call) ? [{ ...call, index }] : []))
   reader.push({ ...message, tool_calls: calls }, out)
   reader.end(out)
@@ -158,16 +169,20 @@ export const readCompletion = (body: unknown): Reading => {
 }
 
 /** OpenAI's chat completions as the dialect of a backend. */
-export const chatAnswers: AnswerReader = {
+const chatAnswersOf = (readsTags: boolean): AnswerReader => ({
   title: "OpenAI",
-  stream: () => new ChatStreamReader(),
+  stream: () => new ChatStreamReader(readsTags),
   isPiece: (body) => {
     const choice = recordOf(listOf(recordOf(body)?.["choices"])?.[0])
     return recordOf(body)?.["object"] === "chat.completion.chunk" || (choice !== undefined && choice["delta"] !== undefined)
   },
-  whole: readCompletion,
+  whole: (body) => readCompletion(body, readsTags),
   errorMessage: backendMessageOf
-}
+})
+
+export const chatAnswers = chatAnswersOf(true)
+/** With `<think>` left in the text. */
+export const chatAnswersAsTheyCome = chatAnswersOf(false)
 
 /** Words that servers have for how a turn ended. */
 const finishes: ReadonlyMap<string, FinishReason> = new Map([

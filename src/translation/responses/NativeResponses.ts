@@ -1,13 +1,16 @@
 /** Who answers Responses natively, and what such an answer looks like when it is none. */
-import type { Endpoint } from "../../endpoint/Endpoint.ts"
+import type { ResponsesSupport } from "../../profile/Profile.ts"
 import { type JsonRecord, listOf, recordOf, textOf } from "../JsonValue.ts"
 import type { NativeForm } from "../NativeAnswer.ts"
-import type { NativeMemory } from "../NativeMemory.ts"
-import { codeOf } from "./ResponsesErrors.ts"
+import { codeOf } from "../openai/OpenAiErrors.ts"
 import { isHosted } from "./ResponsesTools.ts"
 
 export const responsesForm: NativeForm = {
-  mark: "object",
+  marks: ["object", "id"],
+  streamType: "text/event-stream",
+  eventEnd: "\n\n",
+  // Numbers are the server's.
+  ping: () => 'event: keepalive\ndata: {"type":"keepalive"}\n\n',
   // Servers say a missing route in OpenAI's form as well.
   isOwnError: () => false,
   broken: (status, message) => {
@@ -44,22 +47,14 @@ export const responsesFeatures = (request: JsonRecord): ResponsesFeatures => {
   }
 }
 
-const has = (features: ResponsesFeatures, refusal: ResponsesRefusal): boolean => (refusal === "tools" ? features.tools : features.items)
+export const hasRefused = (features: ResponsesFeatures, refusal: ResponsesRefusal): boolean =>
+  refusal === "tools" ? features.tools : features.items
 
-export const answersResponses = (
-  memory: NativeMemory<ResponsesRefusal>,
-  endpoint: Endpoint,
-  model: string,
-  features: ResponsesFeatures
-): boolean => {
-  const support = endpoint.profile?.responses
-  return (
-    support?.enabled === true &&
-    (support.stateful || !features.continues) &&
-    !(features.beyondFunctions && support.limitations.includes("functions_only")) &&
-    memory.mayAnswer(endpoint, model, (refusal) => has(features, refusal))
-  )
-}
+/** Can an endpoint of this kind do natively what is asked? */
+export const speaksResponses = (support: ResponsesSupport | undefined, features: ResponsesFeatures): boolean =>
+  support?.enabled === true &&
+  (support.stateful || !features.continues) &&
+  !(features.beyondFunctions && support.limitations.includes("functions_only"))
 
 /** What a refusal says that it cannot take, if the request has it at all. */
 export const responsesRefusalOf = (status: number, sentence: string, features: ResponsesFeatures): ResponsesRefusal | undefined => {

@@ -6,9 +6,9 @@ import type { AnswerWriter, StreamWriter, TurnOptions, WholeWriter } from "../An
 import type { ChatEvent, FinishReason, Usage } from "../ChatEvent.ts"
 import { type Content, InOrder } from "../InOrder.ts"
 import { type JsonRecord, listOf, recordOf } from "../JsonValue.ts"
+import { codeOf, errorBody } from "../openai/OpenAiErrors.ts"
 import { randomId } from "../RandomId.ts"
 import { type ItemStatus, isToldWhole, itemOf, type OpenItem, partOf, prefixOf } from "./ResponseItem.ts"
-import { codeOf, errorBody } from "./ResponsesErrors.ts"
 import type { Declared } from "./ResponsesTools.ts"
 
 export interface ResponsesEcho {

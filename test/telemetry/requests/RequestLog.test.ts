@@ -339,7 +339,7 @@ describe("what an operator should know of a request's way", () => {
   it("a translator's own error", () => {
     const { log, records } = logging()
     const exchange = newExchange()
-    exchange.translator = { name: "anthropic", mode: "translation", fallbackReason: "" }
+    exchange.translator = { name: "anthropic", mode: "translation", fallbackReason: "", client: "messages", backend: "chat", dropped: "" }
     log.untranslated(exchange, 400, "model field must not be empty")
     expect(records()[0]).toMatchObject({
       level: "ERROR",

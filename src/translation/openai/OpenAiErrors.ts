@@ -1,4 +1,4 @@
-/** OpenAI's error answers as the Responses API's clients read them. */
+/** OpenAI's error answers, as clients of both its APIs read them. */
 import type { JsonRecord } from "../JsonValue.ts"
 
 const typeOf = (status: number): string => {
@@ -36,9 +36,10 @@ export const codeOf = (status: number, message: string): string | null => {
   return status >= 500 ? "server_error" : null
 }
 
-export const errorBody = (status: number, message: string, _requestId: string, details?: JsonRecord): string => {
+export const errorOf = (status: number, message: string, details?: JsonRecord): JsonRecord => {
   const told = isOverflow(status, message) ? 400 : status
-  return JSON.stringify({
-    error: { message, type: typeOf(told), param: details?.["param"] ?? null, code: details?.["code"] ?? codeOf(status, message) }
-  })
+  return { message, type: typeOf(told), param: details?.["param"] ?? null, code: details?.["code"] ?? codeOf(status, message) }
 }
+
+export const errorBody = (status: number, message: string, _requestId: string, details?: JsonRecord): string =>
+  JSON.stringify({ error: errorOf(status, message, details) })

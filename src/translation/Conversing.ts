@@ -1,0 +1,105 @@
+/**
+ * One exchange of a client with any endpoint: as it came where the endpoint speaks the client's dialect and can do what is asked,
+ * else translated. The same for every dialect of clients; what each has of its own is in its `ClientDialect`.
+ */
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { Spoken } from "../proxy/Dialect.ts"
+import { rewriteModel } from "../routing/ModelRewrite.ts"
+import type { AnswerWriter, TurnOptions } from "./AnswerWriter.ts"
+import type { DialectName } from "./BackendDialects.ts"
+import type { ChatTurn } from "./ChatTurn.ts"
+import { Complaint } from "./Complaint.ts"
+import type { Opened } from "./KeepAlive.ts"
+import type { Lessons } from "./Lessons.ts"
+import { NativeAnswer, type NativeForm } from "./NativeAnswer.ts"
+import type { NativeMemory } from "./NativeMemory.ts"
+import type { Lesson } from "./openai/Wording.ts"
+import type { RouteRefusals } from "./RouteRefusals.ts"
+import { Speaking } from "./Speaking.ts"
+import type { Conversation, TranslatedExchange } from "./Translator.ts"
+
+/** What all exchanges of all dialects learn together. */
+export interface Learnt {
+  readonly lessons: Lessons<Lesson>
+  readonly routes: RouteRefusals
+}
+
+/** How a dialect is answered by endpoints that speak it themselves. */
+export interface NativeSide<Refusal extends string> {
+  readonly memory: NativeMemory<Refusal>
+  readonly form: NativeForm
+  /** Does the endpoint's kind speak it, and can it do what is asked? */
+  readonly canDo: (endpoint: Endpoint) => boolean
+  /** Path of its turns there. */
+  readonly target: (endpoint: Endpoint) => string
+  /** Does the request have what a server has refused? */
+  readonly has: (refusal: Refusal) => boolean
+  /** What of the request an error says that the server cannot take. */
+  readonly refuses: (status: number, sentence: string) => Refusal | undefined
+  /** The client wants `request-id`. */
+  readonly saysRequestId: boolean
+}
+
+export interface ClientDialect<Refusal extends string> {
+  readonly name: DialectName
+  /** In sentences. */
+  readonly title: string
+  readonly native: NativeSide<Refusal>
+  readonly read: () => ChatTurn | Complaint
+  /** Asked for once the turn has been read. */
+  readonly writer: () => AnswerWriter
+  readonly answer: () => TurnOptions
+}
+
+export const converse = <Refusal extends string>(
+  exchange: TranslatedExchange,
+  { lessons, routes }: Learnt,
+  { name, title, native, read, writer, answer }: ClientDialect<Refusal>
+): Conversation => {
+  const { inspection } = exchange
+  const opened: Opened = { sent: false }
+  const speaking = new Speaking({ exchange, opened, dialect: name, read, writer, answer, lessons, routes, reasoning: exchange.reasoning })
+
+  const spokenNatively = (endpoint: Endpoint, nativeName: string): Spoken => {
+    exchange.onMode("passthrough", name, [])
+    const rename = nativeName !== "" && nativeName !== inspection.spelling
+    return {
+      target: native.target(endpoint) + exchange.query,
+      body: rename ? rewriteModel(exchange.body, inspection, nativeName) : exchange.body,
+      headers: [],
+      answer: () =>
+        new NativeAnswer<Refusal>({
+          form: native.form,
+          model: inspection.spelling,
+          requestId: native.saysRequestId ? exchange.requestId : "",
+          keepAlive: exchange.keepAlive,
+          streaming: exchange.stream,
+          opened,
+          translated: () =>
+            speaking.complaintFor(endpoint, nativeName) === undefined
+              ? speaking.translated(endpoint, nativeName, new Set([name]))
+              : undefined,
+          refuses: native.refuses,
+          onRefusal: (refusal) => {
+            native.memory.refused(endpoint, inspection.spelling, refusal)
+            exchange.onOddities([{ what: `the backend refuses ${title} natively, asked again in translation (${refusal})`, count: 1 }])
+          },
+          onBytes: exchange.inspector?.relayed
+        })
+    }
+  }
+
+  const isNative = (endpoint: Endpoint): boolean =>
+    exchange.passthrough && native.canDo(endpoint) && native.memory.mayAnswer(endpoint, inspection.spelling, native.has)
+  return {
+    dialect: {
+      speak: (endpoint, nativeName) =>
+        isNative(endpoint) && !speaking.isOpened ? spokenNatively(endpoint, nativeName) : speaking.translated(endpoint, nativeName)
+    },
+    isNative,
+    complaintFor: ({ endpoint, nativeName }) => speaking.complaintFor(endpoint, nativeName),
+    complaint: () => (speaking.turn instanceof Complaint ? speaking.turn : undefined),
+    droppedTools: () =>
+      speaking.turn instanceof Complaint ? [] : speaking.turn.dropped.flatMap((path) => (path.startsWith("tools.") ? [path.slice(6)] : []))
+  }
+}
