@@ -98,7 +98,7 @@ export class AttemptSending implements Sending {
     if (!mayRefusePath(status, length) || !this.#told.mayAskOther()) return translator
     return new HeldRefusal({
       translator,
-      maySpeakOtherwise: this.#spoken?.mode === "passthrough",
+      maySpeakOtherwise: this.#spoken?.maySpeakOtherwise === true,
       model: this.#request.inspection.spelling
     })
   }

@@ -15,6 +15,8 @@ export interface Spoken {
   readonly headers: ReadonlyArray<string>
   /** Client headers that mean nothing in these words, by lower-cased name. */
   readonly without?: (name: string) => boolean
+  /** The reader of its answers may ask the same server again in other words. */
+  readonly maySpeakOtherwise?: true
   /** Absent: the answer is relayed as it comes. */
   readonly answer: (() => AnswerTranslator) | undefined
 }

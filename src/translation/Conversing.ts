@@ -67,6 +67,7 @@ export const converse = <Refusal extends string>(
       target: native.target(endpoint) + exchange.query,
       body: rename ? rewriteModel(exchange.body, inspection, nativeName) : exchange.body,
       headers: [],
+      maySpeakOtherwise: true,
       answer: () =>
         new NativeAnswer<Refusal>({
           form: native.form,

@@ -87,6 +87,7 @@ export class Speaking {
       body: [Buffer.from(`{"model":${JSON.stringify(model)},${text}`)],
       headers: ["content-type", "application/json", "accept", streamType, "accept-encoding", "identity", ...dialect.headers],
       without,
+      maySpeakOtherwise: true,
       answer: () =>
         new TranslatedAnswer({
           reader: dialect.reader(exchange.thinkTags),

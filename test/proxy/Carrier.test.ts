@@ -172,7 +172,7 @@ describe("a client that was kept waiting for a backend without a head", () => {
     fail: (why) => ({ bytes: Buffer.from(`told of ${why.kind}`), complete: true })
   }
   const dialect = {
-    speak: () => ({ mode: "translation", target: "/x", body: [], headers: [], answer: () => translator }) as const
+    speak: () => ({ target: "/x", body: [], headers: [], answer: () => translator }) as const
   }
 
   it.effect("gets the answer of another endpoint", () => {

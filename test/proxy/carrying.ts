@@ -135,7 +135,7 @@ export class Scene {
             case "asksAgain":
               sending.attempt.status = 400
               Object.assign(sending.attempt.timings, { sent: 1, headers: 2, firstByte: 3, lastByte: 4 })
-              return Effect.succeed({ mode: "translation", target: "/x", body: [], headers: [], answer: undefined } as const)
+              return Effect.succeed({ target: "/x", body: [], headers: [], answer: undefined } as const)
             case "hangs":
               return Effect.never
             case "dies":

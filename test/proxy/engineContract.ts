@@ -920,7 +920,7 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
 
       it("may ask the same endpoint again in other words", async () => {
         await serveText(plain("{}"))
-        const again = { mode: "translation", target: "/v1/x", body: [], headers: [], answer: undefined } as const
+        const again = { target: "/v1/x", body: [], headers: [], answer: undefined } as const
         front.target = { ...front.target, translator: upper({ head: () => undefined, push: () => ({ again }), end: () => ({ again }) }) }
         const ended = front.carried()
         let mine: net.Socket | undefined

@@ -29,6 +29,7 @@ export class PlainSurface implements Surface {
   readonly #services: Services
   protected readonly context: RequestContext
   readonly route: ProxyTarget
+  #othersAsked = false
   readonly copies = 1
 
   constructor(services: Services, context: RequestContext, target: ProxyTarget) {
@@ -64,13 +65,14 @@ export class PlainSurface implements Surface {
 
   plan(_walk: Settling, asked: Asked, body: Body, { candidates }: Decision): Plan {
     const { target, dialect } = this.route
-    return { target, candidates, secondChoice: () => this.#others(asked, candidates), dialect: dialect?.(asked, body) }
+    return { target, candidates, nextChoice: () => this.#others(asked, candidates), dialect: dialect?.(asked, body) }
   }
 
   /** The path is a preference: whoever else may serve the request, of whatever kind. */
   #others({ inspection }: Asked, preferred: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
     const { scope, path } = this.route
-    if (path === undefined) return []
+    if (path === undefined || this.#othersAsked) return []
+    this.#othersAsked = true
     const decided = this.#services.router.decide({ scope, path: undefined, inspection })
     if (Effect.isEffect(decided)) return []
     return decided.candidates.filter(({ endpoint }) => preferred.every((other) => other.endpoint !== endpoint))
