@@ -2,6 +2,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as BalancerLive from "./balancing/BalancerLive.ts"
 import { Catalogue } from "./catalogue/Catalogue.ts"
 import * as CatalogueLive from "./catalogue/CatalogueLive.ts"
@@ -32,7 +33,7 @@ import { makeOllaEngine } from "./proxy/OllaEngine.ts"
 import { makeSherpaEngine } from "./proxy/SherpaEngine.ts"
 import { makeReload } from "./reload.ts"
 import * as RouterLive from "./routing/RouterLive.ts"
-import { releaseStartupMemory } from "./startupMemory.ts"
+import { releaseMemory, SpareMemory } from "./spareMemory.ts"
 import type { StopRequest } from "./stopRequest.ts"
 import * as GuardReporting from "./telemetry/GuardReporting.ts"
 import { Journal, LogDuration, type LogSink } from "./telemetry/LogSink.ts"
@@ -46,6 +47,9 @@ import type { Learnt } from "./translation/Conversing.ts"
 import { Lessons } from "./translation/Lessons.ts"
 import { RouteRefusals } from "./translation/RouteRefusals.ts"
 import { makeResponsesTranslator } from "./translation/responses/ResponsesTranslator.ts"
+
+/** Milliseconds between two looks for memory that can be given back. */
+const spareLookEvery = 5_000
 
 export interface Starting {
   readonly inForce: InForce
@@ -177,7 +181,14 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     if (enabled) sink.write("info", `Registered ${title} translator`, { max_message_size })
     else sink.write("info", `${title} translator disabled via configuration`, {})
   }
-  releaseStartupMemory()
+  releaseMemory()
+  const spare = new SpareMemory(services.guard.bodies, () => process.memoryUsage.rss(), releaseMemory)
+  yield* Effect.forkScoped(
+    Effect.schedule(
+      Effect.sync(() => spare.look()),
+      Schedule.spaced(spareLookEvery)
+    )
+  )
   const http = early ?? (yield* listening(config.server))
   http.open(services, [...translators.map((translator) => translatorRoutes(services, translator)), rootRoutes, consoleRoutes])
   signals.started = true

@@ -26,6 +26,7 @@ export class BodyBudget {
   readonly #limit: () => number
   #held = 0
   #largest = 0
+  #recent = 0
   #refused = 0
 
   /** `limit`: asked for at each use, since a reload may change it. */
@@ -41,6 +42,13 @@ export class BodyBudget {
   /** The most that were held at a time. */
   get largest(): number {
     return this.#largest
+  }
+
+  /** The most that were held at a time since this was asked last. */
+  takeRecent(): number {
+    const most = this.#recent
+    this.#recent = this.#held
+    return most
   }
 
   /** How often there was no room. */
@@ -61,6 +69,7 @@ export class BodyBudget {
     }
     this.#held += more
     if (this.#held > this.#largest) this.#largest = this.#held
+    if (this.#held > this.#recent) this.#recent = this.#held
     return true
   }
 }
