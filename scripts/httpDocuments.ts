@@ -3,7 +3,7 @@ import { stringify } from "yaml"
 import { type FailureKind, failure, failureRules } from "../src/exchange/Failure.ts"
 import { errorTable, errorTypeOf, rejections } from "../src/http/ErrorTable.ts"
 import { openApi } from "../src/http/OpenApi.ts"
-import { type LocalRoute, localRoutes, type QueryParameter } from "../src/http/Surface.ts"
+import { type ActionRoute, actionRoutes, type LocalRoute, localRoutes, type QueryParameter } from "../src/http/Surface.ts"
 import { loadProfiles } from "../src/profile/ProfileLoading.ts"
 import { failureText } from "../src/proxy/FailureText.ts"
 
@@ -86,6 +86,9 @@ const localTable = (): string =>
     )
     .join("\n")
 
+const actionTable = (): string =>
+  (Object.values(actionRoutes) as ReadonlyArray<ActionRoute>).map(({ path, summary }) => `| \`${path}\` | ${cell(summary)} |`).join("\n")
+
 const prefixTable = (): string =>
   loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
     .all.map((profile) => {
@@ -158,6 +161,20 @@ The three status documents have a weak \`ETag\` that stays while nothing but the
 304. They and the lists of models are gzipped for clients that accept it.
 
 \`/internal/health\` says that the daemon runs, whatever its backends do; \`/internal/ready\` is what a load balancer in front should ask.
+
+## Act on the daemon
+
+| \`POST\` | does |
+|---|---|
+${actionTable()}
+
+Always with the header \`X-Olla-Action: 1\`, from this machine itself, or with \`Authorization: Bearer\` and the token of
+\`dashboard.access_policy\`; behind a proxy on this machine (\`X-Forwarded-For\`, \`Via\`, …) the token too. Web pages of other origins and
+names that are not in \`dashboard.access_policy.allowed_hosts\` are refused, whatever \`server.cors\` says. The body may be left out, or is JSON:
+\`{"for": "10m", "force": true, "reason": "new driver"}\`, \`for\` with drain only. Done is 204, and so is what was so already; refusals are JSON with
+\`code\` and \`message\`: 401 \`unauthorised\`, 403 \`forbidden\`, 404 \`not_found\`, 409 \`ambiguous\`, 400 \`bad_request\`, 409 \`models_lost\`, 422
+\`config_invalid\`. Each is a log record \`Operator action\`. The commands \`olla drain\`, \`resume\`, \`probe\` and \`reload\` do the same: see
+[operations.md](operations.md).
 
 ## Headers of answers
 

@@ -10,6 +10,7 @@ import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/Config
 import type { Diagnostic } from "./config/Diagnostic.ts"
 import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
 import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
+import { loadDashboardToken } from "./guard/DashboardToken.ts"
 import { loadProfiles } from "./profile/ProfileLoading.ts"
 import type { ProfileSet } from "./profile/Profiles.ts"
 
@@ -19,6 +20,8 @@ export interface Configuration {
   /** Those without errors, in the file's order; empty where the file could not be read. */
   readonly endpoints: ReadonlyArray<EndpointSpec>
   readonly models: LoadedModelRules
+  /** Of `dashboard.access_policy`; `undefined`: none is set. */
+  readonly dashboardToken: string | undefined
   /** Fingerprints of the secrets and certificates that were read, by path as written. */
   readonly secrets: ReadonlyMap<string, string>
   /** Of file, variables and endpoints. */
@@ -44,12 +47,14 @@ export const readConfiguration = (options: LoadOptions, loaded: LoadedConfig = l
     return text
   }
   const endpoints = config === undefined ? undefined : loadEndpoints(config, profiles, env, readSecret)
-  const diagnostics = [...loaded.diagnostics, ...loaded.adopt(endpoints?.diagnostics ?? [])]
+  const dashboard = config === undefined ? undefined : loadDashboardToken(config.dashboard.access_policy, { env, readFile: readSecret })
+  const diagnostics = [...loaded.diagnostics, ...loaded.adopt([...(endpoints?.diagnostics ?? []), ...(dashboard?.diagnostics ?? [])])]
   return {
     loaded,
     profiles,
     endpoints: endpoints?.specs ?? [],
     models: loadModelRules({ cwd, env, configFolder: loaded.folder }),
+    dashboardToken: dashboard?.token,
     secrets,
     diagnostics,
     errors: diagnostics.filter(({ severity }) => severity === "error")

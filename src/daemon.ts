@@ -17,6 +17,7 @@ import * as FleetLive from "./endpoint/FleetLive.ts"
 import { reachability } from "./endpoint/Reachability.ts"
 import { all, Observer } from "./exchange/Observer.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
+import { actionRoutes } from "./http/ActionRoutes.ts"
 import { bindAdvice } from "./http/BindAdvice.ts"
 import { consoleRoutes } from "./http/ConsoleRoutes.ts"
 import { idleTime, makeHttpServer } from "./http/HttpServer.ts"
@@ -190,7 +191,7 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     )
   )
   const http = early ?? (yield* listening(config.server))
-  http.open(services, [...translators.map((translator) => translatorRoutes(services, translator)), rootRoutes, consoleRoutes])
+  http.open(services, [actionRoutes, ...translators.map((translator) => translatorRoutes(services, translator)), rootRoutes, consoleRoutes])
   signals.started = true
   const address = http.addresses[0]
   const bind = `${config.server.host}:${address?.port ?? config.server.port}`

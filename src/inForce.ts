@@ -28,7 +28,12 @@ export const isWritten =
   (key: string): boolean =>
     loaded.originOf(key) !== "default"
 
-const settingsOf = (sound: Sound): InForceSettings => ({ config: sound.config, folder: sound.loaded.folder, isWritten: isWritten(sound) })
+const settingsOf = (sound: Sound): InForceSettings => ({
+  config: sound.config,
+  folder: sound.loaded.folder,
+  isWritten: isWritten(sound),
+  dashboardToken: sound.dashboardToken
+})
 
 export const inForce = (first: Sound): InForce => {
   let current = first

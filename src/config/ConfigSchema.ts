@@ -378,12 +378,14 @@ export const configSchema = Schema.Struct({
     access_policy: section({
       allowed_cidrs: strings(["127.0.0.0/8", "::1/128"], "Networks that may see it, by TCP peer."),
       allowed_hosts: strings(["localhost"], "Host headers that may be used; IP addresses always may."),
-      token: optionalText("Bearer token that is asked for after address and host. ${VAR} is expanded.", {
-        pending: "refused",
-        secret: true,
-        example: '"${OLLA_DASHBOARD_TOKEN}"'
-      }),
-      token_file: optionalText("File that holds the token.", { pending: "refused", example: "/run/secrets/dashboard_token" })
+      token: optionalText(
+        "Bearer token: opens operators' actions to other machines; with gate_internal_api it is asked for after address and host. ${VAR} is expanded.",
+        {
+          secret: true,
+          example: '"${OLLA_DASHBOARD_TOKEN}"'
+        }
+      ),
+      token_file: optionalText("File that holds the token.", { example: "/run/secrets/dashboard_token" })
     }),
     gate_internal_api: bool(false, "Apply the policy to /internal/* (/internal/health and /internal/ready too) and /version.")
   }),

@@ -15,6 +15,8 @@ export class Settings extends Context.Service<
     readonly folder: string | undefined
     /** The file or a variable says something about this key (`server.rate_limits.burst_size`): its value is no default. */
     readonly isWritten: (key: string) => boolean
+    /** The token of `dashboard.access_policy`, its variables expanded or its file read; `undefined`: none is set. */
+    readonly dashboardToken: () => string | undefined
     /** 1 from the start, one more with every replacement. */
     readonly generation: () => number
     /** Called synchronously after each replacement; a listener neither throws nor waits. Returns its own removal. */
@@ -34,6 +36,7 @@ export interface InForce {
   readonly config: OllaConfig
   readonly folder: string | undefined
   readonly isWritten: (key: string) => boolean
+  readonly dashboardToken?: string | undefined
 }
 
 export interface SettingsCell {
@@ -53,6 +56,7 @@ export const settingsCell = (first: InForce): SettingsCell => {
         return inForce.folder
       },
       isWritten: (key) => inForce.isWritten(key),
+      dashboardToken: () => inForce.dashboardToken,
       generation: () => generation,
       onReplace: (listener) => {
         listeners.add(listener)

@@ -5,17 +5,29 @@
 import { isIP } from "node:net"
 import type * as IpNetwork from "effect/net/IpNetwork"
 import type { OllaConfig } from "../config/OllaConfig.ts"
+import { sameToken } from "./BearerToken.ts"
 import { inNetworks, parseNetworks } from "./ClientAddress.ts"
 import { hostName } from "./CrossSite.ts"
 
 export interface AccessDenial {
-  readonly reason: "ip not in allowed range" | "host not accepted"
+  readonly reason: "ip not in allowed range" | "host not accepted" | "token missing" | "token wrong"
   /** What an operator would change to let it in. */
-  readonly configKey: "dashboard.access_policy.allowed_cidrs" | "dashboard.access_policy.allowed_hosts"
+  readonly configKey: "dashboard.access_policy.allowed_cidrs" | "dashboard.access_policy.allowed_hosts" | "dashboard.access_policy.token"
 }
 
 const wrongAddress: AccessDenial = { reason: "ip not in allowed range", configKey: "dashboard.access_policy.allowed_cidrs" }
 const wrongHost: AccessDenial = { reason: "host not accepted", configKey: "dashboard.access_policy.allowed_hosts" }
+
+const tokenKey = "dashboard.access_policy.token"
+
+/** `given`: what was sent; `undefined`: nothing. */
+export const tokenDenial = (given: string | undefined, token: string): AccessDenial | undefined => {
+  if (given === undefined) return { reason: "token missing", configKey: tokenKey }
+  return sameToken(given, token) ? undefined : { reason: "token wrong", configKey: tokenKey }
+}
+
+/** 401 instead of 403: with the right token it would pass. */
+export const isAboutToken = ({ configKey }: AccessDenial): boolean => configKey === tokenKey
 
 /** The console has a gate of its own. */
 export const isConsolePath = (path: string): boolean => path === "/internal/ui" || path.startsWith("/internal/ui/")

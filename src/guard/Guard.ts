@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import type { AccessDenial } from "./AccessPolicy.ts"
 import type { BodyBudget } from "./BodyBudget.ts"
 import type { Client } from "./ClientAddress.ts"
+import type { OperatorRefusal } from "./OperatorAccess.ts"
 import type { BodyLimit, HeadLimit, MeasuredHead } from "./SizeLimits.ts"
 
 /** What the guard needs to know of a request; an `Exchange` is one. */
@@ -69,10 +70,22 @@ export class Guard extends Context.Service<
     /** With `server.cross_site_protection`: why the request gets 403; `undefined`: let it pass. */
     readonly crossSite: (path: string, host: string | undefined, origin: string | undefined) => "host" | "origin" | undefined
     /**
-     * With `dashboard.gate_internal_api`: why a request for `/internal/*` or `/version` gets 403, reported; `undefined`: let it
+     * With `dashboard.gate_internal_api`: why a request for `/internal/*` or `/version` gets 403, or 401 for want of the token, reported; `undefined`: let it
      * pass. `path` is the decoded one.
      */
-    readonly gate: (request: GuardedRequest, path: string, host: string | undefined) => AccessDenial | undefined
+    readonly gate: (
+      request: GuardedRequest,
+      path: string,
+      host: string | undefined,
+      rawHeaders: ReadonlyArray<string>
+    ) => AccessDenial | undefined
+    /** Why an operator's action is refused, by the gate where it is on and by the rules of actions; `undefined`: let it pass. */
+    readonly operator: (
+      request: GuardedRequest,
+      path: string,
+      host: string | undefined,
+      rawHeaders: ReadonlyArray<string>
+    ) => OperatorRefusal | undefined
   }
 >()("olla/guard/Guard") {}
 

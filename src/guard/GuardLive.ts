@@ -10,12 +10,14 @@ import * as Schedule from "effect/Schedule"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
 import { headerOf } from "../exchange/RawHeaders.ts"
-import { AccessPolicy, isConsolePath } from "./AccessPolicy.ts"
+import { AccessPolicy, isAboutToken, isConsolePath, tokenDenial } from "./AccessPolicy.ts"
+import { bearerOf } from "./BearerToken.ts"
 import { BodyBudget, effectiveBudget } from "./BodyBudget.ts"
 import { ClientAddresses, limitKey } from "./ClientAddress.ts"
 import { Cors, isInternalPath } from "./Cors.ts"
 import { crossSiteProblem } from "./CrossSite.ts"
 import { type Admission, Guard, GuardEvents, type GuardedRequest } from "./Guard.ts"
+import { operatorRefusal } from "./OperatorAccess.ts"
 import { type RateLimitSettings, RateLimits, type Verdict, withoutDefaults } from "./RateLimits.ts"
 import { bodyLimitOf, effectiveBodyLimit, effectiveHeaderLimit, headerSize, mostHeaders } from "./SizeLimits.ts"
 
@@ -89,6 +91,16 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
     yield* Effect.forkScoped(Effect.schedule(sweep, sweepPace))
     yield* Effect.forkScoped(Effect.schedule(summary, Schedule.spaced(summaryEvery)))
 
+    const gate = (request: GuardedRequest, path: string, host: string | undefined, rawHeaders: ReadonlyArray<string>) => {
+      const { gate_internal_api, access_policy } = settings.current().dashboard
+      if (!gate_internal_api) return undefined
+      const token = isAsked(path) ? undefined : settings.dashboardToken()
+      const denial =
+        access(access_policy).denies(request.peer, host) ?? (token === undefined ? undefined : tokenDenial(bearerOf(rawHeaders), token))
+      if (denial !== undefined) events.accessDenied(request, denial, host ?? "")
+      return denial
+    }
+
     return {
       clientOf: (peer, rawHeaders) => addresses(server().rate_limits).of(peer, rawHeaders),
       admit: (request) => tell(request, limits.admit(limitKey(request.clientIp), limitsFor(request), now(), wall())),
@@ -140,15 +152,22 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
         const originAllowed = policy.enabled && cors(policy).allowOrigin(origin, isInternalPath(path)) !== undefined
         return crossSiteProblem({ host, origin, originAllowed }, allowed_hosts)
       },
-      gate: (request, path, host) => {
-        const { gate_internal_api, access_policy } = settings.current().dashboard
-        if (!gate_internal_api || !isInternalPath(path) || isConsolePath(path)) return undefined
-        const denial = access(access_policy).denies(request.peer, host)
-        if (denial !== undefined) events.accessDenied(request, denial, host ?? "")
-        return denial
+      gate: (request, path, host, rawHeaders) =>
+        isInternalPath(path) && !isConsolePath(path) ? gate(request, path, host, rawHeaders) : undefined,
+      operator: (request, path, host, rawHeaders) => {
+        const denial = gate(request, path, host, rawHeaders)
+        if (denial !== undefined) {
+          const message = `${denial.reason}: ${denial.configKey} says who may see and do anything here`
+          return isAboutToken(denial) ? { status: 401, code: "unauthorised", message } : { status: 403, code: "forbidden", message }
+        }
+        const { allowed_hosts } = settings.current().dashboard.access_policy
+        return operatorRefusal({ peer: request.peer, rawHeaders }, { allowedHosts: allowed_hosts, token: settings.dashboardToken() })
       }
     }
   })
 )
+
+/** Whoever watches the daemon, a balancer or a container's supervisor, has no token. */
+const isAsked = (path: string): boolean => path === "/internal/health" || path === "/internal/ready"
 
 const nothing: ReadonlyArray<string> = []

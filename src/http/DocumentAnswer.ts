@@ -6,8 +6,13 @@ import type { RequestContext } from "./RequestContext.ts"
 const json = "application/json"
 
 /** As it is, to everybody. */
-export const answerDocument = <S extends DocumentSchema>(context: RequestContext, schema: S, value: S["Type"], status = 200): void =>
-  context.answer(status, json, JSON.stringify(encodeDocument(schema, value)))
+export const answerDocument = <S extends DocumentSchema>(
+  context: RequestContext,
+  schema: S,
+  value: S["Type"],
+  status = 200,
+  headers: ReadonlyArray<string> = []
+): void => context.answer(status, json, JSON.stringify(encodeDocument(schema, value)), headers)
 
 /** With an entity tag that stays while nothing but the clock has changed; 304 where the client has it already. */
 export const answerConditional = <S extends DocumentSchema>(context: RequestContext, schema: S, value: S["Type"]): void => {

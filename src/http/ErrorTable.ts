@@ -81,6 +81,12 @@ export const errorTable = {
     when: "`dashboard.gate_internal_api` is on, and the peer's address or `Host` is not in `dashboard.access_policy`",
     remedy: "add the address or host there; proxies' headers do not count"
   },
+  tokenNeeded: {
+    status: 401,
+    text: "401 unauthorised: this needs the token of dashboard.access_policy, as Authorization: Bearer",
+    when: "`dashboard.gate_internal_api` is on, `dashboard.access_policy` has a token, and the request has none or another one",
+    remedy: "send it; `/internal/health` and `/internal/ready` need none"
+  },
   unrouted: {
     status: 404,
     text: "404 page not found",
@@ -289,6 +295,7 @@ export type ErrorType = (typeof ErrorDocument.Type)["error"]["type"]
 export const errorTypeOf = (status: number): ErrorType => {
   switch (status) {
     case 400:
+    case 401:
     case 405:
     case 415:
     case 431:

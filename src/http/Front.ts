@@ -4,7 +4,9 @@
  */
 import { performance } from "node:perf_hooks"
 import { Exchange } from "../exchange/Exchange.ts"
+import { isAboutToken } from "../guard/AccessPolicy.ts"
 import { traceIdOf } from "../telemetry/TraceContext.ts"
+import { isActionPath } from "./ActionPath.ts"
 import type { ErrorName } from "./ErrorTable.ts"
 import type { OpenResponse } from "./listener/OpenResponse.ts"
 import { requestId } from "./listener/RequestId.ts"
@@ -76,7 +78,9 @@ export class Front implements RequestEvents {
     // What is judged is what would be sent: neither an encoded nor a doubled slash hides a route.
     const sent = sentPath(exchange.path)
     const path = judgedPath(sent)
-    if (guard.corsEnabled()) {
+    // Actions have rules of their own, stricter than those for pages and hosts; no page is ever given leave for one.
+    const isAction = isActionPath(path)
+    if (!isAction && guard.corsEnabled()) {
       const preflight = guard.preflight(exchange.method, path, req.rawHeaders)
       if (preflight !== undefined) {
         context.answer(204, "", "", preflight)
@@ -88,7 +92,7 @@ export class Front implements RequestEvents {
       context.record = { exchange, remote: `${exchange.peer}:${req.socket.remotePort ?? 0}`, header: (name) => context.header(name) }
       log.started(context.record)
     }
-    if (guard.crossSite(path, head.host || undefined, head.origin || undefined) !== undefined) {
+    if (!isAction && guard.crossSite(path, head.host || undefined, head.origin || undefined) !== undefined) {
       this.#refuse(context, path, "crossSite")
       return
     }
@@ -101,10 +105,11 @@ export class Front implements RequestEvents {
       this.#refuse(context, path, "method", ["Allow", allowed], { allow: allowed })
       return
     }
-    if (!path.startsWith("/olla/")) {
-      const denial = guard.gate(exchange, path, head.host || undefined)
+    if (!isAction && !path.startsWith("/olla/")) {
+      const denial = guard.gate(exchange, path, head.host || undefined, req.rawHeaders)
       if (denial !== undefined) {
-        context.error("gated", { reason: denial.reason, ip: exchange.peer, host: head.host.slice(0, mostHostShown) })
+        if (isAboutToken(denial)) context.error("tokenNeeded", {}, ["WWW-Authenticate", 'Bearer realm="olla"'])
+        else context.error("gated", { reason: denial.reason, ip: exchange.peer, host: head.host.slice(0, mostHostShown) })
         return
       }
     }

@@ -5,11 +5,20 @@
 import * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import { build } from "../version.ts"
+import { ActionRefusal, ActionRequest } from "./documents/ActionDocuments.ts"
 import { NotReadyDocument } from "./documents/DaemonDocuments.ts"
 import type { DocumentSchema } from "./documents/Encoding.ts"
 import { AnthropicErrorDocument, ErrorDocument } from "./documents/ErrorDocuments.ts"
 import { type ErrorEntry, errorTable } from "./ErrorTable.ts"
-import { type BackendRoute, backendRoutes, type LocalRoute, localRoutes, type QueryParameter } from "./Surface.ts"
+import {
+  type ActionRoute,
+  actionRoutes,
+  type BackendRoute,
+  backendRoutes,
+  type LocalRoute,
+  localRoutes,
+  type QueryParameter
+} from "./Surface.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -115,6 +124,48 @@ const localOperation = (components: Components, name: string, route: LocalRoute)
   }
 }
 
+const actionHeader: Json = {
+  name: "X-Olla-Action",
+  in: "header",
+  required: true,
+  description: "Says that the action is meant",
+  schema: { type: "string", const: "1" }
+}
+
+const actionOperation = (components: Components, name: string, { path, summary, document, errors: own }: ActionRoute): Json => {
+  const refused = (description: string) => ({ description, ...content("application/json", components.mention(ActionRefusal)) })
+  return {
+    operationId: name,
+    summary,
+    description:
+      "For this machine's own users, or with the dashboard's token as `Authorization: Bearer`. Never for web pages of other origins, and never through CORS.",
+    tags: ["operators"],
+    parameters: [
+      actionHeader,
+      ...(path.includes("{name}")
+        ? [{ name: "name", in: "path", required: true, description: "Name of the endpoint, percent-encoded, or its id", schema: text }]
+        : [])
+    ],
+    requestBody: { required: false, ...content("application/json", components.mention(ActionRequest)) },
+    responses: {
+      ...(document === undefined
+        ? { "204": { description: "Done, or so already" } }
+        : { "200": { description: "In force", ...content("application/json", components.mention(document)) } }),
+      "400": refused("The body is wrong; `message` names the field"),
+      "401": refused("The token is missing or another one"),
+      "403": refused("Not meant, from a foreign page, or from another machine without a token to ask for"),
+      ...Object.fromEntries(own.map((status) => [String(status), refused(refusals[status] ?? "")])),
+      ...Object.fromEntries([405, 408, 431, 500].map((status) => [String(status), { $ref: `#/components/responses/Error${status}` }]))
+    }
+  }
+}
+
+const refusals: Readonly<Record<number, string>> = {
+  404: "No endpoint of that name or id; `nearest` is one that may be meant",
+  409: "`ambiguous`: several have that name; `models_lost`: nobody else could serve `models`",
+  422: "What the files say now is wrong, and what was in force still is"
+}
+
 const backendOperation = (components: Components, name: string, method: string, route: BackendRoute): Json => {
   const anthropic = route.dialect === "anthropic"
   const parameters = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, parameter = ""]) => ({
@@ -158,6 +209,7 @@ const make = (): Json => {
   const components = new Components()
   const paths: Record<string, Record<string, Json>> = {}
   for (const [name, route] of Object.entries(localRoutes)) paths[route.path] = { get: localOperation(components, name, route) }
+  for (const [name, route] of Object.entries(actionRoutes)) paths[route.path] = { post: actionOperation(components, name, route) }
   for (const [name, route] of Object.entries(backendRoutes) as ReadonlyArray<[string, BackendRoute]>)
     paths[route.path] = Object.fromEntries(route.methods.map((method) => [method, backendOperation(components, name, method, route)]))
   const responses = errorResponses(components)
@@ -171,6 +223,7 @@ const make = (): Json => {
     },
     tags: [
       { name: "daemon", description: "Olla's own condition" },
+      { name: "operators", description: "Acting on the running daemon" },
       { name: "models", description: "What can be asked for" },
       { name: "proxy", description: "Forwarded to backends" },
       { name: "anthropic", description: "Anthropic's Messages API in front of any backend" }

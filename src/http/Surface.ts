@@ -3,6 +3,7 @@
  */
 import type { Profile } from "../profile/Profile.ts"
 import { contentTypes } from "../telemetry/OpenMetrics.ts"
+import { ReloadedDocument } from "./documents/ActionDocuments.ts"
 import { HealthDocument, ProcessDocument, ReadyDocument, VersionDocument } from "./documents/DaemonDocuments.ts"
 import type { DocumentSchema } from "./documents/Encoding.ts"
 import { AnthropicModel, AnthropicModels, listingDocuments, TokenCount } from "./documents/ListingDocuments.ts"
@@ -105,6 +106,36 @@ export const localRoutes = {
     document: VersionDocument
   }
 } as const satisfies Readonly<Record<string, LocalRoute>>
+
+/** What operators do; `ActionRoutes.ts` answers them. All are POST. */
+export interface ActionRoute {
+  readonly path: string
+  readonly summary: string
+  /** Absent: 204. */
+  readonly document?: DocumentSchema
+  /** Statuses of refusals beyond those that any action can have. */
+  readonly errors: ReadonlyArray<number>
+}
+
+export const actionRoutes = {
+  drain: {
+    path: "/internal/endpoints/{name}/drain",
+    summary: "Give an endpoint no further request; those that run end. 409 when a model is lost by it, unless `force`",
+    errors: [404, 409]
+  },
+  resume: { path: "/internal/endpoints/{name}/resume", summary: "Take a drained endpoint back into service", errors: [404, 409] },
+  probe: {
+    path: "/internal/endpoints/{name}/probe",
+    summary: "Check an endpoint and read its models now; answers when that has ended, after 10 s at most",
+    errors: [404, 409]
+  },
+  reload: {
+    path: "/internal/reload",
+    summary: "Go over to what the configuration's files say now; answers when it is in force. 422 when something in them is wrong",
+    document: ReloadedDocument,
+    errors: [422]
+  }
+} as const satisfies Readonly<Record<string, ActionRoute>>
 
 /** Routes that need the fleet: for the description only, `Routes.ts` dispatches them by segment. */
 export interface BackendRoute {
@@ -244,6 +275,7 @@ export type LocalDocument<Name extends LocalRouteName> = (typeof localRoutes)[Na
 export const routeTable = (profiles: ReadonlyArray<Profile>): ReadonlyArray<ReadonlyArray<string>> => [
   ["ROUTE", "METHOD", "DESCRIPTION"],
   ...Object.values<LocalRoute>(localRoutes).map(({ path, anyMethod, summary }) => [path, anyMethod === true ? "ANY" : "GET", summary]),
+  ...Object.values<ActionRoute>(actionRoutes).map(({ path, summary }) => [path, "POST", summary]),
   ...Object.values<BackendRoute>(backendRoutes)
     .filter(({ path }) => !path.includes("{provider}"))
     .map(({ path, methods, summary }) => [path, path.endsWith("{path}") ? "ANY" : methods.join(", ").toUpperCase(), summary]),

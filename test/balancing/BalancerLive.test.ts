@@ -84,7 +84,14 @@ describe("what a reload changes", () => {
     const all = candidatesOf(fleet.endpoints)
     let config = configOf("load_balancer: round-robin")
     const settings = Layer.succeed(Settings, {
-      ...Settings.of({ current: () => config, folder: undefined, isWritten: () => true, generation: () => 1, onReplace: () => () => {} })
+      ...Settings.of({
+        current: () => config,
+        folder: undefined,
+        isWritten: () => true,
+        dashboardToken: () => undefined,
+        generation: () => 1,
+        onReplace: () => () => {}
+      })
     })
     return Effect.gen(function* () {
       const balancer = yield* Balancer

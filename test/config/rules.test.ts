@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { checkCidr } from "../../src/config/Cidr.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
-import { type Diagnostic, render, sentenceOf } from "../../src/config/Diagnostic.ts"
+import { render, sentenceOf } from "../../src/config/Diagnostic.ts"
 import { checkInspectorFolder, isDangerousFolder } from "../../src/config/InspectorFolder.ts"
 import { suggestKey } from "../../src/config/KeySuggestion.ts"
 import { editDistance, nearest } from "../../src/config/NearestWord.ts"
@@ -157,17 +157,6 @@ describe("findings", () => {
     expect(loaded.diagnostics[0]).not.toHaveProperty("line")
     expect(loaded.diagnostics[0]?.example).toBe("OLLA_SERVER_TRUSTED_PROXY_CIDRS=10.0.0.0/8")
   })
-
-  it.each(["token: abc", 'token: "${OLLA_DASHBOARD_TOKEN}"', "token_file: /run/secrets/token"])(
-    "end a start that relies on a token which nothing asks for yet: %s",
-    (line) => {
-      const { diagnostics } = decodeConfig(`dashboard:\n  access_policy:\n    ${line}\n`, "c.yaml", {})
-      expect(diagnostics).toEqual([
-        expect.objectContaining({ severity: "error", line: 3, message: expect.stringContaining("protects nothing yet") })
-      ])
-      expect(render(diagnostics[0] as Diagnostic)).not.toContain("abc")
-    }
-  )
 
   it("mention keys that do nothing only when they were changed", () => {
     const inert = (text: string) => decodeConfig(text, "c.yaml", {}).diagnostics.map((one) => [one.severity, sentenceOf(one)])

@@ -83,3 +83,40 @@ describe("a gated internal API", () => {
     )
   })
 })
+
+describe("a gated internal API with a token", () => {
+  let closed: Daemon
+  beforeAll(async () => {
+    closed = await startDaemon(
+      "discovery: {static: {endpoints: []}}\ndashboard: {gate_internal_api: true, access_policy: {token_file: token}}\n",
+      { files: { token: " s3cret\n" } }
+    )
+  })
+  afterAll(() => closed?.stop())
+
+  const status = async (path: string, headers: Readonly<Record<string, string>>, method = "GET") => {
+    const answer = await fetch(closed.url + path, { headers, method })
+    return [answer.status, answer.headers.get("www-authenticate")]
+  }
+  const realm = 'Bearer realm="olla"'
+
+  it.each(["/internal/status", "/internal/metrics", "/version"])("asks for it at %s", async (path) => {
+    expect(await status(path, {})).toEqual([401, realm])
+    expect(await status(path, { Authorization: "Bearer other" })).toEqual([401, realm])
+    expect(await status(`${path}?token=s3cret`, {})).toEqual([401, realm])
+    expect(await status(path, { Authorization: "Bearer s3cret" })).toEqual([200, null])
+  })
+
+  it("asks nobody for it who only watches", async () => {
+    expect(await status("/internal/health", {})).toEqual([200, null])
+    expect(await status("/internal/ready", {})).toEqual([503, null])
+  })
+
+  it("asks for it before an action too, also on this machine", async () => {
+    const meant = { "X-Olla-Action": "1" }
+    expect(await status("/internal/reload", meant, "POST")).toEqual([401, realm])
+    expect(await status("/internal/reload", { ...meant, Authorization: "Bearer s3cret" }, "POST")).toEqual([200, null])
+    expect(await status("/internal/reload", { Authorization: "Bearer s3cret" }, "POST")).toEqual([403, null])
+    expect(closed.output()).not.toContain("s3cret")
+  })
+})

@@ -2,7 +2,7 @@ import { Validator } from "@seriousme/openapi-schema-validator"
 import { describe, expect, it } from "vitest"
 import { errorTable } from "../../src/http/ErrorTable.ts"
 import { openApi } from "../../src/http/OpenApi.ts"
-import { backendRoutes, localRoutes } from "../../src/http/Surface.ts"
+import { actionRoutes, backendRoutes, localRoutes } from "../../src/http/Surface.ts"
 
 type Node = { readonly [key: string]: Node } & ReadonlyArray<Node> & string
 
@@ -23,7 +23,9 @@ describe("the OpenAPI description", () => {
   })
 
   it("has every route of the table, and no other", () => {
-    const routes = [...Object.values(localRoutes), ...Object.values(backendRoutes)].map((route) => route.path)
+    const routes = [...Object.values(localRoutes), ...Object.values(actionRoutes), ...Object.values(backendRoutes)].map(
+      (route) => route.path
+    )
     expect(Object.keys(spec["paths"] ?? {})).toEqual(routes)
   })
 

@@ -15,6 +15,7 @@ import type { Exchange } from "../../src/exchange/Exchange.ts"
 import { all, Observer } from "../../src/exchange/Observer.ts"
 import { Guard, GuardEvents } from "../../src/guard/Guard.ts"
 import * as GuardLive from "../../src/guard/GuardLive.ts"
+import { actionRoutes } from "../../src/http/ActionRoutes.ts"
 import { makeHttpServer } from "../../src/http/HttpServer.ts"
 import type { RouteModule } from "../../src/http/Routes.ts"
 import { makeServices, type Services } from "../../src/http/Services.ts"
@@ -189,6 +190,7 @@ export const listen = async ({ services }: Rooms, more: ReadonlyArray<RouteModul
   const http = await Effect.runPromise(makeHttpServer({ ...server, host: "127.0.0.1", port: 0 }))
   http.open(services, [
     ...more,
+    actionRoutes,
     translatorRoutes(services, makeAnthropicTranslator({ lessons: new Lessons(now), routes: new RouteRefusals(now) }))
   ])
   return { port: (http.addresses[0] as AddressInfo).port, stop: http.stop }

@@ -98,6 +98,75 @@ class Discarding implements BodyTaker {
   }
 }
 
+/** Told exactly once of a short text's end. */
+export interface TextReader {
+  readonly received: (text: string) => void
+  /** It is longer than the limit: to be answered by the reader. */
+  readonly tooLong: () => void
+  /** It has been answered already. */
+  readonly unread: () => void
+}
+
+/** For routes that are answered here and want a few words, as they came: no coding of the body is undone. */
+export const readText = (guard: Guard["Service"], context: RequestContext, limit: number, reader: TextReader): void => {
+  const { head, req, exchange } = context
+  const over = guard.oversized(exchange, head)
+  if (over !== undefined) {
+    context.refuseUpload(oversizeRefusal(over, context))
+    reader.unread()
+    return
+  }
+  if (head.declaredLength > limit) {
+    reader.tooLong()
+    return
+  }
+  if (!head.hasBody) {
+    reader.received("")
+    return
+  }
+  invite(context)
+  req.collect(new ShortText(context, limit, reader))
+}
+
+class ShortText implements BodyTaker {
+  readonly #context: RequestContext
+  readonly #limit: number
+  readonly #reader: TextReader
+  #chunks: Array<Buffer> = []
+  #size = 0
+  #over = false
+
+  constructor(context: RequestContext, limit: number, reader: TextReader) {
+    this.#context = context
+    this.#limit = limit
+    this.#reader = reader
+  }
+
+  take(chunk: Buffer): void {
+    if (this.#over) return
+    this.#size += chunk.length
+    this.#chunks.push(chunk)
+    if (this.#size <= this.#limit) return
+    this.#over = true
+    this.#context.req.release()
+    this.#context.guarded(() => this.#reader.tooLong())
+  }
+
+  complete(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#context.guarded(() => this.#reader.received(Buffer.concat(this.#chunks).toString("utf8")))
+  }
+
+  fail(problem: "unreadable" | "tooSlow"): void {
+    if (this.#over) return
+    this.#over = true
+    this.#context.req.release()
+    this.#context.refuseUpload({ name: problem })
+    this.#reader.unread()
+  }
+}
+
 /** Told exactly once of a body's end, unless its client is gone before. */
 export interface BodyReader {
   readonly received: (body: Body) => void
