@@ -1,129 +1,30 @@
-/** Each document compared field by field after a known workload: n requests of each kind, some of them failing. */
+/** Each document compared field by field after a known workload. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
 import { ask, chat } from "./ask.ts"
-import { build, type Daemon, endpointsYaml, eventually, startDaemon } from "./daemon.ts"
+import { build, endpointsYaml, startDaemon } from "./daemon.ts"
 
-let gpu: SimulatedBackend
-let laptop: SimulatedBackend
-let plain: SimulatedBackend
-let daemon: Daemon
-let limited = 0
+import {
+  ago,
+  bytes,
+  classes,
+  endpoint,
+  get,
+  gpu,
+  laptop,
+  lastOfGpu,
+  latency,
+  limited,
+  millis,
+  percentiles,
+  plain,
+  startWorkload,
+  stopWorkload,
+  time,
+  withoutSpeeds
+} from "./documentsWorkload.ts"
 
-const get = async (path: string) => (await ask(daemon.port, { path })).json()
-const post = (path: string, body: string, headers: Readonly<Record<string, string>> = {}) =>
-  ask(daemon.port, { method: "POST", path, headers: { "content-type": "application/json", ...headers }, body })
-
-const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
-const ago = expect.stringMatching(/^(?:\d+s|1m) ago$/)
-const latency = expect.stringMatching(/^(?:\d+ms|\d+\.\ds)$/)
-const millis = expect.any(Number)
-const bytes = expect.stringMatching(/^(?:\d+ B|\d+\.\d\d [KMG]B)$/)
-const percentiles = { p50: millis, p95: millis, p99: millis }
-const classes = (some: Readonly<Record<string, number>> = {}) => ({
-  "2xx": 0,
-  "3xx": 0,
-  "4xx": 0,
-  "5xx": 0,
-  transport: 0,
-  cancelled: 0,
-  ...some
-})
-
-beforeAll(async () => {
-  gpu = await startBackend({ kind: "vllm", models: ["chat-big", "pair"], text: "From the GPU. " })
-  laptop = await startBackend({ kind: "ollama", models: ["pair", "qwen3:8b"], text: "From the laptop. " })
-  plain = await startBackend({ kind: "openai-compatible", models: ["plain"], text: "Plain. " })
-  daemon = await startDaemon(
-    `proxy: {load_balancer: priority}\n${endpointsYaml(
-      [
-        { name: "gpu", backend: gpu, extra: "priority: 200" },
-        { name: "laptop", backend: laptop, extra: "priority: 150" },
-        { name: "plain", backend: plain }
-      ],
-      "check_interval: 2s, check_timeout: 1900ms"
-    )}`,
-    { server: "  request_limits: {max_body_size: 10000, max_header_size: 4096}\n" }
-  )
-  const completions = "/olla/openai/v1/chat/completions"
-  const expectStatus = async (status: number, path: string, body: string, headers: Readonly<Record<string, string>> = {}) =>
-    expect((await post(path, body, headers)).status).toBe(status)
-  // One that the first endpoint drops and the second answers.
-  gpu.setFault({ _tag: "reset" })
-  await expectStatus(200, "/olla/proxy/v1/chat/completions", chat("pair"))
-  gpu.setFault(undefined)
-  await eventually(
-    () => get("/internal/status/endpoints"),
-    (document) => document.healthy_count === 3
-  )
-  // Five good ones, two that fail at the backend, one that the backend refuses.
-  for (let i = 0; i < 3; i++) await expectStatus(200, completions, chat("chat-big"))
-  for (let i = 0; i < 2; i++) await expectStatus(200, completions, chat("chat-big", true))
-  gpu.setFault({ _tag: "status", status: 500 })
-  for (let i = 0; i < 2; i++) await expectStatus(500, completions, chat("chat-big"))
-  gpu.setFault({ _tag: "status", status: 422 })
-  await expectStatus(422, completions, chat("chat-big"))
-  gpu.setFault(undefined)
-  // What Olla refuses itself.
-  for (let i = 0; i < 3; i++) await expectStatus(404, completions, chat("nobody-has-it"))
-  for (let i = 0; i < 2; i++) await expectStatus(404, "/no/route", "{}")
-  await expectStatus(413, completions, chat("x".repeat(20_000)))
-  await expectStatus(413, "/internal/status", "x".repeat(20_000))
-  await expectStatus(431, completions, chat("chat-big"), { "x-long": "x".repeat(5_000) })
-  // Anthropic's: two natively, one of them streamed; one in translation; one that is no request.
-  const message = (model: string, stream = false) =>
-    JSON.stringify({ model, stream, max_tokens: 5, messages: [{ role: "user", content: "Hi" }] })
-  await expectStatus(200, "/olla/anthropic/v1/messages", message("chat-big"))
-  await expectStatus(200, "/olla/anthropic/v1/messages", message("chat-big", true))
-  await expectStatus(200, "/olla/anthropic/v1/messages", message("plain"))
-  await expectStatus(400, "/olla/anthropic/v1/messages", "{}")
-  // More looks at the health route than its bucket holds.
-  const looks = await Promise.all(Array.from({ length: 80 }, () => ask(daemon.port, { path: "/internal/health" })))
-  limited = looks.filter(({ status }) => status === 429).length
-  await eventually(
-    () => get("/internal/status"),
-    (document) => document.system.total_requests === 12 && document.system.active_connections === 0
-  )
-})
-
-afterAll(async () => {
-  await daemon?.stop()
-  await Promise.all([gpu, laptop, plain].map((backend) => backend?.stop()))
-})
-
-const endpoint = (name: string, backend: SimulatedBackend, priority: number) => ({
-  id: expect.stringMatching(/^[0-9a-z]{1,7}$/),
-  name,
-  url: backend.url,
-  status: "healthy",
-  admin: "active",
-  priority,
-  avg_latency_ms: millis,
-  min_latency_ms: millis,
-  max_latency_ms: millis,
-  health_check_at: time,
-  next_check_at: time,
-  circuit_breaker: "closed",
-  latency_ms: percentiles,
-  ttft_ms: percentiles,
-  last_request_error: null
-})
-
-/** Streams of three tokens are measured on a slow machine, and come at once on a fast one. */
-// biome-ignore lint/suspicious/noExplicitAny: a document, whatever it is
-const withoutSpeeds = (document: any) =>
-  JSON.parse(JSON.stringify(document, (key, value) => (key === "avg_tokens_per_second" ? undefined : value)))
-
-/** Of the last of its requests that went wrong. */
-const lastOfGpu = {
-  at: time,
-  request_id: expect.stringMatching(/^\w+-\w+-[0-9a-f]{8}$/),
-  model: "chat-big",
-  status: 500,
-  cause: "upstream_5xx",
-  phase: "stream",
-  message: expect.stringMatching(/./)
-}
+beforeAll(startWorkload)
+afterAll(stopWorkload)
 
 describe("/internal/status", () => {
   it("tells what happened", async () => {
@@ -472,93 +373,5 @@ describe("/internal/stats/sticky", () => {
     } finally {
       await sticky.stop()
     }
-  })
-})
-
-describe("/internal/process", () => {
-  it("has every key, in the reference's words", async () => {
-    const empty = expect.stringMatching(/^(?:|[\d.]+(?:µs|ms)|\d+s)$/)
-    expect(await get("/internal/process")).toEqual({
-      timestamp: time,
-      memory: {
-        heap_alloc: bytes,
-        heap_sys: bytes,
-        heap_inuse: bytes,
-        heap_released: bytes,
-        stack_inuse: bytes,
-        total_alloc: bytes,
-        memory_pressure: expect.stringMatching(/^(?:LOW|MEDIUM|HIGH)$/)
-      },
-      request_bodies: { held: "0 B", largest: bytes, limit: bytes, refused: 0 },
-      garbage_collection: {
-        last_gc: expect.any(String),
-        total_gc_time: empty,
-        avg_gc_pause: empty,
-        gc_cpu_fraction: expect.any(Number),
-        num_gc_cycles: expect.any(Number)
-      },
-      goroutines: { health_status: "HEALTHY", count: expect.any(Number), cgo_calls: 0 },
-      runtime: {
-        uptime: expect.stringMatching(/^\d+s$|^\d+(?:\.\d+)?ms$/),
-        go_version: expect.stringMatching(/^node\d+\./),
-        num_cpu: expect.any(Number),
-        gomaxprocs: expect.any(Number)
-      },
-      allocations: { total_mallocs: expect.any(Number), total_frees: expect.any(Number), net_objects: expect.any(Number) }
-    })
-  })
-})
-
-describe("/version", () => {
-  it("says what this is", async () => {
-    expect(await get("/version")).toEqual({
-      name: "Olla",
-      version: build.version,
-      edition: "Community",
-      description: "The AI Proxy for your LLMs",
-      build: {
-        commit: build.commit,
-        date: build.date,
-        go_version: expect.stringMatching(/^node\d+\./),
-        platform: expect.stringMatching(/^(?:linux|darwin|windows)\/(?:amd64|arm64)$/)
-      },
-      capabilities: [
-        "load_balancing",
-        "health_checking",
-        "rate_limiting",
-        "model_unification",
-        "endpoint_discovery",
-        "message_translation",
-        "translation_anthropic",
-        "passthrough_anthropic"
-      ],
-      capabilities_experimental: ["translation_anthropic", "passthrough_anthropic"],
-      supported_backends: [
-        "ollama",
-        "lemonade",
-        "litellm",
-        "llamacpp",
-        "lmdeploy",
-        "lm_studio",
-        "omlx",
-        "sglang",
-        "vllm",
-        "vllm-mlx",
-        "openai_compatible",
-        "docker-model-runner",
-        "rapid-mlx"
-      ],
-      api: {
-        version: "v1",
-        endpoints: {
-          health: "/internal/health",
-          metrics: "/internal/metrics",
-          process: "/internal/process",
-          status: "/internal/status",
-          version: "/version"
-        }
-      },
-      links: { homepage: "", documentation: "/internal/openapi.json", releases: "" }
-    })
   })
 })

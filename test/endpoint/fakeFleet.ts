@@ -133,3 +133,11 @@ export const askedAt = (here: World, host: string, path: string): ReadonlyArray<
   here.asked.filter((each) => each.host === host && each.path === path).map(({ at }) => at)
 
 export const messages = (here: World): ReadonlyArray<string> => here.log.map(({ message }) => message)
+
+/** Runs a body with the fleet of these entries. */
+export const run = <A>(here: World, entries: ReadonlyArray<Entry>, discovery: string, body: Effect.Effect<A, never, Fleet>) =>
+  body.pipe(Effect.provide(fleetLayer(here, entries, discovery)))
+
+/** What the log tells of failed listings, with its details. */
+export const detailed = (here: World): ReadonlyArray<string> =>
+  here.log.filter(({ level }) => level === "Error").map(({ message, fields }) => `${message} | ${String(fields["detailed_error"])}`)
