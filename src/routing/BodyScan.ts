@@ -9,6 +9,10 @@ const Q = 34
 const BS = 92
 /** Bytes of a string that are looked at by hand before memchr is asked. */
 const NEAR = 48
+/** Bytes of the longest key that can be a wanted one, each character escaped as `\\u006d`. */
+const maxKey = 48
+/** How often wanted keys may come in one object: nobody who means well repeats one a thousand times, and each of them costs. */
+const mostWanted = 1000
 /** Bytes of a wanted value that are kept: a longer model name is nobody's, and its beginning says so as well as the whole. */
 const maxValue = 4096
 
@@ -18,6 +22,19 @@ export type Field = "model" | "stream" | "messages" | "prompt"
 const fieldOf = (key: string): Field | undefined => {
   if (key === "stream" || key === "messages" || key === "prompt") return key
   return key.length === 5 && key.toLowerCase() === "model" ? "model" : undefined
+}
+
+/** Could a key of these bytes, without escapes, be a wanted one? Most are told from them by their length, or by their first byte. */
+const mayBeWanted = (b: Buffer, from: number, length: number): boolean => {
+  const first = b[from]! | 0x20
+  if (length === 5) return first === 109 && (b[from + 1]! | 0x20) === 111 && (b[from + 2]! | 0x20) === 100
+  if (length === 6) return (first === 115 && b[from + 1] === 116) || (first === 112 && b[from + 1] === 114)
+  return length === 8 && first === 109 && b[from + 1] === 101
+}
+
+const hasEscape = (b: Buffer, from: number, to: number): boolean => {
+  for (let i = from; i < to; i++) if (b[i] === BS) return true
+  return false
 }
 
 export class BodyScan {
@@ -48,6 +65,7 @@ export class BodyScan {
   #colon = false
   #esc = false
   #wanted = false
+  #wantedKeys = 0
   #part: Buffer[] = []
   #partLen = 0
   #cut = false
@@ -183,16 +201,11 @@ export class BodyScan {
         if (this.#mode === 1) {
           if (depth === 1) this.#wanted = false
         } else {
-          this.#keep(b, from, end)
-          const raw = this.#text()
-          if (this.#mode === 2) {
-            const key = raw.includes("\\") ? this.#unescape(raw) : raw
-            this.#field = fieldOf(key)
-            this.#isExact = key === "model"
-            this.#wanted = this.#field !== undefined
-            this.#isKey = false
-            this.#colon = false
-          } else this.#value(raw, '"')
+          if (this.#mode === 2) this.#key(b, from, end)
+          else {
+            this.#keep(b, from, end)
+            this.#value(this.#text(), '"')
+          }
           // Nothing after a fault counts, so that it does not matter where the chunks were cut.
           if (!this.ok) return
         }
@@ -215,6 +228,29 @@ export class BodyScan {
 
   #bad() {
     this.ok = false
+  }
+  /** A key on level one, which begins in an earlier chunk where something of it is kept. */
+  #key(b: Buffer, from: number, to: number) {
+    this.#isKey = false
+    this.#colon = false
+    this.#field = undefined
+    this.#wanted = false
+    const length = this.#partLen + to - from
+    if (length > maxKey) this.#drop()
+    else if (this.#partLen > 0 || hasEscape(b, from, to) || mayBeWanted(b, from, length)) {
+      this.#keep(b, from, to)
+      const raw = this.#text()
+      const key = raw.includes("\\") ? this.#unescape(raw) : raw
+      this.#field = fieldOf(key)
+      if (this.#field === undefined) return
+      this.#isExact = key === "model"
+      this.#wanted = true
+      if (++this.#wantedKeys > mostWanted) this.#bad()
+    }
+  }
+  #drop() {
+    this.#part.length = 0
+    this.#partLen = 0
   }
   #unescape(raw: string): string {
     try {

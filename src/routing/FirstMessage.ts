@@ -1,6 +1,9 @@
 /** A model that a body names only in its first message: found without a parse, so that it can be found again and rewritten. */
 import { BodyScan } from "./BodyScan.ts"
 
+/** Bytes of the first message that are read: it is looked at in one go. */
+const maxMessage = 1024 * 1024
+
 export interface FirstMessageModel {
   readonly name: string
   /** Byte offsets in the body of every value that names it, quotes included. */
@@ -31,9 +34,11 @@ export const firstMessageModel = (body: ReadonlyArray<Buffer>, messagesAt: numbe
   }
   if (!found) return undefined
   const scan = new BodyScan()
+  let read = 0
   for (const chunk of from(body, start)) {
     scan.push(chunk)
-    if (scan.done) break
+    read += chunk.length
+    if (scan.done || read > maxMessage) break
   }
   const name = scan.model
   if (!scan.done || typeof name !== "string" || name.trim() === "") return undefined

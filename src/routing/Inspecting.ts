@@ -132,7 +132,8 @@ const parsed = (chunks: ReadonlyArray<Buffer>, path: string): Inspection => {
 const scanned = (scan: BodyScan, body: ReadonlyArray<Buffer>, size: number, path: string): Inspection => {
   const { messagesAt, promptAt } = scan
   const found = { ...described(nameFrom(scan), scan.found.get("stream")), conversation: { messagesAt, promptAt } }
-  if (found.model !== "") return scan.end() ? { ...found, spans: scan.spans } : found
+  // What is not whole has no places: nothing is replaced in it, and nobody reads through it again to find that out.
+  if (found.model !== "") return { ...found, spans: scan.end() ? scan.spans : [] }
   if (!scan.end()) return found
   if (size <= capabilityLimit) {
     const record = recordOf(textOf(body))

@@ -8,10 +8,14 @@ import type { Inspection } from "./Router.ts"
 
 /** The same chunks when there is nothing to rewrite: no JSON object and no form, or no model in it. */
 export const rewriteModel = (body: ReadonlyArray<Buffer>, inspection: Inspection, name: string): ReadonlyArray<Buffer> => {
-  const { field, spans: known } = inspection
+  const { field, spans: known, conversation } = inspection
   if (field === "none") return body
   if (field === "form") return splice(body, known ?? [], Buffer.from(name))
-  if (field === "model" && known !== undefined) return splice(body, known, Buffer.from(JSON.stringify(name)))
+  if (field === "model" && known !== undefined) return known.length === 0 ? body : splice(body, known, Buffer.from(JSON.stringify(name)))
+  if (field === "messages" && conversation !== undefined && conversation.messagesAt >= 0) {
+    const found = firstMessageModel(body, conversation.messagesAt)
+    return found === undefined ? body : splice(body, found.spans, Buffer.from(JSON.stringify(name)))
+  }
   const scan = new BodyScan()
   for (const chunk of body) scan.push(chunk)
   if (!scan.end()) return body
