@@ -32,6 +32,9 @@ const mayBeWanted = (b: Buffer, from: number, length: number): boolean => {
   return length === 8 && first === 109 && b[from + 1] === 101
 }
 
+/** Of the UTF-8 byte order mark (EF BB BF) that some programs put in front of everything they write. */
+const isOrderMark = (offset: number, byte: number): boolean => offset < 3 && byte === (offset === 0 ? 0xef : offset === 1 ? 0xbb : 0xbf)
+
 const hasEscape = (b: Buffer, from: number, to: number): boolean => {
   for (let i = from; i < to; i++) if (b[i] === BS) return true
   return false
@@ -114,7 +117,7 @@ export class BodyScan {
               from = i
               break
             }
-          } else if (depth === 0) return this.#bad()
+          } else if (depth === 0 && !isOrderMark(this.#base + i, c)) return this.#bad()
         }
         if (i >= L) break
         if (c !== Q) continue

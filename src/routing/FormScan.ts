@@ -1,10 +1,13 @@
 /**
  * Finds the small text fields of a multipart form (RFC 7578) while its chunks arrive. Only headers of parts are looked at by
- * hand; what is between two boundaries is searched natively and never copied, files least of all.
+ * hand; what is between two boundaries is searched natively and never copied, files least of all. Lines may end in a bare line feed, as
+ * some readers of forms allow (Go's): the line of the first boundary tells.
  */
 
 /** Bytes of one part's headers; longer ones end the search. */
 const maxHeaders = 16 * 1024
+/** Fields that are kept: nobody who means well repeats one a hundred times. */
+const mostFields = 100
 /** Bytes of a field's value that are read: a longer model name is nobody's. */
 const maxValue = 4096
 
@@ -39,10 +42,14 @@ const nothing = Buffer.alloc(0)
 
 export class FormScan {
   readonly found: Array<FoundField> = []
-  readonly #delimiter: Buffer
+  readonly #boundary: string
+  #delimiter: Buffer
+  /** How lines end; known with the first boundary. */
+  #lineEnd = "\n"
+  #isFirst = true
   #state: "content" | "delimited" | "headers" | "over" = "content"
   /** The last bytes before this chunk, in which a delimiter may have begun. The first one has no line before it. */
-  #tail: Buffer = Buffer.from("\r\n")
+  #tail: Buffer = Buffer.from("\n")
   /** The line that is being read. */
   #line = ""
   #headers = 0
@@ -52,7 +59,8 @@ export class FormScan {
   #base = 0
 
   constructor(boundary: string) {
-    this.#delimiter = Buffer.from(`\r\n--${boundary}`, "latin1")
+    this.#boundary = boundary
+    this.#delimiter = Buffer.from(`\n--${boundary}`, "latin1")
   }
 
   push(chunk: Buffer): void {
@@ -79,12 +87,19 @@ export class FormScan {
 
   /** `from`: where in this chunk the delimiter begins; negative where it began before. */
   #delimit(from: number): number {
-    if (this.#field !== undefined) this.found.push({ field: this.#field, start: this.#start, end: this.#base + from })
+    if (this.#field !== undefined && this.found.length < mostFields)
+      this.found.push({ field: this.#field, start: this.#start, end: this.#base + from })
     this.#field = undefined
     this.#tail = nothing
     this.#line = ""
     this.#state = "delimited"
     return from + this.#delimiter.length
+  }
+
+  #learn(lineEnd: string): void {
+    this.#isFirst = false
+    this.#lineEnd = lineEnd
+    this.#delimiter = Buffer.from(`${lineEnd}--${this.#boundary}`, "latin1")
   }
 
   /** The rest of a delimiter's line, then header lines up to an empty one. */
@@ -99,6 +114,7 @@ export class FormScan {
     }
     if (newline < 0) return chunk.length
     const line = this.#line.trimEnd()
+    if (this.#isFirst) this.#learn(this.#line.endsWith("\r") ? "\r\n" : "\n")
     this.#line = ""
     if (this.#state === "delimited") {
       this.#state = "headers"
@@ -108,7 +124,7 @@ export class FormScan {
       this.#headers = 0
       this.#start = this.#base + newline + 1
       // The line end before a delimiter may be this one, where a part is empty.
-      this.#tail = Buffer.from("\r\n")
+      this.#tail = Buffer.from(this.#lineEnd)
     } else this.#field = fieldOf(line) ?? this.#field
     return newline + 1
   }

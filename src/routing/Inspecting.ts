@@ -23,8 +23,9 @@ const kindOf = (contentType: string): Kind => {
   return /^\s*(?:multipart|audio|image|video)\//.test(low) ? "other" : "maybe"
 }
 
+/** Behind blanks and a byte order mark. */
 const firstVisible = (chunk: Buffer): number | undefined => {
-  for (const byte of chunk) if (byte > 32) return byte
+  for (const byte of chunk) if (byte > 32 && byte !== 0xef && byte !== 0xbb && byte !== 0xbf) return byte
   return undefined
 }
 
@@ -99,6 +100,9 @@ const scanOf = (chunks: ReadonlyArray<Buffer>): BodyScan => {
   return scan
 }
 
+/** Some programs write one in front of everything; no parser of JSON takes it. */
+export const withoutOrderMark = (text: string): string => (text.startsWith("\uFEFF") ? text.slice(1) : text)
+
 type Json = Readonly<Record<string, unknown>>
 
 const recordOf = (text: string): Json | "other" | "broken" => {
@@ -111,7 +115,7 @@ const recordOf = (text: string): Json | "other" | "broken" => {
 }
 
 const textOf = (chunks: ReadonlyArray<Buffer>): string =>
-  (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString("utf8")
+  withoutOrderMark((chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString("utf8"))
 
 /** No name under `model` itself, but a key like `Model`, or a name that another value of the key hid: the scan knows the order. */
 const needsScan = (record: Json): boolean => {

@@ -98,4 +98,28 @@ describe("the scan of a body", () => {
     expect(scan.firstModel).toHaveLength(4096)
     expect(scan.found.get("stream")).toBe(true)
   })
+
+  it("steps over a byte order mark at the very beginning, wherever the chunks are cut, and over nothing else", () => {
+    const body = Buffer.from('\uFEFF {"model":"m"}')
+    for (let at = 0; at <= body.length; at++) {
+      const scan = new BodyScan()
+      for (const chunk of [body.subarray(0, at), body.subarray(at)]) scan.push(chunk)
+      expect([scan.end(), scan.model]).toEqual([true, "m"])
+    }
+    for (const wrong of [' \uFEFF{"model":"m"}', '\uFEFF\uFEFF{"model":"m"}', '{"model":"m"}\uFEFF']) {
+      const scan = new BodyScan()
+      scan.push(Buffer.from(wrong))
+      expect(scan.end()).toBe(false)
+    }
+  })
+
+  it("gives up on an object that repeats its wanted keys a thousand times", () => {
+    const repeated = (times: number) => {
+      const scan = new BodyScan()
+      scan.push(Buffer.from(`{${'"model":"m",'.repeat(times)}"last":1}`))
+      return { whole: scan.end(), places: scan.spans.length, first: scan.firstModel }
+    }
+    expect(repeated(1000)).toEqual({ whole: true, places: 1000, first: "m" })
+    expect(repeated(1001)).toEqual({ whole: false, places: 1000, first: "m" })
+  })
 })

@@ -15,15 +15,15 @@ const part = (name: string, content: string | Buffer, more = ""): Part => ({
   content: Buffer.from(content)
 })
 
-const formOf = (boundary: string, parts: ReadonlyArray<Part>, preamble = ""): Buffer =>
+const formOf = (boundary: string, parts: ReadonlyArray<Part>, preamble = "", eol = "\r\n"): Buffer =>
   Buffer.concat([
     Buffer.from(preamble),
     ...parts.flatMap(({ headers, content }) => [
-      Buffer.from(`--${boundary}\r\n${headers.join("\r\n")}\r\n\r\n`),
+      Buffer.from(`--${boundary}${eol}${headers.join(eol)}${eol}${eol}`),
       content,
-      Buffer.from("\r\n")
+      Buffer.from(eol)
     ]),
-    Buffer.from(`--${boundary}--\r\n`)
+    Buffer.from(`--${boundary}--${eol}`)
   ])
 
 const type = (boundary: string) => `multipart/form-data; boundary=${boundary}`
@@ -70,6 +70,13 @@ describe("the model of a form", () => {
     expect(seen([part("model", "m"), part("stream", "true")]).stream).toBe(true)
     expect(seen([part("model", "m"), part("stream", "False")]).stream).toBe(false)
   })
+  it("is found where lines end in a bare line feed, and there a carriage return is the value's", () => {
+    const form = formOf("b", [part("model", "m"), part("file", "\r", '; filename="x"')], "", "\n")
+    expect(inspect(type("b"), [form], "")).toMatchObject({ model: "m", field: "form" })
+  })
+  it("is not looked for in a hundred fields of its name", () => {
+    expect(seen(Array.from({ length: 200 }, (_, n) => part("model", `m${n}`)))).toMatchObject({ model: "m99" })
+  })
   it("is none where the form breaks off in it, and the search for it is bounded", () => {
     const whole = formOf("b", [part("model", "mmmm")])
     expect(inspect(type("b"), [whole.subarray(0, whole.indexOf("mmmm") + 2)], "").model).toBe("")
@@ -95,12 +102,14 @@ it("every model field of a form is found and replaced alone, however its bytes a
   fc.assert(
     fc.property(
       parts,
-      fc.constantFrom("", "preamble\r\n"),
+      fc.constantFrom("", "preamble"),
+      fc.constantFrom("\r\n", "\n"),
       cuts,
       fc.string({ minLength: 1, maxLength: 9 }),
-      (given, preamble, at, name) => {
+      (given, words, eol, at, name) => {
+        const preamble = words === "" ? "" : `${words}${eol}`
         const boundary = "bound--X"
-        const form = formOf(boundary, given, preamble)
+        const form = formOf(boundary, given, preamble, eol)
         fc.pre(given.every((one) => !one.content.includes(`--${boundary}`)))
         const chunks = cut(form, at)
         const inspection = inspect(type(boundary), chunks, "")
@@ -109,7 +118,7 @@ it("every model field of a form is found and replaced alone, however its bytes a
         if (inspection.model === "") return
         const replaced = given.map((one) => (one.headers[0]?.endsWith('name="model"') ? { ...one, content: Buffer.from(name) } : one))
         const rewritten = rewriteModel(chunks, inspection, name)
-        expect(Buffer.concat([...rewritten]).equals(formOf(boundary, replaced, preamble))).toBe(true)
+        expect(Buffer.concat([...rewritten]).equals(formOf(boundary, replaced, preamble, eol))).toBe(true)
       }
     ),
     { numRuns: 500 }

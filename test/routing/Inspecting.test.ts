@@ -66,6 +66,11 @@ describe("the model of a body", () => {
     expect(seen('[{"model":"m"}]', "").model).toBe("")
   })
 
+  it.each(["application/json", "text/plain", ""])("is found behind a byte order mark, of type %o", (contentType) => {
+    for (const padding of [0, 20_000])
+      expect(inspect(contentType, [Buffer.from(`\uFEFF{"p":"${"x".repeat(padding)}","model":"M"}`)], "")).toMatchObject({ model: "m" })
+  })
+
   it("is found anywhere in a large body, and behind its stream flag", () => {
     const text = `{"messages":[{"role":"user","content":"${'a\\"b '.repeat(700_000)}"}],"stream":false,"model":"Deep"}`
     expect(text.length).toBeGreaterThan(3_000_000)

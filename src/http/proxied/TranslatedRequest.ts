@@ -1,6 +1,6 @@
 /** Requests of translators' routes as they come in: a limit of their own, and what is wrong with them in the dialect's words. */
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
-import type { BodyInspector } from "../../routing/Inspecting.ts"
+import { type BodyInspector, withoutOrderMark } from "../../routing/Inspecting.ts"
 import { isRecord, type JsonRecord, parseJson } from "../../translation/JsonValue.ts"
 import type { Translator } from "../../translation/Translator.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
@@ -32,7 +32,7 @@ export const problemOf = ({ guard }: Services, context: RequestContext, problem:
 export const nestingProblem = (seen: BodyInspector): string | undefined =>
   seen.nesting > maxNesting ? `the body is nested deeper than ${maxNesting} levels` : undefined
 
-export const textOfBody = (body: Body): string => Buffer.concat(body.chunks).toString("utf8")
+export const textOfBody = (body: Body): string => withoutOrderMark(Buffer.concat(body.chunks).toString("utf8"))
 
 /** The parsed request, or what is wrong with it or its model. */
 export const parseTurn = (body: Body): JsonRecord | string => {
