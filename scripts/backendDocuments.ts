@@ -75,6 +75,9 @@ const section = (profile: Profile): string => {
     ...(profile.listings.size === 0
       ? []
       : [["lists that Olla answers", [...profile.listings].map(([path, form]) => `\`${path}\` (\`${form}\`)`).join(", ")] as const]),
+    ...(profile.refusedEverywhere.length === 0
+      ? []
+      : [["paths that get 501 under every prefix", code(profile.refusedEverywhere.map(([path]) => path))] as const]),
     ...(profile.refusedPaths.length === 0 ? [] : [["paths that get 501", code(profile.refusedPaths.map(([path]) => path))] as const]),
     ...(profile.impliedTag === "" ? [] : [["a name without a tag means", `\`:${profile.impliedTag}\``] as const]),
     ["usage figures from", metrics.enabled ? code(Object.values(metrics.paths).map((path) => path.replace(/^\$\.?/, ""))) : "nothing"]
@@ -249,6 +252,7 @@ metrics:
 | \`routing.generic\` | \`true\`: the kind of servers of unknown make. Its routes take every OpenAI-compatible kind, translated requests have only fields that OpenAI's API knows |
 | \`routing.generic_paths\` | \`true\`: paths that only the generic kind lists are this kind's too |
 | \`routing.refused_paths\` | paths under its prefixes that get 501, each with the reason (an empty one lifts it); one that ends in \`*\` stands for all that begin so |
+| \`routing.refused_everywhere\` | the same, whatever the prefix, \`/olla/proxy/\` included; a kind that lists such a path under \`api.paths\` keeps it under its own prefixes |
 | \`api.listing_paths\` | paths under its prefixes that Olla answers with the kind's models, each with the form of the list. \`model_discovery_path\` and, of an OpenAI-compatible kind, \`/v1/models\` are such without being said |
 | \`models.implied_tag\` | the tag of a name without one, as Ollama's \`latest\` |
 | \`version_listing\` | \`name\` and \`place\` among \`supported_backends\` of \`/version\` |

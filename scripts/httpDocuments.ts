@@ -1,9 +1,10 @@
 /** docs/http-api.md, docs/errors.md and docs/openapi.yaml: what the tables of src/http say, for people and for tools. */
 import { stringify } from "yaml"
 import { type FailureKind, failure, failureRules } from "../src/exchange/Failure.ts"
+import type { QueryParameter } from "../src/http/BackendRoutes.ts"
 import { errorTable, errorTypeOf, rejections } from "../src/http/ErrorTable.ts"
 import { openApi } from "../src/http/OpenApi.ts"
-import { type ActionRoute, actionRoutes, type LocalRoute, localRoutes, type QueryParameter } from "../src/http/Surface.ts"
+import { type ActionRoute, actionRoutes, type LocalRoute, localRoutes } from "../src/http/Surface.ts"
 import { loadProfiles } from "../src/profile/ProfileLoading.ts"
 import { failureText } from "../src/proxy/FailureText.ts"
 
@@ -131,8 +132,10 @@ Method, path, query and body reach the backend as they came; only a model alias 
 Credentials of the client (\`Authorization\`, \`X-Api-Key\`, \`Cookie\`) never do: Olla sends those of the endpoint's configuration. Everything
 under a prefix is forwarded, except:
 
-- lists of models (\`v1/models\`, \`api/tags\`, and where else the kind has them), which Olla answers for the whole fleet;
-- Ollama's management calls (\`api/pull\`, \`push\`, \`create\`, \`copy\`, \`delete\`, \`show\`, \`list\`): 501;
+- lists of models (\`v1/models\`, \`api/tags\`, and where else the kind has them), and one model of them (\`v1/models/{id}\`), which Olla
+  answers for the whole fleet;
+- Ollama's management calls (\`api/pull\`, \`push\`, \`create\`, \`copy\`, \`delete\`, \`blobs\`): 501 under every prefix and \`/olla/proxy/\`;
+  \`api/show\` and \`api/list\` under \`/olla/ollama/\`;
 - paths that a profile with \`enforce_paths\` does not list: 404.
 
 Upgrades (WebSocket) are relayed as plain requests. Redirects of backends are passed on, not followed.

@@ -199,7 +199,7 @@ export const errorTable = {
   notSupported: {
     status: 501,
     text: "{what}",
-    when: "a path that the kind's profile refuses (`routing.refused_paths`), such as Ollama's management calls",
+    when: "a path that the kind's profile refuses (`routing.refused_paths`, `refused_everywhere`), such as Ollama's management calls",
     remedy: "call the backend itself"
   },
   noUnifier: {

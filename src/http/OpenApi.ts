@@ -5,20 +5,13 @@
 import * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import { build } from "../version.ts"
+import { type BackendRoute, backendRoutes, type QueryParameter } from "./BackendRoutes.ts"
 import { ActionRefusal, ActionRequest } from "./documents/ActionDocuments.ts"
 import { NotReadyDocument } from "./documents/DaemonDocuments.ts"
 import type { DocumentSchema } from "./documents/Encoding.ts"
 import { AnthropicErrorDocument, ErrorDocument } from "./documents/ErrorDocuments.ts"
 import { type ErrorEntry, errorTable } from "./ErrorTable.ts"
-import {
-  type ActionRoute,
-  actionRoutes,
-  type BackendRoute,
-  backendRoutes,
-  type LocalRoute,
-  localRoutes,
-  type QueryParameter
-} from "./Surface.ts"
+import { type ActionRoute, actionRoutes, type LocalRoute, localRoutes } from "./Surface.ts"
 
 type Json = Readonly<Record<string, unknown>>
 

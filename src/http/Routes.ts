@@ -1,13 +1,13 @@
-/** Which handler a path has. Paths are matched cleaned and decoded; what is forwarded keeps its encoding. */
-import type { ListingFormat } from "../profile/ListingFormats.ts"
+/** Which handler a path has. The routes below `/olla/` are rows of `BackendRoutes.ts`, asked in their order. */
 import type { Profile } from "../profile/Profile.ts"
-import type { ProviderScope } from "../routing/Router.ts"
+import { backendRoutes, type RoutedName, routedNames } from "./BackendRoutes.ts"
 import { listedModel, listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
 import { discardBody } from "./listener/RequestBody.ts"
 import { PlainSurface, type ProxyTarget } from "./proxied/PlainSurface.ts"
 import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import { withoutSlash } from "./RequestPath.ts"
+import { labelOf, type Matched, matchOf, type Place, type Provider, placeOf, type RouteShape, shapeOf } from "./RoutePlace.ts"
 import type { Services } from "./Services.ts"
 import { systemRoutes } from "./SystemRoutes.ts"
 
@@ -18,39 +18,37 @@ export interface RouteModule {
   readonly handle: (services: Services, context: RequestContext, path: string) => boolean
 }
 
-/** Why a kind's profile refuses a path; `undefined`: it does not. */
-const refusalOf = ({ refusedPaths }: Profile, path: string): string | undefined =>
-  refusedPaths.find(([refused]) => (refused.endsWith("*") ? path.startsWith(refused.slice(0, -1)) : path === refused))?.[1]
+type RefusedPaths = Profile["refusedPaths"]
+
+/** Why a path is refused; `undefined`: it is not. */
+const refusalIn = (paths: RefusedPaths, path: string): string | undefined =>
+  paths.find(([refused]) => (refused.endsWith("*") ? path.startsWith(refused.slice(0, -1)) : path === refused))?.[1]
+
+const refuseMethod = (context: RequestContext): void => context.error("method", { allow: "GET or HEAD" }, ["Allow", "GET, HEAD"])
 
 /** What a document knows; OPTIONS is answered like GET, as it always was. */
-const readOnly = (context: RequestContext): boolean => {
-  const { method } = context.exchange
-  if (method === "GET" || method === "HEAD" || method === "OPTIONS") return true
-  context.error("method", { allow: "GET or HEAD" }, ["Allow", "GET, HEAD"])
-  return false
-}
-
-/** What follows `/olla/<segment>`, encoded as received; a slash counts in either spelling. Never empty. */
-const restOf = (path: string): string => {
-  const slashes = /\/|%(?:25)*2f/gi
-  for (let i = 0; i < 3; i++) if (!slashes.test(path)) return "/"
-  return `/${path.slice(slashes.lastIndex)}`
-}
-
-interface Provider {
-  readonly scope: ProviderScope
-  readonly paths: ReadonlySet<string>
-}
-
-/** The profile's own name where the segment only spells it otherwise. */
-const labelOf = (segment: string, { name }: Profile): string => {
-  const plain = (text: string) => text.toLowerCase().replace(/[-_]/g, "")
-  return plain(segment) === plain(name) ? name : segment.toLowerCase().replace(/_/g, "-")
-}
+const isReading = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"
 
 /** Paths that are remembered, and their longest, in characters. */
 const maxKnown = 1_000
 const longestKnown = 200
+
+/** A request at its row. `raw`: its whole path as sent. */
+interface Arrival {
+  readonly context: RequestContext
+  readonly place: Place
+  readonly matched: Matched
+  /** What is found out about the path holds whatever the method. */
+  readonly raw: string | undefined
+}
+
+type Handler = (arrival: Arrival) => void
+
+const rows: ReadonlyArray<{ readonly name: RoutedName; readonly shape: RouteShape; readonly readOnly: boolean; readonly others: string }> =
+  routedNames.map((name) => {
+    const { path, methods, others } = backendRoutes[name]
+    return { name, shape: shapeOf(path), readOnly: methods.length === 1, others }
+  })
 
 export class Routes {
   readonly #services: Services
@@ -62,11 +60,29 @@ export class Routes {
 
   /** The profiles that it was all found out with. */
   #foundIn: ReadonlyArray<Profile>
+  #refusedEverywhere: RefusedPaths
+  readonly #handlers: Readonly<Record<RoutedName, Handler>>
 
   constructor(services: Services, modules: ReadonlyArray<RouteModule>) {
     this.#services = services
     this.#foundIn = services.profiles.all
+    this.#refusedEverywhere = this.#foundIn.flatMap(({ refusedEverywhere }) => refusedEverywhere)
     this.#modules = modules
+    const one = this.#local(({ context, place, matched: { format, id } }) =>
+      listedModel(services, context, place.provider?.scope, format, id)
+    )
+    const list = this.#local(({ context, place, matched: { format } }) => listing(services, context, place.provider?.scope, format))
+    const forward: Handler = (arrival) => this.#forward(arrival)
+    this.#handlers = {
+      models: this.#local(({ context }) => modelsRoute(services, context)),
+      model: this.#local(({ context, matched: { id } }) => modelRoute(services, context, id)),
+      proxyModels: list,
+      proxyModel: one,
+      proxy: forward,
+      providerModels: list,
+      providerModel: one,
+      provider: forward
+    }
   }
 
   /** `sent` and `judged`: the path as `RequestPath.ts` has it. */
@@ -79,7 +95,8 @@ export class Routes {
       const route = systemRoutes.get(judged)
       if (route !== undefined) {
         discardBody(services.guard, context, () => {
-          if (route.anyMethod || readOnly(context)) route.handle(services, context)
+          if (route.anyMethod || isReading(context.exchange.method)) route.handle(services, context)
+          else refuseMethod(context)
         })
         return
       }
@@ -93,83 +110,78 @@ export class Routes {
     const services = this.#services
     const known = this.#known.get(raw)
     if (known !== undefined) {
-      const { query } = context.exchange
-      this.#proxy(context, query === "" ? known : { ...known, target: `${known.target}?${query}` })
+      this.#proxy(context, known)
       return true
     }
-    const slash = path.indexOf("/", 6)
-    const segment = slash < 0 ? path.slice(6) : path.slice(6, slash)
-    let rest = slash < 0 ? "/" : path.slice(slash)
-    if (segment === "models") {
-      discardBody(services.guard, context, () => {
-        if (!readOnly(context)) return
-        if (slash < 0) modelsRoute(services, context)
-        else modelRoute(services, context, rest.slice(1))
-      })
-      return true
-    }
-    const query = context.exchange.query === "" ? "" : `?${context.exchange.query}`
-    let sent = raw === path ? rest : restOf(raw)
-    if (segment === "proxy") {
-      // A backend would redirect to the path without the slash, by its own address.
-      if (services.profiles.forPath(withoutSlash(rest)).size > 0) [rest, sent] = [withoutSlash(rest), withoutSlash(sent)]
-      const target = sent + query
-      const { method } = context.exchange
-      const id = idOf(proxyListings, noPaths, rest)
-      if (rest === "/v1/models" && (method === "GET" || method === "HEAD" || method === "OPTIONS"))
-        discardBody(services.guard, context, () => listing(services, context, undefined, "openai"))
-      else if (id !== undefined && (method === "GET" || method === "HEAD"))
-        discardBody(services.guard, context, () => listedModel(services, context, undefined, "openai", id.id))
-      else {
-        if (rest !== "/v1/models" && id === undefined) this.#remember(raw, path, { scope: undefined, target: sent, path: rest })
-        this.#proxy(context, { scope: undefined, target, path: rest })
+    const { method } = context.exchange
+    const place = placeOf(
+      path,
+      raw,
+      (segment) => this.#provider(segment),
+      (rest) => services.profiles.forPath(rest).size > 0
+    )
+    let holdsForAll = raw === path
+    for (const { name, shape, readOnly, others } of rows) {
+      const matched = matchOf(shape, place)
+      if (matched === undefined) continue
+      if (readOnly && !isReading(method) && others !== "answered") {
+        if (others === "refused") {
+          discardBody(services.guard, context, () => refuseMethod(context))
+          return true
+        }
+        holdsForAll = false
+        continue
       }
+      this.#handlers[name]({ context, place, matched, raw: holdsForAll ? raw : undefined })
       return true
     }
-    if (segment === "anthropic" || segment === "") return false
-    const provider = this.#provider(segment)
-    if (provider === undefined) return false
-    const { profile } = provider.scope
-    const bare = withoutSlash(rest)
-    if (provider.paths.has(bare) || profile.listings.has(bare)) [rest, sent] = [bare, withoutSlash(sent)]
-    const target = sent + query
-    const format = profile.listings.get(rest)
-    if (format !== undefined) {
-      discardBody(services.guard, context, () => listing(services, context, provider.scope, format))
-      return true
-    }
-    const id = idOf(profile.listings, provider.paths, rest)
-    if (id !== undefined && (context.exchange.method === "GET" || context.exchange.method === "HEAD")) {
-      discardBody(services.guard, context, () => listedModel(services, context, provider.scope, id.format, id.id))
-      return true
-    }
-    const what = refusalOf(profile, bare)
+    return false
+  }
+
+  /** What Olla answers itself; the body is of no interest. */
+  #local(answer: (arrival: Arrival) => void): Handler {
+    return (arrival) => discardBody(this.#services.guard, arrival.context, () => answer(arrival))
+  }
+
+  #forward({ context, place, raw }: Arrival): void {
+    const services = this.#services
+    const { provider, rest, sent } = place
+    const what = this.#refusal(provider, withoutSlash(rest))
     if (what !== undefined) {
       discardBody(services.guard, context, () => context.error("notSupported", { what }))
-      return true
+      return
     }
     // As it would be sent: a backend may take an encoded spelling for another path.
-    if (profile.enforcePaths && !provider.paths.has(sent)) {
+    if (provider?.scope.profile.enforcePaths === true && !provider.paths.has(sent)) {
       context.error("pathNotServed", { path: sent, provider: provider.scope.label })
-      return true
+      return
     }
-    if (id === undefined) this.#remember(raw, path, { scope: provider.scope, target: sent, path: rest })
-    this.#proxy(context, { scope: provider.scope, target, path: rest })
-    return true
+    const target: ProxyTarget = { scope: provider?.scope, target: sent, path: rest }
+    if (raw !== undefined) this.#remember(raw, target)
+    this.#proxy(context, target)
+  }
+
+  /** By the kind itself; or by any kind, whatever the prefix, but for kinds that declare the path as their own. */
+  #refusal(provider: Provider | undefined, path: string): string | undefined {
+    const own = provider === undefined ? undefined : refusalIn(provider.scope.profile.refusedPaths, path)
+    return own ?? (provider?.paths.has(path) === true ? undefined : refusalIn(this.#refusedEverywhere, path))
   }
 
   #forget(): void {
     this.#providers.clear()
     this.#known.clear()
     this.#foundIn = this.#services.profiles.all
+    this.#refusedEverywhere = this.#foundIn.flatMap(({ refusedEverywhere }) => refusedEverywhere)
   }
 
-  #proxy(context: RequestContext, target: ProxyTarget): void {
+  #proxy(context: RequestContext, to: ProxyTarget): void {
+    const { query } = context.exchange
+    const target = query === "" ? to : { ...to, target: `${to.target}?${query}` }
     new ProxiedExchange(this.#services, context, new PlainSurface(this.#services, context, target)).start()
   }
 
-  #remember(raw: string, path: string, target: ProxyTarget): void {
-    if (raw === path && raw.length <= longestKnown && this.#known.size < maxKnown) this.#known.set(raw, target)
+  #remember(raw: string, target: ProxyTarget): void {
+    if (raw.length <= longestKnown && this.#known.size < maxKnown) this.#known.set(raw, target)
   }
 
   #provider(segment: string): Provider | undefined {
@@ -184,22 +196,6 @@ export class Routes {
     this.#providers.set(segment, provider)
     return provider
   }
-}
-
-/** The list that `/olla/proxy/` has. */
-const proxyListings: ReadonlyMap<string, ListingFormat> = new Map([["/v1/models", "openai"]])
-const noPaths: ReadonlySet<string> = new Set()
-
-/** The model that a path below a list names, `/v1/models/org/m`; ids may have slashes. What the kind declares as a path is its own. */
-const idOf = (
-  listings: ReadonlyMap<string, ListingFormat>,
-  declared: ReadonlySet<string>,
-  path: string
-): { readonly format: ListingFormat; readonly id: string } | undefined => {
-  for (const [list, format] of listings)
-    if (list.endsWith("/models") && path.length > list.length + 1 && path.startsWith(`${list}/`) && !declared.has(path))
-      return { format, id: path.slice(list.length + 1) }
-  return undefined
 }
 
 /** A segment has routes only as a prefix of the profile, or its name, as written. */

@@ -108,7 +108,7 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
           context.error("wrongBase", { path, base: `${schemeOf(context)}://${context.head.host}${base}` })
         )
       else if (route === "absent") discardBody(services.guard, context, () => context.error("notOffered", { path: rest }))
-      else if (route.methods.includes(context.exchange.method)) dispatch(context, route, rest)
+      else if (answers(route, context.exchange.method)) dispatch(context, route, rest)
       else
         discardBody(services.guard, context, () =>
           context.error("method", { allow: route.methods.join(" or ") }, ["Allow", route.methods.join(", ")])
@@ -117,6 +117,10 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
     }
   }
 }
+
+/** Who may read may also ask whether he may, and is answered the same. */
+const answers = ({ methods }: Named, method: string): boolean =>
+  methods.includes(method) || (method === "OPTIONS" && methods.includes("GET"))
 
 /** As the client sees it, as far as that is known. */
 const schemeOf = (context: RequestContext): string => (context.header("x-forwarded-proto").toLowerCase() === "https" ? "https" : "http")

@@ -29,6 +29,8 @@ export interface Profile {
   readonly genericPaths: boolean
   /** Paths that Olla refuses under the kind's prefixes, and why. One that ends in `*` stands for all that begin so. */
   readonly refusedPaths: ReadonlyArray<readonly [path: string, why: string]>
+  /** The same whatever the prefix, unless its kind declares the path as its own. */
+  readonly refusedEverywhere: ReadonlyArray<readonly [path: string, why: string]>
   /** Paths that this kind of server understands, after prefix stripping. A preference, not an allow-list. */
   readonly paths: ReadonlyArray<string>
   /** Provider-scoped requests outside `paths` get 404. */

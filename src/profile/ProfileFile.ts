@@ -93,6 +93,9 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     generic: bool("routing.generic"),
     genericPaths: bool("routing.generic_paths"),
     refusedPaths: Object.entries(map("routing.refused_paths")).filter(([, why]) => why !== ""),
+    refusedEverywhere: Object.entries(map("routing.refused_everywhere")).filter(
+      ([path, why]) => why !== "" && map("routing.refused_paths")[path] !== ""
+    ),
     paths,
     enforcePaths: bool("api.enforce_paths"),
     healthCheckPath: text("api.health_check_path"),

@@ -154,7 +154,7 @@ const keptWhenReplaced = (shipped: RawProfile): RawProfile => {
     return Object.fromEntries(keys.filter((key) => all[key] !== undefined).map((key) => [key, all[key]]))
   }
   return {
-    routing: section("routing", "generic", "generic_paths", "refused_paths"),
+    routing: section("routing", "generic", "generic_paths", "refused_paths", "refused_everywhere"),
     api: section("api", "listing_paths"),
     models: section("models", "implied_tag"),
     version_listing: section("version_listing", "name", "place")

@@ -32,7 +32,9 @@ export const profileShape: Shape = {
     description: "text",
     extends: "text",
     notes: texts,
-    routing: { keys: { prefixes: texts, generic: "bool", generic_paths: "bool", refused_paths: { map: "text" } } },
+    routing: {
+      keys: { prefixes: texts, generic: "bool", generic_paths: "bool", refused_paths: { map: "text" }, refused_everywhere: { map: "text" } }
+    },
     version_listing: { keys: { name: "text", place: "int" } },
     api: {
       keys: {

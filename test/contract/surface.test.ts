@@ -191,7 +191,7 @@ describe("a crawl over the routes to backends", () => {
         for (const method of methods) {
           const answer = await get(path, { method, headers: { accept } })
           const where = `${method} ${path}`
-          if (!allow.split(", ").includes(method)) {
+          if (!allow.split(", ").includes(method) && !(method === "OPTIONS" && allow.startsWith("GET"))) {
             expect(answer.status, where).toBe(405)
             expect(answer.header("allow"), where).toBe(allow)
           } else expect(answer.status, where).toBe(path.endsWith("models") ? 200 : 400)

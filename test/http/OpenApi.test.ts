@@ -1,8 +1,9 @@
 import { Validator } from "@seriousme/openapi-schema-validator"
 import { describe, expect, it } from "vitest"
+import { backendRoutes } from "../../src/http/BackendRoutes.ts"
 import { errorTable } from "../../src/http/ErrorTable.ts"
 import { openApi } from "../../src/http/OpenApi.ts"
-import { actionRoutes, backendRoutes, localRoutes } from "../../src/http/Surface.ts"
+import { actionRoutes, localRoutes } from "../../src/http/Surface.ts"
 
 type Node = { readonly [key: string]: Node } & ReadonlyArray<Node> & string
 

@@ -31,7 +31,8 @@ const post = (path: string) => ask(listening.port, { method: "POST", path, heade
 const targets = () => backend.heard.map(({ line }) => line.split(" ")[1])
 
 describe("Ollama's management calls", () => {
-  const calls = ["api/pull", "api/push", "api/create", "api/copy", "api/delete", "api/show"]
+  const calls = ["api/pull", "api/push", "api/create", "api/copy", "api/delete", "api/blobs/sha256:0"]
+  const prefixes = ["ollama", "proxy", "openai", "openai-compatible", "vllm", "lm_studio", "dmr"]
   const spellings: ReadonlyArray<(call: string) => string> = [
     (call) => call,
     (call) => `${call}/`,
@@ -58,10 +59,17 @@ describe("Ollama's management calls", () => {
   ]
   it.each(calls)("%s is refused in every spelling, and nothing of it arrives", async (call) => {
     for (const spell of spellings) {
-      const path = `/olla/ollama/${spell(call)}`
-      expect([path, (await post(path)).status]).toEqual([path, 501])
+      for (const prefix of prefixes) {
+        const path = `/olla/${prefix}/${spell(call)}`
+        expect([path, (await post(path)).status]).toEqual([path, 501])
+      }
     }
     expect(targets()).toEqual([])
+  })
+  it("that only tell of one server are refused under Ollama's prefix alone", async () => {
+    expect((await post("/olla/ollama/api/show")).status).toBe(501)
+    expect((await post("/olla/proxy/api/show")).status).toBe(200)
+    expect(targets()).toEqual(["/api/show"])
   })
 })
 
@@ -83,6 +91,26 @@ describe("a slash at the end of a path that is known", () => {
     const found = await post("/olla/anthropic/v1/messages/")
     expect([found.status, found.json().error.message]).toEqual([400, expect.stringContaining("model field is required")])
   })
+})
+
+describe("lists, and the models on them", () => {
+  const lists = ["/olla/models", "/olla/proxy/v1/models", "/olla/openai/v1/models", "/olla/ollama/api/tags", "/olla/ollama/v1/models"]
+  const one = ["/olla/models/m", "/olla/proxy/v1/models/m", "/olla/openai/v1/models/m", "/olla/ollama/v1/models/m"]
+  const dialect = ["/olla/anthropic/v1/models", "/olla/anthropic/v1/models/m"]
+  it.each([...lists, ...one, ...dialect])("%s is answered by Olla, whoever only looks at it or asks what it takes", async (path) => {
+    for (const method of ["GET", "HEAD", "OPTIONS"])
+      expect([method, (await ask(listening.port, { method, path })).status]).toEqual([method, 200])
+    expect(targets()).toEqual([])
+  })
+  it.each(["/olla/proxy/v1/models", "/olla/proxy/v1/models/m", "/olla/ollama/v1/models/m"])(
+    "%s is the backend's for other methods",
+    async (path) => {
+      expect((await post(`${path}?x=1`)).status).toBe(200)
+      expect(targets()).toEqual([`${path.slice(path.indexOf("/v1"))}?x=1`])
+      expect((await ask(listening.port, { method: "GET", path })).status).toBe(200)
+      expect(targets()).toHaveLength(1)
+    }
+  )
 })
 
 describe("a redirect of a backend", () => {

@@ -227,6 +227,7 @@ routing:
   prefixes: [x]
   generic_paths: true
   refused_paths: {/admin/*: "not through here"}
+  refused_everywhere: {/root: "nowhere"}
 api:
   paths: [/a]
   openai_compatible: true
@@ -240,6 +241,7 @@ models: {implied_tag: newest}
       generic: false,
       genericPaths: true,
       refusedPaths: [["/admin/*", "not through here"]],
+      refusedEverywhere: [["/root", "nowhere"]],
       impliedTag: "newest",
       listedAs: { name: "X", place: 2 }
     })
@@ -254,12 +256,13 @@ models: {implied_tag: newest}
 
   it("that replace a shipped one whole keep what older files could not say", () => {
     const set = load({
-      "a.yaml": "name: ollama\nrouting: {prefixes: [ollama], refused_paths: {/api/show: ''}}\napi: {paths: [/a]}\n",
+      "a.yaml": "name: ollama\nrouting: {prefixes: [ollama], refused_paths: {/api/show: '', /api/copy: ''}}\napi: {paths: [/a]}\n",
       "b.yaml": "name: openai-compatible\nrouting: {prefixes: [openai]}\napi: {paths: [/a]}\n",
       "c.yaml": "name: mine\nextends: openai-compatible\n"
     })
     expect(set.byName("ollama")).toMatchObject({ impliedTag: "latest", paths: ["/a"] })
-    expect(set.byName("ollama")?.refusedPaths.map(([path]) => path)).toContain("/api/pull")
+    expect(set.byName("ollama")?.refusedEverywhere.map(([path]) => path)).toContain("/api/pull")
+    expect(set.byName("ollama")?.refusedEverywhere.map(([path]) => path)).not.toContain("/api/copy")
     expect(set.byName("ollama")?.refusedPaths.map(([path]) => path)).not.toContain("/api/show")
     expect(set.generic?.paths).toEqual(["/a"])
     expect(set.byName("mine")).toMatchObject({ generic: false, listedAs: { name: "mine" } })

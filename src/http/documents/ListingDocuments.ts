@@ -37,6 +37,9 @@ const Permission = Schema.Struct({
 
 const PlainEntry = Schema.Struct(entryFields).annotate({ identifier: "ListedModel" })
 
+/** One entry of a list in OpenAI's form. */
+export const listedEntry = PlainEntry
+
 const LlamaCppEntry = Schema.Struct({
   ...entryFields,
   aliases: Schema.optionalKey(Schema.Array(Schema.String).annotate({ description: "Other names that a server takes for it" })),
