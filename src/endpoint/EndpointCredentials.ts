@@ -6,6 +6,7 @@ import { authExamples } from "../config/ConfigExamples.ts"
 import { reasonOf } from "../config/FileReason.ts"
 import { nearest } from "../config/NearestWord.ts"
 import type { AuthConfig, EndpointConfig } from "../config/OllaConfig.ts"
+import { sendersOwn } from "../exchange/TransportHeaders.ts"
 import type { Credentials } from "./Origin.ts"
 import { expandVariables, missingVariables, withFallback } from "./VariableExpansion.ts"
 
@@ -87,20 +88,6 @@ const token = /^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/
 const illegalValue = /[^\t\u0020-\u007e\u0080-\u00ff]/
 const control = /[\u0000-\u001f\u007f]/
 
-/** Set by the connection itself; a configured value would break the framing, so it is left out. */
-const transportNames = new Set([
-  "host",
-  "content-length",
-  "transfer-encoding",
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "upgrade",
-  "expect"
-])
-
 /** `name` is what messages call the endpoint. */
 export const resolveCredentials = (config: EndpointConfig, name: string, sources: SecretSources): ResolvedCredentials => {
   const complaints: Array<Complaint> = []
@@ -126,7 +113,7 @@ export const resolveCredentials = (config: EndpointConfig, name: string, sources
     if (expanded._tag === "Missing")
       say("error", at, `header "${header}": ${missingVariables(expanded.names)}`, withFallback(header, expanded.names))
     else if (illegalValue.test(expanded.value)) say("error", at, `header "${header}": its value has characters that HTTP does not allow`)
-    else if (transportNames.has(header.toLowerCase()))
+    else if (sendersOwn.has(header.toLowerCase()))
       say("warning", at, `header "${header}": is set by the connection itself; the configured value is not sent`)
     else setHeader(header, expanded.value)
   }
@@ -140,8 +127,7 @@ export const resolveCredentials = (config: EndpointConfig, name: string, sources
       say("warning", "auth.header", `auth.header is only used by api_key auth; ${auth.type} auth sends Authorization`)
     const header = auth.type === "api_key" && isSet(auth.header) ? auth.header : auth.type === "api_key" ? "X-Api-Key" : "Authorization"
     if (!token.test(header)) say("error", "auth.header", "auth.header is not a valid HTTP header name")
-    else if (transportNames.has(header.toLowerCase()))
-      say("error", "auth.header", `auth.header "${header}" is set by the connection itself`)
+    else if (sendersOwn.has(header.toLowerCase())) say("error", "auth.header", `auth.header "${header}" is set by the connection itself`)
     else if (wrong.length === 0 && isKind(auth.type)) {
       const kind = auth.type
       const values = pairsOf[kind].map((each) => {

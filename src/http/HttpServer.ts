@@ -7,7 +7,7 @@ import type { AddressInfo, Socket } from "node:net"
 import * as Effect from "effect/Effect"
 import { timerMillis } from "../config/Duration.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
-import { Roster } from "../exchange/Roster.ts"
+import { ActiveSet } from "../exchange/ActiveSet.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { cut, cutAfterFlush } from "../proxy/ClientSocket.ts"
 import { allowed, Front } from "./Front.ts"
@@ -50,7 +50,7 @@ const afterLast = "HPE_CLOSED_CONNECTION"
 type ParserError = NodeJS.ErrnoException & { readonly reason?: string }
 
 /** What node's parser refuses is answered by the request that it belongs to, where there is one, and the connection closed. */
-const onClientError = (open: Roster<OpenResponse>, error: ParserError, socket: Socket, tell: TellRefusal): void => {
+const onClientError = (open: ActiveSet<OpenResponse>, error: ParserError, socket: Socket, tell: TellRefusal): void => {
   const code = error.code ?? ""
   const isSlow = code === tooSlow
   // Nobody said anything: it was a connection in reserve.
@@ -116,7 +116,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     if (handle !== undefined) handle(req, res)
     else waiting.push(() => handle?.(req, res))
   }
-  const open = new Roster<OpenResponse>()
+  const open = new ActiveSet<OpenResponse>()
   let services: Services | undefined
   const tell = (refusal: ListenerRefusal) => {
     if (services?.logsRequests() === true) services.log.unread(refusal)

@@ -3,6 +3,7 @@
  * the memory of spellings is bounded, since clients choose them.
  */
 import { headerValue } from "../exchange/RawHeaders.ts"
+import { connectionHeaders } from "../exchange/TransportHeaders.ts"
 
 export const PASS = 0
 export const DROP = 1
@@ -23,7 +24,7 @@ export const ACCEL_BUFFERING = 14
 
 export type Rule = number
 
-const hopByHop = ["keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "proxy-connection"]
+const hopByHop = [...connectionHeaders, "proxy-authenticate"]
 const credentials = ["authorization", "x-api-key", "x-auth-token", "proxy-authorization"]
 
 /** `content-encoding`: bodies are unpacked when they are read, and go on plain. */

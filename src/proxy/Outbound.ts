@@ -1,5 +1,6 @@
 /** The request for one attempt: headers of the client, cleaned, then ours, then the endpoint's own (docs/proxying.md). */
 import type { Credentials, Endpoint } from "../endpoint/Endpoint.ts"
+import { sendersOwn } from "../exchange/TransportHeaders.ts"
 import { build } from "../version.ts"
 import type { CarryRequest } from "./Carrier.ts"
 import type { Spoken } from "./Dialect.ts"
@@ -25,27 +26,13 @@ const viaLine = `Via: ${via}\r\n`
 /** Methods whose requests say `Content-Length: 0` when they have no body. */
 const saysNoBody = new Set(["POST", "PUT", "PATCH"])
 
-/** Ours to set, whatever an endpoint's `headers:` say: what frames the message, or means this connection only. */
-const framing = new Set([
-  "host",
-  "content-length",
-  "transfer-encoding",
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "upgrade",
-  "te",
-  "trailer",
-  "expect"
-])
-
 /** An endpoint's own headers as pairs to append, made once. */
 const ownPairs = new WeakMap<Credentials, ReadonlyArray<string>>()
 
 const ownOf = (credentials: Credentials): ReadonlyArray<string> => {
   let pairs = ownPairs.get(credentials)
   if (pairs === undefined) {
-    pairs = credentials.headers.filter(([name]) => !framing.has(name.toLowerCase())).flat()
+    pairs = credentials.headers.filter(([name]) => !sendersOwn.has(name.toLowerCase())).flat()
     ownPairs.set(credentials, pairs)
   }
   return pairs

@@ -4,7 +4,7 @@
  */
 import { performance } from "node:perf_hooks"
 import type { Origin } from "../../endpoint/Endpoint.ts"
-import { Roster } from "../../exchange/Roster.ts"
+import { ActiveSet } from "../../exchange/ActiveSet.ts"
 import { Connection, type Home } from "./Connection.ts"
 import { parseHead, type ResponseHead } from "./ResponseHead.ts"
 import type { Sweeper, Watched } from "./Sweeper.ts"
@@ -23,7 +23,7 @@ const longestRemembered = 2_048
 export class ConnectionPool implements Watched, Home {
   readonly origin: Origin
   readonly #idle: Array<Connection> = []
-  readonly #active = new Roster<Connection>()
+  readonly #active = new ActiveSet<Connection>()
   readonly #sweeper: Sweeper
 
   /** The last head that was read: many a backend says the same again, within the second of its `Date`. */

@@ -1,14 +1,14 @@
-/**
- * Those that are under way right now. A `Set` would do, but for what lives as briefly as a request: each growth leaves an old
- * table behind that points to the next one, and once one of them has grown old, all later ones and the requests in them
- * stay until a full collection. Here nothing is left behind: the last takes the place of the one that goes.
- */
-export interface Placed {
-  /** Where it stands; -1: nowhere. Only the roster writes it. */
+/** A set of what is under way right now. */
+export interface Member {
+  /** Its index in the set; -1: it is in none. Only the set writes it. */
   place: number
 }
 
-export class Roster<A extends Placed> {
+/**
+ * Cheaper than a `Set` for members that live as briefly as a request: a `Set` that grows leaves its old table behind, which points to
+ * the next one and keeps it and its members alive until a full collection. Here the last member takes the place of the one that goes.
+ */
+export class ActiveSet<A extends Member> {
   readonly #members: Array<A> = []
 
   get size(): number {
@@ -33,7 +33,7 @@ export class Roster<A extends Placed> {
     last.place = place
   }
 
-  /** As they are now: who comes or goes meanwhile changes nothing. */
+  /** Over a copy: members may come and go meanwhile. */
   [Symbol.iterator](): IterableIterator<A> {
     return this.#members.slice()[Symbol.iterator]()
   }
