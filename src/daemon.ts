@@ -31,7 +31,7 @@ import * as CarrierLive from "./proxy/CarrierLive.ts"
 import { ownTransport } from "./proxy/client/OwnTransport.ts"
 import { undiciTransport } from "./proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "./proxy/OllaEngine.ts"
-import { makeSherpaEngine } from "./proxy/SherpaEngine.ts"
+import { sherpaEngineOver, sherpaTransport } from "./proxy/SherpaEngine.ts"
 import { makeReload } from "./reload.ts"
 import * as RouterLive from "./routing/RouterLive.ts"
 import { releaseMemory, SpareMemory } from "./spareMemory.ts"
@@ -90,12 +90,12 @@ const rooms = (
       catalogue
     )
   )
-  const carrying = Layer.provideMerge(CarrierLive.layer, Layer.mergeAll(deciding, engines(env), statistics))
+  const carrying = Layer.provideMerge(CarrierLive.layer, Layer.mergeAll(deciding, Layer.provide(engines(env), fleet), statistics))
   return Layer.provideMerge(GuardLive.layer, Layer.provideMerge(GuardReporting.layer(log), carrying))
 }
 
 /** undici carries `https:`, and everything with `OLLA_ENGINE_CLIENT=undici`. */
-const engines = (env: Starting["env"]): Layer.Layer<CarrierLive.Engines> =>
+const engines = (env: Starting["env"]): Layer.Layer<CarrierLive.Engines, never, Fleet> =>
   Layer.effect(
     CarrierLive.Engines,
     Effect.gen(function* () {
@@ -108,7 +108,16 @@ const engines = (env: Starting["env"]): Layer.Layer<CarrierLive.Engines> =>
         })
       )
       const olla = makeOllaEngine(plain, secure)
-      const sherpa = yield* makeSherpaEngine
+      const own = yield* sherpaTransport
+      const sherpa = yield* sherpaEngineOver(own)
+      const { onEvent } = yield* Fleet
+      const off = onEvent((event) => {
+        const origin =
+          event._tag === "EndpointGone" ? event.endpoint.origin : event._tag === "SpecChanged" ? event.before.origin : undefined
+        if (origin === undefined || (event._tag === "SpecChanged" && origin === event.endpoint.origin)) return
+        for (const transport of new Set([plain, secure, own])) transport.retire(origin)
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(off))
       return { byName: (name) => (name === "sherpa" ? sherpa : olla) }
     })
   )

@@ -4,7 +4,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
-import { filterAdmits } from "../config/FilterPattern.ts"
 import { detectionProbes, judgeListing } from "../profile/Detection.ts"
 import { atOnce, type JsonBounds, parseInSteps } from "../profile/JsonSlices.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
@@ -22,10 +21,8 @@ import { inSlices } from "./TimeSlices.ts"
 
 export interface Listing {
   readonly profile: Profile
-  /** After the model filter. */
-  readonly models: ReadonlyArray<ListedModel>
   /** As the backend listed them. */
-  readonly originalCount: number
+  readonly models: ReadonlyArray<ListedModel>
   /** Entries that were left out for want of a name. */
   readonly skipped: number
 }
@@ -111,7 +108,7 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
     return yield* Effect.fail(failed("parse_response", 200, `failed to parse ${label} response: ${why}`))
   })
 
-  const read = Effect.fnUntraced(function* ({ failed, now }: Answer, value: unknown, profile: Profile, spec: EndpointSpec) {
+  const read = Effect.fnUntraced(function* ({ failed, now }: Answer, value: unknown, profile: Profile) {
     const reading = yield* inSlices(readListing(profile.listingFormat, value, now))
     const refused = (operation: DiscoveryOperation, cause: string) =>
       Effect.fail({ ...failed(operation, 200, cause), profile: profile.name })
@@ -120,18 +117,13 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
     if (reading.models.length > maxModels)
       return yield* refused("parse_response", `failed to parse ${listingLabels[profile.listingFormat]} response: ${beyond.elements}`)
     if (reading.missing !== undefined) return yield* refused("no_list", noList(reading.missing, value, profile.name))
-    const { include, exclude } = spec.modelFilter
-    const models =
-      include.length === 0 && exclude.length === 0
-        ? reading.models
-        : reading.models.filter((model) => filterAdmits(spec.modelFilter, model.name))
-    return { profile, models, originalCount: reading.models.length, skipped: reading.skipped } satisfies Listing
+    return { profile, models: reading.models, skipped: reading.skipped } satisfies Listing
   })
 
   const typed = (spec: EndpointSpec, profile: Profile): Effect.Effect<Listing, DiscoveryFailure> =>
     Effect.gen(function* () {
       const answer = yield* fetch(spec, modelUrlOf(spec, profile), profile.name)
-      return yield* read(answer, yield* parse(answer, listingLabels[profile.listingFormat]), profile, spec)
+      return yield* read(answer, yield* parse(answer, listingLabels[profile.listingFormat]), profile)
     })
 
   /** Fetches one piece of evidence and judges it; fails where the answer proves nothing. */
@@ -141,7 +133,7 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
     const profile = profiles.byName(judge(value) ?? "")
     if (profile === undefined)
       return yield* Effect.fail(answer.failed("parse_response", 200, "failed to parse listing: no known kind of backend answers like this"))
-    return yield* isBare ? typed(spec, profile) : read(answer, value, profile, spec)
+    return yield* isBare ? typed(spec, profile) : read(answer, value, profile)
   })
 
   const evidence = (spec: EndpointSpec): ReadonlyArray<Evidence> =>

@@ -6,8 +6,10 @@
  * The condition is stepped by `transition` and never assigned, synchronously, from the actor that watches the backend and from
  * requests alike: a dead backend is out of rotation before the attempt that met it has moved on.
  */
+import { isDeepStrictEqual } from "node:util"
 import * as MutableRef from "effect/MutableRef"
 import * as Ref from "effect/Ref"
+import { filterAdmits } from "../config/FilterPattern.ts"
 import { endedUnanswered } from "../exchange/Failure.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import type { Profile } from "../profile/Profile.ts"
@@ -45,6 +47,11 @@ export interface EndpointPort {
   readonly gone: () => void
 }
 
+const admitted = (listed: ReadonlyArray<ListedModel>, { modelFilter }: EndpointSpec): ReadonlyArray<ListedModel> =>
+  modelFilter.include.length === 0 && modelFilter.exclude.length === 0
+    ? listed
+    : listed.filter(({ name }) => filterAdmits(modelFilter, name))
+
 export class Endpoint {
   /** Replaced by a reload; everything reads it when it is used. */
   spec: EndpointSpec
@@ -66,6 +73,8 @@ export class Endpoint {
   restarts = 0
   readonly #port: EndpointPort
   readonly #state: Ref.Ref<ActorState>
+  #listed: ReadonlyArray<ListedModel> = []
+  /** Of them what the filter admits. */
   #models: ReadonlyArray<ListedModel> = []
   #detected: Profile | undefined
   #inFlight = 0
@@ -194,7 +203,9 @@ export class Endpoint {
   respecify(spec: EndpointSpec, anew: boolean): void {
     const paced = spec.checkInterval !== this.spec.checkInterval
     if (spec.type !== this.spec.type) this.#detected = undefined
+    const { modelFilter } = this.spec
     this.spec = spec
+    if (!isDeepStrictEqual(modelFilter, spec.modelFilter)) this.#models = admitted(this.#listed, spec)
     if (anew) this.#forgetRefusals()
     this.step({ _tag: "SpecChanged", now: this.#port.now(), anew, paced })
   }
@@ -253,9 +264,23 @@ export class Endpoint {
   /** Takes over a listing that was read at this moment, in epoch milliseconds. */
   register(models: ReadonlyArray<ListedModel>, at: number): void {
     if (!namesAlike(models, this.#models)) this.unserved.clear()
-    this.#models = models
+    this.#listed = models
+    this.#models = admitted(models, this.spec)
     this.modelsSyncedAt = at
     this.listingIssue = ""
+  }
+
+  /** As if nothing had been listed: nobody wants to know models any more. */
+  forgetModels(): void {
+    this.register([], 0)
+  }
+
+  /** The kinds are others now. True: what it was recognised as says something else or is gone, and it is to be looked at again. */
+  reviewKind(byName: (name: string) => Profile | undefined): boolean {
+    const was = this.#detected
+    if (was === undefined) return false
+    this.#detected = byName(was.name)
+    return !isDeepStrictEqual(this.#detected, was)
   }
 
   /** What a listing proved about the kind of server; the name when that is news. Of no matter where the type is configured. */

@@ -61,11 +61,10 @@ export const registerListing = (
   const detected = endpoint.recognise(listing.profile)
   const before = endpoint.inner
   const isWanted = fleet.discovery().enabled
-  if (isWanted) {
-    endpoint.register(listing.models, fleet.wall())
-    endpoint.step({ _tag: "ListingRead", now: fleet.now(), reason })
-  }
+  if (isWanted) endpoint.register(listing.models, fleet.wall())
+  // Also where discovery was switched off meanwhile: the reading is over.
+  if (isWanted || reason !== "detection") endpoint.step({ _tag: "ListingRead", now: fleet.now(), reason })
   fleet.publish({ _tag: "ModelsChanged", endpoint })
-  const counts = { count: listing.models.length, originalCount: listing.originalCount, skipped: listing.skipped, detected }
+  const counts = { count: endpoint.models.length, originalCount: listing.models.length, skipped: listing.skipped, detected }
   return isWanted ? listingLines(endpoint.name, before, counts, reason) : []
 }

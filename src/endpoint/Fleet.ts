@@ -39,6 +39,8 @@ export class Fleet extends Context.Service<
      * shares what that one began.
      */
     readonly probe: (endpoint: Endpoint) => Effect.Effect<void>
+    /** The same for a request that nobody else can serve: not waited for, and not where the backend wants to be left alone. */
+    readonly look: (endpoint: Endpoint) => void
     /** Resolves when the start-up sweep and the first model discovery are through, or their time (`StartupWait`) is over. */
     readonly ready: Effect.Effect<void>
   }

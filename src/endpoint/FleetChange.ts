@@ -47,8 +47,12 @@ const asked: ReadonlyArray<keyof EndpointSpec> = [
   "credentials"
 ]
 
+/** `wanted` on the connections of `before`, where they are made alike. */
+export const sameConnections = (before: EndpointSpec, wanted: EndpointSpec): EndpointSpec =>
+  sameOrigin(before.origin, wanted.origin) ? { ...wanted, origin: before.origin } : wanted
+
 const changeOf = (before: EndpointSpec, wanted: EndpointSpec): ChangedEndpoint | undefined => {
-  const after = sameOrigin(before.origin, wanted.origin) ? { ...wanted, origin: before.origin } : wanted
+  const after = sameConnections(before, wanted)
   const differs = (key: keyof EndpointSpec): boolean =>
     key === "origin" ? before.origin !== after.origin : !isDeepStrictEqual(before[key], after[key])
   const keys = (Object.keys(after) as Array<keyof EndpointSpec>).filter(differs)

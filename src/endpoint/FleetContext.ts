@@ -27,6 +27,7 @@ export interface FleetContext {
   readonly recoverySlots: Semaphore.Semaphore
   /** Tells all listeners, synchronously. A bug in one of them is logged and reaches nobody. */
   readonly publish: (event: FleetEvent) => void
+  readonly fork: (effect: Effect.Effect<unknown>) => unknown
   /** A removed endpoint's last attempt has ended. */
   readonly gone: (endpoint: Endpoint) => void
   /** Tells, once in a while, that backends could not be asked because this process is out of file descriptors. */

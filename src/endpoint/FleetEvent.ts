@@ -1,5 +1,6 @@
 /** What an endpoint tells the rest of the house. */
 import type { Endpoint } from "./Endpoint.ts"
+import type { EndpointSpec } from "./EndpointSpec.ts"
 import type { EndpointState } from "./EndpointState.ts"
 
 export type FleetEvent =
@@ -7,7 +8,7 @@ export type FleetEvent =
   /** It was added to the configuration while the daemon runs. */
   | { readonly _tag: "EndpointAdded"; readonly endpoint: Endpoint }
   /** The configuration says something else of it than before. */
-  | { readonly _tag: "SpecChanged"; readonly endpoint: Endpoint }
+  | { readonly _tag: "SpecChanged"; readonly endpoint: Endpoint; readonly before: EndpointSpec }
   /** An operator took it out of service, or back into it. */
   | { readonly _tag: "AdminChanged"; readonly endpoint: Endpoint }
   /** It is configured no longer, and in no list; its last attempts may still run. */

@@ -29,12 +29,18 @@ const defaultBuffer = 8192
 /** Idle connections kept. */
 const kept: KeptLimits = { each: 5, all: 20, time: 90_000 }
 
-/** Owns its connections: closing the scope closes them. */
-export const makeSherpaEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(function* () {
-  const transport = yield* Effect.acquireRelease(
-    Effect.sync(() => undiciTransport(kept)),
-    (opened) => Effect.sync(() => opened.close())
-  )
+/** Closing the scope closes its connections. */
+export const sherpaTransport: Effect.Effect<Transport, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => undiciTransport(kept)),
+  (opened) => Effect.sync(() => opened.close())
+)
+
+/** With connections of its own. */
+export const makeSherpaEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.flatMap(sherpaTransport, (transport) =>
+  sherpaEngineOver(transport)
+)
+
+export const sherpaEngineOver = Effect.fnUntraced(function* (transport: Transport) {
   const send = (sending: Sending): Effect.Effect<Spoken | undefined, Failure> =>
     Effect.catch(attempt(transport, sending, false), (failed) =>
       // On a fresh connection nothing is repeatable.

@@ -91,6 +91,18 @@ export class Eligibility {
     return this.#fleet.some((endpoint) => (scope === undefined || inScope(endpoint, scope)) && (!accepts(endpoint) || !isRead(endpoint)))
   }
 
+  /**
+   * Who may have the model without anybody knowing: not in rotation, or never read. Empty where somebody who can serve is known to
+   * have it, whatever the request's scope.
+   */
+  get unsettled(): ReadonlyArray<Endpoint> {
+    const { snapshot, inspection } = this
+    const has = ({ holders }: ModelOffer): boolean => holders.some(({ endpoint }) => accepts(endpoint))
+    const offers = [snapshot.offer(inspection.model), snapshot.alias(inspection.model)?.offer]
+    if (offers.some((offer) => offer !== undefined && has(offer))) return []
+    return this.#fleet.filter((endpoint) => endpoint.inService && (!accepts(endpoint) || !isRead(endpoint)))
+  }
+
   #fits(endpoint: Endpoint): boolean {
     if (!accepts(endpoint)) return false
     const { scope, profiles } = this.#constraints

@@ -54,6 +54,8 @@ export interface Decision {
   readonly verdict: RoutingVerdict | undefined
   /** Nobody is of a kind that knows the path, and that was not held against anybody. */
   readonly widened?: { readonly supportedBy: ReadonlyArray<string>; readonly total: number }
+  /** Targets of the alias that somebody has who cannot serve now: the true cause of a refusal. */
+  readonly down?: ReadonlyArray<string>
 }
 
 export class Router extends Context.Service<

@@ -42,15 +42,22 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
     const fleet = yield* Fleet
     const catalogue = yield* Catalogue
     const profiles = yield* Profiles
-    const fork = Effect.runForkWith(yield* Effect.context<never>())
     const misses = new Map<string, Miss>()
-    if (!settings.current().discovery.model_discovery.enabled)
-      yield* Effect.logWarning(
-        "Model discovery is off: requests are not routed by model, aliases stand for their first target everywhere",
-        {
-          key: "discovery.model_discovery.enabled"
-        }
-      )
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const discovers = () => settings.current().discovery.model_discovery.enabled
+    const tellOff = Effect.logWarning(
+      "Model discovery is off: requests are not routed by model, aliases stand for their first target everywhere",
+      { key: "discovery.model_discovery.enabled" }
+    )
+    if (!discovers()) yield* tellOff
+    let discovered = discovers()
+    const off = settings.onReplace(() => {
+      // What nobody had may be there now.
+      misses.clear()
+      if (discovered && !discovers()) fork(tellOff)
+      discovered = discovers()
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(off))
 
     const eligibilityOf = ({ scope, path, inspection }: RouteRequest): Eligibility => {
       const known = path === undefined ? unconstrained.profiles : profiles.forPath(path)
@@ -124,18 +131,24 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
     const told = (request: RouteRequest, eligibility: Eligibility, decision: Decision): Decision => {
       if (decision.verdict?.action === "rejected") {
         const targets = downTargets(eligibility)
-        if (targets.length > 0)
-          fork(Effect.logWarning("No endpoint that has a target of the alias can serve now", { alias: request.inspection.model, targets }))
+        if (targets.length > 0) return { ...decision, down: targets, ...widening(request, eligibility) }
       }
-      if (!eligibility.widened) return decision
-      const supportedBy = [...profiles.forPath(request.path ?? "")].map(({ name }) => name)
-      return { ...decision, widened: { supportedBy, total: fleet.endpoints.length } }
+      return eligibility.widened ? { ...decision, ...widening(request, eligibility) } : decision
+    }
+
+    const widening = ({ path = "" }: RouteRequest, { widened }: Eligibility): Pick<Decision, "widened"> =>
+      widened ? { widened: { supportedBy: [...profiles.forPath(path)].map(({ name }) => name), total: fleet.endpoints.length } } : {}
+
+    /** Whoever is down or was never read is looked at now: the next request may find it. This one is not held back. */
+    const lookAround = (eligibility: Eligibility): void => {
+      if (eligibility.inspection.model === "" || !discovers()) return
+      for (const endpoint of eligibility.unsettled) fleet.look(endpoint)
     }
 
     const decideNow = (request: RouteRequest, eligibility: Eligibility): Decision | Effect.Effect<Decision> => {
       if (request.inspection.model === "") return eligibility.deserted ? nobody : decideWithoutModel(eligibility)
-      const { discovery, model_registry: registry } = settings.current()
-      if (!discovery.model_discovery.enabled) {
+      const { model_registry: registry } = settings.current()
+      if (!discovers()) {
         if (eligibility.deserted) return nobody
         return decideAliasBlindly(eligibility) ?? decideWithoutModel(eligibility)
       }
@@ -148,7 +161,11 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
     const decide = (request: RouteRequest): Decision | Effect.Effect<Decision> => {
       const eligibility = eligibilityOf(request)
       const decision = decideNow(request, eligibility)
-      if (Effect.isEffect(decision)) return decision
+      if (Effect.isEffect(decision)) {
+        lookAround(eligibility)
+        return decision
+      }
+      if (decision.candidates.length === 0 || decision.verdict?.action === "fallback") lookAround(eligibility)
       return eligibility.widened || decision.verdict?.action === "rejected" ? told(request, eligibility, decision) : decision
     }
     return { decide }

@@ -138,6 +138,8 @@ export class FakeFleet {
   readonly endpoints: Array<FakeEndpoint> = []
   /** Milliseconds of the monotonic clock. */
   clock: () => number = () => 0
+  /** Names of those that a request had looked at. */
+  readonly looked: Array<string> = []
   readonly #listeners = new Set<(event: FleetEvent) => void>()
 
   readonly service: Fleet["Service"] = {
@@ -153,6 +155,7 @@ export class FakeFleet {
     drain: (endpoint, time = Number.POSITIVE_INFINITY) => this.#administer(endpoint, { _tag: "Drain", until: this.clock() + time }),
     resume: (endpoint) => this.#administer(endpoint, { _tag: "Resume" }),
     probe: () => Effect.void,
+    look: (endpoint) => this.looked.push(endpoint.name),
     refreshModels: () => Effect.succeed(true),
     ready: Effect.void
   }

@@ -157,12 +157,29 @@ describe("the router", () => {
     }).pipe(Effect.provide(world(made, "model_registry: { routing_strategy: { type: optimistic, options: { fallback_behavior: all } } }")))
   })
 
-  it.effect("judges an alias whose targets are down by its own name, and logs the true cause", () => {
+  it.effect("has those looked at who may have a model that nobody routable has, and nobody else", () => {
+    const made = fleet()
+    made.with("drained", "ollama", ["x"])
+    made.with("unread", "ollama", [])
+    made.service.drain(made.endpoints[2] as (typeof made.endpoints)[number])
+    return Effect.gen(function* () {
+      yield* decide(asking("m"))
+      yield* decide(asking(""))
+      expect(made.looked).toEqual([])
+      for (const model of ["n", "unknown"]) {
+        made.looked.length = 0
+        yield* decide(asking(model))
+        expect(made.looked).toEqual(["b", "unread"])
+      }
+    }).pipe(Effect.provide(world(made, "")))
+  })
+
+  it.effect("judges an alias whose targets are down by its own name, and tells the true cause", () => {
     const lines: Array<string> = []
     return Effect.gen(function* () {
-      assert.strictEqual(brief(yield* decide(asking("big"))), "strict rejected model_unavailable 503 []")
-      yield* Effect.yieldNow
-      expect(lines.join("\n")).toContain('Warn No endpoint that has a target of the alias can serve now {"alias":"big","targets":["n"]}')
+      const decision = yield* decide(asking("big"))
+      assert.strictEqual(brief(decision), "strict rejected model_unavailable 503 []")
+      expect(decision.down).toEqual(["n"])
     }).pipe(Effect.provide(world(fleet(), "model_aliases: { big: [n, nothing] }", lines)))
   })
 

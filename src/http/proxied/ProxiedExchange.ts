@@ -162,11 +162,12 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     else this.#refuseForWantOfRoom()
   }
 
-  #log({ verdict, candidates, widened }: Decision): void {
+  #log({ verdict, candidates, widened, down }: Decision): void {
     const { log, logsRequests, fleet } = this.#services
     const exchange = this.#exchange
     const logs = logsRequests()
     if (logs && verdict?.strategy === "alias") log.aliasResolved(exchange, candidates, fleet.endpoints.filter(accepts).length)
+    if (down !== undefined) log.downTargets(exchange, down)
     if (widened !== undefined) log.widened(exchange, widened)
     if (verdict?.action === "fallback" && candidates.length > 0) log.fellBack(exchange)
     if (logs) log.received(exchange, this.#context.head.userAgent, this.#surface.details)

@@ -25,6 +25,7 @@ export class ConnectionPool implements Watched, Home {
   readonly #idle: Array<Connection> = []
   readonly #active = new ActiveSet<Connection>()
   readonly #sweeper: Sweeper
+  #retired = false
 
   /** The last head that was read: many a backend says the same again, within the second of its `Date`. */
   #lastText = ""
@@ -75,7 +76,7 @@ export class ConnectionPool implements Watched, Home {
 
   park(connection: Connection, keepFor: number): void {
     const lifetime = idleTime(keepFor)
-    if (lifetime <= 0) {
+    if (lifetime <= 0 || this.#retired) {
       connection.socket.destroy()
       return
     }
@@ -101,6 +102,12 @@ export class ConnectionPool implements Watched, Home {
       connection.socket.destroy()
     }
     return this.#active.size > 0 || this.#idle.length > 0
+  }
+
+  /** No connection is kept any more. */
+  retire(): void {
+    this.#retired = true
+    for (const connection of this.#idle.splice(0)) connection.socket.destroy()
   }
 
   close(): void {

@@ -22,6 +22,7 @@ export const ownTransport = (): Transport => {
       connection.send(outgoing, relay)
       return connection
     },
+    retire: (origin) => pools.get(origin)?.retire(),
     close: () => {
       for (const pool of pools.values()) pool.close()
       pools.clear()

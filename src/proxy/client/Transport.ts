@@ -72,6 +72,8 @@ export interface Sent {
 export interface Transport {
   /** `fresh`: not on a kept connection. */
   readonly send: (outgoing: Outgoing, fresh: boolean, relay: Relay) => Sent
+  /** Nobody is to be asked there any more: idle connections close, those in use when their answer is complete. */
+  readonly retire: (origin: Origin) => void
   readonly close: () => void
 }
 

@@ -73,6 +73,8 @@ export class UndiciLinks {
   readonly #stacks = new Map<Origin, Array<UndiciLink>>()
   /** All that are idle, the oldest first. */
   readonly #idle = new Set<UndiciLink>()
+  /** Nothing is kept for them any more. */
+  readonly #retired = new WeakSet<Origin>()
 
   constructor(limits: KeptLimits) {
     this.#limits = limits
@@ -97,6 +99,10 @@ export class UndiciLinks {
   /** Its answer is complete: it may carry another. */
   park(link: UndiciLink): void {
     if (!this.#links.has(link)) return
+    if (this.#retired.has(link.origin)) {
+      this.drop(link)
+      return
+    }
     link.used = true
     const stack = this.#stacks.get(link.origin) ?? []
     stack.push(link)
@@ -112,6 +118,11 @@ export class UndiciLinks {
     this.#unpark(link)
     this.#links.delete(link)
     link.destroy()
+  }
+
+  retire(origin: Origin): void {
+    this.#retired.add(origin)
+    for (const link of [...(this.#stacks.get(origin) ?? [])]) this.drop(link)
   }
 
   close(): void {

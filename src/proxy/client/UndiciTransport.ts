@@ -21,6 +21,7 @@ export const undiciTransport = (kept: KeptLimits = asTheOwnClient): Transport =>
   const under = new UnderWay(kept)
   return {
     send: (outgoing, fresh, relay) => under.send(outgoing, fresh, relay),
+    retire: (origin) => under.links.retire(origin),
     close: () => under.links.close()
   }
 }

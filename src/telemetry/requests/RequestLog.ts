@@ -34,6 +34,8 @@ export class RequestLog extends Context.Service<
       total: number
     ) => void
     /** Nobody is of a kind that knows the path; told once a minute, since it is so for every request like it. */
+    /** Who has the targets of the alias cannot serve now. */
+    readonly downTargets: (exchange: Exchange, targets: ReadonlyArray<string>) => void
     readonly widened: (exchange: Exchange, by: { readonly supportedBy: ReadonlyArray<string>; readonly total: number }) => void
     /** Nobody is known to have the model, and the configuration says to ask those that are there. */
     readonly fellBack: (exchange: Exchange) => void
@@ -62,6 +64,12 @@ export const makeRequestLog = (sink: LogSink, given: Partial<RequestLogOptions> 
   return {
     observer: { ...attemptRecords(sink, options), ended: endRecords(sink, options) },
     ...accessRecords(sink, options),
+    downTargets: (exchange, targets) =>
+      sink.write("warn", "No endpoint that has a target of the alias can serve now", {
+        ...identity(exchange),
+        alias: exchange.model,
+        targets
+      }),
     widened: (exchange, { supportedBy, total }) => {
       const now = performance.now()
       if (!sink.enabled("warn") || now - widenedAt < widenedEvery) return
