@@ -18,14 +18,14 @@ import { outboundPath } from "./TargetUrl.ts"
 
 const orDefault = (value: number, fallback: number): number => (value === 0 ? fallback : value)
 
-/** The limits of one attempt, as docs/proxying.md has them. `firstLeased`: `performance.now()` of the exchange's first lease, from which `proxy.response_timeout` counts. */
+/** The limits of one attempt (docs/proxying.md). `firstLeased`: `performance.now()` of the exchange's first lease, from which `proxy.response_timeout` counts. */
 export const timeoutsOf = (proxy: OllaConfig["proxy"], firstLeased: number): PhaseTimeouts => {
   const set = proxy.response_header_timeout
   return {
     connect: orDefault(proxy.connection_timeout, 60_000),
     tls: orDefault(proxy.tls_handshake_timeout, 10_000),
     keepAlive: orDefault(proxy.connection_keep_alive, 30_000),
-    // A model that is loaded, or reads a long prompt, says nothing for minutes: a limit is set by who knows his models.
+    // While a model loads or reads a long prompt nothing comes for minutes: no limit unless one is configured.
     headers: set === undefined || set < 0 ? 0 : orDefault(set, 30_000),
     response: proxy.response_timeout > 0 ? firstLeased + proxy.response_timeout : 0,
     idle: proxy.read_timeout

@@ -1,4 +1,4 @@
-/** What node's response does not offer: a head that goes out as it is, and a connection that ends badly on purpose. */
+/** What node's response does not offer: sending a head without checking it again, and breaking an answer off so that the client sees it. */
 import { type ServerResponse, STATUS_CODES } from "node:http"
 import { resetWhenRead } from "./ConnectionReset.ts"
 import type { LastWords } from "./Dialect.ts"
@@ -28,14 +28,14 @@ export const writeHead = (response: ServerResponse, status: number, head: ReplyH
   response.writeHead(status, [...pairsOfReply(head), ...coding])
 }
 
-/** Delimited by the connection's close, which must then be no plain one: HTTP/1.0 knows no chunks. */
+/** The body ends with the connection (HTTP/1.0 has no chunks), so that a plain close would look like a complete answer. */
 const endsWithClose = ({ req, chunkedEncoding }: ServerResponse): boolean => req.httpVersionMinor === 0 && !chunkedEncoding
 
 /** What was written still goes out, and no clean end follows. */
 export const cutAfterFlush = (response: ServerResponse): void => {
   const socket = response.socket
   if (socket === null) {
-    // It waits for the answer before it on its connection: what was written goes out when that is whole.
+    // An earlier answer still uses the connection: what was written goes out when that one is complete.
     response.once("socket", () => cutAfterFlush(response))
     return
   }

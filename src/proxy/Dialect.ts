@@ -13,7 +13,7 @@ export interface Spoken {
   readonly body: ReadonlyArray<Buffer>
   /** Raw name/value pairs that replace headers of the same name. */
   readonly headers: ReadonlyArray<string>
-  /** Client headers that mean nothing in these words, by lower-cased name. */
+  /** Client headers that mean nothing in this dialect, by lower-cased name. */
   readonly without?: (name: string) => boolean
   /** The reader of its answers may ask the same server again in other words. */
   readonly maySpeakOtherwise?: true
@@ -50,7 +50,7 @@ export interface AnswerTranslator {
 /** What a client is told of an answer that broke off. */
 export interface LastWords {
   readonly bytes: Buffer
-  /** They say that it broke off, in a form that its reader understands: the answer ends well behind them. Else the connection is cut. */
+  /** They tell the client, in its dialect, that the answer broke off: it then ends normally. Otherwise the connection is cut. */
   readonly complete: boolean
 }
 
@@ -62,7 +62,7 @@ export interface Translated {
   readonly done?: true
   /** With `done`: what the client gets, well ended, is or ends with an error about the backend's answer; recorded as this failure. */
   readonly fault?: Failure
-  /** Nothing was committed: ask the same endpoint once more, in these words. */
+  /** Nothing was committed: ask the same endpoint once more, with this request. */
   readonly again?: Spoken
   /** Nothing was committed: this endpoint cannot answer, somebody else may. */
   readonly elsewhere?: Failure

@@ -39,7 +39,7 @@ export interface AttemptProgress {
   bodyTaken(once: boolean): void
   /**
    * Told right before the last bytes of a complete answer are handed over, where the attempt's end comes in a later step:
-   * whoever has his whole answer may ask again, and must meet a slot that is free.
+   * a client that has its whole answer may send its next request at once, and must find the slot free.
    */
   relayed(): void
 }
@@ -71,7 +71,7 @@ export interface Sending extends AttemptProgress {
 
 /** Who is told how an attempt ended: exactly once, unless it was aborted. */
 export interface AttemptEnd {
-  /** Relayed to the end; or, with other words, the translator wants the same endpoint asked once more: nothing is committed then. */
+  /** Relayed to the end. With `again`, nothing was committed and the translator wants the same endpoint asked once more, by that request. */
   readonly done: (again: Spoken | undefined) => void
   /**
    * `response.headersSent` says whether anything was committed: then what had come was delivered, the translator's last

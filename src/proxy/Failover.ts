@@ -1,6 +1,6 @@
 /**
  * One exchange on its way through the candidates: lease, send, and on to the next one while nothing is committed. It alone
- * tells lease and breaker how an attempt went; how the exchange ended it only says. A state machine without effects of its own,
+ * tells lease and breaker how an attempt went; how the exchange ended is returned, not settled here. A state machine without effects of its own,
  * since most exchanges are one lease, one send, one report.
  */
 import { performance } from "node:perf_hooks"
@@ -21,7 +21,7 @@ import { failureText } from "./FailureText.ts"
 import { Opening } from "./Opening.ts"
 import { pathOf, RemainingCandidates } from "./RemainingCandidates.ts"
 
-/** What all of them share. */
+/** What all exchanges share. */
 export interface FailoverParts {
   readonly config: () => OllaConfig
   readonly balancer: Balancer["Service"]
@@ -36,7 +36,7 @@ export interface FailoverParts {
 /** How a breaker let an attempt through: a closed one or none (`undefined`), or as the one trial of a half-open one. */
 type TrialToken = number | undefined
 
-/** Perhaps it is the request that they die of: it does not go through the whole fleet. */
+/** Endpoints that may end the connection unanswered: a request that makes backends crash must not reach the whole fleet. */
 const unansweredAtMost = 1
 
 export class Failover implements AttemptEnd, AttemptOwner {
@@ -57,7 +57,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
   #opening: Opening | undefined = undefined
   /** Of the last attempt. */
   #translator: AnswerTranslator | undefined = undefined
-  /** In whose words it was asked last; `undefined`: the client's. */
+  /** The dialect's request that was sent last; `undefined`: the client's own. */
   #spoken: Spoken | undefined = undefined
   /** Tells one start of the engine from the next: an engine may be through before it returns. */
   #turn = 0
@@ -72,7 +72,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#remaining = new RemainingCandidates(request)
   }
 
-  /** On to whoever is left. */
+  /** Tries the next candidate. */
   next(): void {
     const held = this.#parts.balancer.acquire(this.#remaining.list, this.#request.sticky)
     if (held !== undefined) this.#begin(held)
@@ -108,7 +108,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
 
   bodyTaken(once: boolean): void {
     const { dialect, exchange, bodyTaken } = this.#request
-    // A dialect's words for the next attempt are made of the body.
+    // A dialect writes the next attempt's request from the body.
     if (dialect === undefined) bodyTaken(once && exchange.attempts.length === 1)
   }
 
@@ -150,7 +150,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     else this.#goOn(candidate)
   }
 
-  /** What is not built in, or not switched on, may be so for one model only. */
+  /** 501 may hold for one model only (a feature that it lacks); other statuses hold for the path. */
   #onUnservedPath(candidate: Candidate, status: number): void {
     const { exchange, target } = this.#request
     const path = pathOf(this.#spoken?.target ?? target)
@@ -224,7 +224,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#attempt = undefined
     this.#running = undefined
     this.#opening?.stop()
-    // Whatever an engine still has to say of it is nobody's business any more.
+    // What an engine still reports of this attempt is ignored.
     this.#turn++
     const { hasBreakers, observer, config } = this.#parts
     held.release()
@@ -235,7 +235,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
       else if (attempt.status === 0) attempt.failure = failure("client_gone", "the client left before an answer")
       const rule = attempt.failure === undefined ? undefined : ruleOf(attempt.failure)
       if (hasBreakers && rule?.trips === true && !this.#isOnlySlow(attempt.failure, endpoint)) endpoint.breaker.fail(this.#trial)
-      // Nothing was learned of the backend: a trial's place is free again.
+      // Nothing was learned of the backend: its breaker may admit another trial.
       else if (hasBreakers) endpoint.breaker.release(this.#trial)
       if (rule?.demote === true && attempt.failure !== undefined)
         endpoint.attemptFailed({ failure: attempt.failure, startedAt: this.#startedAt })
@@ -244,8 +244,8 @@ export class Failover implements AttemptEnd, AttemptOwner {
   }
 
   /**
-   * It did not answer in time, but its probes do: it loads a model, or reads a long prompt. Where nobody else could serve, an open
-   * breaker would only take from everybody what one request had to wait for.
+   * It did not answer in time although its probes do: it loads a model, or reads a long prompt. Where no other endpoint could serve,
+   * opening the breaker would refuse every request because one had to wait.
    */
   #isOnlySlow(why: Failure | undefined, endpoint: Endpoint): boolean {
     if (why?.kind !== "header_timeout" && why?.kind !== "response_timeout") return false
@@ -255,7 +255,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     )
   }
 
-  /** Nobody could be leased. Where open breakers are why, the one refusal that the client hears of is on record. */
+  /** Nobody could be leased. Where open breakers are why, that is recorded as one failed attempt, which the client is told of. */
   #recordBreakerRefusal(): void {
     const { hasBreakers, observer } = this.#parts
     const { exchange } = this.#request
@@ -276,7 +276,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
       this.#end(refusal)
       return
     }
-    // The client has been kept waiting: it hears of it as of an answer that breaks off.
+    // The client was already sent something to keep it waiting: it is told as of an answer that breaks off.
     endBroken(response, this.#translator?.fail(refusal.failure))
     this.#end({ _tag: "failed", status: this.#toldStatus(), failure: refusal.failure, committed: true })
   }
@@ -300,7 +300,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     return { _tag: "refused", failure: why, message: `${who} failed with ${isOnly ? "a connection error" : "connection errors"}: ${text}` }
   }
 
-  /** What the client was told, which in translation need not be what the backend said; the backend's before anything was. */
+  /** The status that the client got, which a translator may have changed; the backend's while nothing was sent. */
   #toldStatus(): number {
     const { exchange, response } = this.#request
     return response.headersSent ? response.statusCode : (exchange.lastAttempt?.status ?? 0)
@@ -319,6 +319,6 @@ const attemptOf = ({ endpoint, nativeName }: Candidate, leased: number): Attempt
     leased
   )
 
-/** The deadline over all attempts fired: the limit is what an operator has set. */
+/** The deadline over all attempts fired: the limit that is named is the configured one, not what was left of it. */
 const namingItsKey = (failed: Failure, proxy: OllaConfig["proxy"]): Failure =>
   failed.kind === "response_timeout" ? { ...failed, limitMs: proxy.response_timeout } : failed

@@ -28,7 +28,7 @@ const binaryPart = [
   "application/vnd.ms-powerpoint"
 ]
 
-/** `audio` is listened to while it is spoken. */
+/** `audio` is played while it is generated. */
 type Kind = "streaming" | "audio" | "binary" | "other"
 
 const kindOf = (contentType: string): Kind => {
@@ -38,7 +38,7 @@ const kindOf = (contentType: string): Kind => {
   return binaryStart.some((start) => type.startsWith(start)) || binaryPart.some((part) => type.includes(part)) ? "binary" : "other"
 }
 
-/** Twenty comparisons for a type that hardly ever changes: what was found is kept, for so many spellings of it. */
+/** Content types whose kind is remembered: it takes twenty comparisons, and backends send the same few. */
 const maxSpellings = 200
 const known = new Map<string, Kind>()
 
@@ -54,8 +54,8 @@ export const flushes = (profile: OllaConfig["proxy"]["profile"], contentType: st
   profile === "auto" ? stream === true || remembered(contentType) !== "binary" : profile === "streaming"
 
 /**
- * Somebody watches it come, and a proxy in front must not gather it either: nginx gives its client such an answer in one piece
- * at the end unless it is told otherwise. `whole`: the backend has said its length.
+ * Is the answer shown while it arrives? Then a proxy in front must be told not to buffer it: nginx would deliver it in one piece at the
+ * end. `whole`: the backend has declared its length.
  */
 export const isWatched = (contentType: string, stream: boolean | undefined, whole: boolean): boolean => {
   const kind = remembered(contentType)

@@ -93,7 +93,7 @@ export const namedByConnection = (pairs: ReadonlyArray<string>): ReadonlySet<str
 /** A list header's value with one more line of it. */
 export const listed = (list: string, value: string): string => (list === "" ? value : `${list}, ${value}`)
 
-/** Whoever passes on chunks does not undo what else was done to them: such an answer would arrive as something that it is not. */
+/** Is there a transfer coding that is not undone here? Such a body would be passed on as something that it is not. */
 export const hasUnknownCoding = (pairs: ReadonlyArray<string>): boolean => {
   const coding = headerValue(pairs, "transfer-encoding")
   return coding !== "" && coding.toLowerCase() !== "chunked"

@@ -1,7 +1,6 @@
 /**
- * What Olla leans on inside of node, beneath its documented interface: all of it here, each with the usual way for a node that
- * has no such inside. Node's own modules use the same names across all versions that Olla runs on; `test/proxy/NodeInternals.test.ts`
- * tells which one a new version has lost.
+ * Every undocumented part of Node that Olla uses, each with the documented way as its fallback. Node's own modules use these names in
+ * all versions that Olla runs on; `test/proxy/NodeInternals.test.ts` tells which one a new version has lost.
  */
 import type { ServerResponse } from "node:http"
 import type { Socket } from "node:net"
@@ -15,7 +14,7 @@ interface ResponseInside {
 
 /**
  * Gives a response its first lines as they are; from `framing` (name/value pairs) node learns how the body is framed. False: this
- * response must take the usual way, because it has no such inside or still has a `100 Continue` to send.
+ * response must take the documented way, because this Node lacks the method or a `100 Continue` is still to be sent.
  */
 export const storeHead = (response: ServerResponse, text: string, framing: ReadonlyArray<string>): boolean => {
   const inside = response as unknown as ResponseInside
@@ -56,7 +55,7 @@ const isReading = (handle: HandleInside): boolean => (handle.readStart?.() ?? -1
  * Tells, once a TLS socket has ended, whether its peer said so (`close_notify`, RFC 8446 6.1) or the connection beneath just ended,
  * which anybody on the way can bring about. To node's stream both are the same end. But when the peer says so, the connection beneath
  * is still being read at that moment, or reading had been stopped, and then nothing else can have brought the end.
- * Where the inside is another, every end passes for a good one.
+ * On a Node without these fields every end passes for a good one.
  */
 export const closeNotifyOf = (socket: TLSSocket): (() => boolean) => {
   let notified = true
@@ -74,7 +73,7 @@ interface RequestInside {
   _consuming?: boolean
 }
 
-/** Somebody reads this request's body, or nobody does: what nobody reads, node's response reads away when it is finished. */
+/** Tells node whether somebody reads this request's body: its response, once finished, reads away what nobody does. */
 export const setConsumed = (request: object, consumed: boolean): void => {
   ;(request as RequestInside)._consuming = consumed
 }

@@ -41,14 +41,14 @@ class OllaAttempt implements Relay, Running {
   #sent: Sent | undefined
   #repeated = false
   #over = false
-  /** Where frames go straight to. */
+  /** The client's socket, while chunk frames are written to it directly. */
   #socket: Socket | undefined
   #kept: KeptBody | undefined
   #translated: TranslatedRelay | undefined
   #coalescing: Coalescing | undefined
   #status = 0
   #reply: ReplyHead = noReply
-  /** What frames the body, where the backend has said nothing of it that may pass. */
+  /** Headers that frame the body, where the backend's own cannot be passed on. */
   #coding: ReadonlyArray<string> = []
   #hasLength = false
   #drains = false
@@ -134,7 +134,7 @@ class OllaAttempt implements Relay, Running {
       this.#coalescing = new Coalescing((bytes) => this.#writePart(bytes))
       return false
     }
-    // The body mostly comes in the same read, and then goes with the head.
+    // The body mostly comes in the same read: the head then goes out with it.
     if (this.#hasLength) return false
     const { socket } = response
     // Raw frames only where node's response owns the socket, has nothing queued and will frame the end itself.
@@ -216,7 +216,7 @@ class OllaAttempt implements Relay, Running {
       try {
         this.#translated.fail(why)
       } catch {
-        // A translator at a loss for its last words: the cut says enough.
+        // The translator could not say anything: the cut has to do.
         if (response.headersSent) cutAfterFlush(response)
         this.#finish(why)
       }
@@ -244,7 +244,7 @@ class OllaAttempt implements Relay, Running {
     else this.#end.failed(why)
   }
 
-  /** Its last word is the attempt's; what the backend still has to say is not wanted. */
+  /** The translator's end is the attempt's: the rest of the backend's answer is dropped. */
   #translatorEnds(why: Failure | undefined, again?: Spoken): void {
     if (this.#over) return
     const sent = this.#sent

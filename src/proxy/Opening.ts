@@ -1,7 +1,7 @@
 /**
  * What a client is told while a backend has not even sent a head: some send theirs with the first token, minutes after the
- * request, and a client that hears nothing for so long gives up. Only for answers that are translated, as only then it is known what
- * they will be like.
+ * request, and a client that hears nothing for so long gives up. Only for translated answers: of others it is not known in advance what
+ * they will look like.
  */
 import type { AnswerTranslator } from "./Dialect.ts"
 import type { Sending } from "./Engine.ts"

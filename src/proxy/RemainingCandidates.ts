@@ -1,6 +1,6 @@
 /**
- * Who is still to be asked for an exchange: those that routing prefers, then its next choices. Who has said lately that he does not
- * serve the path is asked only where nobody else is there at all.
+ * The endpoints that an exchange may still be sent to: those that routing prefers, then its next choices. One that lately refused the
+ * path is asked only where there is no other at all.
  */
 import { accepts } from "../endpoint/Endpoint.ts"
 import type { Candidate } from "../routing/Router.ts"

@@ -1,6 +1,6 @@
 /**
  * Walks along a chunked body without changing it: finds its end, so that whole frames can be passed on untouched. The
- * last chunk and the trailers are held back: whoever relays writes his own end. Strict: CRLF, at most eight hex digits,
+ * last chunk and the trailers are held back: the relay writes the end itself. Strict: CRLF, at most eight hex digits,
  * bounded extensions and trailers; anything else is `bad` and the connection is dropped.
  */
 

@@ -12,7 +12,7 @@ import { maxHead, maxInterim, type ResponseHead } from "./ResponseHead.ts"
 import { afterNextReads, type Deadlines, isSafe, type Outgoing, type Relay, whenTaken } from "./Transport.ts"
 import { UpstreamSocket } from "./UpstreamSocket.ts"
 
-/** What a connection needs of the pool that it belongs to. */
+/** The pool, as its connections see it. */
 export interface Home {
   readonly origin: Origin
   /** The coarse clock of reads. */
@@ -222,7 +222,7 @@ export class Connection {
     if (this.#relay === undefined) return
     const code = this.#error?.code ?? ""
     if (this.#head !== undefined) {
-      // Delimited by the close: a good end is one that the backend announced.
+      // Delimited by the close: only an end that the backend announced (FIN) is a good one.
       const byClose = !this.#head.chunked && this.#head.length < 0
       if (byClose && this.#ended && code === "") this.#finish()
       else this.#fail("truncated", `the backend closed the connection in the middle of its answer${code === "" ? "" : ` (${code})`}`)
@@ -243,7 +243,7 @@ export class Connection {
     try {
       relay.onEnd(payload, taken)
     } catch (error) {
-      // The connection is the pool's again, and may be somebody else's already.
+      // The connection is back in the pool, and may carry another request already.
       relay.onFail(internal(error), false, payload)
     }
   }
@@ -355,7 +355,7 @@ export class Connection {
       this.#received += size
       return relay.onBytes(at === 0 ? bytes : bytes.subarray(at), false, undefined)
     }
-    // What was promised is relayed; what comes after it is nobody's.
+    // Bytes beyond the declared length belong to no answer.
     const mine = Math.min(size, this.#left)
     if (mine < size) this.#spoilt = true
     this.#received += mine

@@ -103,7 +103,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     if (this.#reused) this.#relay.onReuse()
     this.#link.onConnect = () => this.#relay.onConnect()
     this.#link.watch?.expect()
-    // undici has its own idea of a request: what it will not carry is this exchange's failure.
+    // undici validates requests itself: one that it refuses is a failure of this exchange only.
     try {
       this.#link.client.dispatch(
         {

@@ -5,7 +5,7 @@
 import net from "node:net"
 import type { Origin } from "../../endpoint/Endpoint.ts"
 
-/** How long what a backend said may take to be read after a failed write, in milliseconds. */
+/** How long a backend's answer may take to be read after a failed write, in milliseconds. */
 const lastWords = 100
 
 /** Every connection reads into the buffer of its size: a read and its callback are one synchronous step. */

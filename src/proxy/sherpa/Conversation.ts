@@ -1,4 +1,4 @@
-/** A request on its way and its answer, as Effect sees them: the head is an effect, the body a stream that holds the backend back. */
+/** A request and its answer as Effect values: the head is an effect, the body a stream whose back-pressure reaches the backend. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -59,7 +59,7 @@ export class Conversation implements Relay {
     this.#coalescing = new Coalescing((bytes) => this.#offer(bytes))
   }
 
-  /** Everything has come, and come to a good end: what the next pull brings is the rest. */
+  /** The whole answer has arrived: what the next pull brings is the rest. */
   isComplete = false
 
   /** An answer is there, and nothing of the request is left to be written. */
