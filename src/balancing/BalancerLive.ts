@@ -1,6 +1,6 @@
 /**
- * The balancer of the daemon. Stickiness is outermost: it only says whom it would like, and whoever cannot be asked is left out
- * below it, in one place, before a rule chooses.
+ * The balancer of the daemon. Stickiness is outermost: it only names the endpoint that it prefers. Endpoints that cannot be asked are
+ * left out below it, in one place, before a rule chooses.
  */
 import type * as Layer from "effect/Layer"
 import type { Settings } from "../config/Settings.ts"

@@ -27,7 +27,7 @@ export const over = <R>(inner: Layer.Layer<Balancer, never, R>): Layer.Layer<Bal
       const off = fleet.onEvent((event) => {
         if (!accepts(event.endpoint)) sessions.purge(event.endpoint)
       })
-      // Sessions of a time when they were kept are of no use to anybody while they are not.
+      // Stickiness was switched off by a reload: its sessions are dropped.
       const unlisten = settings.onReplace(() => {
         if (!config().enabled) sessions.clear()
       })

@@ -1,7 +1,7 @@
 /**
- * Passes on only who can be asked now: the one place where a candidate is left out for its condition or its breaker. With nobody
- * else to ask, an endpoint whose breaker is open still gets one request a second, so that it is found to be well again by the
- * first of them and not when the breaker's time is over.
+ * Passes on only candidates that can be asked now: the one place where one is left out for its condition or its breaker. With no
+ * other candidate, an endpoint whose breaker is open still gets one request a second: its recovery is then noticed by the first
+ * of them, not only when the breaker's time is over.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -36,7 +36,7 @@ export const over = <R>(inner: Layer.Layer<Balancer, never, R>): Layer.Layer<Bal
 
       return Balancer.of({
         acquire: (candidates, sticky, preferred) => {
-          // The `sherpa` engine has no breakers: what another engine has counted is nothing to it.
+          // The `sherpa` engine has no breakers, and ignores what the other engine has counted.
           if (settings.current().proxy.engine !== "olla") return balancer.acquire(those(candidates, accepts), sticky, preferred)
           const usable = those(candidates, isUsable)
           if (usable.length > 0) return admitted(balancer.acquire(usable, sticky, preferred), ({ breaker }) => breaker.admit())

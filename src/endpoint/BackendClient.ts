@@ -1,6 +1,6 @@
 /**
  * GETs to backends for probes and listings: redirects, credentials, TLS and body limits in one place. Never uses a proxy from the
- * environment, and never follows a redirect to another origin: that somebody else is well says nothing about this backend. Each
+ * environment, and never follows a redirect to another origin: the health of another server says nothing about this backend. Each
  * request has its own connection: a probe over a kept one would not notice a server that no longer accepts.
  */
 import { gunzip } from "node:zlib"
@@ -91,7 +91,7 @@ export class BackendClient extends Context.Service<
 const maxHeaderSize = 64 * 1024
 
 const connectOptions = (tls: TlsOptions | undefined) => ({
-  // The caller's time limit rules.
+  // The caller's time limit applies instead.
   timeout: 0,
   ...(tls === undefined
     ? {}

@@ -37,7 +37,7 @@ export interface DiscoveryLimits {
 }
 
 const maxBody = 10 * 1024 * 1024
-/** Most entries that are taken; more are no model server's but a fault, or an attack. */
+/** Most entries that are taken; a longer list is a fault or an attack. */
 export const maxModels = 10_000
 /** An entry longer than 256 Ki characters is no model either. */
 const bounds: JsonBounds = { elements: maxModels, part: 256 * 1024 }
@@ -154,7 +154,7 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
         continue
       }
       last = outcome
-      // Nobody answered: other paths of the same server would not either.
+      // The server did not answer: its other paths would not either.
       if (outcome.innermost === "http_request") break
     }
     return yield* Effect.fail(wrapDetection(last ?? nothingAsked(spec)))

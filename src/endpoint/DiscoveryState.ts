@@ -1,7 +1,7 @@
 /** When an endpoint is asked for its models, as pure data. Times are milliseconds of the monotonic clock. */
 
 export interface DiscoveryState {
-  /** A listing is being read; further wishes join it. */
+  /** A listing is being read; further requests for one join it. */
   readonly running: boolean
   /** Consecutive failures. */
   readonly failures: number

@@ -28,20 +28,20 @@ export type { Credentials, Origin, TlsOptions } from "./Origin.ts"
 /** May it be chosen for another attempt? It is in rotation, nobody has taken it out of service, and it is still configured. */
 export const accepts = (endpoint: Endpoint): boolean => isRoutable(endpoint.state.status) && endpoint.inService
 
-/** What operators have said of it: `draining` while attempts of before run, `drained` when none does. */
+/** Set by operators: `draining` while earlier attempts still run, `drained` when none does. */
 export type Admin = "active" | "draining" | "drained"
 
 const namesAlike = (some: ReadonlyArray<ListedModel>, others: ReadonlyArray<ListedModel>): boolean =>
   some.length === others.length && some.every(({ name }, i) => name === others[i]?.name)
 
-/** What an endpoint needs of whoever watches it. */
+/** The actor, as its endpoint sees it. */
 export interface EndpointPort {
   /** Milliseconds. */
   readonly now: () => number
   readonly policy: (spec: EndpointSpec) => EndpointPolicy
-  /** Takes what a step commands; neither waits nor throws. */
+  /** Takes the commands of a step; neither waits nor throws. */
   readonly command: (command: EndpointCommand) => void
-  /** Something is due sooner than it was. */
+  /** Something became due earlier than planned. */
   readonly hurry: () => void
   /** It was removed, and its last attempt has ended. */
   readonly gone: () => void
@@ -216,7 +216,7 @@ export class Endpoint {
     const { state, commands } = transition(before, event, this.#port.policy(this.spec))
     MutableRef.set(this.#state.ref, state)
     for (const command of commands) {
-      // What was learned of the server that was there before.
+      // Learned of the server that was there before.
       if (command._tag === "Announce") this.#forgetRefusals()
       this.#port.command(command)
     }

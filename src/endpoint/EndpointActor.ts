@@ -108,7 +108,7 @@ export class EndpointActor {
     this.#fleet.publish({ _tag: "AdminChanged", endpoint: this.endpoint })
   }
 
-  /** It is configured no longer: its life is interrupted by whoever removed it. */
+  /** It is no longer configured: the fleet, which removes it, interrupts its life. */
   remove(): void {
     this.endpoint.step({ _tag: "Removed" })
     this.#endWaits()
@@ -191,14 +191,14 @@ export class EndpointActor {
     return Effect.map(readListing(this.endpoint, this.#fleet, reason), (outcome) => this.#endDiscovery(ended, outcome))
   }
 
-  /** A bug in a child is this actor's crash, not the child's quiet end. */
+  /** A defect in a child crashes the actor, instead of ending the child silently. */
   #crashing(child: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.catchCause(child, (cause) =>
       Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.sync(() => this.#post({ _tag: "Crash", cause }))
     )
   }
 
-  /** Nobody waits for what will not come any more. */
+  /** Waiters would wait for ever. */
   #endWaits(): void {
     if (this.#probing !== undefined) Deferred.doneUnsafe(this.#probing, Effect.void)
     this.#probing = undefined
@@ -211,7 +211,7 @@ export class EndpointActor {
     Deferred.doneUnsafe(ended, Effect.succeed(outcome))
   }
 
-  /** Its children died with it: their places are freed, and what was commanded of them is void. */
+  /** Its children died with it: their permits are freed, and their commands are void. */
   #crashed(cause: Cause.Cause<never>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { endpoint } = this

@@ -22,7 +22,7 @@ const split = (text: string): UrlParts | undefined => {
   const match = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/s.exec(text)
   if (match === null) return undefined
   const [, scheme = "", written = "", path = "", query = "", fragment = ""] = match
-  // Encoded, it is meant as one all the same: no host has it.
+  // Percent-encoded it is meant as the same character, and no host name has it.
   const full = written.replaceAll("%40", "@")
   const at = full.lastIndexOf("@")
   return {

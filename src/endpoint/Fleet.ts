@@ -27,8 +27,9 @@ export class Fleet extends Context.Service<
      */
     readonly refreshModels: (endpoints: ReadonlyArray<Endpoint>) => Effect.Effect<boolean>
     /**
-     * Makes these the endpoints of one source, beside those of the others; without a name, of the configuration. Who is new is watched from now on, who is not among them is left alone and gone when its last attempt
-     * ends, and who is otherwise than before stays the same object. In force when it returns; nobody waits for a probe.
+     * Makes these the endpoints of one source, beside those of the others; without a name, of the configuration. New ones are watched
+     * from now on; one that is not among them gets no further attempts and is gone when its last one ends; one that has changed stays
+     * the same object. In force when it returns; no probe is waited for.
      */
     readonly apply: (specs: ReadonlyArray<EndpointSpec>, source?: string) => Effect.Effect<FleetChange>
     /** Gives it no further attempts until it is resumed, or for so many milliseconds. Again: counts from now, with the new time. */

@@ -32,7 +32,7 @@ const statuses = {
   config_invalid: 422
 } as const satisfies Readonly<Record<Refusal["code"], number>>
 
-/** Whoever bears the name, or else has the id. */
+/** The endpoint of this name, or else of this id. */
 const endpointsNamed = ({ fleet }: Services, name: string): ReadonlyArray<Endpoint> => {
   const named = fleet.endpoints.filter((endpoint) => endpoint.name === name)
   if (named.length > 0) return named

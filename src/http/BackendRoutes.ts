@@ -17,7 +17,7 @@ export interface BackendRoute {
   /** `{provider}` is a prefix or name of a kind, and a list under it stands for each list of the kind; `{id}` and `{path}` may have slashes. */
   readonly path: string
   readonly methods: ReadonlyArray<"get" | "post" | "put" | "patch" | "delete">
-  /** What becomes of other methods: 405, the same answer, or what a later row says. */
+  /** Answer to other methods: 405, the same, or whatever a later row says. */
   readonly others: "refused" | "answered" | "forwarded"
   readonly tag: "models" | "proxy" | "anthropic"
   readonly summary: string

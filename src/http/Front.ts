@@ -1,6 +1,6 @@
 /**
- * What stands in front of the routes: who asks, CORS and cross-site checks, what no server may take, the gate of the internal
- * routes; and behind them: the records of every request, and faults of ours.
+ * What every request passes before its route: its client, CORS and cross-site checks, malformed heads, the gate of the internal
+ * routes. And what happens after it: the records of the request, and the answer to faults of ours.
  */
 import { performance } from "node:perf_hooks"
 import { Exchange } from "../exchange/Exchange.ts"
@@ -16,7 +16,7 @@ import { judgedPath, sentPath } from "./RequestPath.ts"
 import { type RouteModule, Routes } from "./Routes.ts"
 import type { Services } from "./Services.ts"
 
-/** What some route at least knows. */
+/** Methods that at least one route accepts. */
 export const allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 /** Characters of a refused `Host` that are told back: more than any name has. */
@@ -31,7 +31,7 @@ const targetOf = (url: string): { readonly path: string; readonly query: string 
   return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) }
 }
 
-/** A client that goes away while it is answered is no event of its own: the response's close tells. */
+/** A client that leaves during its answer is noticed by the response's `close`, not by this error. */
 const ignore = (): void => {}
 
 export class Front implements RequestEvents {
@@ -78,7 +78,7 @@ export class Front implements RequestEvents {
     // What is judged is what would be sent: neither an encoded nor a doubled slash hides a route.
     const sent = sentPath(exchange.path)
     const path = judgedPath(sent)
-    // Actions have rules of their own, stricter than those for pages and hosts; no page is ever given leave for one.
+    // Actions have stricter rules of their own: no web page is ever allowed one, whatever CORS says.
     const isAction = isActionPath(path)
     if (!isAction && guard.corsEnabled()) {
       const preflight = guard.preflight(exchange.method, path, req.rawHeaders)
@@ -100,7 +100,7 @@ export class Front implements RequestEvents {
       this.#refuse(context, path, head.problem, ["Connection", "close"])
       return
     }
-    // An echo of the request, with whatever credentials it would be sent on with.
+    // TRACE echoes the request, including credentials that were added on the way.
     if (exchange.method === "TRACE") {
       this.#refuse(context, path, "method", ["Allow", allowed], { allow: allowed })
       return
@@ -116,7 +116,7 @@ export class Front implements RequestEvents {
     this.#routes.handle(context, sent, path)
   }
 
-  /** In the words of the surface that the path belongs to. */
+  /** In the dialect of the surface that the path belongs to. */
   #refuse(
     context: RequestContext,
     path: string,
@@ -136,7 +136,7 @@ export class Front implements RequestEvents {
   closed({ answered, exchange, record, res }: RequestContext): void {
     if (record === undefined) return
     const status = res.headersSent ? res.statusCode : 499
-    // What Olla says itself after its attempts is all that the client got.
+    // After failed attempts Olla's own answer is all that the client got.
     const responseBytes = answered > 0 ? answered : (exchange.lastAttempt?.bytes ?? 0)
     this.#services.log.access({ ...record, status, responseBytes })
   }

@@ -53,27 +53,27 @@ type ParserError = NodeJS.ErrnoException & { readonly reason?: string }
 const onClientError = (open: ActiveSet<OpenResponse>, error: ParserError, socket: Socket, tell: TellRefusal): void => {
   const code = error.code ?? ""
   const isSlow = code === tooSlow
-  // Nobody said anything: it was a connection in reserve.
+  // No byte was sent: a client had opened it in reserve.
   if (code === "ECONNRESET" || !socket.writable || (isSlow && socket.bytesRead === 0)) {
     socket.destroy()
     return
   }
   for (const res of open) {
     if (res.socket !== socket) continue
-    // Something behind the request that was to be the last one, or the next one that is slow to come: neither takes anybody's answer away.
+    // Bytes after the last request of the connection, or a next request that is slow to come: the answer that is under way goes on.
     if ((code === afterLast || isSlow) && res.req.complete) return
     return breakOff(res, code, tell)
   }
   hangUp(socket, statusOf(code, error.reason), code, tell)
 }
 
-/** Of this request nothing good will come any more. */
+/** The rest of this request cannot be parsed. */
 const breakOff = (res: OpenResponse, code: string, tell: TellRefusal): void => {
   const { socket } = res.req
   const { taker } = res.req
-  // Behind an answer that has begun nothing can be said.
+  // After the beginning of an answer no other one can be sent.
   if (res.headersSent) cutAfterFlush(res)
-  // Nobody is left to read an answer: the connection's close tells whoever owns the request.
+  // Nobody is left to read an answer: the owner of the request hears of the connection's close.
   else if (code === leftHalfway) socket.destroy()
   else if (taker !== undefined) taker.fail(code === tooSlow ? "tooSlow" : "unreadable")
   else hangUp(socket, statusOf(code), code, tell)
@@ -95,7 +95,7 @@ const timesOf = (config: OllaConfig["server"]) => {
   return {
     // The headers are part of what read_timeout bounds.
     headersTimeout: Math.min(headerTime, config.read_timeout > 0 ? config.read_timeout : headerTime),
-    // Bodies are judged by their pace; this is for those that nobody waits for.
+    // Bodies are judged by their pace (UploadPace); this bounds those that no route reads.
     requestTimeout: timerMillis(longestUpload(config.read_timeout, config.request_limits.max_body_size)),
     keepAliveTimeout: idle > 0 ? timerMillis(idle) : 0,
     readTime: config.read_timeout,

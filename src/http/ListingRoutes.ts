@@ -28,7 +28,7 @@ export interface ListingServices {
 
 const everything = (services: ListingServices): ReadonlyArray<UnifiedModel> => {
   const snapshot = services.catalogue.snapshot()
-  // Without the unifier lists are made of the plain inventory.
+  // Without the unifier lists are made from the inventory, name by name as listed.
   return services.settings.current().model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
 }
 

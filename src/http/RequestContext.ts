@@ -32,7 +32,7 @@ export type ErrorRenderer = (context: RequestContext, status: number, message: s
 
 const plainErrors: ErrorRenderer = (context, status, message, code) => renderError(status, message, code, context.headers("accept"))
 
-/** Whoever sees a request for a backend to its end. */
+/** The owner of a request for a backend. */
 export interface ContextOwner {
   /** The connection is gone: with its answer, or with its client. */
   readonly closed: () => void
@@ -69,7 +69,7 @@ export class RequestContext {
   readonly #events: RequestEvents
   /** Flat pairs that every answer carries: rate limits, CORS. */
   readonly extra: Array<string> = []
-  /** The client waited for leave to send its body, and has got it. */
+  /** The client waited for `100 Continue`, and has got it. */
   invited = false
   /** Of a request for a backend; one that is answered here has none. */
   owner: ContextOwner | undefined
@@ -133,7 +133,7 @@ export class RequestContext {
     return declaredLength > tolerated || (declaredLength > 0 && !this.invited && expect !== "")
   }
 
-  /** Ends the answer when the client has stopped sending, or was given its chance to read it. */
+  /** Ends the answer when the client has stopped sending, or has had time to read it. */
   #linger(): void {
     const { req, res } = this
     let left = lingering.bytes
@@ -152,7 +152,7 @@ export class RequestContext {
     res.once("close", stop)
   }
 
-  /** Runs a step that nobody else guards: one that is called from a socket's events or from a fiber. */
+  /** Runs a step whose exceptions nobody else catches: one called from a socket's events or from a fiber. */
   guarded(step: () => void): void {
     try {
       step()
@@ -171,7 +171,7 @@ export class RequestContext {
     else if (!res.writableEnded) cutAfterFlush(res)
   }
 
-  /** The listener's word that the connection has no more to do with it. */
+  /** Called by the listener when the connection is done with this request. */
   closed(): void {
     this.owner?.closed()
     this.#events.closed(this)
@@ -191,7 +191,7 @@ export class RequestContext {
     this.fail(errorTable[name].status, fill(name, values), code, [...headers, "Connection", "close"])
   }
 
-  /** `detail`: said where the form has room for it, which plain text, as clients compare it, has not. */
+  /** `detail`: only in the JSON forms; plain text stays the bare sentence, which clients compare. */
   fail(status: number, message: string, code: string | null, headers: ReadonlyArray<string> = [], detail = ""): void {
     this.#events.refused(this, status)
     const plain = this.renderError(status, message, code)

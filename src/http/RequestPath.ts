@@ -26,7 +26,7 @@ export const sentPath = (path: string): string => {
   return prefix + (clean !== "/" && /\/\.{0,2}$/.test(decodeFully(plain)) ? `${clean}/` : clean)
 }
 
-/** What the most lenient reader takes a path for that is sent. */
+/** As the most lenient backend would read the path that is sent. */
 export const judgedPath = (sent: string): string => (sent.includes("%") ? decodeFully(sent).replace(/\/{2,}/g, "/") : sent)
 
 /** Without the slash at its end. */

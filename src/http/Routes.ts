@@ -26,7 +26,7 @@ const refusalIn = (paths: RefusedPaths, path: string): string | undefined =>
 
 const refuseMethod = (context: RequestContext): void => context.error("method", { allow: "GET or HEAD" }, ["Allow", "GET, HEAD"])
 
-/** What a document knows; OPTIONS is answered like GET, as it always was. */
+/** Methods of a document; OPTIONS is answered like GET. */
 const isReading = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"
 
 /** Paths that are remembered, and their longest, in characters. */
@@ -58,7 +58,7 @@ export class Routes {
   /** What was found out about paths without escapes that are proxied, whatever the method: clients ask for the same few. */
   readonly #known = new Map<string, ProxyTarget>()
 
-  /** The profiles that it was all found out with. */
+  /** The profiles that the remembered answers were found with. */
   #foundIn: ReadonlyArray<Profile>
   #refusedEverywhere: RefusedPaths
   readonly #handlers: Readonly<Record<RoutedName, Handler>>
@@ -151,7 +151,7 @@ export class Routes {
       discardBody(services.guard, context, () => context.error("notSupported", { what }))
       return
     }
-    // As it would be sent: a backend may take an encoded spelling for another path.
+    // As it would be sent: a backend may read an encoded spelling as another path.
     if (provider?.scope.profile.enforcePaths === true && !provider.paths.has(sent)) {
       context.error("pathNotServed", { path: sent, provider: provider.scope.label })
       return

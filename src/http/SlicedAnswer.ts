@@ -1,7 +1,7 @@
 /**
  * Sends a document that may be long. What is done within a slice of the loop's time goes out at once; anything longer is
- * made a slice at a time and compressed beside the loop, so that tokens flow meanwhile, and one after the other, so that many
- * who ask at once neither add up nor take the memory of many documents.
+ * made a slice at a time and compressed outside the event loop, so that tokens flow meanwhile; one document after the other, so that
+ * many requests at once add up neither in delay nor in memory.
  */
 import { gzip } from "node:zlib"
 import * as Cause from "effect/Cause"
@@ -13,7 +13,7 @@ import { answerText, varying } from "./DocumentAnswer.ts"
 import { type DocumentSchema, encodeDocument } from "./documents/Encoding.ts"
 import type { RequestContext } from "./RequestContext.ts"
 
-/** Milliseconds of work that are not worth a turn of the loop. */
+/** Milliseconds of work that may be done in one turn of the event loop. */
 const slice = 1
 
 export interface WrittenAnswer {

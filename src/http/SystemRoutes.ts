@@ -67,7 +67,7 @@ const ready: Handler = (services, context) => {
   else answerDocument(context, NotReadyDocument, { status: "not_ready", reason }, 503)
 }
 
-/** Go's words for what the machine is. */
+/** Platform and architecture in Go's words, which clients of `/version` know. */
 const goArch: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" }
 
 /** A build without a homepage knows of no releases; its routes are described by the daemon itself. */

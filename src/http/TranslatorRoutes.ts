@@ -1,6 +1,6 @@
 /**
- * The routes of every translator, matched and dressed: methods, the dialect's errors, and the one phase that each kind of
- * route has in a file of its own. What an API looks like is said in `translation/`; nothing here knows one.
+ * The routes of every translator, matched and prepared: methods, and errors in the dialect's form. Each kind of route is a surface in
+ * `proxied/`. What an API looks like is said in `translation/`; nothing here knows one.
  */
 import { Inspector } from "../translation/Inspector.ts"
 import type { Translator, TranslatorRoute } from "../translation/Translator.ts"
@@ -73,8 +73,8 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
   })
 
   /**
-   * Where a request stands: at a route, or nowhere below a base that is the translator's alone (`undefined`). Who only looks at
-   * such a path is told what everybody is told of a page that does not exist.
+   * Where a request stands: at a route, or at none below a base that is the translator's alone (`undefined`). There GET and HEAD
+   * get the plain 404 of every unknown page.
    */
   const match = (path: string, method: string): Match | undefined => {
     const { enabled } = config()
@@ -118,7 +118,7 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
   }
 }
 
-/** Who may read may also ask whether he may, and is answered the same. */
+/** HEAD and OPTIONS are answered wherever GET is. */
 const answers = ({ methods }: Named, method: string): boolean =>
   methods.includes(method) || (method === "OPTIONS" && methods.includes("GET"))
 

@@ -1,7 +1,7 @@
 /**
  * One exchange on its way through the candidates: lease, send, and on to the next one while nothing is committed. It alone
- * tells lease and breaker how an attempt went; how the exchange ended is returned, not settled here. A state machine without effects of its own,
- * since most exchanges are one lease, one send, one report.
+ * tells lease and breaker how an attempt went; how the exchange ended is returned, not settled here. A state machine without
+ * effects, since most exchanges are one lease, one send, one report.
  */
 import { performance } from "node:perf_hooks"
 import type { Balancer, Lease } from "../balancing/Balancer.ts"

@@ -11,9 +11,9 @@ const BS = 92
 const NEAR = 48
 /** Bytes of the longest key that can be a wanted one, each character escaped as `\\u006d`. */
 const maxKey = 48
-/** How often wanted keys may come in one object: nobody who means well repeats one a thousand times, and each of them costs. */
+/** How often wanted keys may come in one object: no honest client repeats one a thousand times, and each one costs. */
 const mostWanted = 1000
-/** Bytes of a wanted value that are kept: a longer model name is nobody's, and its beginning says so as well as the whole. */
+/** Bytes of a wanted value that are kept: no model has a longer name, and its beginning is enough to find that out. */
 const maxValue = 4096
 
 export type Field = "model" | "stream" | "messages" | "prompt"

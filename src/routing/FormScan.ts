@@ -6,9 +6,9 @@
 
 /** Bytes of one part's headers; longer ones end the search. */
 const maxHeaders = 16 * 1024
-/** Fields that are kept: nobody who means well repeats one a hundred times. */
+/** Fields that are kept: no honest client repeats one a hundred times. */
 const mostFields = 100
-/** Bytes of a field's value that are read: a longer model name is nobody's. */
+/** Bytes of a field's value that are read: no model has a longer name. */
 const maxValue = 4096
 
 export type FormField = "model" | "stream"

@@ -61,7 +61,7 @@ export class BodyInspector {
     this.#chunks.length = 0
   }
 
-  /** How deep the body is nested, for those who mean to parse it. 0 for short ones, which cannot be deep enough to matter. */
+  /** How deep the body is nested, to be known before it is parsed. 0 for short ones, which cannot be deep enough to matter. */
   get nesting(): number {
     return this.#scan?.deepest ?? 0
   }
@@ -136,7 +136,7 @@ const parsed = (chunks: ReadonlyArray<Buffer>, path: string): Inspection => {
 const scanned = (scan: BodyScan, body: ReadonlyArray<Buffer>, size: number, path: string): Inspection => {
   const { messagesAt, promptAt } = scan
   const found = { ...described(nameFrom(scan), scan.found.get("stream")), conversation: { messagesAt, promptAt } }
-  // What is not whole has no places: nothing is replaced in it, and nobody reads through it again to find that out.
+  // A body that is not whole has no places: nothing is replaced in it, and it is not scanned again to find that out.
   if (found.model !== "") return { ...found, spans: scan.end() ? scan.spans : [] }
   if (!scan.end()) return found
   if (size <= capabilityLimit) {

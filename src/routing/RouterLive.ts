@@ -70,8 +70,8 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
     }
 
     /**
-     * Asks all of them at once and waits until the model is found, or else until all have answered: who is slow or broken
-     * does not keep a request from an endpoint that has said that it has the model. False: nobody's list could be read.
+     * Asks all of them at once and waits until the model is found, or else until all have answered: a slow or broken
+     * endpoint does not delay a request that another one can serve. False: no list could be read.
      */
     const askAll = Effect.fnUntraced(function* (request: RouteRequest, endpoints: ReadonlyArray<Endpoint>) {
       const found = yield* Deferred.make<boolean>()

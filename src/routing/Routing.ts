@@ -1,6 +1,6 @@
 /**
  * The rules of routing, pure over a snapshot and the endpoints' states: capabilities, aliases
- * and the three strategies. Who is compatible at all is the eligibility's business.
+ * and the three strategies. Which endpoints are compatible at all is decided by `Eligibility`.
  */
 import type { ModelOffer } from "../catalogue/ModelOffer.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
@@ -69,7 +69,7 @@ export const decideAliasBlindly = (eligibility: Eligibility): Decision | undefin
   )
 }
 
-/** Names of an alias' targets that somebody has, where nobody of them can serve now: the true cause of what follows. */
+/** Targets of an alias that some endpoint has, though none can serve now: the true cause of the refusal. */
 export const downTargets = (eligibility: Eligibility): ReadonlyArray<string> => {
   const alias = eligibility.snapshot.alias(eligibility.inspection.model)
   return alias === undefined ? [] : alias.targets.filter((target) => eligibility.snapshot.offer(target) !== undefined)
@@ -80,7 +80,7 @@ const offerOf = ({ snapshot, inspection }: Eligibility): ModelOffer | undefined 
 const serving = (eligibility: Eligibility, offer: ModelOffer | undefined): ReadonlyArray<Candidate> =>
   offer === undefined ? [] : eligibility.serving(offer, eligibility.inspection.spelling.trim())
 
-/** Nobody has it, for sure. While somebody cannot be asked or was not read yet it may only be away: the client shall try again. */
+/** 404 only where it is certain that nobody has it. While an endpoint is down or was never read it may have the model: 503, try again. */
 const isUnknown = (eligibility: Eligibility, offer: ModelOffer | undefined): boolean => offer === undefined && !eligibility.isUncertain
 
 export const strict = (eligibility: Eligibility): Decision => {

@@ -7,7 +7,7 @@ import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, 
 
 /** Bytes of one piece that is unpacked. */
 const chunkSize = 64 * 1024
-/** Codings that lie on one another; more are nobody's who means well. */
+/** Codings applied one after another; no honest client uses more. */
 const maxCodings = 4
 
 /** `deflate` is zlib's format by the RFC, and the raw one with many clients: the first byte tells them apart (RFC 1950 2.2). */

@@ -29,12 +29,12 @@ const statuses: Readonly<Record<string, string>> = {
 export const statusOf = (code: string, reason = ""): string =>
   (reason.includes("Content-Length") ? undefined : statuses[code]) ?? "400 Bad Request"
 
-/** Milliseconds that the other side has to read a last word before the connection is dropped. */
+/** Milliseconds that the client has to read the refusal before the connection is dropped. */
 const lastWordTime = 1_000
 
 const ignore = (): void => {}
 
-/** The last word on a connection: a status and its name, in a line. node has let go of the socket, so its end is seen to here. */
+/** The last answer on a connection: a status and its name, in a line. node has released the socket, so it is closed here. */
 export const hangUp = (socket: Duplex, status: string, reason: string, tell: (refusal: ListenerRefusal) => void, headers = ""): void => {
   const { remoteAddress, remotePort } = socket as Socket
   const id = requestId("")

@@ -35,9 +35,9 @@ export const listen = (server: Server, port: number, host: string | undefined, r
     })
   })
 
-/** Milliseconds that a turn of the event loop takes at most in which nothing happened. */
+/** A turn of the event loop that takes no longer than this, in milliseconds, had nothing to do. */
 const quietTurn = 0.1
-/** Milliseconds after which a turn without arrivals will do, however long it took: there is always something under load. */
+/** Milliseconds after which any turn without arrivals will do: under load none is ever that short. */
 const patience = 100
 
 /**

@@ -199,7 +199,7 @@ export const readBody = (context: RequestContext, room: BodyRoom, inspector: Bod
     reader.unread("unknownEncoding")
     return
   }
-  // Before anything is read: whoever is let in shall not be turned away in the middle.
+  // Before anything is read: a request that was admitted must not be refused in the middle of its body.
   if (!room.share.reserve(context.head.declaredLength * room.copies)) {
     reader.unread("bodiesFull")
     return
@@ -256,7 +256,7 @@ class Collecting implements BodyTaker {
     else if (this.#fits()) this.#inspector?.push(chunk)
   }
 
-  /** False: it has been refused. What is packed waits for its turn beside what came of the rest. */
+  /** False: it has been refused. Compressed bytes that still wait to be unpacked count beside what has come out of the others. */
   #fits(): boolean {
     const { share, copies } = this.#room
     if (share.reserve(this.#packed + this.#size * copies)) return true
@@ -281,7 +281,7 @@ class Collecting implements BodyTaker {
     if (this.#over) return
     this.#over = true
     this.#decoding?.stop()
-    // Nobody else has seen them, but who looked at each and kept none.
+    // Nobody else holds them: the inspector has looked at each chunk and kept none.
     releaseBody({ chunks: this.#chunks, size: this.#size })
     this.#chunks = []
     this.#room.share.release()

@@ -1,8 +1,8 @@
 /**
- * The head of a request, walked once for all who ask: the headers that every request is asked for, how large they are, and what
- * is wrong with them. Of each header the first value that says anything; empty when none does.
+ * The head of a request, walked once: the headers that are needed of every request, how large they are, and what is wrong with
+ * them. Of each header the first value that is not empty; empty when there is none.
  *
- * What is wrong is what node's parser lets through and a server must not (RFC 9112 2.3, 3.2, 6.1; RFC 9110 10.1.1): requests
+ * What is wrong is what node's parser accepts and a server must refuse (RFC 9112 2.3, 3.2, 6.1; RFC 9110 10.1.1): requests
  * without a version or, in HTTP/1.1, without `Host`, a `Host` twice or with something in it that no host has, codings that would
  * be taken for the body's own bytes.
  */
@@ -34,7 +34,7 @@ export class RequestHead implements MeasuredHead {
   readonly rawHeaders: ReadonlyArray<string>
   headerBytes = 0
   host = ""
-  /** Two of them are joined, and are then nobody's. */
+  /** Two values are joined, and then match no token. */
   origin = ""
   expect = ""
   userAgent = ""

@@ -1,18 +1,18 @@
 /**
- * node's request, spared of two things that every proxied request would pay for: the object of its headers, of which node
- * itself looks at one, and a stream's events for a body that is wanted whole anyway.
+ * node's request without two costs that every proxied request would bear: the object of all its headers, of which node itself
+ * reads one, and a stream's events for a body that is wanted whole anyway.
  */
 import { IncomingMessage } from "node:http"
 import { getterOf, setConsumed } from "../../proxy/NodeInternals.ts"
 import { RequestHead } from "./RequestHead.ts"
 
-/** Takes a body as node's parser hands it out. */
+/** Receives a body as node's parser produces it. */
 export interface BodyTaker {
   /** The bytes are the taker's to keep. */
   readonly take: (chunk: Buffer) => void
   /** The body is whole. */
   readonly complete: () => void
-  /** Nothing good will come any more. May be told more than once, and after `complete`. */
+  /** The body will not be completed. May be told more than once, and after `complete`. */
   readonly fail: (problem: "unreadable" | "tooSlow") => void
 }
 
@@ -29,7 +29,7 @@ export class RequestMessage extends IncomingMessage {
     return this.#head
   }
 
-  /** Who waits for the body now. */
+  /** The receiver of the body. */
   get taker(): BodyTaker | undefined {
     return this.#taker
   }
@@ -44,16 +44,16 @@ export class RequestMessage extends IncomingMessage {
     this.#taker = taker
     this.on("error", broke)
     if (this.readableLength > 0 || this.complete) {
-      // It was kept waiting while the daemon started, and the stream holds it by now.
+      // The request waited while the daemon started: what has arrived is in the stream by now.
       this.on("data", (chunk: Buffer) => taker.take(chunk)).on("end", () => taker.complete())
       return
     }
     this.#direct = true
-    // What node sets where somebody reads: otherwise it would read away what is read already.
+    // node sets this when somebody reads; without it node would read the body away a second time.
     setConsumed(this, true)
   }
 
-  /** What is still to come goes to the stream again. */
+  /** The rest of the body goes to the stream again. */
   release(): void {
     this.#taker = undefined
     this.removeAllListeners("data")

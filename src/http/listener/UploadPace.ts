@@ -9,7 +9,7 @@ export const leastPace = 32 * 1024
 /** Milliseconds between two looks. */
 const lookEvery = 500
 
-/** Milliseconds that the slowest upload that is let go on takes for the largest body. 0: there is no end. */
+/** Milliseconds that the slowest permitted upload of the largest body takes. 0: no limit. */
 export const longestUpload = (readTimeout: number, maxBody: number): number =>
   readTimeout > 0 && maxBody > 0 ? Math.ceil(readTimeout + (maxBody / leastPace) * 1_000) : 0
 

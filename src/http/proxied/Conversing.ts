@@ -1,4 +1,4 @@
-/** What a conversation needs of its exchange, and in which order its endpoints are tried: the same for every surface that translates. */
+/** What all translating surfaces share: the headers and records of their exchange, and the order in which endpoints are tried. */
 import type { OllaConfig } from "../../config/OllaConfig.ts"
 import type { Exchange } from "../../exchange/Exchange.ts"
 import type { Candidate, Inspection } from "../../routing/Router.ts"

@@ -101,7 +101,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     }
   }
 
-  /** Whatever is still to come of it is not read. */
+  /** The rest of the body is not read. */
   #refuseForWantOfRoom(): void {
     const { guard } = this.#services
     guard.bodiesFull(this.#exchange)
@@ -284,7 +284,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     if (!this.#exchange.settle(outcome)) return
     this.#over = true
     clearTimeout(this.#deadline)
-    // Where nobody was asked, nobody has it.
+    // No attempt was made: no backend reads the body.
     this.#giveBack(this.#exchange.attempts.length === 0)
     this.#surface.settled?.()
     if (this.#context.res.closed) this.#tell()

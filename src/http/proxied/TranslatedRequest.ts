@@ -10,7 +10,7 @@ import { bodyRefusal } from "../SizeRefusal.ts"
 import { copiesInTranslation } from "./Surface.ts"
 
 const defaultSize = 32 * 1024 * 1024
-/** As Go's servers have it. Some megabytes of opening brackets would hold the daemon for half a minute. */
+/** Nesting that is parsed, as Go's servers limit it: some megabytes of opening brackets would block the daemon for half a minute. */
 const maxNesting = 10_000
 
 /** Largest request. */
