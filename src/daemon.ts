@@ -19,6 +19,7 @@ import { all, Observer } from "./exchange/Observer.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
 import { actionRoutes } from "./http/ActionRoutes.ts"
 import { bindAdvice } from "./http/BindAdvice.ts"
+import { chatRoutes } from "./http/ChatRoutes.ts"
 import { consoleRoutes } from "./http/ConsoleRoutes.ts"
 import { idleTime, makeHttpServer } from "./http/HttpServer.ts"
 import { rootRoutes } from "./http/RootRoutes.ts"
@@ -46,6 +47,7 @@ import { readUsage } from "./telemetry/UsageReading.ts"
 import { makeAnthropicTranslator } from "./translation/anthropic/AnthropicTranslator.ts"
 import type { Learnt } from "./translation/Conversing.ts"
 import { Lessons } from "./translation/Lessons.ts"
+import { makeOllamaTranslators } from "./translation/ollama/OllamaTranslator.ts"
 import { RouteRefusals } from "./translation/RouteRefusals.ts"
 import { makeResponsesTranslator } from "./translation/responses/ResponsesTranslator.ts"
 
@@ -185,8 +187,8 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
   // Every API that is offered in translation has its line here.
   const clock = () => performance.now()
   const learnt: Learnt = { lessons: new Lessons(clock), routes: new RouteRefusals(clock) }
-  const translators = [makeAnthropicTranslator(learnt), makeResponsesTranslator(learnt)]
-  for (const { name, title } of translators) {
+  const translators = [makeAnthropicTranslator(learnt), makeResponsesTranslator(learnt), ...makeOllamaTranslators(learnt)]
+  for (const [name, title] of new Map(translators.map(({ name, title }) => [name, title]))) {
     const { enabled, max_message_size } = config.translators[name]
     if (enabled) sink.write("info", `Registered ${title} translator`, { max_message_size })
     else sink.write("info", `${title} translator disabled via configuration`, {})
@@ -200,7 +202,14 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     )
   )
   const http = early ?? (yield* listening(config.server))
-  http.open(services, [actionRoutes, ...translators.map((translator) => translatorRoutes(services, translator)), rootRoutes, consoleRoutes])
+  const chat = chatRoutes(services, learnt)
+  http.open(services, [
+    actionRoutes,
+    chat,
+    ...translators.map((translator) => translatorRoutes(services, translator)),
+    rootRoutes(chat.surfaceOf),
+    consoleRoutes
+  ])
   signals.started = true
   const address = http.addresses[0]
   const bind = `${config.server.host}:${address?.port ?? config.server.port}`

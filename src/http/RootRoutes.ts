@@ -5,7 +5,7 @@
 import { renderError } from "./ErrorTable.ts"
 import { listedModel, listing } from "./ListingRoutes.ts"
 import { discardBody } from "./listener/RequestBody.ts"
-import { PlainSurface } from "./proxied/PlainSurface.ts"
+import { PlainSurface, type ProxyTarget } from "./proxied/PlainSurface.ts"
 import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
 import { admitLocal } from "./RateRefusal.ts"
 import type { ErrorRenderer, RequestContext } from "./RequestContext.ts"
@@ -29,7 +29,8 @@ const versioned = (rest: string): string => {
 
 const readingMethods = new Set(["GET", "HEAD", "OPTIONS"])
 
-export const rootRoutes: RouteModule = {
+/** `surfaceOf`: as below `/olla/proxy`. */
+export const rootRoutes = (surfaceOf: (path: string) => ProxyTarget["surface"]): RouteModule => ({
   dress: (context, path) => {
     if (/^(?:\/olla)?\/v1\//.test(path)) context.errors = openAiErrors
   },
@@ -45,11 +46,11 @@ export const rootRoutes: RouteModule = {
     }
     if (!rest.startsWith("/v1/") || services.profiles.forPath(rest).size === 0) return false
     context.errors = openAiErrors
-    if (context.exchange.method === "POST") relay(services, context, rest)
+    if (context.exchange.method === "POST") relay(services, context, rest, surfaceOf(rest))
     else refuseMethod(services, context, "POST")
     return true
   }
-}
+})
 
 /** Ollama's clients look there whether it runs; people get a page. */
 const answerRoot = (services: Services, context: RequestContext): boolean => {
@@ -59,10 +60,10 @@ const answerRoot = (services: Services, context: RequestContext): boolean => {
   return true
 }
 
-const relay = (services: Services, context: RequestContext, path: string): void => {
+const relay = (services: Services, context: RequestContext, path: string, surface: ProxyTarget["surface"]): void => {
   const { query } = context.exchange
-  const target = query === "" ? path : `${path}?${query}`
-  new ProxiedExchange(services, context, new PlainSurface(services, context, { scope: undefined, target, path })).start()
+  const target: ProxyTarget = { scope: undefined, target: query === "" ? path : `${path}?${query}`, path }
+  new ProxiedExchange(services, context, surface?.(context, target) ?? new PlainSurface(services, context, target)).start()
 }
 
 /** OpenAI's list, or Anthropic's for a client that says which version of that API it speaks. `id`: of one model; empty: the list. */

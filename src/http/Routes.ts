@@ -1,5 +1,6 @@
 /** Which handler a path has. The routes below `/olla/` are rows of `BackendRoutes.ts`, asked in their order. */
 import type { Profile } from "../profile/Profile.ts"
+import type { ProviderScope } from "../routing/Router.ts"
 import { backendRoutes, type RoutedName, routedNames } from "./BackendRoutes.ts"
 import { listedModel, listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
 import { discardBody } from "./listener/RequestBody.ts"
@@ -16,6 +17,10 @@ export interface RouteModule {
   /** Prepares a request that is refused before it is routed: its error comes in this surface's form. */
   readonly dress?: (context: RequestContext, path: string) => void
   readonly handle: (services: Services, context: RequestContext, path: string) => boolean
+  /** The surface of a path that is proxied; `undefined`: the plain one. */
+  readonly surfaceOf?: (path: string) => ProxyTarget["surface"]
+  /** Below `/olla/proxy` (no scope) and below a provider's prefix: `path` is what follows. True: it was theirs. */
+  readonly below?: (context: RequestContext, scope: ProviderScope | undefined, path: string) => boolean
 }
 
 type RefusedPaths = Profile["refusedPaths"]
@@ -156,9 +161,19 @@ export class Routes {
       context.error("pathNotServed", { path: sent, provider: provider.scope.label })
       return
     }
-    const target: ProxyTarget = { scope: provider?.scope, target: sent, path: rest }
+    const scope = provider?.scope
+    if (this.#modules.some((module) => module.below?.(context, scope, withoutSlash(rest)) === true)) return
+    const target = this.#targetOf(scope, sent, rest)
     if (raw !== undefined) this.#remember(raw, target)
     this.#proxy(context, target)
+  }
+
+  #targetOf(scope: ProviderScope | undefined, target: string, path: string): ProxyTarget {
+    for (const module of this.#modules) {
+      const surface = module.surfaceOf?.(path)
+      if (surface !== undefined) return { scope, target, path, surface }
+    }
+    return { scope, target, path }
   }
 
   /** By the kind itself; or by any kind, whatever the prefix, but for kinds that declare the path as their own. */
@@ -177,7 +192,8 @@ export class Routes {
   #proxy(context: RequestContext, to: ProxyTarget): void {
     const { query } = context.exchange
     const target = query === "" ? to : { ...to, target: `${to.target}?${query}` }
-    new ProxiedExchange(this.#services, context, new PlainSurface(this.#services, context, target)).start()
+    const surface = target.surface?.(context, target) ?? new PlainSurface(this.#services, context, target)
+    new ProxiedExchange(this.#services, context, surface).start()
   }
 
   #remember(raw: string, target: ProxyTarget): void {

@@ -42,7 +42,7 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
 
   /** Also with one `/v1` too many or too few, as base URLs of clients have it. */
   const turnOf = (path: string): Named | undefined => {
-    const route = routeOf(path.replace(/^(?:\/v1)*(?=\/)/, "/v1"))
+    const route = routeOf(path) ?? routeOf(path.replace(/^(?:\/v1)*(?=\/)/, "/v1"))
     return route === "absent" || (route?.kind !== "create" && route?.kind !== "count") ? undefined : route
   }
 
@@ -95,6 +95,16 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
   }
 
   return {
+    below: (context, scope, path) => {
+      const { enabled } = config()
+      const route = enabled && context.exchange.method === "POST" ? turnOf(path) : undefined
+      if (route?.kind !== "create") return false
+      // Who speaks nothing else has its own errors.
+      if (scope !== undefined && !scope.inclusive && translator.isAllThatIsSpokenBy(scope.profile)) return false
+      context.errors = errors
+      proxy(context, new TranslatedSurface(services, context, translator, files(), scope))
+      return true
+    },
     dress: (context, path) => {
       if (match(path, context.exchange.method) !== undefined) dress(context)
     },

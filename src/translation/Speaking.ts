@@ -129,8 +129,8 @@ export class Speaking {
     const { turn } = this
     if (turn instanceof Complaint) return turn
     const { dialect: client, routes, lessons } = this.#options
-    // A client of chat completions is translated for because they cannot be had there.
-    const spoken = spokenBy(endpoint.profile, client === "chat" ? "chat" : undefined)
+    // A client of chat completions is translated for because they cannot be had there, or because its answer has begun.
+    const spoken = spokenBy(endpoint.profile, client === "chat" && !this.isOpened ? "chat" : undefined)
     const left = spoken.filter(({ name }) => !routes.has(endpoint, name))
     let complaint: Complaint | undefined
     for (const dialect of left.length > 0 ? left : spoken) {

@@ -6,6 +6,7 @@
  */
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { Profile } from "../profile/Profile.ts"
 import type { AnswerHead, Dialect } from "../proxy/Dialect.ts"
 import type { Candidate, Inspection } from "../routing/Router.ts"
 import type { Oddity } from "./AnswerReader.ts"
@@ -78,6 +79,8 @@ export interface Translator {
   readonly title: string
   /** What its clients speak. */
   readonly dialect: DialectName
+  /** Every server of this kind answers all of it natively: below its own prefix nothing is ever translated. */
+  readonly isAllThatIsSpokenBy: (profile: Profile) => boolean
   /** Does a request want its answer as a stream? */
   readonly streams: (request: JsonRecord) => boolean
   /** Tools that no backend can run are told in the log, beside the answer's header. */

@@ -3,7 +3,6 @@ import * as Effect from "effect/Effect"
 import { ruleOf } from "../../exchange/Failure.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { Refused } from "../../proxy/Carrier.ts"
-import type { Dialect } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, ProviderScope } from "../../routing/Router.ts"
 import type { RequestDetails } from "../../telemetry/requests/RequestLog.ts"
@@ -21,8 +20,8 @@ export interface ProxyTarget {
   readonly target: string
   /** Stripped path for the path table; `undefined` skips path compatibility. */
   readonly path: string | undefined
-  /** Other words for endpoints that do not speak the route's own; absent: everybody is asked as it came. */
-  readonly dialect?: (asked: Asked, body: Body) => Dialect | undefined
+  /** A surface of its own; absent: the plain one. */
+  readonly surface?: (context: RequestContext, target: ProxyTarget) => Surface
 }
 
 export class PlainSurface implements Surface {
@@ -63,9 +62,9 @@ export class PlainSurface implements Surface {
     return { inspection, stream: inspection.stream }
   }
 
-  plan(_walk: Settling, asked: Asked, body: Body, { candidates }: Decision): Plan {
-    const { target, dialect } = this.route
-    return { target, candidates, nextChoice: () => this.#others(asked, candidates), dialect: dialect?.(asked, body) }
+  plan(_walk: Settling, asked: Asked, _body: Body, { candidates }: Decision): Plan | undefined {
+    const { target } = this.route
+    return { target, candidates, nextChoice: () => this.#others(asked, candidates), dialect: undefined }
   }
 
   /** The path is a preference: whoever else may serve the request, of whatever kind. */

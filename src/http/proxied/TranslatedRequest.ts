@@ -14,7 +14,7 @@ const defaultSize = 32 * 1024 * 1024
 const maxNesting = 10_000
 
 /** Largest request. */
-export const messageLimit = ({ settings, guard }: Services, { name }: Translator): BodyLimit => {
+export const messageLimit = ({ settings, guard }: Services, { name }: Pick<Translator, "name">): BodyLimit => {
   const { max_message_size: size } = settings.current().translators[name]
   const own = { bytes: size > 0 ? size : defaultSize, key: `translators.${name}.max_message_size` }
   const general = guard.bodyLimit(copiesInTranslation)

@@ -104,19 +104,19 @@ export class TranslatedSurface implements Surface {
   plan(walk: Settling, asked: Asked, body: Body, { candidates }: Decision): Plan | undefined {
     const context = this.#context
     const translator = this.#translator
-    const here = translator.answerHere?.(this.#request)
+    const conversation = this.#converse(asked, body)
+    const order = ordered(this.#services, conversation, candidates)
+    const here = hasNative(order, conversation) ? undefined : translator.answerHere?.(this.#request)
     if (here !== undefined) {
       walk.settle({ _tag: "completed", status: 200 })
       context.json(here, context.decisionHeaders())
       return undefined
     }
-    const conversation = this.#converse(asked, body)
-    const order = ordered(this.#services, conversation, candidates)
     if (order === undefined || order instanceof Complaint)
       return order === undefined
         ? this.#refuse(walk, "noModelEndpoint", { model: asked.inspection.spelling })
         : this.#refuseComplaint(walk, order)
-    if (order.first.some(({ endpoint }) => conversation.isNative(endpoint))) setMode(context, translator, "passthrough", translator.dialect)
+    if (hasNative(order, conversation)) setMode(context, translator, "passthrough", translator.dialect)
     else {
       setMode(context, translator, "translation", "")
       if (translator.warnsOfTools) this.#warnOfTools(conversation.droppedTools())
@@ -209,3 +209,6 @@ export class TranslatedSurface implements Surface {
     }
   }
 }
+
+const hasNative = (order: ReturnType<typeof ordered>, { isNative }: Conversation): boolean =>
+  order !== undefined && !(order instanceof Complaint) && order.first.some(({ endpoint }) => isNative(endpoint))

@@ -17,6 +17,7 @@ export const makeAnthropicTranslator = (learnt: Learnt): Translator => {
     name: "anthropic",
     title: "Anthropic",
     dialect: "messages",
+    isAllThatIsSpokenBy: () => false,
     streams: (request) => request["stream"] === true,
     warnsOfTools: true,
     bases: ["/olla/anthropic", "", "/olla"],

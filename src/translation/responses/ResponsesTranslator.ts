@@ -25,6 +25,7 @@ export const makeResponsesTranslator = (learnt: Learnt): Translator => {
     name: "responses",
     title: "Responses",
     dialect: "responses",
+    isAllThatIsSpokenBy: () => false,
     streams: (request) => request["stream"] === true,
     warnsOfTools: false,
     bases: ["", "/olla"],
