@@ -233,7 +233,7 @@ metrics:
 | \`api.paths\` | requests for these prefer this kind on \`/olla/proxy/\`. Other paths are forwarded all the same |
 | \`api.enforce_paths\` | \`true\`: under its own prefixes other paths get 404 and reach no backend |
 | \`api.anthropic_support.limitations\` | \`no_tool_use\`, \`no_extended_thinking\`, \`no_vision\`, \`no_server_tools\`: such messages are translated |
-| \`api.chat_support\` | \`enabled\`: it answers chat completions; when absent, whether it is \`openai_compatible\`. A server without them is asked in another API that it has: Messages, Responses or Ollama's |
+| \`api.chat_support\` | \`enabled\`: it answers chat completions; when absent, whether it is \`openai_compatible\` or lists such a path. A server without them is asked in another API that it has: Messages, Responses or Ollama's |
 | \`api.ollama_support\` | \`enabled\`: it answers Ollama's own \`/api/chat\` and \`/api/generate\` |
 | \`api.embeddings\` | \`openai\` and \`ollama\`: the forms in which it makes embeddings; when absent, told from \`api.paths\` |
 | \`api.responses_support\` | \`enabled\`, \`responses_path\`: it answers OpenAI's Responses itself; \`limitations: [functions_only]\`: requests with other tools are translated; \`stateful\`: it keeps conversations (\`previous_response_id\`) |

@@ -133,7 +133,10 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     thinkingSwitch: thinkingSwitches.find((known) => known === thinking) ?? "none",
     extraSampling: list("api.extra_sampling"),
     promptCacheKey: bool("api.prompt_cache_key"),
-    chat: text("api.chat_support.enabled") === "" ? bool("api.openai_compatible") : bool("api.chat_support.enabled"),
+    chat:
+      text("api.chat_support.enabled") === ""
+        ? bool("api.openai_compatible") || paths.some((path) => path.endsWith("/chat/completions"))
+        : bool("api.chat_support.enabled"),
     ollama: bool("api.ollama_support.enabled"),
     embeddings: embeddingsForms.filter((form) =>
       embeddings.length > 0

@@ -1,19 +1,13 @@
 /**
- * A model whose turns are written down, behind a server that says the same turn in two dialects: OpenAI's chat and
- * Anthropic's messages, whole and streamed. What a client sees of both must not differ.
+ * A model whose turns are written down, behind a server that says the same turn in four dialects: OpenAI's chat and Responses,
+ * Anthropic's messages and Ollama's API, whole and streamed. What a client sees of them must not differ.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { freePort } from "./freePort.ts"
+import { ollamaMessage, ollamaStream, response, responseStream, type Turn } from "./scriptedDialects.ts"
 
-export interface Turn {
-  readonly thinking?: ReadonlyArray<string>
-  readonly text?: ReadonlyArray<string>
-  readonly tools?: ReadonlyArray<{ readonly id: string; readonly name: string; readonly input: ReadonlyArray<string> }>
-  readonly stop: "end_turn" | "tool_use" | "max_tokens" | "stop_sequence" | "refusal"
-  readonly stopSequence?: string
-  readonly usage?: { readonly prompt: number; readonly completion: number; readonly cached: number }
-}
+export type { Turn }
 
 export interface Asked {
   readonly path: string
@@ -170,6 +164,24 @@ export const messageStream = (turn: Turn, model: string): string => {
   )
 }
 
+const formOf = (path: string) =>
+  path.includes("/messages") ? "messages" : path.includes("/responses") ? "responses" : path.startsWith("/api/") ? "ollama" : "chat"
+
+const wholes = { chat: chatCompletion, messages: message, responses: response, ollama: ollamaMessage }
+const streams = { chat: chatStream, messages: messageStream, responses: responseStream, ollama: ollamaStream }
+
+/** How many turns the assistant has had: a run of its items is one. */
+// biome-ignore lint/suspicious/noExplicitAny: requests of four dialects
+const pastOf = ({ messages, input }: any): number => {
+  const items: ReadonlyArray<{ readonly role?: string; readonly type?: string }> = Array.isArray(messages)
+    ? messages
+    : Array.isArray(input)
+      ? input
+      : []
+  const isOurs = ({ role, type = "" }: (typeof items)[number]) => role === "assistant" || type === "reasoning" || type === "function_call"
+  return items.filter((item, at) => isOurs(item) && (at === 0 || !isOurs(items[at - 1] ?? {}))).length
+}
+
 /** Says `turns[n]` to a conversation that has n assistant messages. */
 export class ScriptedModel {
   turns: ReadonlyArray<Turn> = []
@@ -178,6 +190,8 @@ export class ScriptedModel {
   answer: Answer | undefined
   /** Streams leave in pieces of this many bytes. */
   piece = 1_000_000
+  /** Answers break off behind this part of their bytes. */
+  cutAt: number | undefined
   readonly #models: ReadonlyArray<string>
   #server: Server | undefined
 
@@ -210,6 +224,7 @@ export class ScriptedModel {
     this.asked.length = 0
     this.answer = undefined
     this.piece = 1_000_000
+    this.cutAt = undefined
   }
 
   #take(req: IncomingMessage, res: ServerResponse): void {
@@ -237,20 +252,34 @@ export class ScriptedModel {
       json(res, 200, { input_tokens: 1234 })
       return
     }
-    const past = (body.messages as ReadonlyArray<{ role: string }>).filter(({ role }) => role === "assistant").length
-    const turn = this.turns[past]
+    const turn = this.turns[pastOf(body)]
     if (turn === undefined) {
-      json(res, 400, { error: { message: `no turn ${past} in the script`, type: "invalid_request_error", code: 400 } })
+      json(res, 400, { error: { message: `no turn ${pastOf(body)} in the script`, type: "invalid_request_error", code: 400 } })
       return
     }
-    const native = path.includes("/messages")
-    if (body.stream !== true) {
-      json(res, 200, native ? message(turn, body.model) : chatCompletion(turn, body.model))
+    const form = formOf(path)
+    if (form === "ollama" ? body.stream === false : body.stream !== true) {
+      const whole = wholes[form](turn, body.model)
+      if (this.cutAt === undefined) json(res, 200, whole)
+      else {
+        const bytes = Buffer.from(JSON.stringify(whole))
+        res.writeHead(200, { "content-type": "application/json", "content-length": bytes.length })
+        cut(res, bytes, this.cutAt)
+      }
       return
     }
-    const text = native ? messageStream(turn, body.model) : chatStream(turn, body.model, body.stream_options?.include_usage === true)
-    res.writeHead(200, { "content-type": "text/event-stream" })
+    const text = streams[form](turn, body.model, body.stream_options?.include_usage === true)
+    this.stream(res, text, form === "ollama" ? "application/x-ndjson" : "text/event-stream")
+  }
+
+  /** In pieces. */
+  stream(res: ServerResponse, text: string, type: string): void {
+    res.writeHead(200, { "content-type": type })
     const bytes = Buffer.from(text)
+    if (this.cutAt !== undefined) {
+      cut(res, bytes, this.cutAt)
+      return
+    }
     const next = (at: number) => {
       if (res.destroyed) return
       if (at >= bytes.length) res.end()
@@ -263,4 +292,8 @@ export class ScriptedModel {
 export const json = (res: ServerResponse, status: number, document: unknown, headers: Readonly<Record<string, string>> = {}): void => {
   res.writeHead(status, { "content-type": "application/json", ...headers })
   res.end(JSON.stringify(document))
+}
+
+const cut = (res: ServerResponse, bytes: Buffer, at: number): void => {
+  res.write(bytes.subarray(0, Math.floor(bytes.length * at)), () => res.destroy())
 }

@@ -17,7 +17,8 @@ type Say = (socket: net.Socket) => void
 /** One that does without an answer some time, and soon on `/hurried`. */
 class Hurried extends PlainSurface {
   override plan(...given: Parameters<PlainSurface["plan"]>) {
-    return { ...super.plan(...given), within: this.context.exchange.path === "/hurried" ? 30 : 60_000 }
+    const plan = super.plan(...given)
+    return plan === undefined ? undefined : { ...plan, within: this.context.exchange.path === "/hurried" ? 30 : 60_000 }
   }
 
   override refused(): void {
