@@ -53,6 +53,7 @@ const kindText = (info: KeyInfo): string => {
   const names: Readonly<Record<KeyInfo["kind"], string>> = {
     string: "text",
     int: "whole number",
+    number: "number",
     bool: "true or false",
     duration: "duration",
     size: "size",
@@ -155,6 +156,13 @@ const jsonOf = (info: KeyInfo): Record<string, unknown> => {
       return {
         ...base,
         type: ["integer", "null"],
+        ...(finite(info.min) ? { minimum: info.min } : {}),
+        ...(finite(info.max) ? { maximum: info.max } : {})
+      }
+    case "number":
+      return {
+        ...base,
+        type: ["number", "null"],
         ...(finite(info.min) ? { minimum: info.min } : {}),
         ...(finite(info.max) ? { maximum: info.max } : {})
       }

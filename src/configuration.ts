@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from "node:util"
 import { type LoadedModelRules, loadModelRules, type ModelsFileReport, reportOf } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import type { Diagnostic } from "./config/Diagnostic.ts"
+import { readTraceSettings, type TraceSettings } from "./config/TraceSettings.ts"
 import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
 import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { loadDashboardToken } from "./guard/DashboardToken.ts"
@@ -24,6 +25,8 @@ export interface Configuration {
   readonly dashboardToken: string | undefined
   /** Fingerprints of the secrets and certificates that were read, by path as written. */
   readonly secrets: ReadonlyMap<string, string>
+  /** Where traces are sent; `undefined`: nowhere. */
+  readonly traces: TraceSettings | undefined
   /** Of file, variables and endpoints. */
   readonly diagnostics: ReadonlyArray<Diagnostic>
   /** What no daemon may start with or go over to. Empty: `loaded.config` is there and usable. */
@@ -48,7 +51,9 @@ export const readConfiguration = (options: LoadOptions, loaded: LoadedConfig = l
   }
   const endpoints = config === undefined ? undefined : loadEndpoints(config, profiles, env, readSecret)
   const dashboard = config === undefined ? undefined : loadDashboardToken(config.dashboard.access_policy, { env, readFile: readSecret })
-  const diagnostics = [...loaded.diagnostics, ...loaded.adopt([...(endpoints?.diagnostics ?? []), ...(dashboard?.diagnostics ?? [])])]
+  const traces = config === undefined ? undefined : readTraceSettings(config.telemetry.otlp, env)
+  const findings = [endpoints, dashboard, traces].flatMap((read) => read?.diagnostics ?? [])
+  const diagnostics = [...loaded.diagnostics, ...loaded.adopt(findings)]
   return {
     loaded,
     profiles,
@@ -56,6 +61,7 @@ export const readConfiguration = (options: LoadOptions, loaded: LoadedConfig = l
     models: loadModelRules({ cwd, env, configFolder: loaded.folder }),
     dashboardToken: dashboard?.token,
     secrets,
+    traces: traces?.settings,
     diagnostics,
     errors: diagnostics.filter(({ severity }) => severity === "error")
   }

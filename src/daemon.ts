@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Tracer from "effect/Tracer"
 import * as BalancerLive from "./balancing/BalancerLive.ts"
 import { Catalogue } from "./catalogue/Catalogue.ts"
 import * as CatalogueLive from "./catalogue/CatalogueLive.ts"
@@ -16,6 +17,7 @@ import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { reachability } from "./endpoint/Reachability.ts"
 import { all, Observer } from "./exchange/Observer.ts"
+import { TracingDecisions } from "./exchange/Tracing.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
 import { actionRoutes } from "./http/ActionRoutes.ts"
 import { bindAdvice } from "./http/BindAdvice.ts"
@@ -39,9 +41,12 @@ import { releaseMemory, SpareMemory } from "./spareMemory.ts"
 import type { StopRequest } from "./stopRequest.ts"
 import * as GuardReporting from "./telemetry/GuardReporting.ts"
 import { Journal, LogDuration, type LogSink } from "./telemetry/LogSink.ts"
+import { backendError } from "./telemetry/requests/BackendError.ts"
 import { makeRequestLog, RequestLog } from "./telemetry/requests/RequestLog.ts"
 import { Statistics } from "./telemetry/Statistics.ts"
 import * as StatisticsLive from "./telemetry/StatisticsLive.ts"
+import { routeNames } from "./telemetry/tracing/RouteNames.ts"
+import { openTraces, TraceCounts, type Traces } from "./telemetry/tracing/Traces.ts"
 import { type ReadUsage, usageReader } from "./telemetry/Usage.ts"
 import { readUsage } from "./telemetry/UsageReading.ts"
 import { makeAnthropicTranslator } from "./translation/anthropic/AnthropicTranslator.ts"
@@ -124,6 +129,10 @@ const engines = (env: Starting["env"]): Layer.Layer<CarrierLive.Engines, never, 
     })
   )
 
+/** With what requests and documents ask about traces. */
+const traced = <A>(context: Context.Context<A>, traces: Traces | undefined): Context.Context<A> =>
+  traces === undefined ? context : context.pipe(Context.add(TracingDecisions, traces.tracing), Context.add(TraceCounts, traces.counts))
+
 /** The port is given back with the scope. */
 const listening = (server: OllaConfig["server"]) =>
   makeHttpServer(server).pipe(
@@ -135,14 +144,42 @@ const listening = (server: OllaConfig["server"]) =>
 
 /** Serves until it is asked to stop or its listener breaks down; the exit code. */
 export const daemon = Effect.fnUntraced(function* (starting: Starting) {
+  const { settings, profiles } = starting.inForce
+  const { traces: where } = starting.inForce.current()
+  // One reader for all that need usage figures: a body is parsed once.
+  const usage = usageReader(readUsage(profiles))
+  let offered: (model: string) => string | undefined = () => undefined
+  // Opened first, so that it is closed when the last request has ended.
+  const traces =
+    where === undefined
+      ? undefined
+      : yield* openTraces(where, {
+          usage,
+          routeOf: routeNames(profiles),
+          offered: (model) => offered(model),
+          words: (exchange) => (settings.current().logging.backend_errors ? backendError(exchange.kept) : undefined),
+          write: (level, message, fields) => starting.log.write(level, message, fields)
+        })
+  const serving = serve(starting, traces, usage, (given) => {
+    offered = given
+  })
+  const tracer = traces?.tracer
+  return yield* tracer === undefined ? serving : Effect.provideService(serving, Tracer.Tracer, tracer)
+})
+
+/** `offers` is told how to find out which models there are. */
+const serve = Effect.fnUntraced(function* (
+  starting: Starting,
+  traces: Traces | undefined,
+  usage: ReadUsage,
+  offers: (offered: (model: string) => string | undefined) => void
+) {
   const { inForce, read, configureLog, env, log: sink, stop: signals, startedAt, whenReady } = starting
-  const { settings, profiles } = inForce
+  const { settings } = inForce
   const config = settings.current()
   // The port first: a busy one ends the start without waiting for a single probe. A shared one last: from then on requests come here
   // that whoever has it too would have answered at once.
   const early = config.server.reuse_port ? undefined : yield* listening(config.server)
-  // One reader for all that need usage figures: a body is parsed once.
-  const usage = usageReader(readUsage(profiles))
   const log = makeRequestLog(sink, {
     form: () => settings.current().logging.requests,
     quiet: () => !settings.current().server.request_logging,
@@ -156,11 +193,12 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     Layer.succeed(RequestLog, log),
     Layer.effect(
       Observer,
-      Effect.map(Statistics, (statistics) => all([statistics.observer, log.observer]))
+      Effect.map(Statistics, (statistics) => all([...(traces === undefined ? [] : [traces.observer]), statistics.observer, log.observer]))
     )
   )
   const context = yield* Layer.build(rooms(inForce, env, sink, recording, usage))
   const fleet = Context.get(context, Fleet)
+  offers((model) => Context.get(context, Catalogue).snapshot().offer(model)?.holders[0]?.nativeName)
   yield* fleet.ready
   sink.table(FleetLive.endpointTable(fleet.endpoints))
   sink.table(routeTable(Context.get(context, Profiles).all))
@@ -182,7 +220,7 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
   // At once with the signal, before anybody has read that it came.
   const services = yield* Effect.provideContext(
     makeServices(() => signals.stoppedAt > 0),
-    Context.add(context, Reload, reload)
+    Context.add(traced(context, traces), Reload, reload)
   )
   // Every API that is offered in translation has its line here.
   const clock = () => performance.now()

@@ -18,6 +18,9 @@ const silent: ReadonlyArray<RegExp> = [
   /^x-/
 ]
 
+/** Whatever is wrong here warns, and the default counts: nobody's requests end because traces cannot be sent. */
+const lenient = /^telemetry\.otlp(?:\.|\[|$)/
+
 /** Sections with at most this many keys list them all where no similar key is known. */
 const mostKeysListed = 12
 
@@ -189,6 +192,12 @@ export class Coercion {
   }
 
   #error(path: string, at: Position, message: string, example?: string, parsing = true): void {
+    if (lenient.test(path)) {
+      const detail = example === undefined ? message : `${message}; right would be ${example}`
+      const place = { path, file: this.#file, line: at.line, column: at.column }
+      this.diagnostics.push({ severity: "warning", message: "A key of telemetry cannot be used, its default counts", detail, ...place })
+      return
+    }
     this.diagnostics.push({
       severity: "error",
       message,

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { shortestDuration } from "./Duration.ts"
 
-export type Kind = "string" | "int" | "bool" | "duration" | "size" | "strings" | "word" | "map" | "strings-map" | "words"
+export type Kind = "string" | "int" | "number" | "bool" | "duration" | "size" | "strings" | "word" | "map" | "strings-map" | "words"
 
 export interface KeyInfo {
   readonly kind: Kind
@@ -41,6 +41,9 @@ const text = (value: string, doc: string, extra: Extra = {}) =>
   withDefault(key(Schema.String, { kind: "string", doc, ...(value === "" ? {} : { example: JSON.stringify(value) }), ...extra }), value)
 const int = (value: number, doc: string, extra: Extra = {}) =>
   withDefault(key(Schema.Int, { kind: "int", doc, example: String(value), ...extra }), value)
+/** Not only whole numbers, from 0 to 1. */
+const fraction = (value: number, doc: string, extra: Extra = {}) =>
+  withDefault(key(Schema.Finite, { kind: "number", doc, min: 0, max: 1, example: "0.1", ...extra }), value)
 const bool = (value: boolean, doc: string, extra: Extra = {}) =>
   withDefault(key(Schema.Boolean, { kind: "bool", doc, example: String(value), ...extra }), value)
 /** Milliseconds. Negative values are refused unless a key gives them a meaning. */
@@ -403,12 +406,29 @@ export const configSchema = Schema.Struct({
   engineering: section({ show_nerdstats: bool(false, "Log process statistics at the end.") }),
   telemetry: section({
     otlp: section({
-      endpoint: text("", "Where traces are sent: base URL of an OpenTelemetry collector. Empty: nowhere.", {
-        pending: "warns",
+      endpoint: text("", "Where traces are sent: base URL of an OpenTelemetry collector; /v1/traces is added. Empty: nowhere.", {
         example: '"http://localhost:4318"'
       }),
-      headers: texts("Headers sent to the collector.", { pending: "warns", secret: true, example: "{X-Team: research}" }),
-      interval: duration(5 * seconds, "Longest wait before spans are sent.", { pending: "warns" })
+      protocol: word(["http/json", "http/protobuf"], "http/json", "Encoding of what is sent. gRPC is not spoken."),
+      headers: texts("Headers sent to the collector.", { secret: true, example: "{X-Team: research}" }),
+      interval: duration(5 * seconds, "Longest wait before spans are sent."),
+      timeout: duration(10 * seconds, "Time for sending once.", { min: 1 }),
+      queue: int(4096, "Spans that wait at most; beyond it whole traces are dropped and counted.", { min: 1 }),
+      service_name: text("olla", "Under which name the traces are found."),
+      resource: texts("Further attributes of this process, such as a site.", { example: "{deployment.environment.name: lab}" }),
+      sample: fraction(1, "Which part of the traces that begin here is sent, from 0 to 1."),
+      parent: word(
+        ["continue", "link"],
+        "continue",
+        "What a client's trace is: continue it, its flag deciding whether it is sent; or link to it from a trace of Olla's own, for clients that nobody trusts."
+      ),
+      keep_errors: bool(true, "Send the trace of what failed although it was not sampled."),
+      keep_slow: duration(10 * seconds, "Send the trace of a request whose first byte came later than this. 0s: off."),
+      control_plane: word(
+        ["none", "changes", "all"],
+        "changes",
+        "Traces of Olla's own doings: of what changed or failed, or all probes, listings, rebuilds and reloads, by sample."
+      )
     })
   })
 })

@@ -164,6 +164,10 @@ const readValue = (info: KeyInfo, path: string, text: string): Extract<Reading, 
       const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN
       return Number.isSafeInteger(value) ? ok(value) : unread("a whole number")
     }
+    case "number": {
+      const value = Number(text)
+      return Number.isFinite(value) ? ok(value) : unread("a number")
+    }
     case "size": {
       // A plain number of bytes may be negative here as in the file: the rule for it says what that means.
       const isPlain = path === "translators.anthropic.max_message_size" && /^[+-]?\d+$/.test(text) && Number.isSafeInteger(Number(text))

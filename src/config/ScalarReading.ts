@@ -29,6 +29,7 @@ const no = /^(?:false|False|FALSE|n|N|no|No|NO|off|Off|OFF)$/
 export const wanted: Readonly<Record<KeyInfo["kind"], string>> = {
   string: "a text",
   int: "a whole number",
+  number: "a number",
   bool: "true or false",
   duration: "a duration such as 30s or 1m30s",
   size: "a size in bytes or with a unit",
@@ -80,6 +81,10 @@ export const readScalar = (info: KeyInfo, node: Scalar, path: string): Reading =
       return millis === undefined
         ? wrong()
         : wrong(String(Math.round(millis / 1000)), `${path} is a whole number of seconds, got ${shown(node, false)}`)
+    }
+    case "number": {
+      const value = node.quoted || !/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number.NaN : Number(text)
+      return Number.isFinite(value) ? ok(value) : wrong()
     }
     case "size": {
       const value = (node.quoted ? undefined : parseInteger(text)) ?? parseByteSize(text)

@@ -82,6 +82,14 @@ export class Attempt implements AttemptTarget {
   failure: Failure | undefined = undefined
   /** It goes out on a kept connection. */
   isReused = false
+  /** Of its span; empty: none so far. */
+  spanId = ""
+  /** Path and query as they were asked for there; empty: it was not sent. */
+  target = ""
+  /** The one trial of a breaker that is half open. */
+  isTrial = false
+  /** CPU time of translating request and answer, in milliseconds; only where the exchange is sampled. */
+  translating = 0
   /** When a kept connection was found dead and a fresh one was opened, `performance.now()` milliseconds; 0: that did not happen. */
   reconnected = 0
 
@@ -179,8 +187,19 @@ export class Exchange {
   model = ""
   /** What the client calls itself, for the log; empty: nobody logs, or it says nothing. */
   userAgent = ""
-  /** Trace id of the client's valid `traceparent`; empty: none. */
+  /** The client's, where it is valid and continued; empty: none. */
+  traceparent = ""
+  /** Of the trace that it belongs to, the client's or our own; empty: none. */
   traceId = ""
+  /** Of its own span, and of the one that it links to; empty: none. */
+  spanId = ""
+  linked = ""
+  /** Backends are told that it is traced, and it is sent at its end. */
+  isSampled = false
+  /** Its spans are on their way. */
+  isExported = false
+  /** What decided on its sampling, 0 to 1; it is part of the trace's id where there is one. */
+  randomness = 0
   /** The body's `stream` flag; `undefined`: not said. */
   stream: boolean | undefined = undefined
   /** Set on translator routes, and where something else is translated. */

@@ -36,6 +36,8 @@ export const defaultExposedHeaders: ReadonlyArray<string> = [
   "X-Olla-Sticky-Session",
   "X-Olla-Sticky-Key-Source",
   "X-Olla-Session-ID",
+  "X-Olla-Trace-ID",
+  "X-Olla-Attempts",
   "X-Olla-Limit"
 ]
 

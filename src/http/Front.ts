@@ -4,8 +4,8 @@
  */
 import { performance } from "node:perf_hooks"
 import { Exchange } from "../exchange/Exchange.ts"
+import { traceIdOf } from "../exchange/TraceContext.ts"
 import { isAboutToken } from "../guard/AccessPolicy.ts"
-import { traceIdOf } from "../telemetry/TraceContext.ts"
 import { isActionPath } from "./ActionPath.ts"
 import type { ErrorName } from "./ErrorTable.ts"
 import type { OpenResponse } from "./listener/OpenResponse.ts"
@@ -126,6 +126,10 @@ export class Front implements RequestEvents {
   ): void {
     for (const module of this.#modules) module.dress?.(context, path)
     context.error(name, values, headers)
+  }
+
+  isTraced({ exchange, owner }: RequestContext): boolean {
+    return owner !== undefined && this.#services.tracing.isSure(exchange)
   }
 
   refused({ exchange }: RequestContext, status: number): void {

@@ -10,6 +10,7 @@ import type { MetricsView } from "./metrics/MetricsView.ts"
 import { modelFamilies } from "./metrics/ModelFamilies.ts"
 import { overallFamilies } from "./metrics/OverallFamilies.ts"
 import { phaseFamilies, twinFamilies } from "./metrics/PhaseFamilies.ts"
+import { traceFamilies } from "./metrics/TraceFamilies.ts"
 
 const surfaces = (view: MetricsView): ReadonlyArray<Family> => {
   const { sticky } = view
@@ -45,6 +46,7 @@ export const metricFamilies = (view: MetricsView): ReadonlyArray<Family> => {
     ...modelFamilies(view, labelsOf),
     ...phaseFamilies(view, labelsOf),
     ...twinFamilies(view, labelsOf),
+    ...traceFamilies(view),
     ...processFamilies(),
     ...surfaces(view)
   ]

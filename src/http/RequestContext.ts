@@ -46,6 +46,8 @@ export interface RequestEvents {
   readonly refused: (context: RequestContext, status: number) => void
   /** It met a fault of ours. */
   readonly faulted: (context: RequestContext, detail: string) => void
+  /** Its trace is sent for certain. */
+  readonly isTraced: (context: RequestContext) => boolean
   /** It is answered, or its client is gone. */
   readonly closed: (context: RequestContext) => void
 }
@@ -109,6 +111,7 @@ export class RequestContext {
     if (res.headersSent || res.destroyed) return
     const bytes = typeof body === "string" ? Buffer.from(body) : body
     const all = ["X-Olla-Request-ID", this.exchange.id, ...this.extra, ...headers]
+    if (this.#events.isTraced(this)) all.push("X-Olla-Trace-ID", this.exchange.traceId)
     const unread = this.#hasUnreadBody()
     const last = headers.includes("Connection")
     if (unread && !last) all.push("Connection", "close")
@@ -205,6 +208,8 @@ export class RequestContext {
     const out: Array<string> = []
     const last = this.exchange.lastAttempt
     if (last !== undefined) out.push("X-Olla-Endpoint", asHeader(last.endpointName), "X-Olla-Backend-Type", asHeader(last.endpointType))
+    const { length } = this.exchange.attempts
+    if (length > 1) out.push("X-Olla-Attempts", String(length))
     decisionHeaders(this.exchange, out)
     return out
   }

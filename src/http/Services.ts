@@ -7,6 +7,7 @@ import { Reload } from "../config/Reload.ts"
 import { Settings } from "../config/Settings.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { Observer } from "../exchange/Observer.ts"
+import { type Tracing, TracingDecisions } from "../exchange/Tracing.ts"
 import { Guard } from "../guard/Guard.ts"
 import { Profiles } from "../profile/Profiles.ts"
 import { Carrier } from "../proxy/Carrier.ts"
@@ -14,6 +15,8 @@ import { Router } from "../routing/Router.ts"
 import { Journal } from "../telemetry/LogSink.ts"
 import { RequestLog } from "../telemetry/requests/RequestLog.ts"
 import { Statistics } from "../telemetry/Statistics.ts"
+import type { SpanCounts } from "../telemetry/tracing/SpanQueue.ts"
+import { TraceCounts } from "../telemetry/tracing/Traces.ts"
 
 export interface Services {
   readonly settings: Settings["Service"]
@@ -27,6 +30,9 @@ export interface Services {
   readonly guard: Guard["Service"]
   readonly statistics: Statistics["Service"]
   readonly observer: Observer["Service"]
+  readonly tracing: Tracing
+  /** `undefined`: no traces are sent. */
+  readonly traceCounts: (() => SpanCounts) | undefined
   readonly log: RequestLog["Service"]
   /** For what is told of a request beside its own records. */
   readonly journal: Journal["Service"]
@@ -55,6 +61,8 @@ export const makeServices = Effect.fnUntraced(function* (isStopping: () => boole
     guard: yield* Guard,
     statistics: yield* Statistics,
     observer: yield* Observer,
+    tracing: yield* TracingDecisions,
+    traceCounts: yield* TraceCounts,
     log: yield* RequestLog,
     journal,
     fork: Effect.runForkWith(yield* Effect.context<never>()),

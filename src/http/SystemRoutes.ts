@@ -166,6 +166,7 @@ const metrics: Handler = (services, context) => {
     series: services.statistics.series(),
     translators: services.statistics.translators(),
     rejections: services.statistics.rejections(),
+    traces: services.traceCounts?.(),
     sticky: services.balancer.stickyStats()
   })
   const form = formOf(context.headers("accept"))

@@ -76,9 +76,10 @@ export class AttemptSending implements Sending {
     this.endpoint = endpoint
     this.method = exchange.method
     this.path = outboundPath(spoken?.target ?? request.target, endpoint.origin.basePath, endpoint.preservePath, endpoint.profile?.paths)
+    attempt.target = this.path
     this.body = spoken !== undefined ? spoken.body : rename ? rewriteModel(request.body, inspection, nativeName) : request.body
     this.bodySize = this.body === request.body ? request.bodySize : sizeOf(this.body)
-    this.headers = outboundHead(request, endpoint, this.bodySize, spoken)
+    this.headers = outboundHead(request, endpoint, this.bodySize, spoken, attempt.spanId)
     this.timeouts = timeoutsOf(config.proxy, firstLeased)
     this.translator = spoken?.answer?.()
     this.response = request.response

@@ -11,6 +11,7 @@ import { isRoutable } from "../endpoint/EndpointState.ts"
 import { Attempt } from "../exchange/Exchange.ts"
 import { endedUnanswered, type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
+import { newSpanId } from "../exchange/TraceContext.ts"
 import type { Candidate } from "../routing/Router.ts"
 import { type AttemptOwner, AttemptSending } from "./AttemptSending.ts"
 import type { Cancelled, CarryRequest, Ended, Refused } from "./Carrier.ts"
@@ -176,11 +177,14 @@ export class Failover implements AttemptEnd, AttemptOwner {
     const attempt = attemptOf(held.candidate, leased)
     this.#attempt = attempt
     if (this.#firstLeased === 0) this.#firstLeased = leased
+    if (exchange.isSampled) attempt.spanId = newSpanId()
+    if (held.trial !== undefined) attempt.isTrial = true
     exchange.attempts.push(attempt)
     observer.dispatched(exchange, attempt)
     let spoken: Spoken | undefined
     try {
       spoken = dialect?.speak(endpoint, nativeName)
+      if (spoken !== undefined) attempt.translating = performance.now() - leased
     } catch (error) {
       this.#fault(error)
       return

@@ -21,6 +21,8 @@ export const LENGTH = 12
 export const DATE = 13
 export const LOCATION = 20
 export const ACCEL_BUFFERING = 14
+export const TRACEPARENT = 15
+export const TRACESTATE = 16
 
 export type Rule = number
 
@@ -39,6 +41,8 @@ const requestRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["x-forwarded-host", FORWARDED_HOST],
   ["x-real-ip", REAL_IP],
   ["host", HOST],
+  ["traceparent", TRACEPARENT],
+  ["tracestate", TRACESTATE],
   ["x-model", MODEL]
 ])
 

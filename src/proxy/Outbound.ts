@@ -1,5 +1,6 @@
 /** The request for one attempt: headers of the client, cleaned, then ours, then the endpoint's own (docs/proxying.md). */
 import type { Credentials, Endpoint } from "../endpoint/Endpoint.ts"
+import type { Exchange } from "../exchange/Exchange.ts"
 import { sendersOwn } from "../exchange/TransportHeaders.ts"
 import { build } from "../version.ts"
 import type { CarryRequest } from "./Carrier.ts"
@@ -16,6 +17,8 @@ import {
   PASS,
   REAL_IP,
   requestRule,
+  TRACEPARENT,
+  TRACESTATE,
   VIA
 } from "./HeaderRules.ts"
 
@@ -38,8 +41,23 @@ const ownOf = (credentials: Credentials): ReadonlyArray<string> => {
   return pairs
 }
 
-/** All header lines of the request, `Host` and `Content-Length` included. */
-export const outboundHead = (request: CarryRequest, endpoint: Endpoint, bodySize: number, spoken: Spoken | undefined): string => {
+/**
+ * The attempt's own span as the backend's parent, where the exchange is traced; else the client's context goes on as it came. What
+ * vendors keep in `tracestate` belongs to the client's trace, and goes on only with that.
+ */
+const traceparentOf = ({ traceparent, traceId }: Exchange, spanId: string): string => {
+  const flags = traceparent === "" ? "01" : (Number.parseInt(traceparent.slice(53, 55), 16) | 1).toString(16).padStart(2, "0")
+  return `traceparent: 00-${traceId}-${spanId}-${flags}\r\n`
+}
+
+/** All header lines of the request, `Host` and `Content-Length` included. `spanId`: the attempt's, where it is traced. */
+export const outboundHead = (
+  request: CarryRequest,
+  endpoint: Endpoint,
+  bodySize: number,
+  spoken: Spoken | undefined,
+  spanId = ""
+): string => {
   const { exchange, rawHeaders, trustedPeer: trusted } = request
   const own = endpoint.credentials
   const { names } = own
@@ -61,12 +79,15 @@ export const outboundHead = (request: CarryRequest, endpoint: Endpoint, bodySize
     const rule = requestRule(name)
     switch (rule) {
       case PASS:
+      case TRACEPARENT:
+      case TRACESTATE:
       case MODEL: {
         if (rule === MODEL && model !== "") break
+        if (spanId !== "" && (rule === TRACEPARENT || (rule === TRACESTATE && exchange.traceparent === ""))) break
         if (selects) {
           const low = name.toLowerCase()
           if (names.has(low) || named?.has(low) === true) break
-          if (rule === PASS && (replaced?.has(low) === true || spoken?.without?.(low) === true)) break
+          if (rule !== MODEL && (replaced?.has(low) === true || spoken?.without?.(low) === true)) break
         }
         lines = lines + name + ": " + value + "\r\n"
         break
@@ -106,6 +127,7 @@ export const outboundHead = (request: CarryRequest, endpoint: Endpoint, bodySize
   const outerHost = trusted && forwardedHost !== "" ? forwardedHost : host
   if (outerHost !== "" && !names.has("x-forwarded-host")) lines = lines + "X-Forwarded-Host: " + outerHost + "\r\n"
   if (!names.has("x-request-id")) lines = lines + "X-Request-ID: " + exchange.id + "\r\n"
+  if (spanId !== "" && !names.has("traceparent")) lines += traceparentOf(exchange, spanId)
   const ours = ownOf(own)
   const replacesModel = model !== "" && names.has("x-model")
   for (let i = 0; i + 1 < ours.length; i += 2)

@@ -164,6 +164,8 @@ export const replyHead = (
     decisionLines(exchange) +
     stickyLines(exchange) +
     passing
+  if (exchange.isSampled) lines = lines + "X-Olla-Trace-ID: " + exchange.traceId + "\r\n"
+  if (exchange.attempts.length > 1) lines = lines + "X-Olla-Attempts: " + exchange.attempts.length + "\r\n"
   let vary = theirVary
   for (let i = 0; i + 1 < ours.length; i += 2) {
     const name = ours[i] as string

@@ -91,8 +91,13 @@ export class TranslatedRelay {
   /** A fault in a translator ends this exchange, not the process: it is called from a socket's reads. */
   #ask(question: () => Translated | undefined, flush = false): boolean {
     if (this.#over) return true
+    const { attempt, exchange } = this.#sending
     try {
-      return this.#say(question(), flush)
+      if (!exchange.isSampled) return this.#say(question(), flush)
+      const began = performance.now()
+      const said = question()
+      attempt.translating += performance.now() - began
+      return this.#say(said, flush)
     } catch (error) {
       const { response } = this.#sending
       if (response.headersSent) cutAfterFlush(response)

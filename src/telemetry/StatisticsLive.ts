@@ -80,6 +80,10 @@ const exchangeResult = (exchange: Exchange, last: Attempt): Result => {
   }
 }
 
+/** The trace that a figure belongs to, where it can be looked at, and epoch seconds of its end. */
+const exported = ({ isExported, traceId, startedAt, timings }: Exchange) =>
+  isExported ? { traceId, at: (startedAt + timings.ended - timings.accepted) / 1000 } : undefined
+
 /** An alias counts for the model that it led to on this endpoint; any other name as it was asked for. */
 const modelOf = (exchange: Exchange, attempt: Attempt): string =>
   exchange.verdict?.strategy === "alias" && attempt.model !== "" ? attempt.model : exchange.model
@@ -113,7 +117,7 @@ export const layerWith = (
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const now = () => monotonicOf(clock)
-      const phases = new PhaseMetrics({ offered, usage })
+      const phases = new PhaseMetrics({ offered, usage, exported })
       const overall = new Counters()
       const overallUsage = new UsageCounters()
       let attempts = 0

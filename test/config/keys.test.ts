@@ -5,6 +5,9 @@ import type { KeyInfo } from "../../src/config/ConfigSchema.ts"
 import { overrides } from "../../src/config/Environment.ts"
 import { allKeys } from "../../src/config/SchemaTree.ts"
 
+/** Nothing that is wrong with telemetry ends a start. */
+const severityOf = (path: string): "error" | "warning" => (path.startsWith("telemetry.otlp.") ? "warning" : "error")
+
 /** A document that sets one key. */
 const setting = (path: string, value: string): string => {
   const lines: Array<string> = []
@@ -56,7 +59,7 @@ describe("each key", () => {
     expect(
       diagnostics.filter(
         (diagnostic) =>
-          diagnostic.severity === "error" && diagnostic.path === concrete(path) && /needs|unknown word/.test(diagnostic.message)
+          diagnostic.severity === severityOf(path) && diagnostic.path === concrete(path) && /needs|unknown word/.test(diagnostic.message)
       )
     ).toEqual([])
     expect(diagnostics.filter((diagnostic) => diagnostic.message.startsWith("Unknown key"))).toEqual([])
@@ -65,12 +68,12 @@ describe("each key", () => {
   it.each(keys.map(({ path, info }) => [path, info] as const))("%s refuses a value of another kind, with line and column", (path, info) => {
     const text = setting(path, wrong(info))
     const found = decodeConfig(text, "c.yaml", {}).diagnostics.filter(
-      (diagnostic) => diagnostic.severity === "error" && diagnostic.path === concrete(path)
+      (diagnostic) => diagnostic.severity === severityOf(path) && diagnostic.path === concrete(path)
     )
     expect(found).toHaveLength(1)
     expect(found[0]?.line).toBe(text.trimEnd().split("\n").length)
     expect(found[0]?.column).toBeGreaterThan(1)
-    expect(found[0]?.message).toContain(path.split(".").at(-1))
+    expect(`${found[0]?.message} ${found[0]?.detail}`).toContain(path.split(".").at(-1))
   })
 
   it.each(keys.filter(({ info }) => info.min === 0).map(({ path, info }) => [path, info] as const))(
@@ -79,7 +82,10 @@ describe("each key", () => {
       const { diagnostics } = decodeConfig(setting(path, info.kind === "duration" ? "-5s" : "-5"), "c.yaml", {})
       expect(
         diagnostics.some(
-          (diagnostic) => diagnostic.severity === "error" && diagnostic.path === concrete(path) && diagnostic.message.includes("negative")
+          (diagnostic) =>
+            diagnostic.severity === severityOf(path) &&
+            diagnostic.path === concrete(path) &&
+            JSON.stringify(diagnostic).includes("negative")
         )
       ).toBe(true)
     }

@@ -71,6 +71,9 @@ const page: ReadonlyArray<readonly [name: string, type: string, labels: string]>
   ["olla_tokens_per_second", "gauge", "model endpoint"],
   ["olla_endpoint_responses_total", "counter", "endpoint class"],
   ["olla_rejections_total", "counter", "status"],
+  ["olla_trace_spans_exported_total", "counter", ""],
+  ["olla_trace_spans_dropped_total", "counter", "reason"],
+  ["olla_trace_queue_spans", "gauge", ""],
   ["olla_translator_requests_total", "counter", "translator mode result"],
   ["olla_sticky_sessions_active", "gauge", ""],
   ["olla_sticky_session_hits_total", "counter", ""],
@@ -155,6 +158,7 @@ const viewOf = (
   series: statistics.series(),
   translators: statistics.translators(),
   rejections: statistics.rejections(),
+  traces: { exported: 3, dropped: { queue_full: 0, failed: 0, rejected: 1, shutdown: 0 }, queued: 2 },
   sticky
 })
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
+import { traceIdOf } from "../../src/exchange/TraceContext.ts"
 import { humanBytes, humanDuration, nerdStats } from "../../src/telemetry/NerdStats.ts"
 import { handleHealthOf, pressureOf, processFigures, watchProcess } from "../../src/telemetry/ProcessFigures.ts"
-import { traceIdOf } from "../../src/telemetry/TraceContext.ts"
 
 describe("process figures", () => {
   it("are taken from the running process", () => {

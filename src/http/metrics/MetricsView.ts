@@ -2,6 +2,7 @@
 import type { StickyStats } from "../../balancing/Balancer.ts"
 import type { PhaseMetrics } from "../../telemetry/metrics/PhaseMetrics.ts"
 import type { ModelsOverall, ModelTotals, SeriesTotals, TranslatorTotals } from "../../telemetry/Statistics.ts"
+import type { SpanCounts } from "../../telemetry/tracing/SpanQueue.ts"
 import type { StatusView } from "../StatusDocuments.ts"
 
 export interface MetricsView extends StatusView {
@@ -14,6 +15,8 @@ export interface MetricsView extends StatusView {
   readonly translators: ReadonlyArray<TranslatorTotals>
   /** By status. */
   readonly rejections: Readonly<Record<string, number>>
+  /** `undefined`: no traces are sent. */
+  readonly traces: SpanCounts | undefined
   /** `undefined` while sticky sessions are off. */
   readonly sticky: StickyStats | undefined
 }

@@ -60,6 +60,9 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
   /** Throws nothing: a fault of ours ends this exchange only. */
   start(): void {
     try {
+      const { head } = this.#context
+      this.#exchange.userAgent = head.userAgent
+      this.#services.tracing.accepted(this.#exchange, head.traceparent)
       if (!this.#admit()) return
       this.#surface.admitted?.()
       if (this.#context.res.closed) this.closed()
@@ -177,7 +180,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     const { carrier, wantsUsage } = this.#services
     const { req, res, trustedPeer, extra } = this.#context
     const exchange = this.#exchange
-    exchange.wantsUsage = wantsUsage()
+    exchange.wantsUsage = exchange.isSampled || wantsUsage()
     const carrying = carrier.start(
       {
         exchange,

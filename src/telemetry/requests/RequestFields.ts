@@ -21,9 +21,12 @@ export const compactBytes = (bytes: number): string => {
 }
 
 /** What every record about a request starts with. */
-export const identity = (exchange: Pick<Exchange, "id" | "traceId">): { request_id: string; trace_id: string | undefined } => ({
+export const identity = (
+  exchange: Pick<Exchange, "id" | "traceId" | "spanId">
+): { request_id: string; trace_id: string | undefined; span_id: string | undefined } => ({
   request_id: exchange.id,
-  trace_id: some(exchange.traceId)
+  trace_id: some(exchange.traceId),
+  span_id: some(exchange.spanId)
 })
 
 export const routingFields = ({ verdict }: Exchange): Fields =>
