@@ -53,6 +53,7 @@ const endpointsOf = (size: number, type: string): ReadonlyArray<Endpoint> => {
     policy: () => ({ checkInterval: 1, probes: true, discovery: { enabled: false, interval: 1 } }),
     command: () => {},
     hurry: () => {},
+    breakerTurned: () => {},
     gone: () => {}
   }
   return loadEndpoints(config, profiles, {}, () => "").specs.map((spec) => {

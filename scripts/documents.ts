@@ -131,7 +131,7 @@ stand in files: \`token_file\`, \`key_file\`, \`username_file\`, \`password_file
 | \`OLLA_SHOW_VERSION\`, \`OLLA_ENABLE_PROFILER\` | | \`true\`: as \`--version\`, \`--profile\` |
 | \`OLLA_LOG_LEVEL\`, \`OLLA_PRETTY_LOGS\`, \`OLLA_FILE_OUTPUT\` | \`info\`, \`true\`, \`false\` | the log before the configuration is known, and after it where neither file nor \`OLLA_LOGGING_*\` say otherwise |
 | \`OLLA_LOG_DIR\` | \`./logs\` | folder of \`olla.log\` (\`logging.output: file\`) |
-| \`OLLA_LOG_SIZE_MB\`, \`OLLA_LOG_MAX_BACKUPS\`, \`OLLA_LOG_MAX_AGE_DAYS\` | \`1\`, \`7\`, \`14\` | rotation; 0: 100 MB, all, for ever |
+| \`OLLA_LOG_SIZE_MB\`, \`OLLA_LOG_MAX_BACKUPS\`, \`OLLA_LOG_MAX_AGE_DAYS\` | \`10\`, \`7\`, \`14\` | rotation; 0: 100 MB, all, for ever |
 | \`OLLA_THEME\` | \`default\` | colours of a terminal: \`default\`, \`dark\`, \`light\` |
 | \`NO_COLOR\`, \`FORCE_COLOR\`, \`OLLA_FORCE_COLORS\` | | colour off, on or off, on or off; the first one that is set counts, else a terminal has colour |
 | \`OLLA_BUILD_VERSION\`, \`_COMMIT\`, \`_DATE\`, \`_USER\`, \`_TOOL\` | | for \`npm run build\`: what \`--version\` tells |

@@ -23,6 +23,7 @@ const commands: Readonly<Record<string, Command>> = {
     words: "show|init",
     help: "show: the configuration in force and where each value comes from, --json for machines; init: write the first file"
   },
+  routes: { help: "list every route that a daemon with this configuration answers" },
   demo: { help: "serve a simulated fleet: nothing else needed to try Olla" },
   healthcheck: { help: "ask the local daemon whether it is alive; exit 0 or 1, for containers" },
   version: { help: "print what this build is" }
@@ -204,14 +205,15 @@ export const main = async (
   }
   const backends = named.flatMap((text) => parseBackends(text, "--backend"))
   const options = { configFile, env, cwd: process.cwd(), backends }
-  if (on.has("validate-config") || command === "validate" || command === "config" || command === "healthcheck") {
-    const { healthcheck, showCommand, validateCommand, validateReport } = await import("./configCommands.ts")
+  if (on.has("validate-config") || command === "validate" || command === "config" || command === "healthcheck" || command === "routes") {
+    const { healthcheck, routesCommand, showCommand, validateCommand, validateReport } = await import("./configCommands.ts")
     const named = { ...options, configFile: command === "validate" ? (words[0] ?? configFile) : configFile }
     if (on.has("validate-config")) {
       err(head)
       return validateReport(named, out)
     }
     if (command === "healthcheck") return healthcheck(options, err)
+    if (command === "routes") return routesCommand(options, out)
     if (command === "config" && words[0] === "init") return (await import("./configInit.ts")).initCommand(options, out, err)
     if (command === "config") return showCommand(options, on.has("json"), out)
     return validateCommand(named, on.has("json"), out)

@@ -6,8 +6,16 @@ import { printConfig, shownValues } from "./config/ConfigPrinting.ts"
 import { type Diagnostic, type Finding, findingOf, placeOf, render, textOf } from "./config/Diagnostic.ts"
 import { modelsFileOf, readConfiguration } from "./configuration.ts"
 import { redactText } from "./guard/Redaction.ts"
+import { routeTable } from "./http/Surface.ts"
+import { inColumns } from "./telemetry/LogSink.ts"
 
 type Out = (text: string) => void
+
+/** The routes of Olla itself, and of every kind of backend that the configuration knows. */
+export const routesCommand = (options: LoadOptions, out: Out): number => {
+  out(inColumns(routeTable(readConfiguration(options).profiles.all)))
+  return 0
+}
 
 interface Findings {
   readonly loaded: LoadedConfig

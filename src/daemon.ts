@@ -8,6 +8,7 @@ import * as BalancerLive from "./balancing/BalancerLive.ts"
 import { Catalogue } from "./catalogue/Catalogue.ts"
 import * as CatalogueLive from "./catalogue/CatalogueLive.ts"
 import { ModelRulesInForce } from "./catalogue/ModelsFile.ts"
+import type { Snapshot } from "./catalogue/Snapshot.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
 import { Reload } from "./config/Reload.ts"
 import { Settings } from "./config/Settings.ts"
@@ -16,6 +17,7 @@ import { accepts } from "./endpoint/Endpoint.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { reachability } from "./endpoint/Reachability.ts"
+import { watchReachability } from "./endpoint/ReachabilityEdges.ts"
 import { all, Observer } from "./exchange/Observer.ts"
 import { TracingDecisions } from "./exchange/Tracing.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
@@ -142,6 +144,16 @@ const listening = (server: OllaConfig["server"]) =>
     Effect.tap((http) => Effect.addFinalizer(() => Effect.promise(() => http.stop(0))))
   )
 
+/** Where clients of the two great APIs are pointed to. */
+const baseUrls = ({ host, port: configured, root_routes }: OllaConfig["server"], port = configured) => {
+  const name = host === "" || host === "0.0.0.0" || host === "::" ? "localhost" : host.includes(":") ? `[${host}]` : host
+  const base = `http://${name}:${port}`
+  return root_routes ? { openai: `${base}/v1`, anthropic: base } : { openai: `${base}/olla/openai/v1`, anthropic: `${base}/olla/anthropic` }
+}
+
+const modelCount = ({ unified, inventory }: Snapshot): number =>
+  unified.length > 0 ? unified.length : new Set(inventory.flatMap(({ models }) => models.map(({ name }) => name))).size
+
 /** Serves until it is asked to stop or its listener breaks down; the exit code. */
 export const daemon = Effect.fnUntraced(function* (starting: Starting) {
   const { settings, profiles } = starting.inForce
@@ -228,7 +240,7 @@ const serve = Effect.fnUntraced(function* (
   const translators = [makeAnthropicTranslator(learnt), makeResponsesTranslator(learnt), ...makeOllamaTranslators(learnt)]
   for (const [name, title] of new Map(translators.map(({ name, title }) => [name, title]))) {
     const { enabled, max_message_size } = config.translators[name]
-    if (enabled) sink.write("info", `Registered ${title} translator`, { max_message_size })
+    if (enabled) sink.write("debug", `Registered ${title} translator`, { max_message_size })
     else sink.write("info", `${title} translator disabled via configuration`, {})
   }
   releaseMemory()
@@ -251,16 +263,27 @@ const serve = Effect.fnUntraced(function* (
   signals.started = true
   const address = http.addresses[0]
   const bind = `${config.server.host}:${address?.port ?? config.server.port}`
-  sink.write("info", "HTTP server listening", {
+  sink.write("debug", "HTTP server listening", {
     address: bind,
     readTimeout: new LogDuration(config.server.read_timeout),
     readHeaderTimeout: new LogDuration(config.server.read_header_timeout || 10_000),
     writeTimeout: new LogDuration(config.server.write_timeout),
     idleTimeout: new LogDuration(idleTime(config.server))
   })
-  sink.write("info", "Olla started, waiting for requests...", { bind, start_ms: Math.round(performance.now() - startedAt) })
   const { endpoints } = fleet
-  sink.write(endpoints.every(accepts) && endpoints.length > 0 ? "info" : "warn", reachability(endpoints))
+  const reachable = endpoints.filter(accepts).length
+  // That nobody at all is there has a line of its own.
+  if (reachable > 0 && reachable < endpoints.length) sink.write("warn", reachability(endpoints))
+  const unwatch = watchReachability(fleet, ({ level, message, fields }) => sink.write(level, message, fields))
+  yield* Effect.addFinalizer(() => Effect.sync(unwatch))
+  const { openai, anthropic } = baseUrls(config.server, address?.port)
+  sink.write("info", `Send requests to ${openai}`, { anthropic: config.translators.anthropic.enabled ? anthropic : undefined })
+  sink.write("info", "Olla started", {
+    bind,
+    endpoints: `${reachable}/${endpoints.length}`,
+    models: modelCount(Context.get(context, Catalogue).snapshot()),
+    start_ms: Math.round(performance.now() - startedAt)
+  })
   if (config.dashboard.gate_internal_api)
     sink.write(
       "info",

@@ -17,9 +17,9 @@ const briefly = (fields: Fields): Fields =>
 export const demoLog = (log: Log): Log => ({
   ...log,
   table: () => {},
-  write: (level, message, fields = {}, detail = false) => {
-    if (fields["request_id"] === undefined) log.write(level, message, fields, detail)
-    else if (ends.has(message)) log.write(level, message, briefly(fields))
+  write: (level, message, fields = {}, detail = false, summary) => {
+    if (fields["request_id"] === undefined) log.write(level, message, fields, detail, summary)
+    else if (ends.has(message)) log.write(level, message, briefly(fields), detail, summary)
   }
 })
 

@@ -70,7 +70,7 @@ export const run = async (
   const log = wrap === undefined ? whole : wrap(whole)
   log.write("info", "Initialising", { version: build.version, pid: process.pid })
   const machine = { isContainerised: isContainerised(env), numCPU: availableParallelism(), goVersion: runtime }
-  log.write("info", "System Configuration", machine)
+  log.write("debug", "System Configuration", machine)
   // Once: a second look could find other secrets than those that were judged.
   const where = { env, cwd: process.cwd() }
   const first = readConfiguration(where, loaded)
@@ -90,8 +90,8 @@ export const run = async (
   const { config } = sound
   log.write("info", "Loaded configuration", { config: loaded.path })
   const aliases = Object.keys(config.model_aliases).length
-  if (aliases > 0) log.write("info", "Model aliases configured", { alias_count: aliases })
-  if (config.server.cors.enabled) log.write("info", "CORS enabled", { allowed_origins: config.server.cors.allowed_origins })
+  if (aliases > 0) log.write("debug", "Model aliases configured", { alias_count: aliases })
+  if (config.server.cors.enabled) log.write("debug", "CORS enabled", { allowed_origins: config.server.cors.allowed_origins })
   reportRemarks(log, [...profiles.diagnostics, ...diagnostics])
   const unwatch = watchProcess()
   const profiling = options.profile === true ? await startProfiling(log) : undefined

@@ -21,10 +21,10 @@ const round = Effect.fnUntraced(function* (
     yield* Effect.logDebug("no endpoint to discover models on")
     return undefined
   }
-  yield* Effect.logInfo(`Starting model discovery on healthy endpoints (${candidates.length})`)
+  yield* Effect.logDebug(`Starting model discovery on healthy endpoints (${candidates.length})`)
   const outcomes = yield* Effect.forEach(candidates, ask, { concurrency: "unbounded" })
   const failures = outcomes.filter((outcome): outcome is DiscoveryFailure => typeof outcome === "object" && !isWarning(outcome))
-  if (failures.length === 0) yield* Effect.logInfo(`Finished model discovery on healthy endpoints (${candidates.length})`)
+  if (failures.length === 0) yield* Effect.logDebug(`Finished model discovery on healthy endpoints (${candidates.length})`)
   return failures[0]
 })
 
@@ -36,19 +36,19 @@ const shortest = ({ endpoints }: FleetMembers): number =>
 /** First probes and first listings of all that are configured at the start. */
 export const firstRound = Effect.fnUntraced(function* (members: FleetMembers, { discovery, probePermits }: FleetContext) {
   const { actors } = members
-  yield* Effect.logInfo("Starting Health Checker Service", {
+  yield* Effect.logDebug("Starting Health Checker Service", {
     check_interval: Duration.millis(shortest(members)),
     endpoints: actors.length
   })
-  yield* Effect.logInfo("Initialising health checks", { endpoints: actors.length })
+  yield* Effect.logDebug("Initialising health checks", { endpoints: actors.length })
   members.start()
   yield* Effect.forEach(actors, (actor) => Deferred.await(actor.firstStatus), { concurrency: "unbounded", discard: true })
   yield* probePermits.settle
   const { endpoints } = members
-  yield* Effect.logInfo(`Registered endpoints (${endpoints.length})`)
-  for (const { name, displayUrl: url, priority } of endpoints) yield* Effect.logInfo("Endpoint registered", { name, url, priority })
+  yield* Effect.logDebug(`Registered endpoints (${endpoints.length})`)
+  for (const { name, displayUrl: url, priority } of endpoints) yield* Effect.logDebug("Endpoint registered", { name, url, priority })
   if (!discovery().enabled) return
-  yield* Effect.logInfo("Initialising model discovery service", { interval: Duration.millis(discovery().interval) })
+  yield* Effect.logDebug("Initialising model discovery service", { interval: Duration.millis(discovery().interval) })
   // Each endpoint reads its models as soon as its own first probe is through; here is only waited for them.
   const failure = yield* round(routable(members), (actor) => actor.discoveryEnd)
   if (failure !== undefined) yield* Effect.logWarning("Initial model discovery failed", { error: describe(failure) })

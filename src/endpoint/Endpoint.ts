@@ -43,6 +43,8 @@ export interface EndpointPort {
   readonly command: (command: EndpointCommand) => void
   /** Something became due earlier than planned. */
   readonly hurry: () => void
+  /** The breaker has opened, or is closed again. */
+  readonly breakerTurned: (isClosed: boolean) => void
   /** It was removed, and its last attempt has ended. */
   readonly gone: () => void
 }
@@ -86,7 +88,7 @@ export class Endpoint {
     this.#port = port
     this.unserved = new UnservedPaths(port.now)
     this.#state = Ref.makeUnsafe(initialState(port.now()))
-    this.breaker = new EndpointBreaker(port.now)
+    this.breaker = new EndpointBreaker(port.now, port.breakerTurned)
   }
 
   /** Base URL as configured: the identity. */

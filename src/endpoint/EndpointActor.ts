@@ -15,7 +15,7 @@ import type { DiscoveryFailure } from "./DiscoveryFailure.ts"
 import { Endpoint } from "./Endpoint.ts"
 import type { DiscoveryReason, EndpointCommand } from "./EndpointEvent.ts"
 import { readListing } from "./EndpointListing.ts"
-import { demotionLine, type LogLine, write } from "./EndpointLog.ts"
+import { breakerLine, demotionLine, type LogLine, write } from "./EndpointLog.ts"
 import { probeEndpoint } from "./EndpointProbing.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import type { FleetContext } from "./FleetContext.ts"
@@ -62,6 +62,7 @@ export class EndpointActor {
       },
       command: (command) => this.#receive(command),
       hurry: () => this.#post({ _tag: "Hurry" }),
+      breakerTurned: (isClosed) => this.#post({ _tag: "Log", line: breakerLine(this.endpoint.name, isClosed) }),
       gone: () => fleet.gone(this.endpoint)
     })
   }

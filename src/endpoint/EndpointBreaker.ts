@@ -30,10 +30,12 @@ const forgetAfter = 5 * 60_000
 export class EndpointBreaker {
   readonly #state: Ref.Ref<BreakerState> = Ref.makeUnsafe(closedBreaker)
   readonly #now: () => number
+  readonly #turned: (isClosed: boolean) => void
 
-  /** `now`: milliseconds. */
-  constructor(now: () => number) {
+  /** `now`: milliseconds. `turned` hears of the first refusal and of the end of them, not of trials between. */
+  constructor(now: () => number, turned: (isClosed: boolean) => void = () => {}) {
     this.#now = now
+    this.#turned = turned
   }
 
   /** Whether `admit` would let an attempt through. Changes nothing, and costs a field read while closed. */
@@ -93,6 +95,9 @@ export class EndpointBreaker {
   }
 
   #become(next: BreakerState): void {
+    const wasClosed = Ref.getUnsafe(this.#state).phase === "closed"
     MutableRef.set(this.#state.ref, next)
+    const isClosed = next.phase === "closed"
+    if (isClosed !== wasClosed) this.#turned(isClosed)
   }
 }

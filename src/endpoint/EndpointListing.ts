@@ -1,5 +1,6 @@
 /** One reading of an endpoint's models, from its wait for a permit to the step that its result is. */
 import * as Effect from "effect/Effect"
+import type { ListedModel } from "../profile/ListedModel.ts"
 import type { Listing } from "./Discovery.ts"
 import { type DiscoveryFailure, isRecoverable, issueOf, isWarning } from "./DiscoveryFailure.ts"
 import type { Endpoint } from "./Endpoint.ts"
@@ -59,12 +60,27 @@ export const registerListing = (
   reason: DiscoveryReason | "detection"
 ): ReadonlyArray<LogLine> => {
   const detected = endpoint.recognise(listing.profile)
-  const before = endpoint.inner
+  const wasDisabled = endpoint.discoveryDisabled
+  const before = endpoint.modelsSyncedAt === 0 && endpoint.models.length === 0 ? undefined : namesOf(endpoint.models)
   const isWanted = fleet.discovery().enabled
   if (isWanted) endpoint.register(listing.models, fleet.wall())
   // Also where discovery was switched off meanwhile: the reading is over.
   if (isWanted || reason !== "detection") endpoint.step({ _tag: "ListingRead", now: fleet.now(), reason })
   fleet.publish({ _tag: "ModelsChanged", endpoint })
-  const counts = { count: endpoint.models.length, originalCount: listing.models.length, skipped: listing.skipped, detected }
-  return isWanted ? listingLines(endpoint.name, before, counts, reason) : []
+  if (!isWanted) return []
+  const { name, state } = endpoint
+  const { skipped } = listing
+  return listingLines({
+    name,
+    status: state.status,
+    before,
+    names: namesOf(endpoint.models),
+    originalCount: listing.models.length,
+    skipped,
+    detected,
+    wasDisabled,
+    reason
+  })
 }
+
+const namesOf = (models: ReadonlyArray<ListedModel>): ReadonlyArray<string> => models.map(({ name }) => name)

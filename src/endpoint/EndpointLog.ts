@@ -5,6 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { formatDuration } from "../config/Duration.ts"
+import { enginePolicy } from "./CircuitBreaker.ts"
 import { type DiscoveryFailure, describe, isRecoverable, operatorMessage } from "./DiscoveryFailure.ts"
 import { isDisabled } from "./DiscoveryState.ts"
 import type { ActorState, DiscoveryReason } from "./EndpointEvent.ts"
@@ -40,7 +41,8 @@ export const probeLines = (
   before: EndpointState,
   after: EndpointState,
   result: ProbeResult,
-  now: number
+  now: number,
+  listingFollows: boolean
 ): ReadonlyArray<LogLine> => {
   const latency = Duration.millis(result.latency)
   const next_check_in = Duration.millis(Math.max(0, after.nextCheck - now))
@@ -69,7 +71,9 @@ export const probeLines = (
     if (!isSuccess(status) && due)
       out.push(line("warn", `Endpoint still having issues: ${name}`, { status, consecutive_failures, next_check_in, ...details }))
   } else if (before.status === "unknown") {
-    if (status === "healthy") out.push(line("info", `Endpoint initial status: ${name} is Healthy`, { latency, next_check_in }))
+    // Where its models are read, their number comes in the same line.
+    if (status === "healthy")
+      out.push(line(listingFollows ? "debug" : "info", `Endpoint initial status: ${name} is Healthy`, { latency, next_check_in }))
     else
       out.push(
         line("warn", status === "offline" ? `Endpoint discovered offline: ${name}` : `Endpoint discovered with status ${status}: ${name}`, {
@@ -80,7 +84,7 @@ export const probeLines = (
         })
       )
   } else if (status === "healthy") {
-    out.push(line("info", "Endpoint recovered, triggering model discovery refresh", { endpoint: name, was: before.status }))
+    out.push(line("debug", "Endpoint recovered, triggering model discovery refresh", { endpoint: name, was: before.status }))
     out.push(line("info", `Endpoint recovered: ${name} is Healthy`, { was: before.status, latency, next_check_in }))
   } else {
     out.push(
@@ -114,31 +118,78 @@ export const demotionLine = (name: string, after: EndpointState, next: string): 
     next_check: next
   })
 
+export const breakerLine = (name: string, isClosed: boolean): LogLine =>
+  isClosed
+    ? line("info", "Circuit breaker closed", { endpoint: name })
+    : line("warn", "Circuit breaker opened", {
+        endpoint: name,
+        failures: enginePolicy.threshold,
+        trial_in: Duration.millis(enginePolicy.openFor)
+      })
+
 export const discoveryStartLines = (name: string, url: string, reason: DiscoveryReason): ReadonlyArray<LogLine> =>
   reason === "recovery" || reason === "retry"
-    ? [line("info", "Triggering model discovery for recovered endpoint", { endpoint: name, url })]
+    ? [line("debug", "Triggering model discovery for recovered endpoint", { endpoint: name, url })]
     : []
 
-export const listingLines = (
-  name: string,
-  before: ActorState,
-  listing: { readonly count: number; readonly originalCount: number; readonly skipped: number; readonly detected: string | undefined },
-  reason: DiscoveryReason | "detection"
-): ReadonlyArray<LogLine> => [
-  ...(listing.detected === undefined ? [] : [line("info", ` Setting up ${name}`, { profile: listing.detected })]),
-  ...(listing.count === listing.originalCount
-    ? []
-    : [line("info", `Applied model filter ${name}`, { original_count: listing.originalCount, filtered_count: listing.count })]),
-  ...(listing.skipped === 0 ? [] : [line("warn", `Entries without a name in the model listing of ${name}`, { skipped: listing.skipped })]),
-  line("info", `  ${name}`, { models: listing.count }),
-  ...(isDisabled(before.discovery) ? [line("info", `Discovery enabled again for endpoint ${name}`)] : []),
-  ...(reason === "recovery" || reason === "retry"
-    ? [
-        line("info", "Successfully refreshed models for recovered endpoint", { endpoint: name }),
-        line("debug", "Recovery callback completed successfully", { endpoint: name })
-      ]
-    : [])
-]
+/** What one reading of a listing came to. */
+export interface ListingRead {
+  readonly name: string
+  readonly status: EndpointState["status"]
+  /** Names before and now; `undefined`: it is the first listing. */
+  readonly before: ReadonlyArray<string> | undefined
+  readonly names: ReadonlyArray<string>
+  /** As the backend listed them, before the model filter. */
+  readonly originalCount: number
+  readonly skipped: number
+  /** The kind, when that is news. */
+  readonly detected: string | undefined
+  readonly wasDisabled: boolean
+  readonly reason: DiscoveryReason | "detection"
+}
+
+/** Names that are told of a change. */
+const mostNames = 10
+
+const missing = (from: ReadonlyArray<string>, names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const there = new Set(from)
+  return names.filter((name) => !there.has(name))
+}
+
+const some = (names: ReadonlyArray<string>): ReadonlyArray<string> | undefined =>
+  names.length === 0 ? undefined : names.slice(0, mostNames)
+
+export const listingLines = (read: ListingRead): ReadonlyArray<LogLine> => {
+  const { name, names, before, originalCount, detected } = read
+  const total = names.length
+  // How many of them the filter took.
+  const listed = originalCount === total ? undefined : originalCount
+  const added = before === undefined ? [] : missing(before, names)
+  const removed = before === undefined ? [] : missing(names, before)
+  // One that answers with its models before its first probe has ended is well.
+  const status = read.status === "unknown" ? "healthy" : read.status
+  const told =
+    before === undefined
+      ? line("info", `Endpoint ${name} is ${wordOf(status)}`, { models: total, listed, detected })
+      : added.length + removed.length > 0
+        ? line("info", "Models changed", { endpoint: name, added: some(added), removed: some(removed), total, listed, detected })
+        : line(detected === undefined ? "debug" : "info", "Models read", { endpoint: name, models: total, listed, detected })
+  return [
+    ...(read.skipped === 0 ? [] : [line("warn", `Entries without a name in the model listing of ${name}`, { skipped: read.skipped })]),
+    told,
+    ...(read.wasDisabled ? [line("info", `Discovery enabled again for endpoint ${name}`)] : []),
+    ...(read.reason === "recovery" || read.reason === "retry"
+      ? [line("debug", "Successfully refreshed models for recovered endpoint", { endpoint: name })]
+      : [])
+  ]
+}
+
+/** `Healthy`, `Rate Limited`. */
+const wordOf = (status: string): string =>
+  status
+    .split("_")
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join(" ")
 
 export const noListLines = (name: string, failure: DiscoveryFailure): ReadonlyArray<LogLine> => [
   line("warn", `Model listing without a list ${name}`, { endpoint_name: name, detailed_error: describe(failure) })

@@ -43,7 +43,8 @@ const probeNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetCo
   const before = endpoint.state
   endpoint.probed(result, startedAt, 2 * fleet.random() - 1, listed)
   // A discarded result is not reported.
-  if (endpoint.state !== before) for (const line of probeLines(endpoint, before, endpoint.state, result, fleet.now())) yield* write(line)
+  if (endpoint.state !== before)
+    for (const line of probeLines(endpoint, before, endpoint.state, result, fleet.now(), fleet.discovery().enabled)) yield* write(line)
 })
 
 const targetOf = ({ healthUrl, credentials, origin, checkTimeout }: Endpoint): ProbeTarget => ({

@@ -84,7 +84,7 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
   const ready = yield* Deferred.make<void>()
   const announceReady = Effect.gen(function* () {
     if (Deferred.isDoneUnsafe(ready)) return
-    yield* Effect.logInfo("Discovery service initialised", {
+    yield* Effect.logDebug("Discovery service initialised", {
       type: settings.current().discovery.type,
       endpoints: members.endpoints.length
     })
@@ -101,7 +101,7 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
   )
   const periodic = (since: number) => untilTheyEnd(Effect.asVoid(periodicRounds(members, context, since)))
   lead(untilTheyEnd(firstRound(members, context)).pipe(Effect.andThen(announceReady), Effect.andThen(periodic(now()))))
-  yield* Effect.addFinalizer(() => (discovery().enabled ? Effect.logInfo("Stopping model discovery service") : Effect.void))
+  yield* Effect.addFinalizer(() => (discovery().enabled ? Effect.logDebug("Stopping model discovery service") : Effect.void))
 
   /** A kind that says something else now, or is gone, is found out anew. */
   const reviewKind = (endpoint: Endpoint) => {

@@ -5,7 +5,7 @@ import { isRoutable } from "./EndpointState.ts"
 /** Names that are told of one cause. */
 const namesAtMost = 5
 
-const causeOf = ({ state, admin }: Endpoint): string =>
+export const unreachableReason = ({ state, admin }: Endpoint): string =>
   admin !== "active" && isRoutable(state.status)
     ? "drained by an operator"
     : state.status === "unknown"
@@ -17,7 +17,7 @@ export const unreachableWhy = (endpoints: ReadonlyArray<Endpoint>): string => {
   const byCause = new Map<string, Array<string>>()
   for (const endpoint of endpoints) {
     if (accepts(endpoint)) continue
-    const cause = causeOf(endpoint)
+    const cause = unreachableReason(endpoint)
     const names = byCause.get(cause)
     if (names === undefined) byCause.set(cause, [endpoint.name])
     else names.push(endpoint.name)

@@ -61,7 +61,7 @@ const number = (env: Environment, name: string, fallback: number): number => {
 
 export const fileSettings = (env: Environment): FileSettings => ({
   folder: env["OLLA_LOG_DIR"] || "./logs",
-  maxSize: (number(env, "OLLA_LOG_SIZE_MB", 1) || 100) * 1024 * 1024,
+  maxSize: (number(env, "OLLA_LOG_SIZE_MB", 10) || 100) * 1024 * 1024,
   maxBackups: number(env, "OLLA_LOG_MAX_BACKUPS", 7),
   maxAge: number(env, "OLLA_LOG_MAX_AGE_DAYS", 14)
 })

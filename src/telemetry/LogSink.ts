@@ -30,7 +30,7 @@ export interface LogSink {
   readonly file: (level: Level, message: string, fields: Fields) => void
   /** Standard output is for people: text, or a coloured terminal. */
   readonly forPeople: boolean
-  /** Rows in columns, the first is the head: for people's consoles from level info on, never for JSON outputs or the file. */
+  /** Rows in columns, the first is the head: for people's consoles at level debug, never for JSON outputs or the file. */
   readonly table: (rows: ReadonlyArray<ReadonlyArray<string>>) => void
   /** Everything written so far is out. */
   readonly flush: () => void
@@ -40,7 +40,7 @@ export interface LogSink {
 export class Journal extends Context.Service<Journal, LogSink>()("olla/telemetry/Journal") {}
 
 /** Cells as wide as the widest of their column. */
-const inColumns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+export const inColumns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = (rows[0] ?? []).map((_, n) => rows.reduce((widest, row) => Math.max(widest, row[n]?.length ?? 0), 0))
   return rows
     .map(
@@ -184,9 +184,9 @@ const outputs = (options: SinkOptions): Outputs => {
     },
     forPeople: !json,
     table: (rows) => {
-      if (json || ranks.info < least) return
+      if (json || ranks.debug < least) return
       console += inColumns(rows)
-      schedule("info")
+      schedule("debug")
     },
     flush
   }

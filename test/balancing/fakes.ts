@@ -36,6 +36,7 @@ export class FakeEndpoint extends Endpoint {
       policy: () => ({ checkInterval: 5_000, probes: true, discovery: { enabled: true, interval: 300_000 } }),
       command: () => {},
       hurry: () => {},
+      breakerTurned: () => {},
       gone: () => {}
     })
     this.#announce = announce

@@ -17,21 +17,17 @@ describe("a start", () => {
     expect(await run.ended).toBe(0)
     expect(run.out()).not.toContain("\u001b")
     const told = messages(run)
-    const steps = ["Initialising", "System Configuration", "Loaded configuration", "Endpoint registered", "HTTP server listening"]
-    steps.push(
-      "Olla started, waiting for requests...",
-      "Shutdown signal received",
-      "Process Memory Stats",
-      "Cleaned up",
-      "Olla has shutdown"
-    )
+    const steps = ["Initialising", "Loaded configuration", "No endpoint reachable", `Send requests to http://127.0.0.1:${port}/v1`]
+    steps.push("Olla started", "Shutdown signal received", "Process Memory Stats", "Cleaned up", "Olla has shutdown")
     const places = steps.map((step) => told.indexOf(step))
     expect(
       places.every((place) => place >= 0),
       JSON.stringify(told)
     ).toBe(true)
     expect(places).toEqual([...places].sort((a, b) => a - b))
-    expect(run.records()[2]).toMatchObject({ level: "INFO", config: "olla.yaml" })
+    expect(run.records()[1]).toMatchObject({ level: "INFO", config: "olla.yaml" })
+    expect(run.records()[places[4] ?? 0]).toMatchObject({ endpoints: "0/1", models: 0 })
+    expect(places[4]).toBeLessThan(15)
     expect(run.err()).toMatch(/^\+-{68}\+\n/)
     expect(existsSync(join(run.cwd, "logs"))).toBe(false)
   })

@@ -78,8 +78,9 @@ describe("the daemon answers within 3 s of its start", () => {
               body: JSON.stringify({ model: "well", messages: [{ role: "user", content: "hi" }] })
             })
             expect(answer.status).toBe(200)
-            const line = why === undefined ? "2 of 2 endpoints reachable" : `1 of 2 endpoints reachable: ${why}`
-            expect(await eventually(started.daemon.output, (text) => text.includes(" reachable"))).toContain(line)
+            const output = await eventually(started.daemon.output, (text) => text.includes("Olla started"))
+            if (why !== undefined) expect(output).toContain(`1 of 2 endpoints reachable: ${why}`)
+            expect(output).toMatch(new RegExp(`"Olla started".*"endpoints":"${why === undefined ? 2 : 1}/2"`))
           } finally {
             await started.daemon.stop()
           }

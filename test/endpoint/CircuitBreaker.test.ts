@@ -15,6 +15,7 @@ import {
   succeed,
   wouldAdmit
 } from "../../src/endpoint/CircuitBreaker.ts"
+import { EndpointBreaker } from "../../src/endpoint/EndpointBreaker.ts"
 
 const policy: BreakerPolicy = { threshold: 3, openFor: 30_000, staleness: 5000, aloneEvery: 1000 }
 const failTimes = (n: number, at = 1000): BreakerState =>
@@ -198,5 +199,26 @@ describe("whatever happens", () => {
         expect(admissions).toBe(1)
       })
     )
+  })
+})
+
+describe("an endpoint's breaker", () => {
+  it("tells of its first refusal and of the end of them, and of no trial between", () => {
+    let now = 1_000
+    const told: Array<boolean> = []
+    const breaker = new EndpointBreaker(
+      () => now,
+      (isClosed) => told.push(isClosed)
+    )
+    for (let n = 0; n < enginePolicy.threshold; n++) breaker.fail(undefined)
+    expect(told).toEqual([false])
+    now += enginePolicy.openFor + 1
+    const trial = breaker.admit()
+    breaker.fail(trial._tag === "Admitted" ? trial.token : undefined)
+    now += enginePolicy.openFor + 1
+    expect(told).toEqual([false])
+    const better = breaker.admit()
+    breaker.succeed(better._tag === "Admitted" ? better.token : undefined)
+    expect(told).toEqual([false, true])
   })
 })

@@ -262,7 +262,6 @@ describe("rounds", () => {
         yield* started
         yield* pass(30)
         expect(askedAt(here, "dead", "/api/tags")).toEqual([])
-        expect(messages(here)).toContain("Starting model discovery on healthy endpoints (1)")
       })
     )
   })
@@ -337,8 +336,8 @@ describe("the model filter", () => {
         expect(endpointAt(fleet, "a").models.map(({ name }) => name)).toEqual(["llama3:8b"])
         expect(here.log).toContainEqual({
           level: "Info",
-          message: "Applied model filter a",
-          fields: { original_count: 3, filtered_count: 1 }
+          message: "Endpoint a is Healthy",
+          fields: { models: 1, listed: 3 }
         })
       })
     )

@@ -19,6 +19,7 @@ const made = (name = "a") => {
     policy: ({ checkInterval, probes }) => ({ checkInterval, probes, discovery: { enabled: true, interval: 300_000 } }),
     command: (command) => commands.push(command),
     hurry: () => at.hurries++,
+    breakerTurned: () => {},
     gone: () => {}
   })
   const probe = (result: ProbeResult, now: number): void => {

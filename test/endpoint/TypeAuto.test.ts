@@ -52,7 +52,7 @@ describe("type auto", () => {
           healthUrl,
           ["m"]
         ])
-        expect(here.log).toContainEqual({ level: "Info", message: " Setting up a", fields: { profile: name } })
+        expect(here.log).toContainEqual({ level: "Info", message: "Endpoint a is Healthy", fields: { models: 1, detected: name } })
       })
     )
   })

@@ -48,7 +48,7 @@ describe("level and file", () => {
   })
 
   it("reads rotation from the environment, with 0 MB as 100", () => {
-    expect(fileSettings({})).toEqual({ folder: "./logs", maxSize: 1024 * 1024, maxBackups: 7, maxAge: 14 })
+    expect(fileSettings({})).toEqual({ folder: "./logs", maxSize: 10 * 1024 * 1024, maxBackups: 7, maxAge: 14 })
     expect(fileSettings({ OLLA_LOG_DIR: "/x", OLLA_LOG_SIZE_MB: "0", OLLA_LOG_MAX_BACKUPS: "0", OLLA_LOG_MAX_AGE_DAYS: "no" })).toEqual({
       folder: "/x",
       maxSize: 100 * 1024 * 1024,

@@ -50,13 +50,13 @@ describe("the sink", () => {
     ]
     for (const form of ["text", "pretty", "json"] as const) {
       const { lines, out } = collected()
-      const sink = makeSink({ level: "info", form, out })
+      const sink = makeSink({ level: "debug", form, out })
       sink.table(rows)
       sink.flush()
       expect(lines).toEqual(form === "json" ? [] : ["PRI  NAME", "100  a-long-name", "5    b"])
     }
     const { lines, out } = collected()
-    const quiet = makeSink({ level: "warn", form: "text", out })
+    const quiet = makeSink({ level: "info", form: "text", out })
     quiet.table(rows)
     quiet.flush()
     expect(lines).toEqual([])
