@@ -178,7 +178,7 @@ first, then twice as long, an hour at most.
 | \`/api/v1/models\` | entries with \`recipe\` or \`checkpoint\` | Lemonade |
 | \`/health/liveliness\` | \`"I'm alive!"\` | LiteLLM |
 | \`/v1/models\` | \`owned_by\` vllm, vllm-mlx, sglang, lmdeploy, omlx, rapid-mlx or llamacpp | that one |
-| | \`models\` beside \`data\`, or entries with \`meta\` | llama.cpp |
+| | \`models\` beside \`data\`, entries with \`meta\`, or the header \`Server: llama.cpp\` | llama.cpp |
 | | any other list | OpenAI compatible |
 
 With a \`model_url\` that alone is asked. Until something is proved, each health check tries again; \`detected_type\` in
@@ -245,7 +245,7 @@ metrics:
 | \`request.response_format\` | FORMATS |
 | \`metrics.extraction.source\` | \`response_body\`, or \`response_headers\` with \`headers: {input_tokens: X-Tokens-In}\` |
 | \`metrics.extraction.calculations\` | numbers, the fields of \`paths\` and \`headers\`, \`response_time_ms\` as measured, \`+ - * / %\`, comparisons, \`&& \\|\\| !\`, \`?:\`, \`len()\` |
-| \`characteristics\`, \`resources\`, \`models\`, \`detection\` | checked and kept for reference; nothing is capped or guessed by them |
+| \`characteristics\`, \`resources\`, \`models\`, the rest of \`detection\` | checked and kept for reference; nothing is capped or guessed by them |
 
 | key that a whole replacement keeps | |
 |---|---|
@@ -255,6 +255,7 @@ metrics:
 | \`routing.refused_everywhere\` | the same, whatever the prefix, \`/olla/proxy/\` included; a kind that lists such a path under \`api.paths\` keeps it under its own prefixes |
 | \`api.listing_paths\` | paths under its prefixes that Olla answers with the kind's models, each with the form of the list. \`model_discovery_path\` and, of an OpenAI-compatible kind, \`/v1/models\` are such without being said |
 | \`models.implied_tag\` | the tag of a name without one, as Ollama's \`latest\` |
+| \`detection.proofs\` | what \`type: auto\` knows the kind by, each a mapping: \`path\` to ask; \`place\` (whole number, 50), lower ones first over all kinds; and marks that must all be there: \`lists\` (keys of the answer), \`lacks\` (a list that is not there), \`entry_fields\` and \`owned_by\` (some entry of \`data\` has one), \`text\` (the whole answer), \`header\` (\`name\`, or \`name: beginning\`). \`anywhere: true\`: also for a list at an endpoint's own \`model_url\`; \`listing: false\`: the answer is no list of models |
 | \`version_listing\` | \`name\` and \`place\` among \`supported_backends\` of \`/version\` |
 
 \`proxy.profile_filter\` takes kinds away: their routes, and their names as \`type\`.

@@ -6,13 +6,14 @@ import { type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import type { Diagnostic } from "./config/Diagnostic.ts"
 import { reasonOf } from "./config/FileReason.ts"
 import { findServers, type LocalServer, localCandidates } from "./endpoint/LocalServers.ts"
+import { detectionOf } from "./profile/Detection.ts"
 import { loadProfiles } from "./profile/ProfileLoading.ts"
 
 const everything = { include: [], exclude: [] }
 
 export const lookAround = ({ cwd, env }: LoadOptions): Promise<ReadonlyArray<LocalServer>> => {
   const profiles = loadProfiles({ cwd, env, configFolder: undefined, filter: everything })
-  return findServers(localCandidates(profiles.all, env))
+  return findServers(localCandidates(profiles.all, env), detectionOf(profiles.all))
 }
 
 /** As endpoints of a configuration that no file describes. */

@@ -28,6 +28,8 @@ export interface BackendRequest {
 export interface BackendAnswer {
   readonly status: number
   readonly retryAfter: string | undefined
+  /** First value; by lower-cased name. */
+  readonly header: (name: string) => string | undefined
   /** Milliseconds to the headers. */
   readonly latency: number
   /** Empty with `discard`. */
@@ -130,7 +132,12 @@ const get = async (
     const location = redirects.has(statusCode) ? single(headers["location"]) : undefined
     const target = location === undefined ? undefined : targetOf(location, url)
     if (target === undefined || target.origin !== home) {
-      const answer = { status: statusCode, retryAfter: single(headers["retry-after"]), latency: now() - started }
+      const answer = {
+        status: statusCode,
+        header: (name: string) => single(headers[name]),
+        retryAfter: single(headers["retry-after"]),
+        latency: now() - started
+      }
       if (target !== undefined) {
         body.destroy()
         return { ...answer, body: "", leadsAway: true }

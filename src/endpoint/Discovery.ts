@@ -4,7 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
-import { detectionProbes, judgeListing } from "../profile/Detection.ts"
+import { type DetectionProbe, detectionOf, type HeaderOf } from "../profile/Detection.ts"
 import { atOnce, type JsonBounds, parseInSteps } from "../profile/JsonSlices.ts"
 import type { ListedModel } from "../profile/ListedModel.ts"
 import { listingLabels, readListing } from "../profile/ListingReading.ts"
@@ -94,7 +94,7 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
           `${statusCause(outcome.status)}${outcome.leadsAway === true ? ", to another origin, which is not followed" : ""}`
         )
       )
-    return { body: outcome.body, now: yield* Clock.currentTimeMillis, failed }
+    return { body: outcome.body, header: outcome.header, now: yield* Clock.currentTimeMillis, failed }
   })
 
   // Long bodies one after the other: each has the loop for a millisecond at a time, many of them together would not.
@@ -127,19 +127,22 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
     })
 
   /** Fetches one piece of evidence and judges it; fails where the answer proves nothing. */
-  const judged = Effect.fnUntraced(function* (spec: EndpointSpec, { url, judge, isBare }: Evidence) {
+  const judged = Effect.fnUntraced(function* (spec: EndpointSpec, { url, judge }: Evidence) {
     const answer = yield* fetch(spec, url, "auto")
     const value = yield* parse(answer, "listing")
-    const profile = profiles.byName(judge(value) ?? "")
-    if (profile === undefined)
+    const proved = judge(value, answer.header)
+    if (proved === undefined)
       return yield* Effect.fail(answer.failed("parse_response", 200, "failed to parse listing: no known kind of backend answers like this"))
-    return yield* isBare ? typed(spec, profile) : read(answer, value, profile)
+    const { profile, isListing } = proved
+    return yield* isListing ? read(answer, value, profile) : typed(spec, profile)
   })
 
-  const evidence = (spec: EndpointSpec): ReadonlyArray<Evidence> =>
-    spec.modelReference === undefined
-      ? detectionProbes.map(({ path, judge, isBare = false }) => ({ url: joinUrl(spec.url, path, true), judge, isBare }))
-      : [{ url: joinUrl(spec.url, spec.modelReference), judge: judgeListing, isBare: false }]
+  const evidence = (spec: EndpointSpec): ReadonlyArray<Evidence> => {
+    const { probes, judgeListing } = detectionOf(profiles.all)
+    return spec.modelReference === undefined
+      ? probes.map(({ path, judge }) => ({ url: joinUrl(spec.url, path, true), judge }))
+      : [{ url: joinUrl(spec.url, spec.modelReference), judge: judgeListing }]
+  }
 
   const auto = Effect.fnUntraced(function* (spec: EndpointSpec, remembered: Profile | undefined) {
     const all = evidence(spec)
@@ -199,14 +202,13 @@ export const makeDiscoverer = (client: BackendClient["Service"], profiles: Profi
 /** Where one proof is looked for, and what makes one. */
 interface Evidence {
   readonly url: string
-  readonly judge: (body: unknown) => string | undefined
-  /** The answer is no listing. */
-  readonly isBare: boolean
+  readonly judge: DetectionProbe["judge"]
 }
 
 /** A 200 with its text; `failed` says what is wrong with it. */
 interface Answer {
   readonly body: string
+  readonly header: HeaderOf
   /** Epoch milliseconds. */
   readonly now: number
   readonly failed: (operation: DiscoveryOperation, status: number, cause: string) => DiscoveryFailure

@@ -4,7 +4,7 @@
  */
 import { request } from "undici"
 import type { Environment } from "../config/Environment.ts"
-import { detectionProbes } from "../profile/Detection.ts"
+import type { Detection } from "../profile/Detection.ts"
 import type { Profile } from "../profile/Profile.ts"
 
 export interface LocalServer {
@@ -46,10 +46,10 @@ export const localCandidates = (profiles: ReadonlyArray<Pick<Profile, "defaultPo
 }
 
 /** `undefined`: nobody there, nothing known, or no answer in time. An Olla is no backend. */
-const recognise = async (url: string, time: number): Promise<LocalServer | undefined> => {
+const recognise = async (url: string, { probes }: Detection, time: number): Promise<LocalServer | undefined> => {
   const signal = AbortSignal.timeout(time)
   try {
-    for (const { path, judge } of detectionProbes) {
+    for (const { path, judge } of probes) {
       const answer = await request(url + path, { signal, headers: { accept: "application/json" } })
       if (answer.headers["x-olla-request-id"] !== undefined) {
         await answer.body.dump()
@@ -59,8 +59,9 @@ const recognise = async (url: string, time: number): Promise<LocalServer | undef
         await answer.body.dump({ limit: mostListed, signal })
         continue
       }
-      const type = judge(parsed(await bounded(answer.body)))
-      if (type !== undefined) return { url, type }
+      const header = (name: string) => [answer.headers[name]].flat()[0]
+      const proved = judge(parsed(await bounded(answer.body)), header)
+      if (proved !== undefined) return { url, type: proved.profile.name }
     }
   } catch {
     // Refused, silent, or no HTTP.
@@ -88,5 +89,9 @@ const parsed = (text: string): unknown => {
 }
 
 /** All candidates at once, so it takes as long as the slowest and at most `time` milliseconds; in the candidates' order. */
-export const findServers = async (candidates: ReadonlyArray<string>, time = patience): Promise<ReadonlyArray<LocalServer>> =>
-  (await Promise.all(candidates.map((url) => recognise(url, time)))).filter((server) => server !== undefined)
+export const findServers = async (
+  candidates: ReadonlyArray<string>,
+  detection: Detection,
+  time = patience
+): Promise<ReadonlyArray<LocalServer>> =>
+  (await Promise.all(candidates.map((url) => recognise(url, detection, time)))).filter((server) => server !== undefined)

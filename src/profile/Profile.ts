@@ -17,6 +17,8 @@ export interface Profile {
   readonly notes: ReadonlyArray<string>
   /** As written; for the documentation. */
   readonly defaultPorts: ReadonlyArray<string>
+  /** What proves that a server of `type: auto` is of this kind. */
+  readonly proofs: ReadonlyArray<DetectionProof>
   /** URL prefixes that answer under `/olla/<prefix>/`, as written; reserved and malformed ones are already left out. */
   readonly prefixes: ReadonlyArray<string>
   readonly openaiCompatible: boolean
@@ -101,4 +103,27 @@ export interface MetricsExtraction {
   readonly calculations: Readonly<Record<string, string>>
   /** Field to response header. */
   readonly headers: Readonly<Record<string, string>>
+}
+
+/** What proves a kind: all marks that are given must be there. */
+export interface DetectionProof {
+  /** Empty: it is asked for nowhere, but holds for a list that is read from another place. */
+  readonly path: string
+  /** Lower ones are looked at first. */
+  readonly place: number
+  /** Lists that the answer has, and one that it has not got. */
+  readonly lists: ReadonlyArray<string>
+  readonly lacks: string
+  /** Some entry of `data` has one of these fields. */
+  readonly entryFields: ReadonlyArray<string>
+  /** Some entry of `data` is owned by one of these. */
+  readonly owners: ReadonlyArray<string>
+  /** The answer is exactly this text. */
+  readonly text: string
+  /** The answer has this header, with this beginning where one is given: `server: llama.cpp`. */
+  readonly header: string
+  /** It holds for any list, wherever it was read. */
+  readonly anywhere: boolean
+  /** The answer is the kind's list of models; else that is read from the kind's own path. */
+  readonly isListing: boolean
 }

@@ -88,6 +88,7 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     description: text("description"),
     notes: list("notes"),
     defaultPorts: list("detection.default_ports"),
+    proofs: proofsOf(at(source, "detection.proofs")),
     prefixes: [...new Set(prefixes.filter((prefix) => prefixProblem(prefix) === undefined))],
     openaiCompatible: bool("api.openai_compatible"),
     generic: bool("routing.generic"),
@@ -216,4 +217,31 @@ const sizeFindings = (sizes: unknown): ReadonlyArray<string> =>
     return (Array.isArray(patterns) ? patterns : [])
       .filter((pattern) => typeof pattern === "string" && pattern.includes("*"))
       .map((pattern) => `resources.model_sizes: "${String(pattern)}" is no glob: sizes are written bare, such as 7b`)
+  })
+
+/** Where a proof stands that does not say: behind the shipped kinds with paths of their own, before those that only a list tells apart. */
+const usualPlace = 50
+
+const proofsOf = (value: unknown): Profile["proofs"] =>
+  (Array.isArray(value) ? value : []).filter(isMap).map((proof) => {
+    const text = (key: string): string => {
+      const found = proof[key]
+      return typeof found === "string" ? found : ""
+    }
+    const texts = (key: string): ReadonlyArray<string> => {
+      const found = proof[key]
+      return Array.isArray(found) ? found.filter((item) => typeof item === "string") : []
+    }
+    return {
+      path: text("path"),
+      place: Math.trunc(Number(text("place"))) || usualPlace,
+      lists: texts("lists"),
+      lacks: text("lacks"),
+      entryFields: texts("entry_fields"),
+      owners: texts("owned_by"),
+      text: text("text"),
+      header: text("header"),
+      anywhere: readBool(text("anywhere")) === true,
+      isListing: readBool(text("listing")) !== false
+    }
   })

@@ -157,6 +157,7 @@ const keptWhenReplaced = (shipped: RawProfile): RawProfile => {
     routing: section("routing", "generic", "generic_paths", "refused_paths", "refused_everywhere"),
     api: section("api", "listing_paths"),
     models: section("models", "implied_tag"),
+    detection: section("detection", "proofs"),
     version_listing: section("version_listing", "name", "place")
   }
 }
@@ -179,7 +180,8 @@ const extend = (raw: RawProfile, find: (name: string) => RawProfile | undefined)
       prefixes: routing["prefixes"] ?? [],
       generic: routing["generic"] ?? "false"
     },
-    version_listing: own["version_listing"]
+    version_listing: own["version_listing"],
+    detection: { ...((merged["detection"] ?? {}) as RawProfile), proofs: ((own["detection"] ?? {}) as RawProfile)["proofs"] ?? [] }
   }
 }
 

@@ -98,7 +98,29 @@ export const profileShape: Shape = {
       }
     },
     detection: {
-      keys: { user_agent_patterns: texts, headers: texts, response_patterns: texts, path_indicators: texts, default_ports: { list: "int" } }
+      keys: {
+        user_agent_patterns: texts,
+        headers: texts,
+        response_patterns: texts,
+        path_indicators: texts,
+        default_ports: { list: "int" },
+        proofs: {
+          list: {
+            keys: {
+              path: "text",
+              place: "int",
+              lists: texts,
+              lacks: "text",
+              entry_fields: texts,
+              owned_by: texts,
+              text: "text",
+              header: "text",
+              anywhere: "bool",
+              listing: "bool"
+            }
+          }
+        }
+      }
     },
     models: {
       keys: {

@@ -2,8 +2,10 @@ import { createServer, type RequestListener } from "node:http"
 import { createServer as createTcpServer, type Server } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
 import { findServers, localCandidates, ollamaUrl } from "../../src/endpoint/LocalServers.ts"
+import { detectionOf } from "../../src/profile/Detection.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
 import { startBackend } from "../../src/simulator/Backend.ts"
+import { profiles } from "../catalogue/fakes.ts"
 
 const closing: Array<() => unknown> = []
 afterEach(async () => {
@@ -16,6 +18,8 @@ const listening = async (server: Server): Promise<string> => {
   return `http://127.0.0.1:${(server.address() as { port: number }).port}`
 }
 const serving = (answer: RequestListener) => listening(createServer(answer))
+
+const detection = detectionOf(profiles.all)
 
 describe("OLLAMA_HOST", () => {
   it.each([
@@ -55,7 +59,7 @@ describe("a look around", () => {
       () => ollama.stop(),
       () => vllm.stop()
     )
-    expect(await findServers([vllm.url, ollama.url])).toEqual([
+    expect(await findServers([vllm.url, ollama.url], detection)).toEqual([
       { url: vllm.url, type: "vllm" },
       { url: ollama.url, type: "ollama" }
     ])
@@ -74,7 +78,7 @@ describe("a look around", () => {
     const olla = await serving((_request, response) => response.setHeader("X-Olla-Request-ID", "a").end('{"data":[]}'))
     const noHttp = await listening(createTcpServer((socket) => socket.end("SSH-2.0\r\n")))
     const started = performance.now()
-    expect(await findServers([nobody, other, endless, olla, noHttp, "http://127.0.0.1:1", "nonsense"], 500)).toEqual([])
+    expect(await findServers([nobody, other, endless, olla, noHttp, "http://127.0.0.1:1", "nonsense"], detection, 500)).toEqual([])
     expect(performance.now() - started).toBeLessThan(5_000)
   })
 })

@@ -17,7 +17,14 @@ import { loadProfiles, layer as profilesLayer } from "../../src/profile/ProfileL
 export const shippedProfiles = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
 
 export const answer = (status: number, body: unknown = "", more: Partial<BackendAnswer> = {}): Effect.Effect<BackendAnswer> =>
-  Effect.succeed({ status, retryAfter: undefined, latency: 1, body: typeof body === "string" ? body : JSON.stringify(body), ...more })
+  Effect.succeed({
+    status,
+    header: () => undefined,
+    retryAfter: undefined,
+    latency: 1,
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    ...more
+  })
 
 export const failing = (cause: string, kind: BackendFailure["kind"] = "network"): Effect.Effect<never, BackendFailure> =>
   Effect.fail({ _tag: "BackendFailure", kind, cause, detail: cause, answered: false })

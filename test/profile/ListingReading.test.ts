@@ -1,14 +1,16 @@
-import { readFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { detectionProbes, judgeListing } from "../../src/profile/Detection.ts"
+import { detectionOf } from "../../src/profile/Detection.ts"
 import { type ListingFormat, listingFormats } from "../../src/profile/ListingFormats.ts"
 import { readListing } from "../../src/profile/ListingReading.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
 
-const shipped = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } }).all.map(
-  ({ name }) => name
-)
+const profiles = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: undefined, filter: { include: [], exclude: [] } })
+const shipped = profiles.all.map(({ name }) => name)
+const { probes, judgeListing } = detectionOf(profiles.all)
 const now = 1_800_000_000_000
 const recorded = (name: string) =>
   readFileSync(new URL(`./recorded/${name}.http`, import.meta.url), "utf8")
@@ -215,17 +217,19 @@ describe("whatever a server answers", () => {
   it("a judge proves one of the kinds, or nothing", () => {
     fc.assert(
       fc.property(values, (value) => {
-        for (const judge of [judgeListing, ...detectionProbes.map((probe) => probe.judge)])
-          expect([undefined, ...shipped]).toContain(judge(value))
+        for (const judge of [judgeListing, ...probes.map((probe) => probe.judge)])
+          expect([undefined, ...shipped]).toContain(judge(value)?.profile.name)
       })
     )
   })
 })
 
 describe("auto detection", () => {
-  const judge = (path: string, body: unknown) => detectionProbes.find((probe) => probe.path === path)?.judge(body)
+  const judge = (path: string, body: unknown, headers: Readonly<Record<string, string>> = {}) =>
+    probes.find((probe) => probe.path === path)?.judge(body, (name) => headers[name])?.profile.name
+  const judgedListing = (body: unknown) => judgeListing(body)?.profile.name
   it("asks first who also answers the paths of others", () => {
-    expect(detectionProbes.map((probe) => probe.path)).toEqual([
+    expect(probes.map((probe) => probe.path)).toEqual([
       "/engines/v1/models",
       "/api/tags",
       "/api/v0/models",
@@ -261,8 +265,29 @@ describe("auto detection", () => {
   })
 
   it("judges an explicit listing by the same evidence", () => {
-    expect(judgeListing(JSON.parse(recorded("llamacpp-v1-models")))).toBe("llamacpp")
-    expect(judgeListing(JSON.parse(recorded("ollama-tags")))).toBe("ollama")
-    expect(judgeListing({ data: [{ id: "x", compatibility_type: "gguf" }] })).toBe("lm-studio")
+    expect(judgedListing(JSON.parse(recorded("llamacpp-v1-models")))).toBe("llamacpp")
+    expect(judgedListing(JSON.parse(recorded("ollama-tags")))).toBe("ollama")
+    expect(judgedListing({ data: [{ id: "x", compatibility_type: "gguf" }] })).toBe("lm-studio")
+  })
+
+  it("knows by a header what the list does not tell", () => {
+    expect(judge("/v1/models", { data: [] }, { server: "llama.cpp" })).toBe("llamacpp")
+    expect(judge("/v1/models", { data: [] }, { server: "uvicorn" })).toBe("openai-compatible")
+  })
+
+  it("takes a kind of the user's by the proofs in its file", () => {
+    const folder = mkdtempSync(join(tmpdir(), "olla-"))
+    mkdirSync(join(folder, "profiles"))
+    writeFileSync(
+      join(folder, "profiles", "cedar.yaml"),
+      "name: cedar\nextends: vllm\ndetection:\n  proofs:\n    - {path: /v1/models, place: 5, lists: [data], header: x-cedar, anywhere: true}\n"
+    )
+    const set = loadProfiles({ cwd: "/nonexistent", env: {}, configFolder: folder, filter: { include: [], exclude: [] } })
+    const detection = detectionOf(set.all)
+    const asked = (headers: Readonly<Record<string, string>>) =>
+      detection.probes.find(({ path }) => path === "/v1/models")?.judge({ data: [{ owned_by: "vllm" }] }, (name) => headers[name])?.profile
+        .name
+    expect([asked({}), asked({ "x-cedar": "1" })]).toEqual(["vllm", "cedar"])
+    expect(set.diagnostics).toEqual([])
   })
 })

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { afterEach, describe, expect, it } from "vitest"
-import { detectionProbes } from "../../src/profile/Detection.ts"
+import { detectionOf } from "../../src/profile/Detection.ts"
 import { readListing } from "../../src/profile/ListingReading.ts"
 import { loadProfiles } from "../../src/profile/ProfileLoading.ts"
 import { type BackendKind, type BackendOptions, backendKinds, type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
@@ -121,10 +121,10 @@ describe.each(backendKinds)("a simulated %s", (kind) => {
   it("is detected as what it is, where there is evidence", async () => {
     const backend = await start(kind)
     let proved: string | undefined
-    for (const { path, judge } of detectionProbes) {
+    for (const { path, judge } of detectionOf(profiles.all).probes) {
       const answer = await get(backend, path)
       const body: unknown = answer.status === 200 ? JSON.parse((await answer.text()) || "null") : undefined
-      proved ??= body === undefined ? undefined : judge(body)
+      proved ??= body === undefined ? undefined : judge(body)?.profile.name
     }
     expect(proved).toBe(kind === "litellm" ? "openai-compatible" : kind)
   })
