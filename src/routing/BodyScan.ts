@@ -57,6 +57,8 @@ export class BodyScan {
   promptAt = -1
   /** Lists and objects that lie in one another, at most. */
   deepest = 0
+  /** Lists, objects and texts, keys among them: what a parse would make objects of. */
+  values = 0
   ok = true
   done = false
   #base = 0
@@ -78,6 +80,7 @@ export class BodyScan {
     let i = 0,
       from = 0
     let depth = this.#depth
+    let { values } = this
     if (!this.ok) return
     for (;;) {
       if (this.#mode === 0) {
@@ -96,6 +99,7 @@ export class BodyScan {
               this.#value(null, "{")
             }
             depth++
+            values++
             if (depth > this.deepest) this.deepest = depth
             if (depth === 1) this.#isKey = true
           } else if (c === 125 || c === 93) {
@@ -123,6 +127,7 @@ export class BodyScan {
         if (c !== Q) continue
         if (depth === 0) return this.#bad()
         i++
+        values++
         if (depth > 1) {
           // most strings below level one are short and plain: skip them here
           const near = i + NEAR < L ? i + NEAR : L
@@ -216,12 +221,18 @@ export class BodyScan {
       }
     }
     this.#depth = depth
+    this.values = values
     this.#base += L
   }
   /** The last value of `model`; where that is no name, of a key that differs in case, as some servers read it. */
   get model(): unknown {
     const exact = this.#exactModel
     return typeof exact === "string" && exact.trim() !== "" ? exact : this.found.get("model")
+  }
+
+  /** It was given up, because it repeats a wanted key without end: what else is in it is not known. */
+  get isRepetitive(): boolean {
+    return this.#wantedKeys > mostWanted
   }
 
   /** After the last chunk: did a whole object go by? (Not a validation; the backend does that.) */

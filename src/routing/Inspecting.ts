@@ -66,6 +66,12 @@ export class BodyInspector {
     return this.#scan?.deepest ?? 0
   }
 
+  /** How many lists, objects and texts it has, for the same. 0 for short ones; no end where the scan gave up. */
+  get values(): number {
+    if (this.#scan === undefined) return 0
+    return this.#scan.isRepetitive ? Number.POSITIVE_INFINITY : this.#scan.values
+  }
+
   /** `body`: all chunks, for what the scan does not say. `path`: stripped, for embeddings. */
   end(body: ReadonlyArray<Buffer>, path: string): Inspection {
     if (this.#form !== undefined) return ofForm(this.#form, body)

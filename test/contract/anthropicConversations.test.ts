@@ -322,4 +322,18 @@ describe("a body that is nested beyond reason", () => {
       { type: "invalid_request_error", message: "the body is nested deeper than 10000 levels" }
     ])
   })
+
+  it.each(["/v1/messages", "/v1/messages/count_tokens"])(
+    "or has more values than a parse may hold everybody else up for: %s",
+    async (path) => {
+      const words = '"",'.repeat(600_000)
+      const send = (body: string) => ask(daemon.port, { method: "POST", path: `/olla/anthropic${path}`, body })
+      const rest = '"model":"plain-model","max_tokens":1,"messages":[{"role":"user","content":"x"}]'
+      const said = await send(`{${rest},"tools":[{"name":"a","input_schema":{"enum":[${words}1]}}]}`)
+      expect([said.status, said.json().error.message]).toEqual([400, expect.stringContaining("more than 600000 values and keys")])
+      // What is in it is not known then.
+      const hidden = await send(`{${'"model":"plain-model",'.repeat(1_001)}${rest},"x":[${words}1]}`)
+      expect([hidden.status, hidden.json().error.message]).toEqual([400, expect.stringContaining("more than 600000 values and keys")])
+    }
+  )
 })

@@ -122,4 +122,13 @@ describe("the scan of a body", () => {
     expect(repeated(1000)).toEqual({ whole: true, places: 1000, first: "m" })
     expect(repeated(1001)).toEqual({ whole: false, places: 1000, first: "m" })
   })
+
+  it("counts the texts, keys, lists and objects of an object, wherever the chunks are cut", () => {
+    const body = Buffer.from('{"model":"m","messages":[{"content":["a\\"b",{}]},1,null]}')
+    for (let at = 0; at <= body.length; at++) {
+      const scan = new BodyScan()
+      for (const chunk of [body.subarray(0, at), body.subarray(at)]) scan.push(chunk)
+      expect(scan.values).toBe(10)
+    }
+  })
 })

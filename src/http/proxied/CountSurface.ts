@@ -9,7 +9,7 @@ import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
-import { messageLimit, nestingProblem, problemOf, textOfBody } from "./TranslatedRequest.ts"
+import { messageLimit, problemOf, shapeProblem, textOfBody } from "./TranslatedRequest.ts"
 
 /** An agent counts before it asks: a backend that takes longer than this, in milliseconds, is not waited for. */
 const countWithin = 5_000
@@ -43,8 +43,8 @@ export class CountSurface implements Surface {
   }
 
   understand(walk: Settling, body: Body, seen: BodyInspector): Asked | undefined {
-    const tooDeep = nestingProblem(seen)
-    if (tooDeep !== undefined) return this.#refuse(walk, tooDeep)
+    const misshapen = shapeProblem(seen)
+    if (misshapen !== undefined) return this.#refuse(walk, misshapen)
     const request = parseJson(textOfBody(body))
     if (!isRecord(request)) {
       const why = body.size === 0 ? "the body is empty" : "the body is not a JSON object"

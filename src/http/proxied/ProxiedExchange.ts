@@ -28,6 +28,9 @@ import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface
 /** Bytes of a session's id that are echoed and logged; it is recognised by all of them. */
 const longestSessionId = 256
 
+/** Bytes from which translating a body is no matter of a millisecond. */
+const longBody = 256 * 1024
+
 const leftEarly: Outcome = { _tag: "cancelled", status: 499, committed: false }
 
 export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
@@ -115,14 +118,21 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
   received(body: Body): void {
     if (this.#over) return
     this.#body = body
-    try {
-      this.#exchange.requestBytes = body.size
-      this.#exchange.timings.received = performance.now()
+    this.#exchange.requestBytes = body.size
+    this.#exchange.timings.received = performance.now()
+    this.#step(body, () => {
       const asked = this.#surface.understand(this, body, this.#inspector)
-      if (asked !== undefined) this.#decide(asked, body)
-    } catch (error) {
-      this.#context.fault(error)
-    }
+      if (asked !== undefined) this.#step(body, () => this.#decide(asked, body))
+    })
+  }
+
+  /** Steps of a long body that is translated leave the loop to others in between: each of them may take a tenth of a second. */
+  #step(body: Body, step: () => void): void {
+    if (body.size < longBody || this.#surface.copies === 1) this.#context.guarded(step)
+    else
+      setImmediate(() => {
+        if (!this.#over) this.#context.guarded(step)
+      })
   }
 
   /** At once, or after endpoints have been asked for their models. */
@@ -161,7 +171,8 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     }
     const plan = this.#surface.plan(this, asked, body, decision)
     if (plan === undefined) return
-    if (plan.dialect === undefined || this.#share.reserve(body.size * copiesInTranslation)) this.#carry(asked, body, plan)
+    if (plan.dialect === undefined || this.#share.reserve(body.size * copiesInTranslation))
+      this.#step(body, () => this.#carry(asked, body, plan))
     else this.#refuseForWantOfRoom()
   }
 

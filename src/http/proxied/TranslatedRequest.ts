@@ -12,6 +12,11 @@ import { copiesInTranslation } from "./Surface.ts"
 const defaultSize = 32 * 1024 * 1024
 /** Nesting that is parsed, as Go's servers limit it: some megabytes of opening brackets would block the daemon for half a minute. */
 const maxNesting = 10_000
+/**
+ * The most that one parse and one translation may hold everybody else up for: 120,000 messages of one word. Anthropic takes 100,000
+ * messages; a conversation of a megabyte has some ten thousand values.
+ */
+const mostValues = 600_000
 
 /** Largest request. */
 export const messageLimit = ({ settings, guard }: Services, { name }: Pick<Translator, "name">): BodyLimit => {
@@ -28,9 +33,13 @@ export const problemOf = ({ guard }: Services, context: RequestContext, problem:
   return bodyRefusal("messageTooLarge", limit, context)
 }
 
-/** Too deep to be parsed; `undefined`: it may be. */
-export const nestingProblem = (seen: BodyInspector): string | undefined =>
-  seen.nesting > maxNesting ? `the body is nested deeper than ${maxNesting} levels` : undefined
+/** Why a body is not parsed, which nothing can interrupt; `undefined`: it is. */
+export const shapeProblem = (seen: BodyInspector): string | undefined => {
+  if (seen.nesting > maxNesting) return `the body is nested deeper than ${maxNesting} levels`
+  return seen.values > mostValues
+    ? `the body has more than ${mostValues} values and keys (texts, lists and objects together), which are not translated`
+    : undefined
+}
 
 export const textOfBody = (body: Body): string => withoutOrderMark(Buffer.concat(body.chunks).toString("utf8"))
 

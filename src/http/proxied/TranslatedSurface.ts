@@ -19,7 +19,7 @@ import type { Services } from "../Services.ts"
 import { ordered, setMode, translatedExchange } from "./Conversing.ts"
 import { breakerWait, describeRejection, describeShortage, retryAfter } from "./Refusals.ts"
 import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
-import { messageLimit, nestingProblem, parseTurn, problemOf, textOfBody } from "./TranslatedRequest.ts"
+import { messageLimit, parseTurn, problemOf, shapeProblem, textOfBody } from "./TranslatedRequest.ts"
 
 /** Of a relayed answer at most this much is kept for the inspector, bytes. */
 const maxInspected = 64 * 1024 * 1024
@@ -65,11 +65,11 @@ export class TranslatedSurface implements Surface {
   }
 
   understand(walk: Settling, body: Body, seen: BodyInspector): Asked | undefined {
-    const tooDeep = nestingProblem(seen)
-    const request = tooDeep ?? parseTurn(body)
+    const misshapen = shapeProblem(seen)
+    const request = misshapen ?? parseTurn(body)
     if (typeof request === "string") {
       // A dialect may have words of its own for what is missing.
-      const parsed = tooDeep === undefined ? parseJson(textOfBody(body)) : undefined
+      const parsed = misshapen === undefined ? parseJson(textOfBody(body)) : undefined
       const known = isRecord(parsed) ? this.#translator.check(parsed) : undefined
       return known instanceof Complaint ? this.#refuseComplaint(walk, known) : this.#refuse(walk, "badMessage", { what: request })
     }
