@@ -16,7 +16,7 @@ import type { Services } from "../Services.ts"
 import { translatedExchange } from "./Conversing.ts"
 import { PlainSurface, type ProxyTarget } from "./PlainSurface.ts"
 import type { Asked, Plan, Settling } from "./Surface.ts"
-import { messageLimit, nestingProblem, textOfBody } from "./TranslatedRequest.ts"
+import { messageLimit, shapeProblem, textOfBody } from "./TranslatedRequest.ts"
 
 const translator = { name: "chat", dialect: "chat" } as const
 
@@ -24,7 +24,7 @@ export class ChatSurface extends PlainSurface {
   readonly #services: Services
   readonly #learnt: Learnt
   #made: Conversation | undefined
-  #isTooDeep = false
+  #isMisshapen = false
 
   constructor(services: Services, context: RequestContext, target: ProxyTarget, learnt: Learnt) {
     super(services, context, target)
@@ -33,7 +33,7 @@ export class ChatSurface extends PlainSurface {
   }
 
   override understand(walk: Settling, body: Body, seen: BodyInspector): Asked {
-    this.#isTooDeep = nestingProblem(seen) !== undefined
+    this.#isMisshapen = shapeProblem(seen) !== undefined
     return super.understand(walk, body, seen)
   }
 
@@ -84,7 +84,7 @@ export class ChatSurface extends PlainSurface {
   #converse({ inspection, stream }: Asked, body: Body): Conversation {
     if (this.#made !== undefined) return this.#made
     const { bytes } = messageLimit(this.#services, translator)
-    const parsed = this.#isTooDeep || body.size > bytes ? undefined : parseJson(textOfBody(body))
+    const parsed = this.#isMisshapen || body.size > bytes ? undefined : parseJson(textOfBody(body))
     this.#made = converseInChat(
       this.#learnt,
       translatedExchange(this.#services, this.context, translator, {
