@@ -15,13 +15,13 @@ import type { ResponseHead } from "./client/ResponseHead.ts"
 import type { Transport } from "./client/Transport.ts"
 import type { KeptLimits } from "./client/UndiciLinks.ts"
 import { undiciTransport } from "./client/UndiciTransport.ts"
-import type { AnswerTranslator, Spoken } from "./Dialect.ts"
+import type { AnswerHead, AnswerTranslator, Spoken } from "./Dialect.ts"
 import { type Engine, engineOf, type Sending } from "./Engine.ts"
 import { pairsOfReply } from "./HeaderLines.ts"
 import { KeptBody } from "./KeptBody.ts"
 import { flushHead } from "./NodeInternals.ts"
 import { Conversation, type Repeatable } from "./sherpa/Conversation.ts"
-import { TranslatedRelay } from "./TranslatedRelay.ts"
+import { endWithin, type Standing, silenceEvery, TranslatedWriting } from "./TranslatedWriting.ts"
 
 /** Bytes read ahead of the client, where the configuration does not say. */
 const defaultBuffer = 8192
@@ -123,30 +123,61 @@ const relayAsItCame = (sending: Sending, conversation: Conversation, head: Respo
   })
 }
 
+/** The pieces of an answer, and `undefined` for each second that passes meanwhile. */
+const withSeconds = (body: Stream.Stream<Buffer, Failure>): Stream.Stream<Buffer | undefined, Failure> =>
+  Stream.merge(
+    body,
+    Stream.map(Stream.drop(Stream.tick(silenceEvery), 1), () => undefined),
+    { haltStrategy: "left" }
+  )
+
+/** What ends a translation before the backend's answer has ended. */
+type Stop = Extract<Standing, { readonly _tag: "again" | "failed" }>
+
 const relayTranslated = (
   sending: Sending,
   translator: AnswerTranslator,
-  head: { readonly status: number; readonly headers: ReadonlyArray<string> },
+  head: AnswerHead,
   body: Stream.Stream<Buffer, Failure>
 ): Attempted<Failure> => {
   const { attempt, response } = sending
-  const said = Deferred.makeUnsafe<Spoken | undefined, Failure>()
-  const words = new TranslatedRelay(sending, translator, () => {}, {
-    done: (again) => Deferred.doneUnsafe(said, Effect.succeed(again)),
-    failed: (why) => Deferred.doneUnsafe(said, Effect.fail(why))
-  })
-  const translate = Stream.runForEach(body, (chunk) =>
+  const writing = new TranslatedWriting(sending, translator)
+  const complete = Deferred.makeUnsafe<void>()
+  const step = (take: () => Standing): Effect.Effect<void, Stop> =>
     Effect.suspend(() => {
-      if (attempt.timings.firstByte === 0) attempt.timings.firstByte = performance.now()
-      return words.push(chunk) || response.writableEnded ? Effect.void : drained(response)
+      const standing = take()
+      switch (standing._tag) {
+        case "open":
+          return Effect.void
+        case "full":
+          return drained(response)
+        case "complete":
+          // Read on to the backend's end, so that its connection can be used again.
+          return Effect.asVoid(Deferred.succeed(complete, undefined))
+        default:
+          return Effect.fail(standing)
+      }
     })
+  const piece = (bytes: Buffer | undefined) =>
+    step(() => {
+      if (bytes === undefined) return writing.silent()
+      if (attempt.timings.firstByte === 0) attempt.timings.firstByte = performance.now()
+      return writing.push(bytes)
+    })
+  const pieces = translator.silent === undefined ? body : withSeconds(body)
+  const whole = Effect.andThen(
+    step(() => writing.head(head)),
+    Stream.runForEach(pieces, piece)
   )
-  const finished = Effect.match(translate, { onSuccess: () => words.end(), onFailure: (why) => words.fail(why) })
-  return Effect.andThen(
-    Effect.sync(() => words.head(head)),
-    // The translator may be through before the backend is.
-    Effect.raceFirst(Effect.andThen(finished, Deferred.await(said)), Deferred.await(said))
-  )
+  const answer = Effect.matchEffect(whole, {
+    onSuccess: () => step(() => writing.end()),
+    onFailure: (why) => (why._tag === "Failure" ? step(() => writing.fail(why)) : Effect.fail(why))
+  })
+  const tooLate = Effect.andThen(Deferred.await(complete), Effect.sleep(endWithin))
+  return Effect.matchEffect(Effect.raceFirst(answer, tooLate), {
+    onSuccess: () => Effect.succeed(undefined),
+    onFailure: (stop) => (stop._tag === "again" ? Effect.succeed(stop.spoken) : Effect.fail(stop.why))
+  })
 }
 
 const sizeOf = (parts: ReadonlyArray<Buffer>): number => parts.reduce((sum, part) => sum + part.length, 0)
