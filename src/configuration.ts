@@ -4,15 +4,16 @@
  */
 import { hash } from "node:crypto"
 import { readFileSync } from "node:fs"
+import { resolve } from "node:path"
 import { isDeepStrictEqual } from "node:util"
-import { type LoadedModelRules, loadModelRules, type ModelsFileReport, reportOf } from "./catalogue/ModelsFile.ts"
+import { type LoadedModelRules, loadModelRules, type ModelsFileReport, modelsFileCandidates, reportOf } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import type { Diagnostic } from "./config/Diagnostic.ts"
 import { readTraceSettings, type TraceSettings } from "./config/TraceSettings.ts"
 import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
 import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { loadDashboardToken } from "./guard/DashboardToken.ts"
-import { loadProfiles } from "./profile/ProfileLoading.ts"
+import { loadProfiles, profileFolders } from "./profile/ProfileLoading.ts"
 import type { ProfileSet } from "./profile/Profiles.ts"
 
 export interface Configuration {
@@ -23,7 +24,7 @@ export interface Configuration {
   readonly models: LoadedModelRules
   /** Of `dashboard.access_policy`; `undefined`: none is set. */
   readonly dashboardToken: string | undefined
-  /** Fingerprints of the secrets and certificates that were read, by path as written. */
+  /** Fingerprints of the secrets and certificates that were read, by path as written; empty: it could not be read. */
   readonly secrets: ReadonlyMap<string, string>
   /** Where traces are sent; `undefined`: nowhere. */
   readonly traces: TraceSettings | undefined
@@ -45,6 +46,7 @@ export const readConfiguration = (options: LoadOptions, loaded: LoadedConfig = l
   const profiles = known !== undefined && isDeepStrictEqual(known.all, read.all) ? { ...known, diagnostics: read.diagnostics } : read
   const secrets = new Map<string, string>()
   const readSecret = (path: string): string => {
+    secrets.set(path, "")
     const text = readFileSync(path, "utf8")
     secrets.set(path, hash("sha256", text))
     return text
@@ -65,6 +67,13 @@ export const readConfiguration = (options: LoadOptions, loaded: LoadedConfig = l
     diagnostics,
     errors: diagnostics.filter(({ severity }) => severity === "error")
   }
+}
+
+/** Every file and folder that another reading would look at. */
+export const filesOf = ({ cwd, env }: LoadOptions, { loaded, secrets }: Configuration): ReadonlyArray<string> => {
+  const sources = { cwd, env, configFolder: loaded.folder }
+  const named = [loaded.path, ...secrets.keys()].filter((path) => path !== "")
+  return [...named, ...profileFolders(sources), ...modelsFileCandidates(sources)].map((path) => resolve(cwd, path))
 }
 
 /** `models.yaml` beside it: a daemon starts without one that is wrong, and says so. */

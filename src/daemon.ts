@@ -37,7 +37,7 @@ import { ownTransport } from "./proxy/client/OwnTransport.ts"
 import { undiciTransport } from "./proxy/client/UndiciTransport.ts"
 import { makeOllaEngine } from "./proxy/OllaEngine.ts"
 import { sherpaEngineOver, sherpaTransport } from "./proxy/SherpaEngine.ts"
-import { makeReload } from "./reload.ts"
+import { makeReload, watchConfiguration } from "./reload.ts"
 import * as RouterLive from "./routing/RouterLive.ts"
 import { releaseMemory, SpareMemory } from "./spareMemory.ts"
 import type { StopRequest } from "./stopRequest.ts"
@@ -65,6 +65,8 @@ export interface Starting {
   readonly inForce: InForce
   /** Reads the configuration's files anew. */
   readonly read: (before: Sound) => Configuration
+  /** The files that the last reading looked at. */
+  readonly files: () => ReadonlyArray<string>
   /** The log's level, form and outputs are those of this configuration from now on. */
   readonly configureLog: (sound: Sound) => void
   readonly env: Readonly<Record<string, string | undefined>>
@@ -186,7 +188,7 @@ const serve = Effect.fnUntraced(function* (
   usage: ReadUsage,
   offers: (offered: (model: string) => string | undefined) => void
 ) {
-  const { inForce, read, configureLog, env, log: sink, stop: signals, startedAt, whenReady } = starting
+  const { inForce, read, files, configureLog, env, log: sink, stop: signals, startedAt, whenReady } = starting
   const { settings } = inForce
   const config = settings.current()
   // The port first: a busy one ends the start without waiting for a single probe. A shared one last: from then on requests come here
@@ -228,6 +230,7 @@ const serve = Effect.fnUntraced(function* (
         yield* Context.get(context, Catalogue).settled
       })
   })
+  yield* watchConfiguration(settings, files, Effect.asVoid(reload.reload("watch")))
   signals.onHangup(() => Effect.runFork(reload.reload("sighup")))
   // At once with the signal, before anybody has read that it came.
   const services = yield* Effect.provideContext(

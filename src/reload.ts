@@ -7,11 +7,14 @@ import { isDeepStrictEqual } from "node:util"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberHandle from "effect/FiberHandle"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { type ConfigChange, changesBetween, restartNeeded, secretsBetween } from "./config/ConfigChange.ts"
 import { type Diagnostic, render } from "./config/Diagnostic.ts"
+import { quietTime, watchFiles } from "./config/FileWatch.ts"
 import type { Reload, ReloadOutcome, ReloadTrigger } from "./config/Reload.ts"
+import type { Settings } from "./config/Settings.ts"
 import type { Configuration } from "./configuration.ts"
 import { redactText } from "./guard/Redaction.ts"
 import { asSound, type InForce, type Sound } from "./inForce.ts"
@@ -115,7 +118,12 @@ export const makeReload = Effect.fnUntraced(function* (parts: Reloading) {
       loadedAt = now()
     }
     lastError = undefined
-    log.write("info", "Configuration reloaded", { generation: generation(), trigger, changes })
+    // Files that were only touched are no news.
+    log.write(trigger === "watch" && changes.length === 0 ? "debug" : "info", "Configuration reloaded", {
+      generation: generation(),
+      trigger,
+      changes
+    })
     const restart = needed()
     if (changes.length > 0 && restart.length > 0)
       log.write("warn", "Some changed settings count from the next start on", { keys: restart, generation: generation() })
@@ -145,4 +153,27 @@ export const makeReload = Effect.fnUntraced(function* (parts: Reloading) {
     status: () => ({ generation: generation(), loadedAt, source: inForce.current().loaded.path, lastError, restartNeeded: needed() })
   }
   return service
+})
+
+/** While `server.watch_config` is on: `reload` whenever files have changed and come to rest, and once at the beginning. */
+export const watchConfiguration = Effect.fnUntraced(function* (
+  settings: Settings["Service"],
+  files: () => ReadonlyArray<string>,
+  reload: Effect.Effect<void>
+) {
+  const watch = yield* FiberHandle.make()
+  const run = yield* FiberHandle.runtime(watch)<never>()
+  let isOn = false
+  const follow = () => {
+    const wanted = settings.current().server.watch_config
+    if (wanted === isOn) return
+    isOn = wanted
+    // What changed after it was read and before anybody watched is found by a reading of its own.
+    if (wanted)
+      run(Effect.raceFirst(watchFiles(files, reload), Effect.andThen(Effect.sleep(quietTime), Effect.andThen(reload, Effect.never))))
+    else run(Effect.void)
+  }
+  follow()
+  const off = settings.onReplace(follow)
+  yield* Effect.addFinalizer(() => Effect.sync(off))
 })

@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import type { NamedBackend } from "./config/Backends.ts"
 import { decodeConfig, type LoadedConfig, loadConfig } from "./config/ConfigLoading.ts"
 import { asBackends, foundLine, lookAround } from "./configInit.ts"
-import { readConfiguration } from "./configuration.ts"
+import { type Configuration, filesOf, readConfiguration } from "./configuration.ts"
 import { daemon } from "./daemon.ts"
 import { asSound, inForce, isWritten, type Sound } from "./inForce.ts"
 import { reportFatal, reportRemarks } from "./startupReport.ts"
@@ -103,9 +103,15 @@ export const run = async (
     decision = decided
     log.configure(decided)
   }
-  const read = (before: Sound) => readConfiguration(where, again === undefined ? before.loaded : again(before.loaded.path), before.profiles)
+  let last: Configuration = sound
+  const read = (before: Sound) => {
+    last = readConfiguration(where, again === undefined ? before.loaded : again(before.loaded.path), before.profiles)
+    return last
+  }
+  // Of one that was refused too: what is missing there may come.
+  const files = () => [...new Set([...filesOf(where, current.current()), ...filesOf(where, last)])]
   const exit = await Effect.runPromiseExit(
-    Effect.scoped(daemon({ inForce: current, read, configureLog, env, log, stop, startedAt, whenReady })).pipe(
+    Effect.scoped(daemon({ inForce: current, read, files, configureLog, env, log, stop, startedAt, whenReady })).pipe(
       Effect.provide(EffectLogger.layer(log))
     )
   )

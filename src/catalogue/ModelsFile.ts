@@ -34,7 +34,7 @@ export interface LoadedModelRules {
 const nearby = ["models.yaml", "config/models.yaml", "config-base/models.yaml", "../config/models.yaml", "../../config/models.yaml"]
 
 /** Where it is looked for, as shown; relative paths are relative to the working directory. */
-export const candidates = (sources: ModelsFileSources): ReadonlyArray<string> => {
+export const modelsFileCandidates = (sources: ModelsFileSources): ReadonlyArray<string> => {
   const folder = sources.env["OLLA_CONFIG_DIR"]
   const all = [
     ...(folder ? [join(folder, "models.yaml")] : []),
@@ -208,7 +208,7 @@ const meaning: Readonly<Record<string, string>> = { EACCES: "permission denied",
 export const loadModelRules = (sources: ModelsFileSources): LoadedModelRules => {
   const warnings: Array<string> = []
   const builtIn = (): LoadedModelRules => ({ rules: defaultRules, text: "", path: undefined, warnings, remarks: [] })
-  for (const path of candidates(sources)) {
+  for (const path of modelsFileCandidates(sources)) {
     let text: string
     try {
       text = readFileSync(resolve(sources.cwd, path), "utf8")

@@ -160,7 +160,7 @@ export const server = section({
   }),
   cross_site_protection: bool(false, "Refuse requests that a foreign web page makes, or for a Host that is not allowed."),
   allowed_hosts: strings([], "Further Host headers that cross_site_protection answers.", { example: '["olla.example.com"]' }),
-  watch_config: bool(false, "Reload when the configuration file changes.", { pending: "warns" })
+  watch_config: bool(false, "Reload by itself when the configuration, a profile, models.yaml, a secret or a certificate file changes.")
 })
 
 export const proxy = section({

@@ -81,7 +81,7 @@ const loadShipped = (): ReadonlyMap<string, Definition> =>
   )
 
 /** Where profiles of the user's are looked for: what comes later wins. A folder that is named twice counts at its strongest place. */
-const foldersOf = ({ configFolder, cwd, env }: ProfileSources): ReadonlyArray<string> => {
+export const profileFolders = ({ configFolder, cwd, env }: Omit<ProfileSources, "filter">): ReadonlyArray<string> => {
   const named = [
     ...(configFolder === undefined ? [] : [join(configFolder, "profiles")]),
     join(cwd, "config", "profiles"),
@@ -97,7 +97,7 @@ export const loadProfiles = (sources: ProfileSources): ProfileSet => {
   }
   const shipped = loadShipped()
   const definitions = new Map(shipped)
-  for (const folder of foldersOf(sources)) {
+  for (const folder of profileFolders(sources)) {
     const here = new Map<string, Definition>()
     const find = (name: string) => here.get(name)?.raw ?? definitions.get(name)?.raw ?? shipped.get(name)?.raw
     const read = (path: string): void => {

@@ -14,6 +14,9 @@ export interface Daemon {
   readonly child: ChildProcess
   /** Every line written to standard output so far. */
   readonly output: () => string
+  readonly folder: string
+  /** Another configuration in its file, with the server section that it began with. */
+  readonly rewrite: (yaml: string) => void
   /** SIGTERM; resolves with the exit code. */
   readonly stop: () => Promise<number | null>
 }
@@ -82,10 +85,12 @@ export const startDaemon = async (
     mkdirSync(dirname(join(folder, name)), { recursive: true })
     writeFileSync(join(folder, name), text)
   }
-  writeFileSync(
-    file,
-    `server:\n  host: 127.0.0.1\n  port: ${port}\n  rate_limits: ${options.rateLimits ?? "{global_requests_per_minute: 0, per_ip_requests_per_minute: 0, health_requests_per_minute: 1000}"}\n${options.server ?? ""}${yaml}`
-  )
+  const rewrite = (text: string): void =>
+    writeFileSync(
+      file,
+      `server:\n  host: 127.0.0.1\n  port: ${port}\n  rate_limits: ${options.rateLimits ?? "{global_requests_per_minute: 0, per_ip_requests_per_minute: 0, health_requests_per_minute: 1000}"}\n${options.server ?? ""}${text}`
+    )
+  rewrite(yaml)
   const child = spawn(process.execPath, [join(root, "dist", "main.js"), "--config", file], {
     cwd: folder,
     // The whole life of a request, unless a test is about the one record of it.
@@ -115,6 +120,8 @@ export const startDaemon = async (
     url,
     port,
     child,
+    folder,
+    rewrite,
     output: () => output.slice(0, output.lastIndexOf("\n") + 1),
     stop: () => {
       child.kill("SIGTERM")

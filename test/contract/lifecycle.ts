@@ -115,7 +115,7 @@ export const openEnded = async (): Promise<{ readonly url: string; readonly fini
 }
 
 /** A streamed request through the daemon: resolves at its first bytes. */
-export const streaming = (port: number): Promise<{ readonly whole: Promise<string>; readonly wasCut: Promise<boolean> }> =>
+export const streaming = (port: number, model = "m"): Promise<{ readonly whole: Promise<string>; readonly wasCut: Promise<boolean> }> =>
   new Promise((resolve, reject) => {
     const asking = request(
       { host: "127.0.0.1", port, path: "/olla/proxy/v1/chat/completions", method: "POST" },
@@ -131,5 +131,5 @@ export const streaming = (port: number): Promise<{ readonly whole: Promise<strin
       }
     )
     asking.on("error", reject)
-    asking.end('{"model":"m","stream":true,"messages":[]}')
+    asking.end(JSON.stringify({ model, stream: true, messages: [] }))
   })
