@@ -102,6 +102,7 @@ line of the log; where nothing does, the built-in endpoint stays. \`olla config 
 | \`olla config show [--json]\` | what is in force and where each value comes from (\`default\`, \`file:line\`, a variable); secrets are masked |
 | \`olla config init [--backend URL[,TYPE]]\` | writes the first file, \`config/config.local.yaml\` or \`config.yaml\`, with the backends that are named or found; never over one that is there |
 | \`olla --print-default-config\` | the shipped file, to start from |
+| \`olla status\`, \`drain\`, \`resume\`, \`probe\`, \`reload\` | of and to the running daemon: see [operations.md](operations.md) |
 
 A start refuses what \`validate\` calls an error, all of it in one record, with exit code 1. It warns about the rest: unknown keys,
 variables that do not parse (a wrong network in \`OLLA_SERVER_TRUSTED_PROXY_CIDRS\` is refused), and \`OLLA_SERVER_\`, \`OLLA_PROXY_\`, \`OLLA_LOGGING_\`, \`OLLA_MODEL_\` and \`OLLA_TRANSLATORS_\` names that do not exist.
@@ -116,7 +117,7 @@ stand in files: \`token_file\`, \`key_file\`, \`username_file\`, \`password_file
 | | |
 |---|---|
 | SIGINT, SIGTERM | \`/internal/ready\` is 503 at once; new requests are served for \`server.drain_delay\`; then stop accepting, let open requests go on for \`server.shutdown_timeout\`, exit 0; during the start exit 0 at once |
-| a second one | exit at once: 130 for SIGINT, 143 for SIGTERM |
+| a second one | exit at once, also during the delay: 130 for SIGINT, 143 for SIGTERM |
 | SIGHUP | the configuration is read again, as docs/reload.md has it |
 | exit 1 | the start was refused, a check found something, or the listening socket broke down |
 | exit 2 | wrong command line |

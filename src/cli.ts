@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { banner, versionDetails } from "./banner.ts"
 import { parseBackends } from "./config/Backends.ts"
+import { parseDuration } from "./config/Duration.ts"
 import { editDistance, nearest } from "./config/NearestWord.ts"
 
 interface Command {
@@ -25,6 +26,11 @@ const commands: Readonly<Record<string, Command>> = {
   },
   routes: { help: "list every route that a daemon with this configuration answers" },
   demo: { help: "serve a simulated fleet: nothing else needed to try Olla" },
+  status: { help: "how the running daemon's endpoints are: state and why, in flight, models, p95; --watch, --json" },
+  drain: { words: "<endpoint>", help: "give an endpoint no further request; what runs there ends. --for, --wait, --force, --reason" },
+  resume: { words: "<endpoint>", help: "take a drained endpoint back into service" },
+  probe: { words: "[endpoint]", help: "check an endpoint, or all, and read its models now" },
+  reload: { help: "let the running daemon go over to what its files say now" },
   healthcheck: { help: "ask the local daemon whether it is alive; exit 0 or 1, for containers" },
   version: { help: "print what this build is" }
 }
@@ -46,7 +52,20 @@ const flags = {
   },
   "validate-config": { help: "check configuration, models.yaml and profiles, print a report; exit 0 or 1" },
   "print-default-config": { help: "print the shipped configuration" },
-  json: { help: "write findings or values as JSON", commands: ["validate", "config"] },
+  json: {
+    help: "write findings, values, answers or figures as JSON",
+    commands: ["validate", "config", "status", "drain", "resume", "probe", "reload"]
+  },
+  url: {
+    value: "URL",
+    help: "the running daemon, where it is not the configuration's; its token is OLLA_TOKEN or the configuration's",
+    commands: ["status", "drain", "resume", "probe", "reload"]
+  },
+  for: { value: "TIME", help: "resume by itself after this time, such as 10m", commands: ["drain"] },
+  wait: { help: "until nothing runs there any more", commands: ["drain"] },
+  force: { help: "also the last endpoint of a model", commands: ["drain"] },
+  reason: { value: "TEXT", help: "why, for the daemon's log", commands: ["drain", "resume"] },
+  watch: { help: "again every two seconds", commands: ["status"] },
   version: { help: "print what this build is" },
   profile: { help: "start the profiling server on localhost:19841" },
   help: { short: "h", help: "this text" }
@@ -67,6 +86,8 @@ export interface CommandLine {
   /** Values of `--backend` in their order. */
   readonly backends: ReadonlyArray<string>
   readonly on: ReadonlySet<FlagName>
+  /** Of the other flags that take one. */
+  readonly values: ReadonlyMap<FlagName, string>
 }
 
 export type Parsed = { readonly _tag: "ok"; readonly line: CommandLine } | { readonly _tag: "wrong"; readonly message: string }
@@ -104,6 +125,7 @@ export const parseArguments = (args: ReadonlyArray<string>): Parsed => {
   const on = new Set<FlagName>()
   const words: Array<string> = []
   const backends: Array<string> = []
+  const values = new Map<FlagName, string>()
   let configFile: string | undefined
   for (const token of tokens) {
     if (token.kind === "positional") words.push(token.value)
@@ -117,15 +139,20 @@ export const parseArguments = (args: ReadonlyArray<string>): Parsed => {
       else if (token.value !== "") backends.push(token.value)
       continue
     }
+    if ((flags[name] as Flag).value !== undefined) {
+      if (token.value === undefined || token.value === "") return wrong(`flag needs an argument: -${token.name}`)
+      values.set(name, token.value)
+      continue
+    }
     const isOn = token.value === undefined ? true : booleans[token.value]
     if (isOn === undefined) return wrong(`invalid boolean value "${token.value}" for -${token.name}: write true or false`)
     // --help wins over every mistake on the line.
     if (name === "help" && isOn)
-      return { _tag: "ok", line: { command: "serve", words: [], configFile: undefined, backends: [], on: new Set(["help"]) } }
+      return { _tag: "ok", line: { command: "serve", words: [], configFile: undefined, backends: [], on: new Set(["help"]), values } }
     if (isOn) on.add(name)
     else on.delete(name)
   }
-  return judge({ command: words[0] ?? "serve", words: words.slice(1), configFile: configFile || undefined, backends, on })
+  return judge({ command: words[0] ?? "serve", words: words.slice(1), configFile: configFile || undefined, backends, on, values })
 }
 
 /** Unknown and superfluous words, and flags that a command does not have. */
@@ -137,17 +164,40 @@ const judge = (line: CommandLine): Parsed => {
     return wrong(`unknown command "${command}"; the nearest one is "${closest}"`)
   }
   for (const [name, flag] of Object.entries(flags) as ReadonlyArray<[FlagName, Flag]>)
-    if ((on.has(name) || (name === "backend" && line.backends.length > 0)) && flag.commands?.includes(command) === false)
-      return wrong(`--${name} belongs to ${flag.commands.map((each) => `"${each}"`).join(" and ")}, not to "${command}"`)
+    if (
+      (on.has(name) || line.values.has(name) || (name === "backend" && line.backends.length > 0)) &&
+      flag.commands?.includes(command) === false
+    )
+      return wrong(`--${name} belongs to ${inWords(flag.commands.map((each) => `"${each}"`))}, not to "${command}"`)
   if (command === "demo" && line.configFile !== undefined)
     return wrong('"demo" brings its own configuration: leave --config out, or use "serve"')
-  const most = command === "validate" || command === "config" ? 1 : 0
+  const most = Object.hasOwn(commands, command) && (commands[command] as Command).words !== undefined ? 1 : 0
   const extra = words[most]
   if (extra !== undefined) return wrong(`"${command}" does not take "${extra}"`)
   if (command === "config" && words[0] !== "show" && words[0] !== "init")
     return wrong(`"config" needs a word: ${words[0] === undefined ? "" : `unknown "${words[0]}", `}there are "show" and "init"`)
+  if ((command === "drain" || command === "resume") && (words[0] ?? "") === "")
+    return wrong(`"${command}" needs the name of an endpoint: "olla status" shows them`)
+  const time = line.values.get("for")
+  if (time !== undefined && !((parseDuration(time) ?? 0) > 0))
+    return wrong(`--for ${JSON.stringify(time)} is no time above 0: write it as 10m or 1h30m`)
+  const url = line.values.get("url")
+  if (url !== undefined && baseUrl(url) === undefined)
+    return wrong(`--url ${JSON.stringify(url)} is no address: write it as http://gpu-host:40114`)
   return { _tag: "ok", line }
 }
+
+/** `http://` may be left out; `undefined`: it is none. */
+export const baseUrl = (text: string): URL | undefined => {
+  const whole = text.includes("://") ? text : `http://${text}`
+  if (!URL.canParse(whole)) return undefined
+  const url = new URL(whole)
+  return /^https?:$/.test(url.protocol) && url.hostname !== "" ? url : undefined
+}
+
+/** `a`, `a and b`, `a, b and c`. */
+const inWords = (words: ReadonlyArray<string>): string =>
+  [words.slice(0, -1).join(", "), ...words.slice(-1)].filter((part) => part !== "").join(" and ")
 
 const distance = (a: string, b: string): number => editDistance(a, b, Number.POSITIVE_INFINITY)
 
@@ -158,7 +208,7 @@ export const usage = (): string => {
 
 Commands:
 ${Object.entries(commands)
-  .map(([name, { words, help }]) => `  ${`${name}${words === undefined ? "" : ` ${words}`}`.padEnd(17)} ${help}`)
+  .map(([name, { words, help }]) => `  ${`${name}${words === undefined ? "" : ` ${words}`}`.padEnd(18)} ${help}`)
   .join("\n")}
 
 Flags, anywhere on the line:
@@ -189,7 +239,7 @@ export const main = async (
     err(`${parsed.message}\n\n${usage()}`)
     return 2
   }
-  const { command, words, configFile, backends: named, on } = parsed.line
+  const { command, words, configFile, backends: named, on, values } = parsed.line
   if (on.has("help")) {
     err(usage())
     return 0
@@ -217,6 +267,25 @@ export const main = async (
     if (command === "config" && words[0] === "init") return (await import("./configInit.ts")).initCommand(options, out, err)
     if (command === "config") return showCommand(options, on.has("json"), out)
     return validateCommand(named, on.has("json"), out)
+  }
+  if (["status", "drain", "resume", "probe", "reload"].includes(command)) {
+    const url = values.get("url")
+    const { operate } = await import("./operatorCommands.ts")
+    return operate(
+      {
+        command: command as "status",
+        endpoint: words[0],
+        json: on.has("json"),
+        url: url === undefined ? undefined : baseUrl(url),
+        time: values.get("for"),
+        reason: values.get("reason"),
+        wait: on.has("wait"),
+        force: on.has("force"),
+        watch: on.has("watch")
+      },
+      options,
+      { out, err, isTerminal }
+    )
   }
   err(head)
   const serving = { configFile, env, backends, profile: on.has("profile") || env["OLLA_ENABLE_PROFILER"] === "true" }

@@ -152,7 +152,7 @@ export const healthcheck = (options: LoadOptions, err: Out): Promise<number> => 
 }
 
 /** Where a daemon that listens on `host` is reached from its own machine. */
-const localHost = (host: string): string => {
+export const localHost = (host: string): string => {
   const plain = host.replace(/^\[|\]$/g, "")
   if (plain === "" || plain === "localhost" || plain === "0.0.0.0") return "127.0.0.1"
   return plain === "::" ? "::1" : plain

@@ -72,10 +72,10 @@ describe("a command line", () => {
     [["validate", "a", "b"], /^"validate" does not take "b"/],
     [["config"], /^"config" needs a word: there are "show" and "init"/],
     [["--backend"], /^flag needs an argument: -backend/],
-    [["demo", "--backend", "http://a:1"], /^--backend belongs to "serve" and "server" and "validate" and "config", not to "demo"/],
+    [["demo", "--backend", "http://a:1"], /^--backend belongs to "serve", "server", "validate" and "config", not to "demo"/],
     [["config", "shwo"], /^"config" needs a word: unknown "shwo"/],
     [["demo", "--config", "x.yaml"], /^"demo" brings its own configuration/],
-    [["serve", "--json"], /^--json belongs to "validate" and "config", not to "serve"/]
+    [["serve", "--json"], /^--json belongs to "validate", "config", .* and "reload", not to "serve"/]
   ])("%j is refused", (args, message) => {
     expect(parseArguments(args)).toMatchObject({ _tag: "wrong", message: expect.stringMatching(message) })
   })
