@@ -19,13 +19,13 @@ const schema = JSON.parse(text("config/olla.schema.json")) as Node
 const accepts = new Ajv2020({ strict: false }).compile(schema)
 
 describe("the schema for editors", () => {
-  it.each(["config/config.yaml", ...globSync(["examples/config/*.yaml", "examples/compose/*/olla.yaml"], { cwd: root }).sort()])(
-    "accepts %s",
-    (path) => {
-      accepts(parse(text(path), { merge: true }))
-      expect(accepts.errors).toBeNull()
-    }
-  )
+  it.each([
+    "config/config.yaml",
+    ...globSync(["examples/config/*.yaml", "examples/compose/*/olla.yaml", "examples/monitoring/olla.yaml"], { cwd: root }).sort()
+  ])("accepts %s", (path) => {
+    accepts(parse(text(path), { merge: true }))
+    expect(accepts.errors).toBeNull()
+  })
 
   it("describes every key", () => {
     for (const { path, info } of allKeys()) {

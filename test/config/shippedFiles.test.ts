@@ -1,6 +1,6 @@
 /** The shipped configuration, the image's and every example: all of them load without a word. */
 import { globSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { dirname, join, relative } from "node:path"
 import { describe, expect, it } from "vitest"
 import { parse } from "yaml"
 import { containerConfig } from "../../scripts/containerConfig.ts"
@@ -75,7 +75,7 @@ describe("the shipped configuration", () => {
   })
 })
 
-const examples = globSync(["examples/config/*.yaml", "examples/compose/*/olla.yaml"], { cwd: root }).sort()
+const examples = globSync(["examples/config/*.yaml", "examples/compose/*/olla.yaml", "examples/monitoring/olla.yaml"], { cwd: root }).sort()
 
 describe("every example configuration", () => {
   it("is there", () => {
@@ -96,12 +96,12 @@ describe("every example configuration", () => {
 })
 
 describe("every compose file", () => {
-  it.each(globSync("examples/compose/*/compose.yaml", { cwd: root }))(
+  it.each(globSync(["examples/compose/*/compose.yaml", "examples/monitoring/compose.yaml"], { cwd: root }))(
     "%s runs Olla from the image's file, read-only, with the configuration beside it",
     (path) => {
       const { services } = parse(text(path)) as { services: Record<string, Record<string, unknown>> }
       expect(services["olla"]).toMatchObject({
-        build: { context: "../../..", dockerfile: "examples/container/Containerfile" },
+        build: { context: relative(join(root, dirname(path)), root), dockerfile: "examples/container/Containerfile" },
         volumes: ["./olla.yaml:/app/config.yaml:ro"],
         read_only: true,
         cap_drop: ["ALL"]
