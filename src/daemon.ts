@@ -26,6 +26,7 @@ import { bindAdvice } from "./http/BindAdvice.ts"
 import { chatRoutes } from "./http/ChatRoutes.ts"
 import { consoleRoutes } from "./http/ConsoleRoutes.ts"
 import { idleTime, makeHttpServer } from "./http/HttpServer.ts"
+import { ollamaRoutes } from "./http/OllamaRoutes.ts"
 import { rootRoutes } from "./http/RootRoutes.ts"
 import { makeServices } from "./http/Services.ts"
 import { routeTable } from "./http/Surface.ts"
@@ -256,11 +257,13 @@ const serve = Effect.fnUntraced(function* (
   )
   const http = early ?? (yield* listening(config.server))
   const chat = chatRoutes(services, learnt)
+  const ollama = ollamaRoutes(services)
   http.open(services, [
     actionRoutes,
     chat,
+    ollama,
     ...translators.map((translator) => translatorRoutes(services, translator)),
-    rootRoutes(chat.surfaceOf),
+    rootRoutes((path) => chat.surfaceOf(path) ?? ollama.surfaceOf(path)),
     consoleRoutes
   ])
   signals.started = true

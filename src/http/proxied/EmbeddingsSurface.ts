@@ -1,0 +1,57 @@
+/** Embeddings in the client's form where the endpoint has it, else in the other one. */
+import type { Endpoint } from "../../endpoint/Endpoint.ts"
+import { Complaint } from "../../translation/Complaint.ts"
+import { type EmbeddingsClient, readEmbeddings, spokenEmbeddings } from "../../translation/Embeddings.ts"
+import type { JsonRecord } from "../../translation/JsonValue.ts"
+import { errorBody } from "../../translation/openai/OpenAiErrors.ts"
+import type { Body } from "../listener/RequestBody.ts"
+import type { RequestContext } from "../RequestContext.ts"
+import type { Services } from "../Services.ts"
+import type { ProxyTarget } from "./PlainSurface.ts"
+import { type OtherWords, RewordedSurface } from "./RewordedSurface.ts"
+import type { Asked } from "./Surface.ts"
+
+export class EmbeddingsSurface extends RewordedSurface {
+  readonly #client: EmbeddingsClient
+
+  constructor(services: Services, context: RequestContext, target: ProxyTarget, client: EmbeddingsClient) {
+    super(services, context, target)
+    this.#client = client
+  }
+
+  protected override get readable(): number {
+    return this.bodyLimit.bytes
+  }
+
+  /** One that has neither form is asked as it came, and says so itself. */
+  protected override isRelayed({ profile }: Endpoint): boolean {
+    if (this.context.exchange.method !== "POST") return true
+    const forms = profile?.embeddings ?? ["openai"]
+    const own = this.#client === "openai" ? "openai" : "ollama"
+    return forms.includes(own) || (own === "openai" && forms.length === 0)
+  }
+
+  protected override reworded(request: JsonRecord, { inspection }: Asked, _body: Body): OtherWords {
+    const read = readEmbeddings(this.#client, request)
+    const to = this.#client === "openai" ? "ollama" : "openai"
+    return {
+      complaintFor: ({ endpoint: { profile } }) => {
+        if (read instanceof Complaint) return read
+        return (profile?.embeddings ?? ["openai"]).includes(to)
+          ? undefined
+          : new Complaint("the endpoints of this model make no embeddings")
+      },
+      speak: (endpoint, nativeName) => {
+        if (this.isRelayed(endpoint)) return undefined
+        if (read instanceof Complaint) throw new Error(read.message)
+        const ending = to === "openai" ? "/v1/embeddings" : "/api/embed"
+        const path = endpoint.profile?.paths.find((each) => each.endsWith(ending)) ?? ending
+        return spokenEmbeddings(this.#client, to, path, nativeName === "" ? inspection.spelling : nativeName, read)
+      }
+    }
+  }
+
+  protected override errorBody(status: number, message: string, details: JsonRecord | undefined): string {
+    return this.#client === "openai" ? errorBody(status, message, "", details) : JSON.stringify({ error: message })
+  }
+}
