@@ -12,13 +12,24 @@ const sent = (
     readonly model?: string
     readonly method?: string
     readonly size?: number
+    /** Of a sampled exchange. */
+    readonly trace?: { readonly traceId: string; readonly traceparent: string }
   } = {}
 ): ReadonlyArray<string> => {
   const scene = new Scene()
   const endpoint = scene.add("a", { url: "http://backend:8000", headers: options.own ?? [] })
   const request = scene.request({ rawHeaders: ["Host", "front:1", ...raw], method: options.method ?? "GET" })
   request.exchange.model = options.model ?? ""
-  const flat = pairsOf(outboundHead({ ...request, trustedPeer: options.trusted === true }, endpoint, options.size ?? 0, undefined))
+  Object.assign(request.exchange, options.trace)
+  const flat = pairsOf(
+    outboundHead(
+      { ...request, trustedPeer: options.trusted === true },
+      endpoint,
+      options.size ?? 0,
+      undefined,
+      options.trace === undefined ? "" : "5".repeat(16)
+    )
+  )
   return flat.flatMap((name, i) => (i % 2 === 0 ? [`${name.toLowerCase()}: ${flat[i + 1]}`] : []))
 }
 const of = (lines: ReadonlyArray<string>, name: string) =>
@@ -36,6 +47,60 @@ const forwarded = [
   "X-Real-IP",
   "3.3.3.3"
 ]
+
+describe("trace context", () => {
+  const traceId = "0af7651916cd43dd8448eb211c80319c"
+  const theirs = `00-${traceId}-b7ad6b7169203331`
+  const came = (flags: string) => [
+    "Traceparent",
+    `${theirs}-${flags}`,
+    "Tracestate",
+    "a=1",
+    "tracestate",
+    "b=2",
+    "baggage",
+    "x=y",
+    "X-B3-TraceId",
+    "7"
+  ]
+  const context = (lines: ReadonlyArray<string>) => lines.filter((line) => /^(?:trace|baggage|x-b3)/.test(line))
+
+  it("passes as it came where the exchange is not traced, whatever it says", () => {
+    for (const value of [`${theirs}-01`, `${theirs}-00`, "nonsense"])
+      expect(context(sent(["traceparent", value, "tracestate", "a=1", "baggage", "x=y"]))).toEqual([
+        `traceparent: ${value}`,
+        "tracestate: a=1",
+        "baggage: x=y"
+      ])
+    expect(context(sent(["traceparent", "a", "traceparent", "b"]))).toEqual(["traceparent: a", "traceparent: b"])
+    expect(context(sent([]))).toEqual([])
+  })
+
+  it.each(["01", "00", "03"])("of a client with flags %s has the attempt's span as parent, and what vendors keep in it", (flags) => {
+    expect(context(sent(came(flags), { trace: { traceId, traceparent: `${theirs}-${flags}` } }))).toEqual([
+      "tracestate: a=1",
+      "tracestate: b=2",
+      "baggage: x=y",
+      "x-b3-traceid: 7",
+      `traceparent: 00-${traceId}-5555555555555555-${flags === "03" ? "03" : "01"}`
+    ])
+  })
+
+  it("of a trace of Olla's own takes nothing of another trace's with it", () => {
+    expect(context(sent(came("00"), { trace: { traceId: "c".repeat(32), traceparent: "" } }))).toEqual([
+      "baggage: x=y",
+      "x-b3-traceid: 7",
+      `traceparent: 00-${"c".repeat(32)}-5555555555555555-01`
+    ])
+  })
+
+  it("that an endpoint sets itself wins", () => {
+    const own = [["traceparent", "mine"]] as const
+    expect(
+      context(sent(came("01"), { own, trace: { traceId, traceparent: `${theirs}-01` } })).filter((line) => line.startsWith("traceparent"))
+    ).toEqual(["traceparent: mine"])
+  })
+})
 
 describe("forwarding headers", () => {
   it.each([

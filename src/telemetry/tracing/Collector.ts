@@ -40,9 +40,9 @@ const pauseOf = (text: string | undefined, now: number): number | undefined => {
 }
 
 /** What an answer means. `body`: what was read of it. */
-export const meaningOf = (
+const meaningOf = (
   status: number,
-  retryAfter: string | undefined,
+  { "retry-after": retryAfter, "content-type": contentType = "" }: http.IncomingHttpHeaders,
   body: Uint8Array,
   serializer: Pick<TraceSerializer, "deserializeResponse">,
   now: number
@@ -50,6 +50,8 @@ export const meaningOf = (
   if (busy.has(status)) return { _tag: "later", why: `it answers ${status}`, after: pauseOf(retryAfter, now) }
   if (status >= 300 && status < 400) return { _tag: "refused", why: `it answers ${status}, a redirect: set its own address` }
   if (status < 200 || status >= 300) return { _tag: "refused", why: `it answers ${status}` }
+  const isPage = /^text\/html/i.test(contentType)
+  if (isPage) return { _tag: "refused", why: "it answers with a web page: it is no collector" }
   if (body.length === 0) return { _tag: "sent", rejected: 0, why: "" }
   try {
     const { partialSuccess } = serializer.deserializeResponse(body)
@@ -88,9 +90,7 @@ export const openCollector = (
             else answer.destroy(new Error("its answer is too long"))
           })
           answer.on("error", later)
-          answer.on("end", () =>
-            end(meaningOf(answer.statusCode ?? 0, answer.headers["retry-after"], Buffer.concat(parts), serializer, Date.now()))
-          )
+          answer.on("end", () => end(meaningOf(answer.statusCode ?? 0, answer.headers, Buffer.concat(parts), serializer, Date.now())))
         })
         asked.on("error", later)
         asked.end(body)
