@@ -181,7 +181,8 @@ class Building {
   #client(attempt: Attempt, index: number): void {
     const exchange = this.#exchange
     const { timings, reconnected, isReused } = attempt
-    const cause = attemptCause(attempt)
+    const isLeft = this.#ending.outcome === "cancelled" && attempt === exchange.lastAttempt && attempt.failure === undefined
+    const cause = isLeft ? this.#ending.cause : attemptCause(attempt)
     const place = placeOf(attempt)
     const operation = operationOf(place.path)
     const model = attempt.model === "" ? "" : this.#sources.offered(attempt.model) === undefined ? anyModel : attempt.model
