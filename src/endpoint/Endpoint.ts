@@ -166,6 +166,10 @@ export class Endpoint {
   get models(): ReadonlyArray<ListedModel> {
     return this.#models
   }
+  /** Its list has been read once at least: what it has not got is known. */
+  get isRead(): boolean {
+    return this.models.length > 0 || this.modelsSyncedAt > 0
+  }
   /** Milliseconds since the last listing was read. */
   get modelsAge(): number {
     return this.#port.now() - this.inner.discovery.syncedAt

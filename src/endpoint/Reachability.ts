@@ -22,11 +22,28 @@ export const unreachableWhy = (endpoints: ReadonlyArray<Endpoint>): string => {
     if (names === undefined) byCause.set(cause, [endpoint.name])
     else names.push(endpoint.name)
   }
-  return [...byCause]
-    .map(([cause, names]) => {
-      const more = names.length - namesAtMost
-      return `${cause}: ${names.slice(0, namesAtMost).join(", ")}${more > 0 ? ` and ${more} more` : ""}`
-    })
+  return [...byCause].map(([cause, names]) => `${cause}: ${listed(names)}`).join("; ")
+}
+
+const listed = (names: ReadonlyArray<string>): string => {
+  const more = names.length - namesAtMost
+  return `${names.slice(0, namesAtMost).join(", ")}${more > 0 ? ` and ${more} more` : ""}`
+}
+
+/** Of those that can be asked, whose models nobody knows: `the model lists of gpu-1, gpu-2 could not be read`; empty: of none. */
+export const unreadLists = (endpoints: ReadonlyArray<Endpoint>): string => {
+  const unread = endpoints.filter((endpoint) => accepts(endpoint) && !endpoint.isRead)
+  const failed = unread.filter(({ listingIssue }) => listingIssue !== "")
+  const tell = (some: ReadonlyArray<Endpoint>, what: string): string =>
+    some.length === 0 ? "" : `the model ${some.length === 1 ? "list" : "lists"} of ${listed(some.map(({ name }) => name))} ${what}`
+  return [
+    tell(failed, "could not be read"),
+    tell(
+      unread.filter((one) => !failed.includes(one)),
+      "not read yet"
+    )
+  ]
+    .filter((text) => text !== "")
     .join("; ")
 }
 

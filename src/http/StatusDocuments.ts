@@ -75,8 +75,11 @@ const gravest = (endpoint: Endpoint, totals: EndpointTotals | undefined): Issue 
   if (trouble !== undefined) return trouble
   if (endpoint.breaker.phase === "open") return "circuit breaker open"
   if (endpoint.state.consecutiveFailures > 3) return "unstable"
-  return hasLowRate(totals) ? "low success rate" : undefined
+  if (hasLowRate(totals)) return "low success rate"
+  return hasNoList(endpoint) ? "model list unreadable" : undefined
 }
+
+const hasNoList = ({ listingIssue }: Endpoint): boolean => listingIssue !== ""
 
 const hasLowRate = (totals: EndpointTotals | undefined): boolean => (totals?.totalRequests ?? 0) > 10 && successRate(totals) < 90
 
@@ -86,7 +89,8 @@ const allIssues = (endpoint: Endpoint, totals: EndpointTotals | undefined): stri
     hasLowRate(totals) ? "low success rate" : "",
     (totals?.averageLatency ?? 0) > 5000 ? "high latency" : "",
     troubleOf(endpoint),
-    endpoint.breaker.phase === "open" ? "circuit breaker open" : ""
+    endpoint.breaker.phase === "open" ? "circuit breaker open" : "",
+    hasNoList(endpoint) ? "model list unreadable" : ""
   ]
     .filter((issue) => issue !== undefined && issue !== "")
     .join(", ")

@@ -30,8 +30,6 @@ const hasGeneric = (profiles: ReadonlySet<Profile>): boolean => {
   return false
 }
 
-const isRead = ({ models, modelsSyncedAt }: Endpoint): boolean => models.length > 0 || modelsSyncedAt > 0
-
 export class Eligibility {
   readonly snapshot: Snapshot
   readonly inspection: Inspection
@@ -88,7 +86,7 @@ export class Eligibility {
   /** Somebody of the scope cannot be asked now, or was never read: a model that nobody is known to have may be there. */
   get isUncertain(): boolean {
     const { scope } = this.#constraints
-    return this.#fleet.some((endpoint) => (scope === undefined || inScope(endpoint, scope)) && (!accepts(endpoint) || !isRead(endpoint)))
+    return this.#fleet.some((endpoint) => (scope === undefined || inScope(endpoint, scope)) && (!accepts(endpoint) || !endpoint.isRead))
   }
 
   /**
@@ -100,7 +98,7 @@ export class Eligibility {
     const has = ({ holders }: ModelOffer): boolean => holders.some(({ endpoint }) => accepts(endpoint))
     const offers = [snapshot.offer(inspection.model), snapshot.alias(inspection.model)?.offer]
     if (offers.some((offer) => offer !== undefined && has(offer))) return []
-    return this.#fleet.filter((endpoint) => endpoint.inService && (!accepts(endpoint) || !isRead(endpoint)))
+    return this.#fleet.filter((endpoint) => endpoint.inService && (!accepts(endpoint) || !endpoint.isRead))
   }
 
   #fits(endpoint: Endpoint): boolean {

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type BackendKind, backendKinds, type Fault, type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
-import { type Daemon, eventually, startDaemon } from "./daemon.ts"
+import { type Daemon, endpointsYaml, eventually, rareChecks, startDaemon } from "./daemon.ts"
 import { freePort } from "./freePort.ts"
 
 interface Seen {
@@ -206,6 +206,41 @@ const bad: Readonly<Record<string, { readonly fault: Fault; readonly said: RegEx
   refused: { fault: { _tag: "status", status: 500 }, said: /HTTP 500/ }
 }
 
+it("a model is perhaps at the endpoints whose lists could never be read: the answer names them", async () => {
+  const lists: Readonly<Record<string, Fault>> = {
+    page: { _tag: "body", body: "<html>busy</html>" },
+    half: { _tag: "body", body: '{"data":[{"id' },
+    endless: { _tag: "stall", after: 0 }
+  }
+  const backends = await Promise.all(
+    Object.entries(lists).map(async ([name, fault]) => {
+      const backend = await startBackend({ kind: "vllm", models: [name] })
+      backend.setFault(fault, "listing")
+      return { name, backend }
+    })
+  )
+  const fine = { name: "fine", backend: await startBackend({ kind: "vllm", models: ["m"] }) }
+  const daemon = await startDaemon(`${endpointsYaml([...backends, fine], rareChecks)}  model_discovery: {timeout: 1s, retry_attempts: 0}\n`)
+  try {
+    const answer = await eventually(
+      async () => {
+        const refused = await post(daemon, "/olla/proxy/v1/chat/completions", chat("nope"), { accept: "application/json" })
+        return { status: refused.status, text: await refused.text() }
+      },
+      ({ text }) => text.includes("could not be read") && !text.includes("not read yet")
+    )
+    expect(answer.status).toBe(503)
+    expect(answer.text).toMatch(/the model lists of page, half, endless could not be read/)
+    for (const [name, seen] of await endpointsOf(daemon))
+      expect([name, seen.issues, seen.last_error !== undefined]).toEqual(
+        name === "fine" ? [name, undefined, false] : [name, "model list unreadable", true]
+      )
+  } finally {
+    await daemon.stop()
+    for (const { backend } of [...backends, fine]) await backend.stop()
+  }
+})
+
 describe("a listing that is", () => {
   let daemon: Daemon
   const backends = new Map<string, SimulatedBackend>()
@@ -231,7 +266,7 @@ describe("a listing that is", () => {
       backend?.setFault(fault, "listing")
       const odd = await eventually(seen, ({ last_error }) => last_error !== undefined && said.test(last_error))
       expect(odd.last_error).toMatch(said)
-      expect(odd).toMatchObject({ status: "healthy", model_count: 1 })
+      expect(odd).toMatchObject({ status: "healthy", model_count: 1, issues: "model list unreadable" })
       expect((await post(daemon, "/olla/vllm/v1/chat/completions", chat(`${name}-m`))).status).toBe(200)
       const steady = (await endpointsOf(daemon)).get("steady")
       expect(steady).toMatchObject({ status: "healthy", model_count: 1 })

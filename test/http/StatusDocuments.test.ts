@@ -225,6 +225,11 @@ describe("issues", () => {
     expect(shown(one, used)?.issues).toBe(inStatus)
   })
 
+  it("are a list that could not be read, behind all else", () => {
+    const one = (status: Status) => endpoint("a", { state: { status }, listingIssue: "model listing: HTTP 500" })
+    expect([listed(one("healthy"))?.issues, shown(one("healthy"))?.issues]).toEqual(["model list unreadable", "model list unreadable"])
+    expect([listed(one("offline"))?.issues, shown(one("offline"))?.issues]).toEqual(["unavailable", "unavailable, model list unreadable"])
+  })
   it("are an open breaker too, behind what its status says and before what is older", () => {
     const withBreaker = (phase: string, status: Status, consecutiveFailures = 4) => {
       const one = endpoint("a", { breaker: { phase } as Endpoint["breaker"], state: { status, consecutiveFailures } })

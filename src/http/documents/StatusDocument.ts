@@ -56,7 +56,7 @@ export const StatusEndpoint = Schema.Struct({
   next_check: Until,
   issues: Schema.String.annotate({
     description:
-      "Joined by a comma and a space: `consecutive failures`, `low success rate`, `high latency`, `unavailable`, `authentication rejected`, `rate limited`, `circuit breaker open`; empty: none"
+      "Joined by a comma and a space: `consecutive failures`, `low success rate`, `high latency`, `unavailable`, `authentication rejected`, `rate limited`, `circuit breaker open`, `model list unreadable`; empty: none"
   }),
   models: Schema.Struct({
     last_updated: Timestamp.annotate({ description: "The zero time before the first listing" }),
@@ -151,7 +151,15 @@ export const ListedEndpoint = Schema.Struct({
   last_model_sync: Schema.optionalKey(Ago),
   last_model_sync_at: Schema.optionalKey(Timestamp),
   issues: Schema.optionalKey(
-    Schema.Literals(["unavailable", "authentication rejected", "rate limited", "circuit breaker open", "unstable", "low success rate"])
+    Schema.Literals([
+      "unavailable",
+      "authentication rejected",
+      "rate limited",
+      "circuit breaker open",
+      "unstable",
+      "low success rate",
+      "model list unreadable"
+    ])
   ).annotate({ description: "The gravest one" }),
   last_error: Schema.optionalKey(Schema.String).annotate({ description: "Why the last probe, attempt or model listing failed" }),
   actor_restarts: Schema.optionalKey(Count).annotate({ description: "How often watching this endpoint crashed and began anew" }),

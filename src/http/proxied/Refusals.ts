@@ -2,7 +2,7 @@
 import { nearestNames, nearestText } from "../../catalogue/NearestName.ts"
 import { accepts } from "../../endpoint/Endpoint.ts"
 import { isRoutable } from "../../endpoint/EndpointState.ts"
-import { reachability } from "../../endpoint/Reachability.ts"
+import { reachability, unreadLists } from "../../endpoint/Reachability.ts"
 import type { Failure } from "../../exchange/Failure.ts"
 import { inScope } from "../../routing/Eligibility.ts"
 import type { ProviderScope } from "../../routing/Router.ts"
@@ -26,8 +26,11 @@ const detailOf = ({ catalogue, settings, fleet }: Services, reason: string, mode
   const snapshot = catalogue.snapshot()
   const known = snapshot.offer(model) !== undefined
   const near = known ? [] : nearestNames(snapshot, model, Object.keys(settings.current().model_aliases))
-  const isAnybodyOut = reason !== "model_not_found" && !fleet.endpoints.every(accepts)
-  return [nearestText(near), isAnybodyOut ? reachability(fleet.endpoints) : ""].filter((text) => text !== "").join("; ")
+  const isElsewhere = reason !== "model_not_found"
+  const isAnybodyOut = isElsewhere && !fleet.endpoints.every(accepts)
+  return [nearestText(near), isAnybodyOut ? reachability(fleet.endpoints) : "", isElsewhere && !known ? unreadLists(fleet.endpoints) : ""]
+    .filter((text) => text !== "")
+    .join("; ")
 }
 
 export interface Rejection {
