@@ -5,7 +5,7 @@
 import type { KeyInfo } from "./ConfigSchema.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { suggestKey } from "./KeySuggestion.ts"
-import { exampleFor, lastOf, oneOf, rangeProblem, readScalar, shown, wanted } from "./ScalarReading.ts"
+import { exampleFor, lastOf, oddAmount, oneOf, rangeProblem, readScalar, shown, wanted } from "./ScalarReading.ts"
 import { type KeyTree, keyTree } from "./SchemaTree.ts"
 import type { Position, YamlNode } from "./YamlTree.ts"
 
@@ -165,9 +165,17 @@ export class Coercion {
       return read.value
     }
     const problem = rangeProblem(info, read.value, path)
-    if (problem === undefined) return read.value
+    if (problem === undefined) {
+      const odd = oddAmount(info, read.value, path)
+      if (odd !== undefined) this.#warning(path, node.at, odd)
+      return read.value
+    }
     this.#error(path, node.at, problem, exampleFor(info, path), false)
     return undefined
+  }
+
+  #warning(path: string, at: Position, message: string): void {
+    this.diagnostics.push({ severity: "warning", message, path, file: this.#file, line: at.line, column: at.column })
   }
 
   #unknown(path: string, at: Position, around: KeyTree & { readonly kind: "section" }): void {

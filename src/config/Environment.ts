@@ -8,7 +8,7 @@ import type { KeyInfo } from "./ConfigSchema.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { parseDuration } from "./Duration.ts"
 import { nearest } from "./NearestWord.ts"
-import { rangeProblem, readWord, type Usable } from "./ScalarReading.ts"
+import { oddAmount, rangeProblem, readWord, type Usable } from "./ScalarReading.ts"
 import { allKeys } from "./SchemaTree.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -113,6 +113,8 @@ export const readEnvironment = (env: Environment): Overlay => {
     origins.set(path, variable)
     if (read._tag === "wrong") diagnostics.push({ severity: "error", message: `${variable}: ${read.message}`, path })
     else values.set(path, read.value)
+    const odd = read._tag === "ok" ? oddAmount(info, read.value, path) : undefined
+    if (odd !== undefined) diagnostics.push({ severity: "warning", message: `${variable}: ${odd}`, path })
     if (read._tag === "warn")
       diagnostics.push({
         severity: "warning",

@@ -184,3 +184,15 @@ export const rangeProblem = (info: KeyInfo, value: unknown, path: string): strin
   if (info.max !== undefined && value > info.max) return `${path} must not be above ${say(info.max)}, got ${say(value)}`
   return undefined
 }
+
+/**
+ * A size or time that is allowed and yet no such thing: what it counts as is the key's manual text. `undefined`: nothing is odd about it.
+ */
+export const oddAmount = (info: KeyInfo, value: unknown, path: string): string | undefined => {
+  if (typeof value !== "number" || (info.kind !== "size" && info.kind !== "duration")) return undefined
+  const say = info.kind === "duration" ? formatDuration : String
+  const what = info.kind === "size" ? "size" : "time"
+  if (value < 0 && !/\bnegative:/i.test(info.doc)) return `${path} is ${say(value)}, which is no ${what}: ${info.doc}`
+  if (value === 0 && !/\b0s?\b/.test(info.doc) && info.min !== 0) return `${path} is 0, which is no ${what}: ${info.doc}`
+  return undefined
+}

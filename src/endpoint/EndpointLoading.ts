@@ -196,6 +196,17 @@ const loadOne = (
     origin: parseOrigin(base, tls.tls),
     credentials: resolved.credentials
   }
+  if (/^[^#]*\?/.test(base))
+    warn(
+      "url",
+      "its query goes along with checks and model lists alone, never with requests: move it to health_check_url or model_url, or a key to auth"
+    )
+  for (const [at, text] of [
+    ["url", base],
+    ["health_check_url", healthReference],
+    ["model_url", modelReference]
+  ] as const)
+    if (text?.includes("#") === true) warn(at, "what stands behind # is never sent: leave it out, or write %23")
   if (hasPath(spec.origin.basePath)) complaints.push({ severity: "info", at: "url", message: `endpoint "${name}": ${pathsOf(spec)}` })
   if (resolved.credentials.headers.length > 0) {
     if (entry.auth !== undefined && !secure && !isPrivateHost(spec.origin.hostname))

@@ -5,10 +5,42 @@ import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { checkCidr } from "../../src/config/Cidr.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
+import type { KeyInfo } from "../../src/config/ConfigSchema.ts"
 import { render, sentenceOf } from "../../src/config/Diagnostic.ts"
 import { checkInspectorFolder, isDangerousFolder } from "../../src/config/InspectorFolder.ts"
 import { suggestKey } from "../../src/config/KeySuggestion.ts"
 import { editDistance, nearest } from "../../src/config/NearestWord.ts"
+import { type KeyTree, keyTree } from "../../src/config/SchemaTree.ts"
+
+function* keysOf(tree: KeyTree, path: string): Generator<readonly [string, KeyInfo]> {
+  if (tree.kind === "key") yield [path, tree.info]
+  else if (tree.kind === "section") for (const [name, child] of tree.keys) yield* keysOf(child, path === "" ? name : `${path}.${name}`)
+}
+
+describe("a size or a time that is none", () => {
+  const said = (yaml: string, env: Record<string, string> = {}) =>
+    decodeConfig(yaml, "c.yaml", env)
+      .diagnostics.filter(({ severity }) => severity !== "info")
+      .map(({ severity, message }) => `${severity} ${message}`)
+
+  /** Every key of these kinds, by its path. */
+  const amounts: ReadonlyArray<readonly [path: string, info: KeyInfo]> = [...keysOf(keyTree, "")].filter(
+    ([, { kind }]) => kind === "size" || kind === "duration"
+  )
+  it.each(amounts)("%s: less than nothing is an error, or a warning, unless it means something", (path, info) => {
+    const sections = path.split(".")
+    const value = info.kind === "size" ? "-1" : "-1s"
+    const yaml = sections.reduceRight((inner, name) => (inner === "" ? `{${name}: ${value}}` : `{${name}: ${inner}}`), "")
+    const about = decodeConfig(yaml.slice(1, -1), "c.yaml", {}).diagnostics.filter((each) => each.path === path && each.severity !== "info")
+    expect(about.length > 0).toBe(!/negative:/i.test(info.doc))
+  })
+  it("is told with what it counts as, from a file and from the environment", () => {
+    expect(said("server: {request_limits: {max_body_size: -1, max_header_size: 0}}")).toEqual([
+      expect.stringMatching(/^warning server\.request_limits\.max_body_size is -1, which is no size: .*0 or less: unlimited/)
+    ])
+    expect(said("", { OLLA_MODEL_REGISTRY_TYPE: "memory", OLLA_SERVER_READ_TIMEOUT: "0s" })).toEqual([])
+  })
+})
 
 describe("a network", () => {
   it.each(["10.0.0.0/8", "10.1.2.3/8", "0.0.0.0/0", "::1/128", "fd00::/8", " 10.0.0.0/8 "])("%j is one", (text) => {

@@ -214,6 +214,19 @@ describe("warnings", () => {
   })
 })
 
+describe("a query or a fragment in a URL", () => {
+  it.each([
+    ["url: http://h:1/?a=secret#c", ["its query goes along", "what stands behind # is never sent"]],
+    ["url: http://h:1/#c", ["what stands behind # is never sent"]],
+    ["url: http://h:1\nhealth_check_url: '/h?x=1#f'\nmodel_url: 'http://h:1/m#f'", ["what stands behind #", "what stands behind #"]],
+    ["url: http://h:1\nhealth_check_url: '/h?x=1'", []]
+  ])("%j is told", (entry, texts) => {
+    const told = warnings(entry).map(({ message }) => message)
+    expect(told).toEqual(texts.map((text) => expect.stringContaining(text)))
+    expect(told.join()).not.toContain("secret")
+  })
+})
+
 describe("variables in URLs", () => {
   it("are expanded before the URL is judged", () => {
     const [spec] = load("url: http://${HOST}:8000/v1\nmodel_url: http://${HOST}/m").specs
