@@ -2,7 +2,7 @@
  * From a YAML tree to the values the Schema wants, by each key's kind. All mistakes are told at
  * once, each with its place and a way out; unknown keys are warnings and are left out.
  */
-import type { KeyInfo } from "./ConfigSchema.ts"
+import type { KeyInfo } from "./ConfigKey.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { suggestKey } from "./KeySuggestion.ts"
 import { exampleFor, lastOf, oddAmount, oneOf, rangeProblem, readScalar, shown, wanted } from "./ScalarReading.ts"

@@ -3,7 +3,7 @@
  * with both values out; secrets are never among the values.
  */
 import { isDeepStrictEqual } from "node:util"
-import type { KeyInfo } from "./ConfigSchema.ts"
+import type { KeyInfo } from "./ConfigKey.ts"
 import { formatDuration } from "./Duration.ts"
 import type { EndpointConfig, OllaConfig } from "./OllaConfig.ts"
 import { type KeyTree, keyTree } from "./SchemaTree.ts"

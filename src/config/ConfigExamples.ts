@@ -1,5 +1,5 @@
 /** How a key would be right, for whoever refuses it. */
-import type { KeyInfo } from "./ConfigSchema.ts"
+import type { KeyInfo } from "./ConfigKey.ts"
 import { exampleFor } from "./ScalarReading.ts"
 import { allKeys } from "./SchemaTree.ts"
 

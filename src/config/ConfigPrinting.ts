@@ -1,6 +1,7 @@
 /** The configuration in force as text: YAML that could be loaded again, every value with its origin, secrets masked. */
+
+import type { KeyInfo } from "./ConfigKey.ts"
 import type { LoadedConfig } from "./ConfigLoading.ts"
-import type { KeyInfo } from "./ConfigSchema.ts"
 import { formatDuration } from "./Duration.ts"
 import { type KeyTree, keyTree } from "./SchemaTree.ts"
 

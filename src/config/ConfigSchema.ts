@@ -5,72 +5,24 @@
  * Values in the Schema are those of `OllaConfig` (milliseconds, bytes). How they are written in YAML or in a variable is
  * the business of `Coercion.ts`, which reads the `kind` of each key.
  */
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { shortestDuration } from "./Duration.ts"
-
-export type Kind = "string" | "int" | "number" | "bool" | "duration" | "size" | "strings" | "word" | "map" | "strings-map" | "words"
-
-export interface KeyInfo {
-  readonly kind: Kind
-  readonly doc: string
-  readonly words?: ReadonlyArray<string>
-  /** An unknown word only warns, and this one is used. */
-  readonly fallback?: string
-  /** What an empty text stands for. */
-  readonly whenEmpty?: string
-  /** Smallest value allowed. */
-  readonly min?: number
-  readonly max?: number
-  /** A right value as it stands in a file. */
-  readonly example?: string
-  /** Its feature is not there yet: `"warns"` that it has no effect, or is `"refused"` since it would seem to protect something. */
-  readonly pending?: "warns" | "refused"
-  /** Never printed. */
-  readonly secret?: boolean
-}
-
-const key = <S extends Schema.Top>(schema: S, info: KeyInfo) => schema.annotate({ description: info.doc, ollaKey: info } as never) as S
-
-const withDefault = <S extends Schema.Top>(schema: S, value: S["Encoded"]) =>
-  schema.pipe(Schema.withDecodingDefaultKey<S>(Effect.succeed(value)))
-
-type Extra = Omit<KeyInfo, "kind" | "doc">
-
-const text = (value: string, doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.String, { kind: "string", doc, ...(value === "" ? {} : { example: JSON.stringify(value) }), ...extra }), value)
-const int = (value: number, doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Int, { kind: "int", doc, example: String(value), ...extra }), value)
-/** Not only whole numbers, from 0 to 1. */
-const fraction = (value: number, doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Finite, { kind: "number", doc, min: 0, max: 1, example: "0.1", ...extra }), value)
-const bool = (value: boolean, doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Boolean, { kind: "bool", doc, example: String(value), ...extra }), value)
-/** Milliseconds. Negative values are refused unless a key gives them a meaning. */
-const duration = (value: number, doc: string, extra: Extra = {}) =>
-  withDefault(
-    key(Schema.Finite, { kind: "duration", doc, min: 0, example: value === 0 ? "30s" : shortestDuration(value), ...extra }),
-    value
-  )
-const size = (value: number, doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Int, { kind: "size", doc, example: "50MB", ...extra }), value)
-const strings = (value: ReadonlyArray<string>, doc: string, extra: Extra = {}) =>
-  withDefault(
-    key(Schema.Array(Schema.String), { kind: "strings", doc, ...(value.length === 0 ? {} : { example: JSON.stringify(value) }), ...extra }),
-    value
-  )
-const word = <const W extends ReadonlyArray<string>>(words: W, value: W[number], doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Literals(words), { kind: "word", doc, words, example: value, ...extra }), value as never)
-/** A mapping of names to texts. */
-const texts = (doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Record(Schema.String, Schema.String), { kind: "map", doc, ...extra }), {})
-
-const optionalText = (doc: string, extra: Extra = {}) => Schema.optionalKey(key(Schema.String, { kind: "string", doc, ...extra }))
-const optionalSize = (doc: string, extra: Extra = {}) =>
-  Schema.optionalKey(key(Schema.Int, { kind: "size", doc, example: "50MB", ...extra }))
-const optionalDuration = (doc: string, extra: Extra = {}) => Schema.optionalKey(key(Schema.Finite, { kind: "duration", doc, ...extra }))
-
-const section = <const F extends Schema.Struct.Fields>(fields: F) => withDefault(Schema.Struct(fields), {} as never)
+import {
+  bool,
+  duration,
+  fraction,
+  int,
+  key,
+  optionalDuration,
+  optionalSize,
+  optionalText,
+  section,
+  size,
+  strings,
+  text,
+  texts,
+  withDefault,
+  word
+} from "./ConfigKey.ts"
 
 const filter = (what: string) =>
   section({

@@ -4,7 +4,7 @@
  * trust more proxies than was asked for.
  */
 import { parseByteSize } from "./ByteSize.ts"
-import type { KeyInfo } from "./ConfigSchema.ts"
+import type { KeyInfo } from "./ConfigKey.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { parseDuration } from "./Duration.ts"
 import { nearest } from "./NearestWord.ts"

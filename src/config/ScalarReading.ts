@@ -1,6 +1,6 @@
 /** One value of a file by its key's kind, and the rules that a key has by itself. */
 import { parseByteSize } from "./ByteSize.ts"
-import type { KeyInfo } from "./ConfigSchema.ts"
+import type { KeyInfo } from "./ConfigKey.ts"
 import { formatDuration, isTooLong, meantDuration, parseDuration, shortestDuration } from "./Duration.ts"
 import { nearest } from "./NearestWord.ts"
 import type { YamlNode } from "./YamlTree.ts"

@@ -1,6 +1,7 @@
 /** Reads the Schema back as a tree of keys: what coercion, the environment table and the docs walk along. */
 import * as Schema from "effect/Schema"
-import { configSchema, endpoint, type KeyInfo } from "./ConfigSchema.ts"
+import type { KeyInfo } from "./ConfigKey.ts"
+import { configSchema, endpoint } from "./ConfigSchema.ts"
 
 export type KeyTree =
   | { readonly kind: "section"; readonly keys: ReadonlyMap<string, KeyTree> }

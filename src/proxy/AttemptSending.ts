@@ -6,8 +6,9 @@ import type { Attempt, Exchange } from "../exchange/Exchange.ts"
 import { rewriteModel } from "../routing/ModelRewrite.ts"
 import type { Candidate } from "../routing/Router.ts"
 import type { CarryRequest } from "./Carrier.ts"
+import type { Deadlines } from "./client/Transport.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
-import type { AttemptProgress, PhaseTimeouts, Sending } from "./Engine.ts"
+import type { AttemptProgress, Sending } from "./Engine.ts"
 import { flushes } from "./FlushMode.ts"
 import type { ReplyHead } from "./HeaderLines.ts"
 import { HeldRefusal } from "./HeldRefusal.ts"
@@ -19,7 +20,7 @@ import { outboundPath } from "./TargetUrl.ts"
 const orDefault = (value: number, fallback: number): number => (value === 0 ? fallback : value)
 
 /** The limits of one attempt (docs/proxying.md). `firstLeased`: `performance.now()` of the exchange's first lease, from which `proxy.response_timeout` counts. */
-export const timeoutsOf = (proxy: OllaConfig["proxy"], firstLeased: number): PhaseTimeouts => {
+export const timeoutsOf = (proxy: OllaConfig["proxy"], firstLeased: number): Deadlines => {
   const set = proxy.response_header_timeout
   return {
     connect: orDefault(proxy.connection_timeout, 60_000),
@@ -49,7 +50,7 @@ export class AttemptSending implements Sending {
   readonly headers: string
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
-  readonly timeouts: PhaseTimeouts
+  readonly timeouts: Deadlines
   readonly translator: AnswerTranslator | undefined
   readonly response: ServerResponse
   readonly bufferSize: number

@@ -11,22 +11,9 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
 import { type Failure, failure } from "../exchange/Failure.ts"
 import { cutAfterFlush } from "./ClientSocket.ts"
+import type { Deadlines } from "./client/Transport.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { ReplyHead } from "./HeaderLines.ts"
-
-/** Milliseconds; 0 is off. */
-export interface PhaseTimeouts {
-  readonly connect: number
-  readonly tls: number
-  /** From the request's last byte to the answer's header block. */
-  readonly headers: number
-  /** `performance.now()` by which some attempt's header block must be in, whatever this one is doing until then. */
-  readonly response: number
-  /** Silence between bytes of the answer, while waiting for the backend. */
-  readonly idle: number
-  /** TCP keep-alive interval. */
-  readonly keepAlive: number
-}
 
 /** What an engine tells while an attempt is under way. */
 export interface AttemptProgress {
@@ -56,7 +43,7 @@ export interface Sending extends AttemptProgress {
   readonly headers: string
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
-  readonly timeouts: PhaseTimeouts
+  readonly timeouts: Deadlines
   /** From the backend's flat headers to the client's (filtered, ours added). */
   reply(rawHeaders: ReadonlyArray<string>): ReplyHead
   /** Push every read out at once, or gather, by the answer's content type. */

@@ -3,22 +3,9 @@
  * however many want it: statistics and the log line both ask at the same moment, so the last answer is remembered.
  */
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
+import type { UsageFigures } from "../profile/UsageExtraction.ts"
 
-export interface Usage {
-  readonly inputTokens?: number
-  readonly outputTokens?: number
-  readonly totalTokens?: number
-  readonly tokensPerSecond?: number
-  /** Milliseconds. */
-  readonly ttftMs?: number
-  readonly totalMs?: number
-  readonly promptMs?: number
-  readonly generationMs?: number
-  readonly modelLoadMs?: number
-  readonly model?: string
-  readonly finishReason?: string
-  readonly isComplete?: boolean
-}
+export type Usage = UsageFigures
 
 /** `undefined`: nothing was found, or nobody wanted it. Never throws. */
 export type ReadUsage = (exchange: Exchange, attempt: Attempt) => Usage | undefined

@@ -1,7 +1,7 @@
 /** Every key of the Schema: a right value, a wrong type, a value out of range, an unknown neighbour. */
 import { describe, expect, it } from "vitest"
+import type { KeyInfo } from "../../src/config/ConfigKey.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
-import type { KeyInfo } from "../../src/config/ConfigSchema.ts"
 import { overrides } from "../../src/config/Environment.ts"
 import { allKeys } from "../../src/config/SchemaTree.ts"
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest"
+import { isOutForLateness } from "../../src/endpoint/AfterProbe.ts"
 import type { ActorState, EndpointCommand, EndpointEvent, EndpointPolicy } from "../../src/endpoint/EndpointEvent.ts"
 import { type EndpointState, isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
 import { type ProbeResult, statusOfAnswer } from "../../src/endpoint/ProbeResult.ts"
-import { dueAt, initialState, isOutForLateness, transition } from "../../src/endpoint/Transition.ts"
+import { dueAt, initialState, transition } from "../../src/endpoint/Transition.ts"
 
 const interval = 5000
 const policy: EndpointPolicy = { checkInterval: interval, probes: true, discovery: { enabled: true, interval: 300_000 } }

@@ -11,8 +11,9 @@ import type * as Scope from "effect/Scope"
 import fc from "fast-check"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { failure } from "../../src/exchange/Failure.ts"
+import type { Deadlines } from "../../src/proxy/client/Transport.ts"
 import type { AnswerTranslator } from "../../src/proxy/Dialect.ts"
-import type { Engine, PhaseTimeouts } from "../../src/proxy/Engine.ts"
+import type { Engine } from "../../src/proxy/Engine.ts"
 import type { FakeFields } from "../balancing/fakes.ts"
 import {
   ask,
@@ -33,7 +34,7 @@ import {
 
 const pause = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
 
-const limits = (some: Partial<PhaseTimeouts>): PhaseTimeouts => ({
+const limits = (some: Partial<Deadlines>): Deadlines => ({
   connect: 2_000,
   tls: 2_000,
   headers: 5_000,

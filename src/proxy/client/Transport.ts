@@ -11,9 +11,9 @@ export interface Deadlines {
   readonly tls: number
   /** From the request's last byte to the head of the answer. */
   readonly headers: number
-  /** By `performance.now()`: when the wait for a head ends in any case. */
+  /** `performance.now()` by which the head of some attempt's answer must be in, whatever this one is doing until then. */
   readonly response: number
-  /** Silence between bytes of the answer. */
+  /** Silence between bytes of the answer, while the backend is waited for. */
   readonly idle: number
   /** TCP keep-alive interval. */
   readonly keepAlive: number
