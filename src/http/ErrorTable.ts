@@ -45,6 +45,12 @@ export const errorTable = {
     when: "`Host` comes twice, or has characters that no host has",
     remedy: "send one `Host` with the name or address that was asked for"
   },
+  badOrigin: {
+    status: 400,
+    text: "there is more than one Origin header",
+    when: "`Origin` comes twice: nobody can tell which page asks",
+    remedy: "send one; a proxy in between that adds its own must replace the client's"
+  },
   badQuery: {
     status: 400,
     text: "{what}",
@@ -180,7 +186,7 @@ export const errorTable = {
   },
   headersTooLarge: {
     status: 431,
-    text: "Request headers too large: the limit is {limit}",
+    text: "Request headers too large: {limit}",
     when: "the headers are larger than `server.request_limits.max_header_size`, or more than 10,000",
     remedy: "send fewer or shorter headers"
   },

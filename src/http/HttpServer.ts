@@ -21,6 +21,7 @@ import { RequestMessage } from "./listener/RequestMessage.ts"
 import { longestUpload, watchUploads } from "./listener/UploadPace.ts"
 import type { RouteModule } from "./Routes.ts"
 import type { Services } from "./Services.ts"
+import { overflowWords } from "./SizeRefusal.ts"
 
 /** How often node looks for requests that are too slow, in milliseconds: a 408 comes at most this late. */
 const slowCheckEvery = 1_000
@@ -37,7 +38,8 @@ export interface HttpServer {
   readonly failed: Promise<Error>
 }
 
-type TellRefusal = (refusal: ListenerRefusal) => void
+/** Answers a connection of which no request is left to answer. `code`: the parser's. */
+type Refuse = (socket: Socket, code: string, reason?: string) => void
 
 /** node's word for a request that takes too long. */
 const tooSlow = "ERR_HTTP_REQUEST_TIMEOUT"
@@ -46,11 +48,14 @@ const leftHalfway = "HPE_INVALID_EOF_STATE"
 /** Its parser's, for bytes that follow a request with `Connection: close`. */
 const afterLast = "HPE_CLOSED_CONNECTION"
 
+/** Its parser's, for a head beyond all limits. */
+const headOverflow = "HPE_HEADER_OVERFLOW"
+
 /** `reason`: the parser's sentence, where it is its error. */
 type ParserError = NodeJS.ErrnoException & { readonly reason?: string }
 
 /** What node's parser refuses is answered by the request that it belongs to, where there is one, and the connection closed. */
-const onClientError = (open: ActiveSet<OpenResponse>, error: ParserError, socket: Socket, tell: TellRefusal): void => {
+const onClientError = (open: ActiveSet<OpenResponse>, error: ParserError, socket: Socket, refuse: Refuse): void => {
   const code = error.code ?? ""
   const isSlow = code === tooSlow
   // No byte was sent: a client had opened it in reserve.
@@ -62,13 +67,13 @@ const onClientError = (open: ActiveSet<OpenResponse>, error: ParserError, socket
     if (res.socket !== socket) continue
     // Bytes after the last request of the connection, or a next request that is slow to come: the answer that is under way goes on.
     if ((code === afterLast || isSlow) && res.req.complete) return
-    return breakOff(res, code, tell)
+    return breakOff(res, code, refuse)
   }
-  hangUp(socket, statusOf(code, error.reason), code, tell)
+  refuse(socket, code, error.reason)
 }
 
 /** The rest of this request cannot be parsed. */
-const breakOff = (res: OpenResponse, code: string, tell: TellRefusal): void => {
+const breakOff = (res: OpenResponse, code: string, refuse: Refuse): void => {
   const { socket } = res.req
   const { taker } = res.req
   // After the beginning of an answer no other one can be sent.
@@ -76,7 +81,7 @@ const breakOff = (res: OpenResponse, code: string, tell: TellRefusal): void => {
   // Nobody is left to read an answer: the owner of the request hears of the connection's close.
   else if (code === leftHalfway) socket.destroy()
   else if (taker !== undefined) taker.fail(code === tooSlow ? "tooSlow" : "unreadable")
-  else hangUp(socket, statusOf(code), code, tell)
+  else refuse(socket, code)
 }
 
 /** `write_timeout` bounds a whole answer, however well it flows. */
@@ -121,6 +126,10 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   const tell = (refusal: ListenerRefusal) => {
     if (services?.logsRequests() === true) services.log.unread(refusal)
   }
+  const headLimit = effectiveHeaderLimit(config.request_limits.max_header_size)
+  const tooMuchHead = overflowWords(headLimit)
+  const refuse: Refuse = (socket, code, reason) =>
+    hangUp(socket, statusOf(code, reason), code, tell, code === headOverflow ? tooMuchHead : {})
   let unwatch = (): void => {}
   let unlisten = (): void => {}
   let retiring = false
@@ -137,7 +146,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     noDelay: true,
     keepAlive: true,
     // node refuses a little above the configured limit; the exact rule is the guard's.
-    maxHeaderSize: effectiveHeaderLimit(config.request_limits.max_header_size) + 4096,
+    maxHeaderSize: headLimit + 4096,
     ...times,
     connectionsCheckingInterval: slowCheckEvery,
     // Judged by headProblem, which answers in the form of every other error.
@@ -174,8 +183,8 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     })
     server.on("checkContinue", accept)
     server.on("checkExpectation", accept)
-    server.on("connect", (_req, socket) => hangUp(socket, "405 Method Not Allowed", "CONNECT", tell, `Allow: ${allowed}\r\n`))
-    server.on("clientError", (error: NodeJS.ErrnoException, socket) => onClientError(open, error, socket as Socket, tell))
+    server.on("connect", (_req, socket) => hangUp(socket, "405 Method Not Allowed", "CONNECT", tell, { headers: `Allow: ${allowed}\r\n` }))
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) => onClientError(open, error, socket as Socket, refuse))
     // node would drop what is beyond it without a word; the guard refuses a request that reaches it.
     server.maxHeadersCount = mostHeaders
     try {
@@ -213,7 +222,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       unwatch = watchUploads(
         open,
         () => readTime,
-        (res) => breakOff(res, tooSlow, tell)
+        (res) => breakOff(res, tooSlow, refuse)
       )
       for (const one of waiting.splice(0)) one()
     },

@@ -3,6 +3,7 @@
  * never an address.
  */
 import type { Failure, FailureKind } from "../exchange/Failure.ts"
+import { headTooLarge, maxHead } from "./client/ResponseHead.ts"
 
 /** The key of the limit that fired. */
 export const limitKeys: Partial<Readonly<Record<FailureKind, string>>> = {
@@ -69,6 +70,8 @@ export const failureText = (failure: Failure, endpoint: string, elapsed: number)
     case "response_timeout":
       return `request timeout ${after} - no endpoint sent response headers, ${endpoint} last${limit === "" ? "" : `${limit} is proxy.response_timeout`}`
     case "malformed":
+      if (failure.detail === headTooLarge)
+        return `request failed ${after}: endpoint ${endpoint} answered with headers larger than ${maxHead / 1024} KiB`
       return `request failed ${after}: endpoint ${endpoint} answered with something that is not valid HTTP`
     case "breaker_open":
       return `circuit breaker open for endpoint ${endpoint}`

@@ -140,11 +140,13 @@ describe("a malformed head", () => {
     ["one line of more than a megabyte", [`X: ${"a".repeat(1_100_000)}`], 431],
     ["thousands of lines", Array.from({ length: 20_000 }, (_, n) => `h${n}: `), 431],
     ["a hundred thousand empty lines of one name", Array.from({ length: 100_000 }, () => "a:"), 431],
-    ["an expectation that nobody knows", ["Expect: 200-maybe"], 417]
+    ["an expectation that nobody knows", ["Expect: 200-maybe"], 417],
+    ["two pages that ask", ["Origin: http://a.example", "Origin: http://b.example"], 400]
   ])("with %s is refused at once", async (_name, lines, status) => {
     const refused = async () => {
-      const { statuses, took } = await converse(daemon.port, [version("Host: olla", ...lines) + good, hangUp])
+      const { statuses, said, took } = await converse(daemon.port, [version("Host: olla", ...lines) + good, hangUp])
       expect(statuses).toEqual([status])
+      if (status === 431) expect(said).toMatch(/server\.request_limits\.max_header_size|10000 header lines/)
       return took
     }
     expect(await quickest(500, refused)).toBeLessThan(500)

@@ -34,11 +34,25 @@ const lastWordTime = 1_000
 
 const ignore = (): void => {}
 
+/** What else is said. */
+export interface LastWords {
+  /** Whole lines. */
+  readonly headers?: string
+  /** Behind the status. */
+  readonly detail?: string
+}
+
 /** The last answer on a connection: a status and its name, in a line. node has released the socket, so it is closed here. */
-export const hangUp = (socket: Duplex, status: string, reason: string, tell: (refusal: ListenerRefusal) => void, headers = ""): void => {
+export const hangUp = (
+  socket: Duplex,
+  status: string,
+  reason: string,
+  tell: (refusal: ListenerRefusal) => void,
+  { headers = "", detail = "" }: LastWords = {}
+): void => {
   const { remoteAddress, remotePort } = socket as Socket
   const id = requestId("")
-  const body = `${status.slice(4)}\n`
+  const body = `${status.slice(4)}${detail}\n`
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${body.length}\r\n${headers}Connection: close\r\nX-Olla-Request-ID: ${id}\r\n\r\n${body}`
   )

@@ -65,8 +65,10 @@ export class RequestHead implements MeasuredHead {
           if (++hosts > 1 || !isHost(value)) problem ??= "badHost"
           break
         case 6:
-          if (is(name, "Origin", "origin")) this.origin = this.origin === "" ? value : `${this.origin}, ${value}`
-          else if (is(name, "Expect", "expect")) {
+          if (is(name, "Origin", "origin")) {
+            if (this.origin !== "") problem ??= "badOrigin"
+            this.origin = this.origin === "" ? value : `${this.origin}, ${value}`
+          } else if (is(name, "Expect", "expect")) {
             if (this.expect === "") this.expect = value
             if (value.toLowerCase() !== "100-continue") problem ??= "badExpectation"
           }

@@ -8,7 +8,7 @@ import tls from "node:tls"
 import { failure } from "../../exchange/Failure.ts"
 import { closeNotifyOf } from "../NodeInternals.ts"
 import { DialError } from "./Dialing.ts"
-import { maxHead, maxInterim } from "./ResponseHead.ts"
+import { headTooLarge, maxHead, maxInterim } from "./ResponseHead.ts"
 
 /** `101` is no interim answer. */
 const interim = /^HTTP\/1\.[01] 1(?!01)\d\d[ \r]/
@@ -61,7 +61,7 @@ export class AnswerWatch {
       const rest = !this.#isInterim ? bytes : this.#look(this.#held === undefined ? bytes : Buffer.concat([this.#held, bytes]))
       if (this.#passed > maxInterim) return this.#refuse("too many interim responses")
       if (rest === undefined) continue
-      if (this.#headBytes > maxHead) return this.#refuse("the response headers are too large")
+      if (this.#headBytes > maxHead) return this.#refuse(headTooLarge)
       this.#headBytes += rest.length
       return rest
     }

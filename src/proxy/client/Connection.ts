@@ -8,7 +8,7 @@ import { endedUnanswered, type Failure, type FailureKind, failure } from "../../
 import { unsentOf } from "../NodeInternals.ts"
 import { ChunkScan } from "./ChunkScan.ts"
 import { connectKind } from "./ConnectKind.ts"
-import { maxHead, maxInterim, type ResponseHead } from "./ResponseHead.ts"
+import { headTooLarge, maxHead, maxInterim, type ResponseHead } from "./ResponseHead.ts"
 import { afterNextReads, type Deadlines, isSafe, type Outgoing, type Relay, whenTaken } from "./Transport.ts"
 import { UpstreamSocket } from "./UpstreamSocket.ts"
 
@@ -288,7 +288,7 @@ export class Connection {
     }
     for (let at = 0; ; ) {
       const end = bytes.indexOf("\r\n\r\n", search, "latin1")
-      if ((end < 0 ? bytes.length : end + 4) - at > maxHead) return this.#fail("malformed", "the response headers are too large")
+      if ((end < 0 ? bytes.length : end + 4) - at > maxHead) return this.#fail("malformed", headTooLarge)
       if (end < 0) {
         // A line that does not end in CRLF: the end of such a head would never be found.
         const line = bytes.indexOf(10, at)

@@ -15,6 +15,8 @@ export interface ResponseHead {
 
 /** Largest header block, bytes. */
 export const maxHead = 32 * 1024
+/** What is said of a larger one. */
+export const headTooLarge = `the response headers are larger than ${maxHead / 1024} KiB`
 
 /** A backend that has more than this to say before its answer is not answering. */
 export const maxInterim = 64
@@ -96,12 +98,7 @@ export const parseHead = (text: string, method: string): ResponseHead | undefine
         break
       }
       case LENGTH:
-        if (!/^\d{1,15}$/.test(value) || (length >= 0 && length !== Number(value))) return undefined
-        // Said twice, passed on once.
-        if (length >= 0) {
-          p = q + 2
-          continue
-        }
+        if (length >= 0 || !/^\d{1,15}$/.test(value)) return undefined
         length = Number(value)
         break
       case CODING:
@@ -114,20 +111,13 @@ export const parseHead = (text: string, method: string): ResponseHead | undefine
     raw.push(name, value)
     p = q + 2
   }
-  // Both lengths, or chunks in a version that has none: the transfer coding counts, and what follows is not trusted.
-  if (chunked && (length >= 0 || line[1] === "0")) {
-    if (length >= 0) dropLength(raw)
-    length = -1
-    close = true
-  }
+  // Two ways to say where it ends (RFC 9112 6.3): refused, as node's parser and other proxies do.
+  if (chunked && length >= 0) return undefined
+  // Chunks in a version that has none: what follows is not trusted.
+  if (chunked && line[1] === "0") close = true
   if (status < 200 || method === "HEAD" || status === 204 || status === 304)
     return { status, raw, chunked: false, length: 0, keep: !close, keepFor }
   // Delimited by the close.
   if (!chunked && length < 0) close = true
   return { status, raw, chunked, length, keep: !close, keepFor }
-}
-
-/** Whoever reads the answer next must not be left to choose between two lengths. */
-const dropLength = (raw: Array<string>): void => {
-  for (let i = raw.length - 2; i >= 0; i -= 2) if ((raw[i] as string).toLowerCase() === "content-length") raw.splice(i, 2)
 }

@@ -179,8 +179,8 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     this.#relay.onSent()
     try {
       const head = headOf(controller, status, this.#outgoing.method)
-      if (hasUnknownCoding(head.raw)) {
-        this.#fail(failure("malformed", "the response has an unknown transfer coding"), false)
+      if (hasUnknownCoding(head.raw) || isCodedTwice(head.raw)) {
+        this.#fail(failure("malformed", "the response has an unknown transfer coding, or two"), false)
         return
       }
       this.#untilClose = !head.chunked && head.length < 0
@@ -284,5 +284,9 @@ const headOf = (controller: Dispatcher.DispatchController, status: number, metho
   const bare = method === "HEAD" || status === 204 || status === 304
   return { status, raw, chunked: chunked && !bare, length: bare ? 0 : chunked ? -1 : length, keep: true, keepFor: -1 }
 }
+
+/** undici passes it over. */
+const isCodedTwice = (raw: ReadonlyArray<string>): boolean =>
+  raw.filter((name, i) => i % 2 === 0 && name.toLowerCase() === "transfer-encoding").length > 1
 
 const textOf = (part: Buffer | string): string => (typeof part === "string" ? part : part.toString("latin1"))

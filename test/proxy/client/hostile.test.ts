@@ -151,13 +151,6 @@ describe.each([
       expect((await told()).bytes.toString()).toBe("hello")
     })
 
-    it.runIf(own)("one with both lengths is read by its chunks, and its connection is not used again", async () => {
-      backend.says(`HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n${frame("hello")}0\r\n\r\n`)
-      expect((await told()).bytes.toString()).toBe("hello")
-      expect((await told()).bytes.toString()).toBe("hello")
-      expect(backend.sockets.length).toBe(2)
-    })
-
     it("trailers are held back and dropped", async () => {
       backend.says(`${chunkedHead}${frame("hello")}0\r\nX-Digest: abc\r\n\r\n`)
       const answer = await told({ relay: new Recorder({ frames: true }) })
