@@ -4,7 +4,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { formatDuration } from "../config/Duration.ts"
 import { enginePolicy } from "./CircuitBreaker.ts"
 import { type DiscoveryFailure, describe, isRecoverable, operatorMessage } from "./DiscoveryFailure.ts"
 import { isDisabled } from "./DiscoveryState.ts"
@@ -58,63 +57,35 @@ export const probeLines = (
           })
     )
   }
-  const details = {
+  const { status, consecutiveFailures: consecutive_failures } = after
+  const told = {
+    status,
+    ...(before.status === status || before.status === "unknown" ? {} : { was: before.status }),
+    consecutive_failures,
+    latency,
+    next_check_in,
     endpoint_name: name,
     endpoint_url: displayUrl(healthUrl),
-    ...(result.statusCode === undefined ? {} : { status_code: result.statusCode }),
-    error_type: result.errorType,
-    ...(result.cause === "" ? {} : { check_error: checkError(name, healthUrl, result, before.consecutiveFailures) })
+    status_code: result.statusCode
   }
-  const { status, consecutiveFailures: consecutive_failures } = after
+  const nowIs = `Endpoint ${name} is ${wordOf(status)}${result.cause === "" ? "" : `: ${result.cause}`}`
   if (before.status === status) {
     const due = before.consecutiveFailures > 0 && before.consecutiveFailures % reminder === 0
-    if (!isSuccess(status) && due)
-      out.push(line("warn", `Endpoint still having issues: ${name}`, { status, consecutive_failures, next_check_in, ...details }))
-  } else if (before.status === "unknown") {
-    // Where its models are read, their number comes in the same line.
-    if (status === "healthy")
-      out.push(line(listingFollows ? "debug" : "info", `Endpoint initial status: ${name} is Healthy`, { latency, next_check_in }))
-    else
-      out.push(
-        line("warn", status === "offline" ? `Endpoint discovered offline: ${name}` : `Endpoint discovered with status ${status}: ${name}`, {
-          status,
-          latency,
-          next_check_in,
-          ...details
-        })
-      )
-  } else if (status === "healthy") {
-    out.push(line("debug", "Endpoint recovered, triggering model discovery refresh", { endpoint: name, was: before.status }))
-    out.push(line("info", `Endpoint recovered: ${name} is Healthy`, { was: before.status, latency, next_check_in }))
-  } else {
-    out.push(
-      line("warn", `Endpoint status changed: ${name}`, {
-        status,
-        was: before.status,
-        consecutive_failures,
-        latency,
-        next_check_in,
-        ...details
-      })
-    )
-  }
+    if (!isSuccess(status) && due) out.push(line("warn", `Endpoint ${name} is still ${wordOf(status)}: ${result.cause}`, told))
+  } else if (status !== "healthy") out.push(line("warn", nowIs, told))
+  // Where its models are read, their number comes in the same line.
+  else if (before.status === "unknown")
+    out.push(line(listingFollows ? "debug" : "info", `Endpoint ${name} is Healthy`, { latency, next_check_in }))
+  else out.push(line("info", `Endpoint recovered: ${name} is Healthy`, { was: before.status, latency, next_check_in }))
   return out
-}
-
-const checkError = (name: string, healthUrl: string, result: ProbeResult, failures: number): string => {
-  const url = displayUrl(healthUrl)
-  const after = `after ${formatDuration(result.latency)} (failures: ${failures})`
-  return result.statusCode === undefined
-    ? `health check failed for ${name} (${url}): ${result.cause} ${after}`
-    : `health check failed for ${name} (${url}): HTTP ${result.statusCode} ${after}: ${result.cause}`
 }
 
 /** `next`: when it is asked again, as people read it. */
 export const demotionLine = (name: string, after: EndpointState, next: string): LogLine =>
-  line("warn", "Marking endpoint as unhealthy due to connection failure", {
+  line("warn", `Endpoint ${name} is ${wordOf(after.status)}${after.lastError === "" ? "" : `: ${after.lastError}`}`, {
     endpoint: name,
+    status: after.status,
     consecutive_failures: after.consecutiveFailures,
-    backoff_multiplier: after.backoffMultiplier,
     next_check: next
   })
 

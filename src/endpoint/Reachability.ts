@@ -49,6 +49,7 @@ export const unreadLists = (endpoints: ReadonlyArray<Endpoint>): string => {
 
 /** `1 of 3 endpoints reachable: connection refused: gpu-1, gpu-2`; `kind`: of which alone the endpoints are. */
 export const reachability = (endpoints: ReadonlyArray<Endpoint>, kind = ""): string => {
+  if (endpoints.length === 0) return `no ${kind === "" ? "" : `${kind} `}endpoint is configured`
   const reachable = endpoints.filter(accepts).length
   const why = unreachableWhy(endpoints)
   const noun = `${kind === "" ? "" : `${kind} `}${endpoints.length === 1 ? "endpoint" : "endpoints"}`

@@ -187,6 +187,7 @@ const plainText = (value: unknown): string => {
   if (millis !== undefined) return formatDuration(Math.round(millis * 1e6) / 1e6)
   if (value instanceof Error) return bounded(cleaned(describe(value)))
   if (value instanceof Date) return zonedTime(value.getTime())
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return plainText(value.join(", "))
   try {
     return JSON.stringify(value, nested) ?? ""
   } catch {

@@ -126,6 +126,7 @@ describe("who can be reached", () => {
     expect(tell()).toBe("3 of 3 endpoints reachable")
     const many = Array.from({ length: 9 }, (_, n) => made(`e${n}`).endpoint)
     expect(reachability(many)).toBe("0 of 9 endpoints reachable: not checked yet: e0, e1, e2, e3, e4 and 4 more")
-    expect(reachability([])).toBe("0 of 0 endpoints reachable")
+    expect(reachability([])).toBe("no endpoint is configured")
+    expect(reachability([], "vllm")).toBe("no vllm endpoint is configured")
   })
 })

@@ -37,7 +37,11 @@ describe("start-up", () => {
       // One line each.
       expect(messages(here)).toHaveLength(3)
       expect(messages(here)).toEqual(
-        expect.arrayContaining(["Endpoint a is Healthy", "Endpoint discovered with status unhealthy: b", "Endpoint discovered offline: c"])
+        expect.arrayContaining([
+          "Endpoint a is Healthy",
+          "Endpoint b is Unhealthy: HTTP 500",
+          expect.stringMatching(/^Endpoint c is Offline: ./)
+        ])
       )
     }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }, { host: "b" }, { host: "c" }])))
   })
@@ -194,8 +198,8 @@ describe("a failed attempt", () => {
       expect(endpoint.state.status).toBe("healthy")
       expect(here.log).toContainEqual({
         level: "Warn",
-        message: "Marking endpoint as unhealthy due to connection failure",
-        fields: { endpoint: "a", consecutive_failures: 1, backoff_multiplier: 2, next_check: "1970-01-01T00:00:12.000Z" }
+        message: "Endpoint a is Offline: connection refused",
+        fields: { endpoint: "a", status: "offline", consecutive_failures: 1, next_check: "1970-01-01T00:00:12.000Z" }
       })
     }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
   })
@@ -346,15 +350,13 @@ describe("log lines", () => {
     return Effect.gen(function* () {
       yield* settle
       yield* TestClock.adjust("4 seconds")
-      expect(only(here, "Warn").slice(0, 2)).toEqual(["Endpoint discovered with status unhealthy: a"])
+      expect(only(here, "Warn").slice(0, 2)).toEqual(["Endpoint a is Unhealthy: HTTP 500"])
       yield* TestClock.adjust("20 minutes")
-      expect(only(here, "Warn")).toContain("Endpoint still having issues: a")
+      expect(only(here, "Warn")).toContain("Endpoint a is still Unhealthy: HTTP 500")
       expect(here.log.find(({ level }) => level === "Warn")?.fields).toMatchObject({
         status: "unhealthy",
         endpoint_url: "http://a/health",
-        status_code: 500,
-        error_type: 0,
-        check_error: "health check failed for a (http://a/health): HTTP 500 after 0s (failures: 0): HTTP 500"
+        status_code: 500
       })
       expect(JSON.stringify(here.log)).not.toContain("s3cret")
     }).pipe(Effect.provide(fleetLayer(here, [{ host: "a", keys: "type: ollama, health_check_url: '/health?key=s3cret'" }])))
@@ -369,7 +371,11 @@ describe("log lines", () => {
       yield* TestClock.adjust("5 seconds")
       here.backends["a"] = () => answer(429)
       yield* TestClock.adjust("10 seconds")
-      expect(only(here, "Warn")).toEqual(["Endpoint status changed: a", "Endpoint status changed: a", "Endpoint status changed: a"])
+      expect(only(here, "Warn")).toEqual([
+        expect.stringMatching(/^Endpoint a is Config Error: ./),
+        "Endpoint a is Offline: connection refused",
+        expect.stringMatching(/^Endpoint a is Rate Limited: ./)
+      ])
       expect(only(here, "Info")).toContain("Endpoint a is Healthy")
       expect(only(here, "Info")).toContain("no Retry-After header on 429, using default backoff")
     }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
@@ -379,7 +385,7 @@ describe("log lines", () => {
     return Effect.gen(function* () {
       const fleet = yield* started
       expect(endpointAt(fleet, "a").state.lastError).toBe("the certificate is not trusted")
-      expect(only(here, "Warn")).toEqual(["Endpoint discovered offline: a"])
+      expect(only(here, "Warn")).toEqual(["Endpoint a is Offline: the certificate is not trusted"])
     }).pipe(Effect.provide(fleetLayer(here, [{ host: "a" }])))
   })
 })

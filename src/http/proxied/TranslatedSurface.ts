@@ -151,8 +151,9 @@ export class TranslatedSurface implements Surface {
   ): undefined {
     const context = this.#context
     const { status } = errorTable[name]
-    walk.settle({ _tag: "rejected", status, reason: name, detail })
-    this.#services.log.untranslated(context.exchange, status, fill(name, values))
+    const text = fill(name, values)
+    walk.settle({ _tag: "rejected", status, reason: name, detail: detail === "" ? text : detail })
+    this.#services.log.untranslated(context.exchange, status, text)
     context.error(name, values, headers, detail)
   }
 
@@ -163,7 +164,7 @@ export class TranslatedSurface implements Surface {
       contentType: "application/json",
       body: translator.errorBody(told, text, id, details)
     })
-    walk.settle({ _tag: "rejected", status, reason: "badMessage" })
+    walk.settle({ _tag: "rejected", status, reason: "badMessage", detail: message })
     context.fail(status, fill("badMessage", { what: message }), null)
   }
 

@@ -4,7 +4,7 @@
  */
 import { performance } from "node:perf_hooks"
 import { formatDuration } from "../../config/Duration.ts"
-import { attemptFailed, type Ending, endingOf } from "../../exchange/Cause.ts"
+import { attemptCause, attemptFailed, type Ending, endingOf } from "../../exchange/Cause.ts"
 import type { Exchange, Outcome } from "../../exchange/Exchange.ts"
 import type { Failure } from "../../exchange/Failure.ts"
 import { type Phases, phasesOf } from "../../exchange/Phases.ts"
@@ -55,7 +55,7 @@ const briefFields = (exchange: Exchange, { outcome, cause, phase }: Ending, phas
 const earlier = (exchange: Exchange): string => {
   const failed = exchange.attempts.slice(0, -1).filter(attemptFailed)
   if (exchange.attempts.length < 2) return ""
-  const why = failed.map((attempt) => `${attempt.endpointName} ${attempt.failure?.kind ?? attempt.status}`).join(", ")
+  const why = failed.map((attempt) => `${attempt.endpointName} ${attemptCause(attempt)}`).join(", ")
   return `${exchange.attempts.length} attempts${why === "" ? "" : ` (${why})`}`
 }
 

@@ -92,8 +92,10 @@ export const makeRequestLog = (sink: LogSink, given: Partial<RequestLogOptions> 
       })
     },
     untranslated: (exchange, status, error) => {
-      if (!sink.enabled("error")) return
-      sink.write("error", "Translation request failed", {
+      // In brief form `Request rejected` or `Request failed` says the same.
+      const at = options.form() === "full" ? "error" : "debug"
+      if (!sink.enabled(at)) return
+      sink.write(at, "Translation request failed", {
         ...identity(exchange),
         translator: exchange.translator?.name ?? "",
         error,
