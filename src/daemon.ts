@@ -179,7 +179,7 @@ export const daemon = Effect.fnUntraced(function* (starting: Starting) {
     offered = given
   })
   const tracer = traces?.tracer
-  return yield* tracer === undefined ? serving : Effect.provideService(serving, Tracer.Tracer, tracer)
+  return yield* tracer === undefined ? Effect.withTracerEnabled(serving, false) : Effect.provideService(serving, Tracer.Tracer, tracer)
 })
 
 /** `offers` is told how to find out which models there are. */

@@ -16,6 +16,7 @@ import { quietTime, watchFiles } from "./config/FileWatch.ts"
 import type { Reload, ReloadOutcome, ReloadTrigger } from "./config/Reload.ts"
 import type { Settings } from "./config/Settings.ts"
 import type { Configuration } from "./configuration.ts"
+import { ownSpan } from "./endpoint/OwnSpan.ts"
 import { redactText } from "./guard/Redaction.ts"
 import { asSound, type InForce, type Sound } from "./inForce.ts"
 import type { ProfileSet } from "./profile/Profiles.ts"
@@ -141,7 +142,7 @@ export const makeReload = Effect.fnUntraced(function* (parts: Reloading) {
       waiting = mine
       const run = Effect.suspend(() => {
         waiting = undefined
-        return once(trigger)
+        return ownSpan("config.reload", { "olla.trigger": trigger })(once(trigger))
       }).pipe(Effect.catchCause((cause) => Effect.sync(() => refuse(trigger, [faultOf(cause)]))))
       // Whoever asked may go away: what has begun is finished.
       fork(Effect.forkIn(lock.withPermit(Deferred.into(run, mine)), scope))

@@ -13,6 +13,7 @@ import { Settings } from "../config/Settings.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
+import { ownSpan } from "../endpoint/OwnSpan.ts"
 import { inSlices } from "../endpoint/TimeSlices.ts"
 import { type AttributeRules, defaultRules } from "./AttributeRules.ts"
 import { Catalogue } from "./Catalogue.ts"
@@ -131,7 +132,8 @@ const make = Effect.gen(function* () {
           reading.forgetBeyond(next.unified.length)
         })
       ),
-      Effect.ensuring(Effect.sync(() => settle(from)))
+      Effect.ensuring(Effect.sync(() => settle(from))),
+      ownSpan("catalogue.rebuild", {})
     )
   })
 

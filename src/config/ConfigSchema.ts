@@ -68,6 +68,10 @@ export const server = section({
     true,
     "Offer every API by its short paths (/v1/..., /api/...) at the root as well as below /olla: one base URL for all clients."
   ),
+  server_timing: bool(
+    false,
+    "Tell clients in a Server-Timing header whose time it was, Olla's or the backend's. Strangers learn something of the fleet by it."
+  ),
   request_logging: bool(true, "Write request and access records. false keeps those of 400 and above."),
   request_limits: section({
     max_body_size: size(100 * MiB, "Largest request body, unpacked; above it 413. 0 or less: unlimited."),

@@ -12,6 +12,7 @@ import { Agent, type Dispatcher } from "undici"
 import { monotonicOf } from "./Monotonic.ts"
 import { sharedLookup } from "./NameLookup.ts"
 import type { Credentials, TlsOptions } from "./Origin.ts"
+import { ownTraceparent } from "./OwnSpan.ts"
 
 export interface BackendRequest {
   readonly url: string
@@ -84,7 +85,12 @@ export class BackendClient extends Context.Service<
         return agent
       }
       const now = () => monotonicOf(clock)
-      return { get: (request) => Effect.tryPromise({ try: (signal) => get(request, agentFor, now, signal), catch: asFailure }) }
+      return {
+        get: (request) =>
+          Effect.flatMap(ownTraceparent, (traceparent) =>
+            Effect.tryPromise({ try: (signal) => get(request, traceparent, agentFor, now, signal), catch: asFailure })
+          )
+      }
     })
   )
 }
@@ -111,6 +117,7 @@ const discardFor = 1000
 
 const get = async (
   request: BackendRequest,
+  traceparent: string,
   agentFor: (tls: TlsOptions | undefined) => Dispatcher,
   now: () => number,
   signal: AbortSignal
@@ -124,7 +131,7 @@ const get = async (
       origin: home,
       path: url.pathname + url.search,
       method: "GET",
-      headers: headersOf(request),
+      headers: traceparent === "" ? headersOf(request) : { ...headersOf(request), traceparent },
       reset: true,
       signal
     })

@@ -7,13 +7,15 @@ import type { Endpoint } from "./Endpoint.ts"
 import type { DiscoveryReason } from "./EndpointEvent.ts"
 import { discoveryFailureLines, discoveryStartLines, type LogLine, listingLines, noListLines, write } from "./EndpointLog.ts"
 import type { FleetContext } from "./FleetContext.ts"
+import { changed, failed, ownSpan } from "./OwnSpan.ts"
 import { withPermits } from "./ProbePermits.ts"
 
 /** Failures are counted and logged; a bug in the reader escapes. */
 export const readListing = (endpoint: Endpoint, fleet: FleetContext, reason: DiscoveryReason): Effect.Effect<DiscoveryFailure | "read"> => {
   const permits = reason === "startup" || reason === "periodic" ? fleet.discoveryWorkers : fleet.recoverySlots
   let outcome: DiscoveryFailure | "read" = "read"
-  const reading = Effect.map(readNow(endpoint, fleet, reason), (ended) => {
+  const span = ownSpan("endpoint.discover", { "olla.endpoint": endpoint.name, "olla.reason": reason })
+  const reading = Effect.map(span(readNow(endpoint, fleet, reason)), (ended) => {
     outcome = ended
   })
   return Effect.map(withPermits([permits], reading), () => outcome)
@@ -27,9 +29,12 @@ const readNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetCon
     .discover(endpoint.spec, endpoint.detected, { timeout, retryAttempts, retryBackoff })
     .pipe(Effect.catch((failure: DiscoveryFailure) => Effect.succeed(failure)))
   if (!("_tag" in outcome)) {
+    const before = namesOf(endpoint.models)
     for (const line of registerListing(endpoint, fleet, outcome, reason)) yield* write(line)
+    if (!isSameList(before, namesOf(endpoint.models))) yield* changed
     return "read" as const
   }
+  yield* failed(outcome.innermost)
   for (const line of noteFailure(endpoint, fleet, outcome, startedAt, reason)) yield* write(line)
   return outcome
 })
@@ -84,3 +89,8 @@ export const registerListing = (
 }
 
 const namesOf = (models: ReadonlyArray<ListedModel>): ReadonlyArray<string> => models.map(({ name }) => name)
+
+const isSameList = (before: ReadonlyArray<string>, after: ReadonlyArray<string>): boolean => {
+  const known = new Set(before)
+  return before.length === after.length && after.every((name) => known.has(name))
+}

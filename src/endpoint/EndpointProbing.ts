@@ -8,6 +8,7 @@ import { registerListing } from "./EndpointListing.ts"
 import { probeLines, write } from "./EndpointLog.ts"
 import { healthUrlOf } from "./EndpointSpec.ts"
 import type { FleetContext } from "./FleetContext.ts"
+import { changed, ownSpan } from "./OwnSpan.ts"
 import { internalResult, type ProbeTarget, probe } from "./Probe.ts"
 import { isSlow } from "./ProbePermits.ts"
 import type { ProbeResult } from "./ProbeResult.ts"
@@ -16,7 +17,8 @@ import type { ProbeResult } from "./ProbeResult.ts"
 export const probeEndpoint = (endpoint: Endpoint, fleet: FleetContext): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { status, lastLatency } = endpoint.state
-    return fleet.probePermits.hold(probeNow(endpoint, fleet), isSlow(status === "healthy", lastLatency))
+    const span = ownSpan("endpoint.probe", { "olla.endpoint": endpoint.name })
+    return fleet.probePermits.hold(span(probeNow(endpoint, fleet)), isSlow(status === "healthy", lastLatency))
   })
 
 const probeNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetContext) {
@@ -42,6 +44,10 @@ const probeNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetCo
   if (listing !== undefined) for (const line of registerListing(endpoint, fleet, listing, "detection")) yield* write(line)
   const before = endpoint.state
   endpoint.probed(result, startedAt, 2 * fleet.random() - 1, listed)
+  if (endpoint.state.status !== before.status) {
+    yield* changed
+    yield* Effect.annotateCurrentSpan({ "olla.status": endpoint.state.status, "olla.status.before": before.status })
+  }
   // A discarded result is not reported.
   if (endpoint.state !== before)
     for (const line of probeLines(endpoint, before, endpoint.state, result, fleet.now(), fleet.discovery().enabled)) yield* write(line)

@@ -92,7 +92,8 @@ export class AttemptSending implements Sending {
   }
 
   reply(raw: ReadonlyArray<string>): ReplyHead {
-    return replyHead(this.exchange, this.endpoint, raw, this.#request.replyHeaders, this.#config.server.cors.enabled)
+    const { cors, server_timing } = this.#config.server
+    return replyHead(this.exchange, this.endpoint, raw, this.#request.replyHeaders, cors.enabled, server_timing)
   }
 
   translatorOf(status: number, length: number): AnswerTranslator | undefined {

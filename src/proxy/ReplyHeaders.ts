@@ -22,6 +22,7 @@ import {
   VIA
 } from "./HeaderRules.ts"
 import { clientLocation } from "./Location.ts"
+import { serverTiming } from "./ServerTiming.ts"
 
 const ourVia = `1.1 ${build.shortName}/${build.version}`
 const viaLine = `Via: ${ourVia}\r\n`
@@ -139,14 +140,15 @@ const isDropped = (name: string, strip: ReadonlySet<string>, named: ReadonlySet<
 
 /**
  * `raw`: the backend's headers. `ours`: further headers of this answer (rate limit, CORS), which win over the backend's;
- * `corsOn`: the backend's own CORS headers are dropped.
+ * `corsOn`: the backend's own CORS headers are dropped. `timed`: it says whose time it was.
  */
 export const replyHead = (
   exchange: Exchange,
   endpoint: Endpoint,
   raw: ReadonlyArray<string>,
   ours: ReadonlyArray<string>,
-  corsOn: boolean
+  corsOn: boolean,
+  timed = false
 ): ReplyHead => {
   const elapsed = Math.round(performance.now() - exchange.timings.accepted)
   const { lines: passing, vary: theirVary, length, dated, locations, contentType, saysBuffering } = passingOf(endpoint, raw, corsOn)
@@ -164,6 +166,7 @@ export const replyHead = (
     decisionLines(exchange) +
     stickyLines(exchange) +
     passing
+  if (timed) lines += `Server-Timing: ${serverTiming(exchange)}\r\n`
   if (exchange.isSampled) lines = lines + "X-Olla-Trace-ID: " + exchange.traceId + "\r\n"
   if (exchange.attempts.length > 1) lines = lines + "X-Olla-Attempts: " + exchange.attempts.length + "\r\n"
   let vary = theirVary

@@ -137,6 +137,22 @@ describe.each(["http/json", "http/protobuf"])("a daemon that sends traces in %s"
     expect([...collector.types]).toEqual([protocol === "http/json" ? "application/json" : "application/x-protobuf"])
   })
 
+  it("shows what Olla found out by itself, each in a trace of its own", async () => {
+    const own = await eventually(
+      () => collector.spans.filter(({ kind }) => kind === 1),
+      (spans) => ["endpoint.probe", "endpoint.discover"].every((name) => spans.some((span) => span.name === name))
+    )
+    const probe = own.find(({ name }) => name === "endpoint.probe")
+    expect(probe?.parentSpanId).toBe("")
+    expect(probe?.attributes).toMatchObject({ "olla.endpoint": expect.stringMatching(/^gpu-/), "olla.status": "healthy" })
+    expect(own.every(({ resource }) => resource["service.name"] === "olla")).toBe(true)
+    daemon.child.kill("SIGHUP")
+    await eventually(
+      () => collector.spans,
+      (spans) => spans.some(({ name }) => name === "config.reload")
+    )
+  })
+
   it("has the trace's and the span's id in every record of a request", async () => {
     await (await ask("/olla/proxy/v1/chat/completions", chat("steady"), traceparent("a2"))).text()
     const [server] = (await collector.trace(trace("a2"), 2)).filter(({ kind }) => kind === 2)
