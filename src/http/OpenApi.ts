@@ -2,6 +2,7 @@
  * The description of the whole surface, OpenAPI 3.1: local routes from `Surface.ts`, documents from their Schemas, errors from
  * `ErrorTable.ts`. Written to docs/openapi.yaml by `npm run docs`, served at /internal/openapi.json.
  */
+
 import * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import { build } from "../version.ts"
@@ -11,6 +12,7 @@ import { NotReadyDocument } from "./documents/DaemonDocuments.ts"
 import type { DocumentSchema } from "./documents/Encoding.ts"
 import { AnthropicErrorDocument, ErrorDocument } from "./documents/ErrorDocuments.ts"
 import { type ErrorEntry, errorTable } from "./ErrorTable.ts"
+import { shortRoutes } from "./ShortRoutes.ts"
 import { type ActionRoute, actionRoutes, type LocalRoute, localRoutes } from "./Surface.ts"
 
 type Json = Readonly<Record<string, unknown>>
@@ -203,7 +205,7 @@ const make = (): Json => {
   const paths: Record<string, Record<string, Json>> = {}
   for (const [name, route] of Object.entries(localRoutes)) paths[route.path] = { get: localOperation(components, name, route) }
   for (const [name, route] of Object.entries(actionRoutes)) paths[route.path] = { post: actionOperation(components, name, route) }
-  for (const [name, route] of Object.entries(backendRoutes) as ReadonlyArray<[string, BackendRoute]>)
+  for (const [name, route] of Object.entries({ ...backendRoutes, ...shortRoutes }) as ReadonlyArray<[string, BackendRoute]>)
     paths[route.path] = Object.fromEntries(route.methods.map((method) => [method, backendOperation(components, name, method, route)]))
   const responses = errorResponses(components)
   return {

@@ -67,7 +67,7 @@ describe("Ollama's management calls", () => {
     expect(targets()).toEqual([])
   })
   it("that only tell of one server are refused under Ollama's prefix alone", async () => {
-    expect((await post("/olla/ollama/api/show")).status).toBe(501)
+    expect((await post("/olla/ollama/api/list")).status).toBe(501)
     expect((await post("/olla/proxy/api/show")).status).toBe(200)
     expect(targets()).toEqual(["/api/show"])
   })
