@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest"
 import { backendRoutes } from "../../src/http/BackendRoutes.ts"
 import { errorTable } from "../../src/http/ErrorTable.ts"
 import { openApi } from "../../src/http/OpenApi.ts"
+import { shortRoutes } from "../../src/http/ShortRoutes.ts"
 import { actionRoutes, localRoutes } from "../../src/http/Surface.ts"
 
 type Node = { readonly [key: string]: Node } & ReadonlyArray<Node> & string
