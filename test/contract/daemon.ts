@@ -131,7 +131,7 @@ export const startDaemon = async (
 }
 
 /** Milliseconds between two questions: what is asked must find time to change. */
-const askEvery = 10
+const askEvery = 25
 
 /** Asks until the answer is as wanted; bounded by the test's own time limit. */
 export const eventually = async <T>(ask: () => Promise<T> | T, wanted: (value: T) => boolean): Promise<T> => {
