@@ -12,7 +12,7 @@ import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { cut, cutAfterFlush } from "../proxy/ClientSocket.ts"
 import { allowed, Front } from "./Front.ts"
 import { endConnection, isEnding } from "./listener/ConnectionEnd.ts"
-import { hangUp, type ListenerRefusal, statusOf } from "./listener/ListenerRefusal.ts"
+import { hangUp, isHungUp, type ListenerRefusal, statusOf } from "./listener/ListenerRefusal.ts"
 import { BindError, hostsOf, listen, stopListening } from "./listener/Listening.ts"
 import { Newcomers } from "./listener/Newcomers.ts"
 import { OpenResponse } from "./listener/OpenResponse.ts"
@@ -56,6 +56,8 @@ type ParserError = NodeJS.ErrnoException & { readonly reason?: string }
 
 /** What node's parser refuses is answered by the request that it belongs to, where there is one, and the connection closed. */
 const onClientError = (open: ActiveSet<OpenResponse>, error: ParserError, socket: Socket, refuse: Refuse): void => {
+  // Reading on lets the client come to its answer: cutting here would take that from it.
+  if (isHungUp(socket)) return
   const code = error.code ?? ""
   const isSlow = code === tooSlow
   // No byte was sent: a client had opened it in reserve.

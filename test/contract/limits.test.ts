@@ -307,4 +307,22 @@ describe("sizes", () => {
       expect([...outcomes]).toEqual([expect.stringMatching(/^413 Request body too large: /)])
     }
   })
+
+  it("reach clients whose head the parser gives up on, although they go on writing their body", async () => {
+    const outcomes = new Set<unknown>()
+    for (let n = 0; n < 6; n++)
+      outcomes.add(
+        await fetch(`${limited.url}${chatPath}`, {
+          method: "POST",
+          body: new Uint8Array(8 * 1024 * 1024),
+          headers: { "x-long": "x".repeat(20_000) }
+        }).then(
+          async (answer) => `${answer.status} ${await answer.text()}`,
+          (error: Error) => (error.cause as { code?: string } | undefined)?.code ?? error.message
+        )
+      )
+    expect([...outcomes]).toEqual([
+      "431 Request Header Fields Too Large: the limit is 4096 bytes (server.request_limits.max_header_size, OLLA_SERVER_MAX_HEADER_SIZE), and 10000 header lines\n"
+    ])
+  })
 })

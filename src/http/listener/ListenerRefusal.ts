@@ -34,6 +34,11 @@ const lastWordTime = 1_000
 
 const ignore = (): void => {}
 
+/** Connections that have had their last word. What their clients still write fails the parser again and again. */
+const told = new WeakSet<Duplex>()
+
+export const isHungUp = (socket: Duplex): boolean => told.has(socket)
+
 /** What else is said. */
 export interface LastWords {
   /** Whole lines. */
@@ -51,6 +56,7 @@ export const hangUp = (
   { headers = "", detail = "" }: LastWords = {}
 ): void => {
   const { remoteAddress, remotePort } = socket as Socket
+  told.add(socket)
   const id = requestId("")
   const body = `${status.slice(4)}${detail}\n`
   socket.end(
