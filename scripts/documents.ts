@@ -28,15 +28,21 @@ const at = (path: string): unknown =>
 const endpointDefaults = decodeConfig("discovery: {static: {endpoints: [{url: http://h:1}]}}", "", {}).config?.discovery.static
   .endpoints[0] as unknown as Record<string, unknown>
 
+const dnsDefaults = decodeConfig("discovery: {dns: [{name: h}]}", "", {}).config?.discovery.dns[0] as unknown as Record<string, unknown>
+
+const itemDefault = (path: string, defaults: Record<string, unknown>): unknown =>
+  path
+    .slice(path.indexOf("[].") + 3)
+    .split(".")
+    .reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], defaults)
+
 const shownDefault = (path: string, info: KeyInfo): string => {
-  const inEndpoint = path.startsWith("discovery.static.endpoints[].")
-  const value = inEndpoint
-    ? path
-        .slice("discovery.static.endpoints[].".length)
-        .split(".")
-        .reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], endpointDefaults)
-    : at(path)
-  if (value === undefined || value === "" || path.endsWith("[].url")) return ""
+  const value = path.startsWith("discovery.static.endpoints[].")
+    ? itemDefault(path, endpointDefaults)
+    : path.startsWith("discovery.dns[].")
+      ? itemDefault(path, dnsDefaults)
+      : at(path)
+  if (value === undefined || value === "" || path.endsWith("[].url") || path.endsWith("[].name")) return ""
   if (info.kind === "duration") return `\`${formatDuration(Number(value))}\``
   return `\`${JSON.stringify(value)}\``
 }
@@ -68,17 +74,44 @@ const kindText = (info: KeyInfo): string => {
 
 const cell = (text: string): string => text.replaceAll("|", "\\|")
 
+const dnsList = "discovery.dns[]"
+const lists = ["discovery.static.endpoints[]", dnsList]
+
+const introductions: Readonly<Record<string, string>> = {
+  [dnsList]: `Names that are looked up again and again, each for the endpoints at its addresses: a headless service, a group of machines behind one
+name. Every other key of an endpoint but \`url\` stands here too and holds for all of them. They are called \`address:port\`, and come and go like
+endpoints that a reload adds and removes. While a name cannot be looked up, its last endpoints stay; \`/internal/status\` says so under
+\`discovery\`. Beside it \`discovery.static.endpoints\` has what is written there and no built-in endpoint; of one URL its word counts.
+
+\`\`\`yaml
+discovery:
+  dns:
+    - {name: vllm-headless.ml.svc.cluster.local, port: 8000, type: vllm}
+    - {name: _llm._tcp.gpu.example.com, srv: true, type: ollama, resolver: "10.0.0.2"}
+\`\`\`
+
+`
+}
+
+/** Of a name what is said of an endpoint is described there. */
+const isOfEndpoints = (path: string): boolean =>
+  path.startsWith(`${dnsList}.`) &&
+  path !== `${dnsList}.name` &&
+  allKeys().some((other) => other.path === path.replace(dnsList, "discovery.static.endpoints[]"))
+
 const configuration = (): string => {
   const variables = new Map(Object.entries(overrides).map(([variable, path]) => [path, variable]))
   const groups = new Map<string, Array<string>>()
   for (const { path, info } of allKeys()) {
-    const group = path.startsWith("discovery.static.endpoints[]") ? "discovery.static.endpoints[]" : (path.split(".")[0] ?? "")
+    if (isOfEndpoints(path)) continue
+    const group = lists.find((list) => path.startsWith(list)) ?? path.split(".")[0] ?? ""
     const variable = variables.get(path)
     const row = `| \`${path}\` | ${cell(kindText(info))} | ${cell(shownDefault(path, info))} | ${cell(info.doc)}${notYet(info, "*")}${variable === undefined ? "" : ` Variable \`${variable}\`.`} |`
     groups.set(group, [...(groups.get(group) ?? []), row])
   }
   const tables = [...groups].map(
-    ([group, rows]) => `## \`${group}\`\n\n| key | value | default | meaning |\n|---|---|---|---|\n${rows.join("\n")}\n`
+    ([group, rows]) =>
+      `## \`${group}\`\n\n${introductions[group] ?? ""}| key | value | default | meaning |\n|---|---|---|---|\n${rows.join("\n")}\n`
   )
   return `# Configuration
 

@@ -10,6 +10,7 @@ import { type LoadedModelRules, loadModelRules, type ModelsFileReport, modelsFil
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import type { Diagnostic } from "./config/Diagnostic.ts"
 import { readTraceSettings, type TraceSettings } from "./config/TraceSettings.ts"
+import { type DnsEntry, loadDns } from "./endpoint/DnsEntry.ts"
 import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
 import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { loadDashboardToken } from "./guard/DashboardToken.ts"
@@ -21,6 +22,8 @@ export interface Configuration {
   readonly profiles: ProfileSet
   /** Those without errors, in the file's order; empty where the file could not be read. */
   readonly endpoints: ReadonlyArray<EndpointSpec>
+  /** Names that stand for further ones, without errors. */
+  readonly dns: ReadonlyArray<DnsEntry>
   readonly models: LoadedModelRules
   /** Of `dashboard.access_policy`; `undefined`: none is set. */
   readonly dashboardToken: string | undefined
@@ -52,14 +55,16 @@ export const readConfiguration = (options: LoadOptions, loaded: LoadedConfig = l
     return text
   }
   const endpoints = config === undefined ? undefined : loadEndpoints(config, profiles, env, readSecret)
+  const dns = config === undefined ? undefined : loadDns(config, profiles, { env, readFile: readSecret })
   const dashboard = config === undefined ? undefined : loadDashboardToken(config.dashboard.access_policy, { env, readFile: readSecret })
   const traces = config === undefined ? undefined : readTraceSettings(config.telemetry.otlp, env)
-  const findings = [endpoints, dashboard, traces].flatMap((read) => read?.diagnostics ?? [])
+  const findings = [endpoints, dns, dashboard, traces].flatMap((read) => read?.diagnostics ?? [])
   const diagnostics = [...loaded.diagnostics, ...loaded.adopt(findings)]
   return {
     loaded,
     profiles,
     endpoints: endpoints?.specs ?? [],
+    dns: dns?.entries ?? [],
     models: loadModelRules({ cwd, env, configFolder: loaded.folder }),
     dashboardToken: dashboard?.token,
     secrets,

@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Semaphore from "effect/Semaphore"
 import * as Tracer from "effect/Tracer"
 import * as BalancerLive from "./balancing/BalancerLive.ts"
 import { Catalogue } from "./catalogue/Catalogue.ts"
@@ -13,7 +14,11 @@ import type { OllaConfig } from "./config/OllaConfig.ts"
 import { Reload } from "./config/Reload.ts"
 import { Settings } from "./config/Settings.ts"
 import type { Configuration } from "./configuration.ts"
+import { dnsLookup } from "./endpoint/DnsLookup.ts"
+import { DnsStatuses, makeDnsSource } from "./endpoint/DnsSource.ts"
 import { accepts } from "./endpoint/Endpoint.ts"
+import { configured, together, withSource } from "./endpoint/EndpointSources.ts"
+import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { reachability } from "./endpoint/Reachability.ts"
@@ -81,7 +86,8 @@ export interface Starting {
 
 /** The rooms, each over the ones before it. */
 const rooms = (
-  { settings, profiles, models, current }: InForce,
+  { settings, profiles, models }: InForce,
+  endpoints: ReadonlyArray<EndpointSpec>,
   env: Starting["env"],
   log: LogSink,
   recording: Layer.Layer<Journal | RequestLog | Observer, never, Statistics>,
@@ -92,7 +98,7 @@ const rooms = (
     Layer.succeed(Settings, settings),
     Layer.succeed(ModelRulesInForce, models)
   )
-  const fleet = Layer.provideMerge(FleetLive.layerOf(current().endpoints), ground)
+  const fleet = Layer.provideMerge(FleetLive.layerOf(endpoints), ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)
   const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
   const statistics = Layer.provideMerge(
@@ -211,13 +217,21 @@ const serve = Effect.fnUntraced(function* (
       Effect.map(Statistics, (statistics) => all([...(traces === undefined ? [] : [traces.observer]), statistics.observer, log.observer]))
     )
   )
-  const context = yield* Layer.build(rooms(inForce, env, sink, recording, usage))
+  const dns = yield* makeDnsSource(dnsLookup, Date.now)
+  yield* dns.update(inForce.current().dns)
+  const sources = () => together(withSource(new Map([[configured, inForce.current().endpoints]]), "dns", dns.specs()))
+  const context = yield* Layer.build(rooms(inForce, sources(), env, sink, recording, usage))
   const fleet = Context.get(context, Fleet)
   offers((model) => Context.get(context, Catalogue).snapshot().offer(model)?.holders[0]?.nativeName)
   yield* fleet.ready
   sink.table(FleetLive.endpointTable(fleet.endpoints))
   sink.table(routeTable(Context.get(context, Profiles).all))
   yield* Context.get(context, Catalogue).settled
+  // One after the other: a reload and a name that leads elsewhere may come together.
+  const bring = Semaphore.makeUnsafe(1).withPermit(
+    Effect.suspend(() => fleet.apply(sources())).pipe(Effect.andThen(Context.get(context, Catalogue).settled))
+  )
+  dns.whenChanged(bring)
   const reload = yield* makeReload({
     inForce,
     read,
@@ -225,10 +239,10 @@ const serve = Effect.fnUntraced(function* (
     now: Date.now,
     commit: (next) =>
       Effect.gen(function* () {
+        yield* dns.update(next.dns)
         configureLog(next)
         inForce.replace(next)
-        yield* fleet.apply(next.endpoints)
-        yield* Context.get(context, Catalogue).settled
+        yield* bring
       })
   })
   yield* watchConfiguration(settings, files, Effect.asVoid(reload.reload("watch")))
@@ -236,7 +250,7 @@ const serve = Effect.fnUntraced(function* (
   // At once with the signal, before anybody has read that it came.
   const services = yield* Effect.provideContext(
     makeServices(() => signals.stoppedAt > 0),
-    Context.add(traced(context, traces), Reload, reload)
+    traced(context, traces).pipe(Context.add(Reload, reload), Context.add(DnsStatuses, dns.statuses))
   )
   // Every API that is offered in translation has its line here.
   const clock = () => performance.now()

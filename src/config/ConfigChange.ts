@@ -16,6 +16,13 @@ export interface ConfigChange {
   readonly after: unknown
 }
 
+/** An endpoint, or a name that stands for some. */
+type Listed = Pick<EndpointConfig, "name" | "auth" | "tls"> & {
+  readonly url?: string
+  readonly scheme?: string
+  readonly port?: number | undefined
+}
+
 /** Stands for the values of a secret. */
 const hidden = "changed"
 
@@ -36,7 +43,7 @@ const namesOf = (...values: ReadonlyArray<unknown>): ReadonlyArray<string> => [
 export const changesBetween = (before: OllaConfig, after: OllaConfig, redact: (text: string) => string): ReadonlyArray<ConfigChange> => {
   const walk = (tree: KeyTree, a: unknown, b: unknown, path: string): ReadonlyArray<ConfigChange> => {
     if (isDeepStrictEqual(a, b)) return []
-    if (tree.kind === "endpoints") return endpoints(tree.item, a as ReadonlyArray<EndpointConfig>, b as ReadonlyArray<EndpointConfig>, path)
+    if (tree.kind === "endpoints") return endpoints(tree.item, a as ReadonlyArray<Listed>, b as ReadonlyArray<Listed>, path)
     if (tree.kind === "section")
       return [...tree.keys].flatMap(([name, child]) => walk(child, field(a, name), field(b, name), path === "" ? name : `${path}.${name}`))
     const { info } = tree
@@ -49,23 +56,17 @@ export const changesBetween = (before: OllaConfig, after: OllaConfig, redact: (t
     if (info.secret === true) return [{ key, before: hidden, after: hidden }]
     return [{ key, before: shown(info, a, redact), after: shown(info, b, redact) }]
   }
-  /** An endpoint is its URL: the same one elsewhere in the list was moved, another URL is another endpoint. */
-  const endpoints = (
-    item: KeyTree,
-    a: ReadonlyArray<EndpointConfig>,
-    b: ReadonlyArray<EndpointConfig>,
-    path: string
-  ): ReadonlyArray<ConfigChange> => {
+  /** An endpoint is its URL, a name that stands for some what is asked for: the same one elsewhere in the list was moved, another URL is another endpoint. */
+  const endpoints = (item: KeyTree, a: ReadonlyArray<Listed>, b: ReadonlyArray<Listed>, path: string): ReadonlyArray<ConfigChange> => {
     const earlier = byUrl(a)
     const later = byUrl(b)
-    const at = ({ name, url }: EndpointConfig) => `${path}.${name === "" ? redact(url) : name}`
+    const at = ({ name, url = "" }: Listed) => `${path}.${name === "" ? redact(url) : name}`
+    const place = ({ name, url = name }: Listed) => redact(url)
     const kept = [...later].flatMap(([url, entry]) => {
       const was = earlier.get(url)
-      return was === undefined ? [{ key: at(entry), before: null, after: redact(entry.url) }] : walk(item, was, entry, at(entry))
+      return was === undefined ? [{ key: at(entry), before: null, after: place(entry) }] : walk(item, was, entry, at(entry))
     })
-    const gone = [...earlier].flatMap(([url, entry]) =>
-      later.has(url) ? [] : [{ key: at(entry), before: redact(entry.url), after: null }]
-    )
+    const gone = [...earlier].flatMap(([url, entry]) => (later.has(url) ? [] : [{ key: at(entry), before: place(entry), after: null }]))
     const orderOf = (list: ReadonlyMap<string, unknown>, other: ReadonlyMap<string, unknown>) =>
       [...list.keys()].filter((url) => other.has(url))
     const moved = isDeepStrictEqual(orderOf(earlier, later), orderOf(later, earlier))
@@ -91,23 +92,28 @@ export const secretsBetween = (before: WithSecrets, after: WithSecrets, redact: 
       if (before.secrets.get(file) === after.secrets.get(file)) return []
       return [{ key: `${path}.${name}`, before: hidden, after: hidden }]
     })
-  const earlier = byUrl(before.config.discovery.static.endpoints)
   const policy = (config: OllaConfig): unknown => config.dashboard.access_policy
-  return [
-    ...changed(policy(after.config), policy(before.config), "dashboard.access_policy"),
-    ...[...byUrl(after.config.discovery.static.endpoints)].flatMap(([url, entry]) => {
-      const at = `discovery.static.endpoints.${entry.name === "" ? redact(url) : entry.name}`
+  const listed = (then: ReadonlyArray<Listed>, now: ReadonlyArray<Listed>, path: string): ReadonlyArray<ConfigChange> => {
+    const earlier = byUrl(then)
+    return [...byUrl(now)].flatMap(([url, entry]) => {
+      const at = `${path}.${entry.name === "" ? redact(url) : entry.name}`
       const was = earlier.get(url)
       return was === undefined ? [] : [...changed(entry.auth, was.auth, `${at}.auth`), ...changed(entry.tls, was.tls, `${at}.tls`)]
     })
+  }
+  const [then, now] = [before.config.discovery, after.config.discovery]
+  return [
+    ...changed(policy(after.config), policy(before.config), "dashboard.access_policy"),
+    ...listed(then.static.endpoints, now.static.endpoints, "discovery.static.endpoints"),
+    ...listed(then.dns, now.dns, "discovery.dns")
   ]
 }
 
 /** Of two entries with one URL the later counts, as it does for the fleet. */
-const byUrl = (entries: ReadonlyArray<EndpointConfig>): ReadonlyMap<string, EndpointConfig> => {
-  const out = new Map<string, EndpointConfig>()
+const byUrl = <E extends Listed>(entries: ReadonlyArray<E>): ReadonlyMap<string, E> => {
+  const out = new Map<string, E>()
   for (const entry of entries) {
-    const url = entry.url.replace(/\/+$/, "")
+    const url = entry.url?.replace(/\/+$/, "") ?? `${entry.scheme}://${entry.name}:${entry.port ?? "srv"}`
     out.delete(url)
     out.set(url, entry)
   }

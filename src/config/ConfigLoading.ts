@@ -146,6 +146,9 @@ export const decodeConfig = (
   const written = valueAt(raw, endpointsKey) as ReadonlyArray<{ readonly url?: unknown }> | undefined
   const added = notIn(written ?? [], [...backends, ...parseBackends(env["OLLA_BACKENDS"] ?? "", "OLLA_BACKENDS")])
   if (added.length > 0) set(raw, endpointsKey, [...(written ?? []), ...added.map(({ url, type }) => ({ url, type }))])
+  // Whoever names backends otherwise means no built-in one.
+  else if (written === undefined && (valueAt(raw, "discovery.dns") as ReadonlyArray<unknown> | undefined)?.length)
+    set(raw, endpointsKey, [])
   /** Who named the endpoint that a key is of, where no file did. */
   const namerOf = (key: string): string | undefined => {
     const [, index] = /^discovery\.static\.endpoints\[(\d+)\]/.exec(key) ?? []

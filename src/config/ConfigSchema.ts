@@ -215,6 +215,28 @@ export const endpoint = Schema.Struct({
   )
 })
 
+const { url: _url, name: _name, ...besidesItsPlace } = endpoint.fields
+
+/** One name that stands for endpoints; what is beside its place is said as of an endpoint. */
+export const dnsEntry = Schema.Struct({
+  name: text("", "Name that is looked up, in full: neither the hosts file nor search domains count.", { example: "vllm.internal" }),
+  port: Schema.optionalKey(
+    key(Schema.Int, { kind: "int", doc: "Port of its endpoints, at each of its addresses (A, AAAA).", min: 1, max: 65535, example: "8000" })
+  ),
+  srv: bool(false, "Look up SRV records instead, which say hosts and ports. Their priority and weight do not count."),
+  interval: duration(30 * seconds, "Longest time between two look-ups, at least 1s; the records' time to live may shorten it.", {
+    min: Number.NEGATIVE_INFINITY
+  }),
+  resolver: text("", "Name server that is asked, IP address with or without a port. Empty: the system's.", { example: '"127.0.0.1:5353"' }),
+  scheme: word(
+    ["http", "https"],
+    "http",
+    "How its endpoints are spoken to. https: with the name's certificate, or that of tls.server_name."
+  ),
+  labels: texts("Names and values of your own. They have no effect yet.", { example: "{rack: b2}" }),
+  ...besidesItsPlace
+})
+
 export const configSchema = Schema.Struct({
   server,
   proxy,
@@ -245,7 +267,13 @@ export const configSchema = Schema.Struct({
           }
         ]
       )
-    })
+    }),
+    dns: withDefault(
+      Schema.Array(dnsEntry).annotate({
+        description: "Names that stand for backends, looked up again and again. With one, there is no built-in endpoint."
+      }),
+      []
+    )
   }),
   model_registry: section({
     type: withDefault(

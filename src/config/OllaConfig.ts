@@ -6,11 +6,12 @@
  * milliseconds, all sizes bytes. `undefined` stands only where "not written" means something else than any value.
  */
 import { normalize } from "node:path"
-import type { configSchema, endpoint } from "./ConfigSchema.ts"
+import type { configSchema, dnsEntry, endpoint } from "./ConfigSchema.ts"
 
 /** As the Schema decodes it, before `finish` fills in dependent defaults. */
 type Decoded = typeof configSchema.Type
 type DecodedEndpoint = typeof endpoint.Type
+type DecodedDns = typeof dnsEntry.Type
 
 /** Optional keys, readable without asking whether they are there. */
 type Readable<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]: T[P] | undefined }
@@ -27,6 +28,13 @@ export interface EndpointConfig
   readonly tls: TlsConfig | undefined
 }
 
+/** One entry of `discovery.dns`. */
+export interface DnsConfig
+  extends Omit<EndpointConfig, "url">,
+    Pick<Required<DecodedDns>, "srv" | "interval" | "resolver" | "scheme" | "labels"> {
+  readonly port: number | undefined
+}
+
 export type AuthConfig = NonNullable<DecodedEndpoint["auth"]>
 
 /** How an `https:` endpoint is dialled: authorities, client certificate, expected name. */
@@ -37,7 +45,8 @@ export type FilterConfig = DecodedEndpoint["model_filter"]
 
 export interface ProxyConfig extends Readable<Required<Decoded["proxy"]>, "response_header_timeout"> {}
 
-export interface DiscoveryConfig extends Omit<Decoded["discovery"], "static"> {
+export interface DiscoveryConfig extends Omit<Decoded["discovery"], "static" | "dns"> {
+  readonly dns: ReadonlyArray<DnsConfig>
   readonly static: { readonly endpoints: ReadonlyArray<EndpointConfig> }
 }
 
@@ -70,7 +79,11 @@ export const finish = (decoded: Decoded): OllaConfig => ({
     request_limits: { ...decoded.server.request_limits, max_buffered: decoded.server.request_limits.max_buffered }
   },
   proxy: { ...decoded.proxy, response_header_timeout: decoded.proxy.response_header_timeout },
-  discovery: { ...decoded.discovery, static: { endpoints: decoded.discovery.static.endpoints.map(finishEndpoint) } },
+  discovery: {
+    ...decoded.discovery,
+    static: { endpoints: decoded.discovery.static.endpoints.map(finishEndpoint) },
+    dns: decoded.discovery.dns.map(finishDns)
+  },
   translators: {
     anthropic: finishTranslator(decoded.translators.anthropic),
     responses: finishTranslator(decoded.translators.responses),
@@ -101,6 +114,12 @@ const finishEndpoint = (entry: DecodedEndpoint): EndpointConfig => {
     check_interval: interval,
     check_timeout: entry.check_timeout || Math.min(usualTimeout, interval / 2)
   }
+}
+
+const finishDns = (entry: DecodedDns): DnsConfig => {
+  const { url: _, ...said } = finishEndpoint({ ...entry, url: "" })
+  const { port, srv, interval, resolver, scheme, labels } = entry
+  return { ...said, port, srv, interval, resolver, scheme, labels }
 }
 
 const finishTranslator = <T extends Pick<AnthropicConfig, "inspector">>(translator: T): T => ({

@@ -1,7 +1,7 @@
 /** Reads the Schema back as a tree of keys: what coercion, the environment table and the docs walk along. */
 import * as Schema from "effect/Schema"
 import type { KeyInfo } from "./ConfigKey.ts"
-import { configSchema, endpoint } from "./ConfigSchema.ts"
+import { configSchema } from "./ConfigSchema.ts"
 
 export type KeyTree =
   | { readonly kind: "section"; readonly keys: ReadonlyMap<string, KeyTree> }
@@ -12,6 +12,8 @@ interface Walkable {
   readonly to?: Walkable
   readonly schema?: Walkable
   readonly fields?: Schema.Struct.Fields
+  /** What a list is of. */
+  readonly value?: { readonly fields?: Schema.Struct.Fields }
 }
 
 /** Annotations of a checked schema (`Int`) sit on its last check: the library knows where. */
@@ -32,7 +34,7 @@ const sectionOf = (fields: Schema.Struct.Fields): KeyTree & { readonly kind: "se
     const info = infoOf(schema)
     if (info !== undefined) keys.set(name, { kind: "key", info })
     else if (schema.fields !== undefined) keys.set(name, sectionOf(schema.fields))
-    else keys.set(name, { kind: "endpoints", item: sectionOf(endpoint.fields) })
+    else keys.set(name, { kind: "endpoints", item: sectionOf(schema.value?.fields ?? {}) })
   }
   return { kind: "section", keys }
 }

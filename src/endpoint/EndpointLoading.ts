@@ -55,7 +55,7 @@ const judge = (
   const complaints: Array<Complaint> = []
   const byKey = new Map<string, EndpointSpec>()
   for (const [index, entry] of config.discovery.static.endpoints.entries()) {
-    const loaded = loadOne(entry, index, profiles, sources)
+    const loaded = loadEndpoint(entry, index, profiles, sources)
     complaints.push(
       ...loaded.complaints.map((each) => ({ ...each, at: each.at === "" ? itemPath(index) : `${itemPath(index)}.${each.at}` }))
     )
@@ -95,7 +95,7 @@ const pathsOf = (spec: EndpointSpec): string => {
 
 const itemPath = (index: number): string => `${listPath}[${index}]`
 
-const loadOne = (
+export const loadEndpoint = (
   entry: EndpointConfig,
   index: number,
   profiles: ProfileSet,

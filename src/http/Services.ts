@@ -5,6 +5,7 @@ import { Balancer } from "../balancing/Balancer.ts"
 import { Catalogue } from "../catalogue/Catalogue.ts"
 import { Reload } from "../config/Reload.ts"
 import { Settings } from "../config/Settings.ts"
+import { type DnsStatus, DnsStatuses } from "../endpoint/DnsSource.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { Observer } from "../exchange/Observer.ts"
 import { type Tracing, TracingDecisions } from "../exchange/Tracing.ts"
@@ -23,6 +24,8 @@ export interface Services {
   readonly reload: Reload["Service"]
   readonly profiles: Profiles["Service"]
   readonly fleet: Fleet["Service"]
+  /** Names that stand for endpoints. */
+  readonly dnsStatuses: () => ReadonlyArray<DnsStatus>
   readonly catalogue: Catalogue["Service"]
   readonly router: Router["Service"]
   readonly balancer: Balancer["Service"]
@@ -54,6 +57,7 @@ export const makeServices = Effect.fnUntraced(function* (isStopping: () => boole
     reload: yield* Reload,
     profiles: yield* Profiles,
     fleet: yield* Fleet,
+    dnsStatuses: yield* DnsStatuses,
     catalogue: yield* Catalogue,
     router: yield* Router,
     balancer: yield* Balancer,

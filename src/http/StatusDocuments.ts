@@ -2,6 +2,7 @@
 import { findingOf } from "../config/Diagnostic.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { ConfigStatus } from "../config/Reload.ts"
+import type { DnsStatus } from "../endpoint/DnsSource.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { wallAt } from "../endpoint/Monotonic.ts"
 import type { BodyBudget } from "../guard/BodyBudget.ts"
@@ -21,6 +22,7 @@ export interface StatusView {
   readonly uptime: number
   readonly config: OllaConfig
   readonly configStatus: ConfigStatus
+  readonly discovery: ReadonlyArray<DnsStatus>
   readonly endpoints: ReadonlyArray<Endpoint>
   /** Attempts, those on endpoints that are configured no longer included. */
   readonly underWay: number
@@ -265,6 +267,12 @@ export const statusDocument = (view: StatusView): typeof StatusDocument.Type => 
       })
     }),
     config: configDocument(view.configStatus),
+    discovery: view.discovery.map(({ name, endpoints, resolvedAt, lastError }) => ({
+      name,
+      endpoints,
+      resolved_at: resolvedAt === 0 ? null : timestamp(resolvedAt),
+      last_error: lastError ?? null
+    })),
     security: {
       status: securityStatus(security),
       blocked_ips: security.uniqueRateLimitedIps,

@@ -40,6 +40,7 @@ const viewOf = (services: Services): StatusView => ({
   uptime: process.uptime() * 1000,
   config: services.settings.current(),
   configStatus: services.reload.status(),
+  discovery: services.dnsStatuses(),
   endpoints: services.fleet.endpoints,
   underWay: [...services.fleet.endpoints, ...services.fleet.leaving].reduce((sum, { inFlight }) => sum + inFlight, 0),
   totals: once(services.statistics.endpoint),

@@ -82,18 +82,24 @@ describe("changes of a configuration", () => {
     const inner = (steps: ReadonlyArray<string>) => steps.reduceRight((text, step) => `{${step}: ${text}}`, value)
     const [, own] = path.split("[].")
     if (own === undefined) return inner(path.split("."))
-    return fleet(`{url: http://a:1, ${own === "name" ? "" : "name: a, "}${inner(own.split(".")).slice(1)}`)
+    const rest = inner(own.split(".")).slice(1)
+    if (path.startsWith("discovery.dns[]")) return `discovery: {dns: [{name: a, ${rest}]}`
+    return fleet(`{url: http://a:1, ${own === "name" ? "" : "name: a, "}${rest}`)
   }
+  /** What makes an entry the one it is: another value is another entry. */
+  const identities = ["discovery.static.endpoints[].url", ...["name", "port", "scheme"].map((name) => `discovery.dns[].${name}`)]
 
   it.each(allKeys().map(({ path, info }) => [path, info] as const))("see a change of %s, and only that", (path, info) => {
     const [one = "", other = ""] =
       info.words?.filter((word) => word !== "").map((word) => (info.kind === "words" ? `[${word}]` : word)) ?? values[info.kind] ?? []
-    if (other === "" || path.endsWith("[].url")) return
+    if (other === "" || identities.includes(path)) return
     const [before, after] = [decode(nested(path, one)), decode(nested(path, other))]
     const keys = changesBetween(before, after, redactText).map(({ key }) => key)
-    const expected = path.replace("endpoints[].", path.endsWith("[].name") ? `endpoints.${other}.` : "endpoints.a.")
+    const expected = path
+      .replace("dns[].", "dns.a.")
+      .replace("endpoints[].", path.endsWith("[].name") ? `endpoints.${other}.` : "endpoints.a.")
     // The time limit of a probe follows from its interval where it is not set.
-    const following = path.endsWith("check_interval") ? ["discovery.static.endpoints.a.check_timeout"] : []
+    const following = path.endsWith("check_interval") ? ["discovery.static.endpoints.a.check_timeout", "discovery.dns.a.check_timeout"] : []
     for (const key of keys)
       expect(
         [...following.map((each) => each), expected].some((each) => key === each || key.startsWith(`${each}.`)),
@@ -101,6 +107,17 @@ describe("changes of a configuration", () => {
       ).toBe(true)
     expect(keys.length).toBeGreaterThan(0)
     expect(changesBetween(before, before, redactText)).toEqual([])
+  })
+
+  it("of names that stand for endpoints follow what is asked for", () => {
+    const named = (...entries: ReadonlyArray<string>) => `discovery:\n  dns: [${entries.join(", ")}]\n`
+    expect(
+      told(named("{name: a, port: 1, priority: 1}", "{name: b, srv: true}"), named("{name: a, port: 1, priority: 2}", "{name: b, port: 7}"))
+    ).toEqual([
+      ["discovery.dns.a.priority", 1, 2],
+      ["discovery.dns.b", null, "b"],
+      ["discovery.dns.b", "b", null]
+    ])
   })
 
   it("are the same keys both ways, for any two fleets, and none for a fleet and itself", () => {

@@ -69,6 +69,7 @@ describe("/internal/status", () => {
           models: { last_updated: time, count: 1 }
         }
       ],
+      discovery: [],
       config: { generation: 1, loaded_at: time, source: expect.stringContaining("olla.yaml"), last_error: null, restart_needed: [] },
       security: { status: "normal", blocked_ips: 1, violations: { rate_limits: limited, size_limits: 3 } },
       system: {

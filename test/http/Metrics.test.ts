@@ -146,6 +146,7 @@ const viewOf = (
   bodies: new BodyBudget(() => 1024),
   config: decodeConfig("", "olla.yaml", {}).config!,
   configStatus: { generation: 1, loadedAt: 0, source: "", lastError: undefined, restartNeeded: [] },
+  discovery: [],
   endpoints,
   underWay: 0,
   totals: statistics.endpoint,

@@ -68,6 +68,7 @@ const view = (
   uptime: 300_000,
   config: configOf(),
   configStatus: { generation: 1, loadedAt: 0, source: "", lastError: undefined, restartNeeded: [] },
+  discovery: [],
   endpoints,
   underWay: 0,
   totals: ({ url }) => used[new URL(url).hostname],

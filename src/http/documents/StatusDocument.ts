@@ -76,6 +76,13 @@ export const ConfigFinding = Schema.Struct({
   example: Schema.optionalKey(Schema.String)
 }).annotate({ identifier: "ConfigFinding" })
 
+const ResolvedName = Schema.Struct({
+  name: Schema.String,
+  endpoints: Count.annotate({ description: "How many it stands for now" }),
+  resolved_at: Schema.NullOr(Timestamp).annotate({ description: "Of the last answer; null: none yet" }),
+  last_error: Schema.NullOr(Schema.String).annotate({ description: "Why the last look-up came to nothing; null: it did not" })
+}).annotate({ identifier: "ResolvedName" })
+
 const Configured = Schema.Struct({
   generation: Schema.Int.annotate({ description: "1 at the start, one more with each reload that changed anything" }),
   loaded_at: Timestamp,
@@ -108,6 +115,7 @@ export const StatusDocument = Schema.Struct({
   }),
   endpoints: Schema.Array(StatusEndpoint),
   config: Configured,
+  discovery: Schema.Array(ResolvedName).annotate({ description: "Names of `discovery.dns`, in its order" }),
   security: Schema.Struct({
     status: Schema.Literals(["normal", "elevated"]),
     blocked_ips: Count.annotate({ description: "Clients that were rate limited within the last hour" }),
