@@ -69,8 +69,8 @@ describe("the log by default", () => {
     for (const message of messages) expect(message).not.toMatch(/^\s/)
   })
 
-  it("has one record of a request", async () => {
-    const { status, told } = await asked("m")
+  it.each(["/olla/openai/v1/chat/completions", "/v1/chat/completions"])("has one record of a request to %s", async (path) => {
+    const { status, told } = await asked("m", path)
     expect(status).toBe(200)
     expect(told.map(({ msg, level }) => `${level} ${msg}`)).toEqual(["INFO Request completed"])
     expect(told[0]).toMatchObject({ outcome: "ok", model: "m", method: "POST", overhead_ms: expect.any(Number) })

@@ -144,7 +144,7 @@ describe("refusals", () => {
       expect(first.text).not.toContain(String(gone.port))
       expect(first.json().error).toMatchObject({ type: "api_error", code: null })
       expect(first.json().error.message).toMatch(
-        /^Proxy error: the only endpoint with this model failed with a connection error: connection refused .* endpoint gone /
+        /^Proxy error: the only reachable endpoint with this model failed with a connection error: connection refused .* endpoint gone /
       )
       expect(
         ["x-olla-endpoint", "x-olla-backend-type", "x-olla-model", "x-olla-routing-strategy", "x-olla-routing-decision"].map(first.header)

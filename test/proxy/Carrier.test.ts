@@ -113,7 +113,7 @@ describe("a failure before anything is committed", () => {
     return Effect.gen(function* () {
       const { carry } = yield* carrying
       expect(refusedOf(yield* Effect.exit(carry(scene.request())))?.message).toMatch(
-        /^the only endpoint for this request failed with a connection error: connection closed/
+        /^the only reachable endpoint for this request failed with a connection error: connection closed/
       )
     }).pipe(Effect.provide(scene.layer))
   })

@@ -42,7 +42,12 @@ export interface AccessRecords {
 const isRead = (method: string): boolean => method === "GET" || method === "HEAD"
 
 /** Proxy traffic: its console pair is for debugging, its own lines tell more. */
-const isProxied = (path: string): boolean => path.includes("/olla/") || (path.startsWith("/api/") && !path.startsWith("/api/v0/"))
+const isProxied = ({ path, outcome }: Exchange): boolean =>
+  // Only a request for a backend has an outcome; before its end there is its path.
+  outcome !== undefined ||
+  path.includes("/olla/") ||
+  (path.startsWith("/v1/") && path !== "/v1/models") ||
+  (path.startsWith("/api/") && !path.startsWith("/api/v0/"))
 
 /** Somebody polls a document of ours. */
 const isPolling = ({ method, path }: Exchange): boolean => isRead(method) && path.startsWith("/internal/")
@@ -54,7 +59,7 @@ export const accessRecords = (sink: LogSink, options: RequestLogOptions): Access
   const isBrief = () => options.form() === "brief"
 
   const started: AccessRecords["started"] = ({ exchange, remote, header }) => {
-    const demoted = isProxied(exchange.path) || isPolling(exchange)
+    const demoted = isProxied(exchange) || isPolling(exchange)
     const level = demoted || isBrief() ? "debug" : "info"
     if (!sink.enabled(level) || quiet()) return
     const size = Number(header("content-length")) || 0
@@ -70,7 +75,7 @@ export const accessRecords = (sink: LogSink, options: RequestLogOptions): Access
   }
 
   const completed = ({ exchange, header, status, responseBytes }: AccessFields, duration: number) => {
-    const demoted = isProxied(exchange.path) || (isPolling(exchange) && isFine(status))
+    const demoted = isProxied(exchange) || (isPolling(exchange) && isFine(status))
     // People have no access log: what went wrong on a route of ours is told to them here.
     const quietly = isBrief() && (status < 400 || !sink.forPeople)
     const level = demoted || quietly ? "debug" : "info"

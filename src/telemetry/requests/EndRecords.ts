@@ -88,7 +88,7 @@ const summaryOf = (
 
 /** Whoever reads it wants to know why nobody else was asked. */
 const triedAlone = ({ candidates, model }: Exchange, words: string): string =>
-  candidates === 1 ? `${words}; the only endpoint ${model === "" ? "for this request" : "with this model"}` : words
+  candidates === 1 ? `${words}; the only reachable endpoint ${model === "" ? "for this request" : "with this model"}` : words
 
 export const endRecords = (sink: LogSink, options: RequestLogOptions): ((exchange: Exchange) => void) => {
   const { quiet, slow, usage, engine } = options
