@@ -5,6 +5,7 @@
  *   npm run bench -- [--rounds 9] [--only requests,tokens,prompts] [--targets raw,olla,undici,logging,native,translated]
  *   npm run bench -- --targets features    what each feature costs alone
  *   npm run bench -- --targets engines     both engines, both clients of `olla`
+ *   npm run bench -- --targets raw,olla,olla-otel0,olla-otel1,olla-log,olla-logfull    what telling of requests costs
  *   npm run bench -- --only thousand,storm --targets raw,olla,storm
  *   npm run bench -- --targets raw,olla,before --before dist-of-yesterday    the same daemon as it was
  */
@@ -16,6 +17,7 @@ import {
   type OllaOptions,
   residentMb,
   startBackend,
+  startCollector,
   startLoader,
   startOlla,
   startScriptTarget,
@@ -50,8 +52,20 @@ const variants: Readonly<Record<string, OllaOptions>> = {
   gathered: { name: "olla, profile standard", yaml: "proxy: {profile: standard}" },
   storm: { name: "olla, failover storm", storm: true, endpoint: "check_interval: 1s" },
   before: { name: "olla before", dist: resolve(argument("before", "dist")) },
+  "olla-otel0": { name: "olla, traces, none sampled", traces: 0 },
+  "olla-otel1": { name: "olla, traces, all sampled", traces: 1 },
+  "olla-log": { name: "olla, default log", logging: true },
+  "olla-logfull": { name: "olla, full log", logging: true, env: { OLLA_LOGGING_REQUESTS: "full" } },
   sherpa: { name: "sherpa", yaml: "proxy: {engine: sherpa}" }
 }
+
+/** Those that differ from `olla` by what they tell. */
+const told: ReadonlySet<string> = new Set(
+  ["olla-otel0", "olla-otel1", "olla-log", "olla-logfull"].map((name) => variants[name]?.name ?? "")
+)
+
+const tracesYaml = (collector: number, sample: number): string =>
+  `telemetry: {otlp: {endpoint: "http://127.0.0.1:${collector}", sample: ${sample}, queue: 100000}}`
 
 interface Scenario {
   readonly title: string
@@ -101,11 +115,20 @@ const ratioTo = (name: string, values: ReadonlyArray<number>, base: ReadonlyArra
   return `  ratio to ${name} ${median(ratios).toFixed(2)} [${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)}]`
 }
 
+/** What it costs more, round by round. */
+const moreThan = (name: string, values: ReadonlyArray<number>, base: ReadonlyArray<number> | undefined): string => {
+  if (base === undefined) return ""
+  const more = values.map((value, i) => value - (base[i] ?? value))
+  const part = values.map((value, i) => value / (base[i] ?? value) - 1)
+  return `  than ${name} ${median(more) >= 0 ? "+" : ""}${median(more).toFixed(1)} us (${(100 * median(part)).toFixed(1)} %)`
+}
+
 const main = async (): Promise<void> => {
   console.log(`node ${process.version}, ${availableParallelism()} cores, ${rounds} rounds, targets in changing order`)
   const backends = [await startBackend(), await startBackend()]
   const ports = backends.map((backend) => backend.port)
   const resetting = wanted.includes("storm") ? await startBackend(true) : undefined
+  const collector = wanted.some((name) => variants[name]?.traces !== undefined) ? await startCollector() : undefined
   const loader = startLoader()
   const targets: Array<Target> = []
   for (const name of wanted) {
@@ -113,7 +136,10 @@ const main = async (): Promise<void> => {
     targets.push(
       variant === undefined
         ? await startScriptTarget(name, name === "raw" ? "raw.ts" : name, ...ports)
-        : await startOlla(variant.storm === true && resetting !== undefined ? [...ports, resetting.port] : ports, variant)
+        : await startOlla(variant.storm === true && resetting !== undefined ? [...ports, resetting.port] : ports, {
+            ...variant,
+            ...(variant.traces === undefined || collector === undefined ? {} : { yaml: tracesYaml(collector.port, variant.traces) })
+          })
     )
   }
   for (const target of targets) console.log(`${target.name}: ${Math.round(target.startMillis)} ms to the first 200`)
@@ -151,6 +177,7 @@ const main = async (): Promise<void> => {
       const relayed = cost.get("olla")
       for (const [target, values] of cost) {
         let ratio = target === "raw" ? "" : ratioTo("raw", values, base)
+        if (told.has(target)) ratio += moreThan("olla", values, relayed)
         if (target === variants["translated"]?.name || target === variants["native"]?.name) ratio += ratioTo("olla", values, relayed)
         console.log(
           `  ${target.padEnd(24)} ${shown(median(values)).padStart(7)} [${shown(Math.min(...values))}-${shown(Math.max(...values))}]  p50 ${median(latency.get(target) ?? []).toFixed(2)} ms${ratio}`
@@ -162,7 +189,8 @@ const main = async (): Promise<void> => {
   } finally {
     await loader.stop()
     for (const target of targets) await target.stop()
-    for (const backend of [...backends, ...(resetting === undefined ? [] : [resetting])]) await backend.stop()
+    for (const backend of [...backends, ...(collector === undefined ? [] : [collector]), ...(resetting === undefined ? [] : [resetting])])
+      await backend.stop()
   }
 }
 

@@ -55,6 +55,12 @@ export const startBackend = async (resets = false): Promise<{ readonly port: num
   return { port, stop: stopper(child) }
 }
 
+/** Takes traces and forgets them. */
+export const startCollector = async (): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
+  const { child, port } = await startScript("collector.ts")
+  return { port, stop: stopper(child) }
+}
+
 /** A backend by its port on the loopback, or by its URL. */
 const urlOf = (backend: number | string): string => (typeof backend === "number" ? `http://127.0.0.1:${backend}` : backend)
 
@@ -89,6 +95,8 @@ export interface OllaOptions {
   readonly model?: string
   /** A third backend resets everything but probes. */
   readonly storm?: boolean
+  /** Traces are sent, of this part of the requests. */
+  readonly traces?: number
   /** Flow keys of each endpoint. */
   readonly endpoint?: string
   /** Further ones of those within TLS. */
