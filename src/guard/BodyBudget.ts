@@ -1,12 +1,17 @@
 /**
  * One budget of memory for the request bodies of all clients: `server.request_limits.max_buffered`. What a client declares is reserved
- * before it is read, anything else as it grows, and given back by whoever knows that the body is needed no more.
+ * before it is read, anything else as it grows, and given back by whoever knows that the body is needed no more. A part of it is kept
+ * for small bodies: a few clients that declare much and send nothing must not take everybody else's chat away.
  */
 import { totalmem } from "node:os"
 
 const mostByDefault = 1024 * 1024 * 1024
 /** Of the machine's memory, or of the container's where that is less. */
 const shareOfMemory = 1 / 4
+
+/** Bytes of a body that is small: a conversation, also one that is counted three times. */
+const smallBody = 2 * 1024 * 1024
+const keptForSmall = 1 / 8
 
 const memory = (): number => {
   const constrained = process.constrainedMemory()
@@ -21,6 +26,9 @@ export const effectiveBudget = (configured: number | undefined): number => {
   byDefault ??= Math.min(mostByDefault, Math.floor(memory() * shareOfMemory))
   return byDefault
 }
+
+/** What larger bodies may take of a budget together. */
+export const roomForLarge = (budget: number): number => Math.max(Math.min(budget, smallBody), Math.floor(budget * (1 - keptForSmall)))
 
 export class BodyBudget {
   readonly #limit: () => number
@@ -61,9 +69,10 @@ export class BodyBudget {
     return this.#limit()
   }
 
-  /** False, and nothing has changed: there is no room for so many more. */
-  take(more: number): boolean {
-    if (more > 0 && this.#held + more > this.#limit()) {
+  /** False, and nothing has changed: there is no room for so many more, of a body that has so many in all then. */
+  take(more: number, inAll: number): boolean {
+    const limit = this.#limit()
+    if (more > 0 && this.#held + more > (inAll > smallBody ? roomForLarge(limit) : limit)) {
       this.#refused++
       return false
     }
@@ -87,7 +96,7 @@ export class BodyShare {
   /** At least so many bytes in all. False, and nothing has changed: there is no room. */
   reserve(bytes: number): boolean {
     if (bytes <= this.#bytes || this.#over) return true
-    if (!this.#budget.take(bytes - this.#bytes)) return false
+    if (!this.#budget.take(bytes - this.#bytes, bytes)) return false
     this.#bytes = bytes
     return true
   }
@@ -95,7 +104,7 @@ export class BodyShare {
   /** No more than these are needed after all. */
   shrink(bytes: number): void {
     if (bytes >= this.#bytes) return
-    this.#budget.take(bytes - this.#bytes)
+    this.#budget.take(bytes - this.#bytes, bytes)
     this.#bytes = bytes
   }
 

@@ -1,4 +1,5 @@
 /** How much a request may bring. Pure: sizes in bytes, header strings are latin1, so length is bytes. */
+import { roomForLarge } from "./BodyBudget.ts"
 
 const defaultHeaderSize = 1024 * 1024
 const smallestHeaderSize = 4096
@@ -28,7 +29,7 @@ export const effectiveBodyLimit = (configured: number): number => (configured <=
 /** For one body of which so many copies are kept within the budget of all. */
 export const bodyLimitOf = (configured: number, budget: number, copies: number): BodyLimit => {
   const size = effectiveBodyLimit(configured)
-  const room = Math.floor(budget / copies)
+  const room = Math.floor(roomForLarge(budget) / copies)
   return room < size ? { bytes: room, key: budgetKey } : { bytes: size, key: bodySizeKey }
 }
 
