@@ -5,6 +5,7 @@ import { changesBetween, restartNeeded } from "../../src/config/ConfigChange.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import { allKeys } from "../../src/config/SchemaTree.ts"
 import { redactText } from "../../src/guard/Redaction.ts"
+import { runs } from "../propertyRuns.ts"
 
 const decode = (text: string) => {
   const { config } = decodeConfig(text, "c.yaml", {})
@@ -138,7 +139,7 @@ describe("changes of a configuration", () => {
         for (const url of new Set(urls(b)))
           if (!urls(a).includes(url)) expect(forth.some(([, was, is]) => was === null && String(is).replace(/\/$/, "") === url)).toBe(true)
       }),
-      { numRuns: 300 }
+      { numRuns: runs(500) }
     )
   })
 })

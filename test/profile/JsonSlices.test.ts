@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { atOnce, type JsonBounds, parseInSteps } from "../../src/profile/JsonSlices.ts"
 import { setsOffKeyDefect } from "../keyDefect.ts"
+import { runs } from "../propertyRuns.ts"
 
 const generous: JsonBounds = { elements: 1e6, part: 1e7 }
 
@@ -37,7 +38,7 @@ describe("a document read in steps", () => {
         fc.pre(!setsOffKeyDefect(text))
         expect(run(long(text)).reading).toEqual(plainly(text))
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(2_000) }
     )
   })
   it("is malformed where JSON.parse says so, whatever was cut, doubled, put in or taken out", () => {
@@ -72,7 +73,7 @@ describe("a document read in steps", () => {
         ])
           if (!setsOffKeyDefect(changed)) expect(run(long(changed)).reading).toEqual(plainly(changed))
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(2_000) }
     )
   })
   it.each([

@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { BodyScan, type Field } from "../../src/routing/BodyScan.ts"
+import { runs } from "../propertyRuns.ts"
 import { anyJson, cut, cuts, object } from "./bodies.ts"
 
 const scanOf = (chunks: ReadonlyArray<Buffer>): BodyScan => {
@@ -44,7 +45,7 @@ describe("the scan of a body", () => {
         if (last === undefined) expect(scan.messagesAt).toBe(-1)
         else expect(bytes.subarray(scan.messagesAt, scan.messagesAt + Buffer.byteLength(last.value)).toString()).toBe(last.value)
       }),
-      { numRuns: 2_000 }
+      { numRuns: runs(4_000) }
     )
   })
 
@@ -62,7 +63,7 @@ describe("the scan of a body", () => {
       fc.property(broken, cuts, (bytes, at) => {
         expect(seen(scanOf(cut(bytes, at)))).toEqual(seen(scanOf(bytes.length === 0 ? [] : [bytes])))
       }),
-      { numRuns: 2_000 }
+      { numRuns: runs(4_000) }
     )
   })
 

@@ -2,6 +2,7 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { BodyInspector, inspect } from "../../src/routing/Inspecting.ts"
 import type { Inspection } from "../../src/routing/Router.ts"
+import { runs } from "../propertyRuns.ts"
 import { cut, cuts, object } from "./bodies.ts"
 
 const seen = (text: string, contentType = "application/json", path = "/v1/chat/completions"): Inspection => {
@@ -108,7 +109,7 @@ describe("the model of a body", () => {
         // Places in the text are the scan's alone.
         expect({ ...seen(long), spans: undefined, conversation: undefined }).toEqual(seen(text))
       }),
-      { numRuns: 500 }
+      { numRuns: runs(1_000) }
     )
   })
 })

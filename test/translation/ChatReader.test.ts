@@ -5,6 +5,7 @@ import { ChatStreamReader, readCompletion } from "../../src/translation/openai/C
 import { SseReader } from "../../src/translation/SseReader.ts"
 import { ThinkTags } from "../../src/translation/ThinkTags.ts"
 import { TranslatedAnswer } from "../../src/translation/TranslatedAnswer.ts"
+import { runs } from "../propertyRuns.ts"
 import { delta, eventsOf, feed, options, sse, translateStream } from "./answers.ts"
 
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
@@ -103,7 +104,7 @@ describe("a failure that looks like success", () => {
         if (seen.status === 200 && !boundary) expect(seen.end).toBe("error")
         if (at < (starts[1] as number) - 2) expect(seen.status).toBe(502)
       }),
-      { numRuns: 300 }
+      { numRuns: runs(1_000) }
     )
   })
 })

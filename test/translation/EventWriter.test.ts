@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { TranslatedAnswer } from "../../src/translation/TranslatedAnswer.ts"
+import { runs } from "../propertyRuns.ts"
 import { delta, eventsOf, options, sse, translateStream, wellFormed } from "./answers.ts"
 
 const call = (index: number | undefined, fields: { id?: string; name?: string; args?: unknown }) =>
@@ -253,7 +254,7 @@ describe("a streamed answer in translation", () => {
         for (const block of blocks) if (block.type === "tool_use") expect(block.text).toBe(inputs[Number(block.name?.slice(4))])
         expect(blocks.filter((block) => block.type === "tool_use")).toHaveLength(started.filter(Boolean).length)
       }),
-      { numRuns: 300 }
+      { numRuns: runs(500) }
     )
   })
 })

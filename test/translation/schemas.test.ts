@@ -8,6 +8,7 @@ import { Complaint } from "../../src/translation/Complaint.ts"
 import { ChatChunk, ChatRequest } from "../../src/translation/openai/ChatSchema.ts"
 import { TranslatedAnswer } from "../../src/translation/TranslatedAnswer.ts"
 import { setsOffKeyDefect } from "../keyDefect.ts"
+import { runs } from "../propertyRuns.ts"
 import { eventsOf, feed, options, sse, wellFormed } from "./answers.ts"
 import { writtenFor } from "./words.ts"
 
@@ -126,7 +127,7 @@ describe("any chunks of an OpenAI stream, cut anywhere", () => {
         if (reason === "tool_use") expect(blocks.map(({ type }) => type)).toContain("tool_use")
         for (const block of blocks) if (block.type === "tool_use") expect([block.id, block.name].every((text) => text !== "")).toBe(true)
       }),
-      { numRuns: 500 }
+      { numRuns: runs(1_000) }
     )
   })
 
@@ -159,7 +160,7 @@ describe("any chunks of an OpenAI stream, cut anywhere", () => {
         )
         expect([message.stop_reason, message.usage]).toEqual([events.at(-2)?.data.delta.stop_reason, events.at(-2)?.data.usage])
       }),
-      { numRuns: 500 }
+      { numRuns: runs(1_000) }
     )
   })
 
@@ -179,7 +180,7 @@ describe("any chunks of an OpenAI stream, cut anywhere", () => {
         else if (seen.status === 200) isMessage(JSON.parse(seen.body))
         else isError(JSON.parse(seen.body))
       }),
-      { numRuns: 500 }
+      { numRuns: runs(1_000) }
     )
   })
 })
@@ -284,7 +285,7 @@ describe("any conversation that both dialects can say", () => {
         )
         expect(JSON.stringify(chat)).not.toContain("cache_control")
       }),
-      { numRuns: 500 }
+      { numRuns: runs(1_000) }
     )
   })
 })
