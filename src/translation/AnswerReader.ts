@@ -39,6 +39,8 @@ export type Reading =
 export interface AnswerReader {
   /** The dialect's name in sentences. */
   readonly title: string
+  /** Its servers always say how a turn ended: a stream that ends without it was cut, however well its connection ended. */
+  readonly saysItsEnd: boolean
   readonly stream: () => StreamReader
   /** Is this JSON one piece of a stream, and not a whole answer? */
   readonly isPiece: (body: unknown) => boolean

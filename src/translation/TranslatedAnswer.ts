@@ -208,7 +208,7 @@ export class TranslatedAnswer implements AnswerTranslator {
     if (!reader.done && !finished && !reader.finished) {
       if (reader.unreadable > unreadable) return this.#cut("the backend's answer ended in the middle of an event")
       if (!reader.understood) return this.#cut(this.#sawEvent || this.#sse.strange ? this.#unreadable : wordless)
-      if (reader.open) return this.#cut("the backend's answer ended in the middle, without saying how")
+      if (reader.open || this.#options.reader.saysItsEnd) return this.#cut("the backend's answer ended in the middle, without saying how")
     }
     this.#endedEarly = !reader.finished
     return this.#last()

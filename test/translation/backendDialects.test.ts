@@ -15,6 +15,15 @@ import { ollamaLines } from "../../src/translation/ollama/OllamaReader.ts"
 import { readOllamaChat } from "../../src/translation/ollama/OllamaReading.ts"
 import { ollamaAnswers } from "../../src/translation/ollama/OllamaWriter.ts"
 import { writeOllama } from "../../src/translation/ollama/OllamaWriting.ts"
+import { chatAnswers } from "../../src/translation/openai/ChatReader.ts"
+import { readChat } from "../../src/translation/openai/ChatRequestReading.ts"
+import { writeChat } from "../../src/translation/openai/ChatRequestWriting.ts"
+import { chatCompletions } from "../../src/translation/openai/ChatWriter.ts"
+import { wordingOf } from "../../src/translation/openai/Wording.ts"
+import { responsesEvents } from "../../src/translation/responses/ResponsesReader.ts"
+import { readResponses } from "../../src/translation/responses/ResponsesReading.ts"
+import { writeResponses } from "../../src/translation/responses/ResponsesRequestWriting.ts"
+import { responsesAnswers } from "../../src/translation/responses/ResponsesWriter.ts"
 import { TranslatedAnswer } from "../../src/translation/TranslatedAnswer.ts"
 import { eventsOf, feed, options } from "./answers.ts"
 import { emptyTurn } from "./turns.ts"
@@ -106,6 +115,38 @@ describe("a request for a server of another dialect", () => {
         const wanted = common(asked, true)
         expect({ ...told, turns: [] }).toEqual({ ...wanted, turns: [] })
         expect(told.turns).toEqual(wanted.turns.map((each) => (each.role === "tool" ? { ...each, failed: false } : each)))
+      })
+    )
+  })
+
+  const withoutFailures = (asked: ChatTurn): ChatTurn => ({
+    ...asked,
+    turns: asked.turns.map((each) => (each.role === "tool" ? { ...each, failed: false } : each))
+  })
+
+  it("reads back as what it was: chat completions", () => {
+    const wording = { ...wordingOf(undefined, new Set()), extraSampling: ["top_k"] }
+    fc.assert(
+      fc.property(turn, (given) => {
+        const asked = withoutFailures(given)
+        const { fields, dropped } = writeChat(asked, wording, "all")
+        const read = readChat(JSON.parse(JSON.stringify({ model: "m", ...fields })))
+        if (read instanceof Complaint) throw new Error(read.message)
+        expect([common(read, true), read.dropped, dropped]).toEqual([common(asked, true), [], []])
+      })
+    )
+  })
+
+  it("reads back as what it was: Responses, but for what it has no place for", () => {
+    fc.assert(
+      fc.property(turn, (given) => {
+        const asked = withoutFailures(given)
+        const { fields, dropped } = writeResponses(asked)
+        const read = readResponses(JSON.parse(JSON.stringify({ model: "m", ...fields })))
+        if (read instanceof Complaint) throw new Error(read.message)
+        const { topK, ...sampling } = asked.sampling
+        expect(common(read.turn, true)).toEqual(common({ ...asked, stops: [], sampling }, true))
+        expect(dropped).toEqual([...(topK === undefined ? [] : ["top_k"]), ...(asked.stops.length === 0 ? [] : ["stop"])])
       })
     )
   })
@@ -225,13 +266,29 @@ const again = (reader: AnswerReader, writer: AnswerWriter, type: string, body: s
 const masked = (text: string) =>
   text
     .replace(/msg_01\w+/g, "id")
-    .replace(/"created_at":"[^"]*"/g, "")
+    .replace(/(resp|rs|msg|fc)_[1-9A-HJ-NP-Za-km-z]{16,}/g, "$1_S")
+    .replace(/chatcmpl-\w+/g, "chatcmpl-S")
+    .replace(/"created_at":("[^"]*"|\d+)/g, "")
+    .replace(/"(created|completed_at)":\d+/g, "")
     .replace(/"(\w+_duration)":\d+/g, '"$1":1')
 
-describe.each([
-  ["Messages", messagesAnswers, anthropicAnswers, "text/event-stream"],
-  ["Ollama", ollamaLines, ollamaAnswers("chat"), "application/x-ndjson"]
-] as const)("an answer of a server that speaks only %s", (_, reader, writer, type) => {
+const sse = "text/event-stream"
+/** Each as a server that says it and as a client that reads it: by what its good end is known, and where the word of the end begins. */
+const dialects = [
+  ["Messages", messagesAnswers, anthropicAnswers, sse, "message_stop", "event: message_delta"],
+  ["Ollama", ollamaLines, ollamaAnswers("chat"), "application/x-ndjson", '"done":true', '"done_reason"'],
+  [
+    "Responses",
+    responsesEvents,
+    responsesAnswers({ request: {}, declared: new Map() }),
+    sse,
+    "response.completed",
+    "event: response.completed"
+  ],
+  ["chat completions", chatAnswers, chatCompletions(true), sse, "[DONE]", '"finish_reason":"']
+] as const
+
+describe.each(dialects)("an answer of a server that speaks only %s", (_, reader, writer, type) => {
   it("is read as it was written, streamed and whole, cut anywhere", () => {
     fc.assert(
       fc.property(said, fc.integer({ min: 1, max: 70 }), (events, step) => {
@@ -246,22 +303,41 @@ describe.each([
       })
     )
   })
+})
 
-  it("that is cut anywhere is never taken for a whole one", () => {
-    const events: ReadonlyArray<ChatEvent> = [
-      { _tag: "Thinking", text: "hm" },
-      { _tag: "Text", text: "hello" },
-      { _tag: "Finish", reason: "stop", matchedStop: undefined },
-      { _tag: "End" }
-    ]
-    const streamed = writer.stream({ model: "m", estimate: 7, stops: [] }).write(events)
-    const finish = type === "text/event-stream" ? streamed.indexOf("event: message_delta") : streamed.lastIndexOf('{"model"')
-    for (let at = 1; at < finish; at++) {
-      const translator = new TranslatedAnswer(options({ reader, writer }))
-      translator.head({ status: 200, headers: ["content-type", type] })
-      let bytes = translator.push(Buffer.from(streamed.slice(0, at)))?.bytes?.toString() ?? ""
-      bytes += translator.fail({ _tag: "Failure", kind: "truncated", detail: "x" })?.bytes.toString() ?? ""
-      expect(bytes).not.toMatch(/message_stop|"done":true/)
+const endings: ReadonlyArray<ChatEvent> = [
+  { _tag: "Thinking", text: "hm" },
+  { _tag: "Text", text: "hello" },
+  { _tag: "ToolStart", call: 0, id: "c0", name: "n" },
+  { _tag: "ToolArguments", call: 0, fragment: '{"a":"b"}' },
+  { _tag: "Text", text: "on" },
+  { _tag: "Finish", reason: "stop", matchedStop: undefined },
+  { _tag: "End" }
+]
+
+describe.each(dialects)("what %s says, cut at any byte", (server, reader, says, type, _good, last) => {
+  const streamed = says.stream({ model: "m", estimate: 7, stops: [] }).write(endings)
+  const finish = streamed.indexOf(last)
+
+  it.each(dialects)("is never a good end for a client of %s", (client, _reader, writer, _type, good) => {
+    expect(finish).toBeGreaterThan(0)
+    for (let at = 1; at < finish; at += server === client ? 1 : 5) {
+      const answer = () => {
+        const translator = new TranslatedAnswer(options({ reader, writer }))
+        translator.head({ status: 200, headers: ["content-type", type] })
+        return { translator, told: translator.push(Buffer.from(streamed.slice(0, at)))?.bytes?.toString() ?? "" }
+      }
+      const broken = answer()
+      const last = broken.translator.fail({ _tag: "Failure", kind: "truncated", detail: "x" })?.bytes.toString() ?? ""
+      expect(broken.told + last, `${at}`).not.toContain(good)
+      // The connection ends well all the same. Servers of chat completions are known to end so behind whole texts.
+      if (server === "chat completions") continue
+      const ended = answer()
+      const said = ended.translator.end()
+      expect([ended.told + (said?.bytes?.toString() ?? ""), said?.fault?.kind], `${at}`).toEqual([
+        expect.not.stringContaining(good),
+        "untranslatable"
+      ])
     }
   })
 })

@@ -181,6 +181,7 @@ const readMessage = (body: unknown): Reading => {
 /** Anthropic's Messages as the dialect of a backend. */
 export const messagesAnswers: AnswerReader = {
   title: "Anthropic",
+  saysItsEnd: true,
   stream: () => new MessagesStreamReader(),
   isPiece: (body) => textOf(recordOf(body)?.["type"])?.startsWith("message_") === true,
   whole: readMessage,

@@ -82,6 +82,7 @@ class OllamaStreamReader implements StreamReader {
 const readWhole = (body: unknown): Reading => {
   if (!isRecord(body)) return { _tag: "invalid", why: "the answer is not a JSON object" }
   if (body["error"] === undefined && body["message"] === undefined) return { _tag: "invalid", why: "no message in the answer" }
+  if (body["error"] === undefined && body["done"] === false) return { _tag: "invalid", why: "the answer ended before it was done" }
   const out: Array<ChatEvent> = []
   const reader = new OllamaStreamReader()
   reader.push("", JSON.stringify({ ...body, ...(body["error"] === undefined ? { done: true } : {}) }), out)
@@ -91,6 +92,7 @@ const readWhole = (body: unknown): Reading => {
 /** Ollama's own API as the dialect of a backend. */
 export const ollamaLines: AnswerReader = {
   title: "Ollama",
+  saysItsEnd: true,
   stream: () => new OllamaStreamReader(),
   isPiece: (body) => typeof recordOf(body)?.["done"] === "boolean" || recordOf(body)?.["error"] !== undefined,
   whole: readWhole,

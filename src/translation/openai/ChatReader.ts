@@ -171,6 +171,7 @@ export const readCompletion = (body: unknown, readsTags = true): Reading => {
 /** OpenAI's chat completions as the dialect of a backend. */
 const chatAnswersOf = (readsTags: boolean): AnswerReader => ({
   title: "OpenAI",
+  saysItsEnd: false,
   stream: () => new ChatStreamReader(readsTags),
   isPiece: (body) => {
     const choice = recordOf(listOf(recordOf(body)?.["choices"])?.[0])

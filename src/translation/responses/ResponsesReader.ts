@@ -236,6 +236,7 @@ const readResponse = (body: unknown): Reading => {
 /** OpenAI's Responses as the dialect of a backend. */
 export const responsesEvents: AnswerReader = {
   title: "Responses",
+  saysItsEnd: true,
   stream: () => new ResponsesStreamReader(),
   isPiece: (body) => textOf(recordOf(body)?.["type"])?.startsWith("response.") === true,
   whole: readResponse,
