@@ -101,6 +101,14 @@ export const availabilityOf = (model: UnifiedModel): ReadonlyArray<{ readonly en
   return [...states].map(([endpoint, state]) => ({ endpoint: endpoint.name, state }))
 }
 
+/** Each name once for each kind that has it, as first listed. */
+const namesOf = (sources: ReadonlyArray<ModelSource>): UnifiedModel["aliases"] => {
+  const all = sources.flatMap(({ nativeName, ownAliases, platform }) =>
+    [nativeName, ...ownAliases].map((name) => ({ name, source: platform }))
+  )
+  return [...new Map(all.map((alias) => [`${alias.source} ${alias.name}`, alias])).values()]
+}
+
 /** Without the unifier: one record for each native name, from the plain lists. */
 export const modelsOfInventory = (inventory: ReadonlyArray<InventoryEntry>): ReadonlyArray<UnifiedModel> => {
   const byName = new Map<string, { readonly entry: InventoryEntry; readonly model: InventoryEntry["models"][number] }[]>()
@@ -142,9 +150,7 @@ export const modelsOfInventory = (inventory: ReadonlyArray<InventoryEntry>): Rea
       format: format ?? "",
       families: first((model) => model.details?.families),
       maxContextLength: first((model) => model.details?.max_context_length),
-      aliases: [...new Set(sources.map(({ platform }) => platform))].flatMap((source) =>
-        [...new Set(holders.flatMap(({ model }) => [name, ...(model.aliases ?? [])]))].map((alias) => ({ name: alias, source }))
-      ),
+      aliases: namesOf(sources),
       sources,
       capabilities: [],
       diskSize: sources.reduce((sum, source) => sum + source.diskSize, 0),

@@ -134,6 +134,18 @@ describe("without the unifier", () => {
     expect(shared?.sources.map((source) => source.endpoint.name)).toEqual(["ollama-1", "vllm-1", "down"])
     expect(shared).toMatchObject({ diskSize: 5, family: "qwen" })
   })
+
+  it("a server's own aliases are names of its kind alone", () => {
+    const fleet = new ListedFleet()
+    fleet.with("a", "ollama", ["m"])
+    fleet.with("b", "llamacpp", [listed("m", { aliases: ["short"] })])
+    const [model] = modelsOfInventory(fleet.snapshot({ unify: false }).inventory)
+    expect(model?.aliases).toEqual([
+      { name: "m", source: "ollama" },
+      { name: "m", source: "llamacpp" },
+      { name: "short", source: "llamacpp" }
+    ])
+  })
 })
 
 describe("lists in every format", () => {
