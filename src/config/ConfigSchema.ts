@@ -1,6 +1,7 @@
 /**
  * The configuration's one Schema. Types, defaults, coercion, diagnostics, the JSON Schema for editors and the reference
  * table are derived from it: each key carries its kind, its default and its manual text.
+ * The file is as long as the list of keys, which is read best in one place.
  *
  * Values in the Schema are those of `OllaConfig` (milliseconds, bytes). How they are written in YAML or in a variable is
  * the business of `Coercion.ts`, which reads the `kind` of each key.
