@@ -1,6 +1,6 @@
 /** The short routes of every API as data, for the description of all routes: at the root, and below `/olla`. */
 import type { BackendRoute } from "./BackendRoutes.ts"
-import { AnthropicModels, listingDocuments, TokenCount } from "./documents/ListingDocuments.ts"
+import { AnthropicModel, AnthropicModels, listedEntry, listingDocuments, TokenCount } from "./documents/ListingDocuments.ts"
 
 const forwarding = [404, 405, 429, 502, 503, 504]
 
@@ -40,6 +40,16 @@ export const shortRoutes = {
     summary: "Models of the whole fleet in OpenAI's form; in Anthropic's with the header `anthropic-version`",
     documents: [listingDocuments.openai, AnthropicModels],
     errors: [405, 429]
+  },
+  shortModel: {
+    path: "/v1/models/{id}",
+    methods: ["get"],
+    others: "refused",
+    tag: "models",
+    summary: "One model of that list, in the same form",
+    parameters: { id: "As the list has it, in any letter case; may contain slashes" },
+    documents: [listedEntry, AnthropicModel],
+    errors: [404, 405, 429]
   },
   ollamaChat: turn("/api/chat", "A turn of Ollama's chat, on every endpoint that has the model"),
   ollamaGenerate: turn("/api/generate", "A completion in Ollama's form, on every endpoint that has the model"),
