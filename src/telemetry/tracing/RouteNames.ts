@@ -13,7 +13,7 @@ export const routeNames = (profiles: Pick<ProfileSet, "all" | "resolveSegment">)
   )
   for (const own of ["/v1/messages", "/v1/messages/count_tokens", "/v1/responses"]) known.add(own)
   const builtIn: ReadonlySet<string> = new Set(["proxy", "anthropic", "openai", "v1", "api", "models"])
-  return (path) => {
+  const nameOf = (path: string): string => {
     if (!path.startsWith("/olla/")) return known.has(path) ? path : "/*"
     if (known.has(path.slice("/olla".length))) return path
     const slash = path.indexOf("/", "/olla/".length)
@@ -21,5 +21,14 @@ export const routeNames = (profiles: Pick<ProfileSet, "all" | "resolveSegment">)
     const isPrefix = builtIn.has(prefix) || profiles.resolveSegment(prefix) !== undefined
     if (!isPrefix) return "/olla/*"
     return slash >= 0 && known.has(path.slice(slash)) ? path : `/olla/${prefix}/*`
+  }
+  // One request mostly comes after another of its kind.
+  let last = ""
+  let named = "/*"
+  return (path) => {
+    if (path === last) return named
+    last = path
+    named = nameOf(path)
+    return named
   }
 }

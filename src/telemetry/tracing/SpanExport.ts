@@ -40,8 +40,9 @@ class Exporting {
   readonly #settings: Settings
   readonly #events: ExportEvents
   readonly #now: () => number
-  /** Taken from the queue, and not yet sent or given up. */
-  #batch: ReadonlyArray<ReadableSpan> = []
+  /** Taken from the queue, and not yet sent or given up; encoded at once, so that the spans themselves live no longer than they must. */
+  #body: Uint8Array | undefined
+  #inBody = 0
   /** One after the other, over all batches. */
   #failures = 0
   #pause: number | undefined
@@ -87,19 +88,31 @@ class Exporting {
     Effect.suspend(() =>
       this.#atLeast(1).pipe(
         Effect.andThen(Effect.raceFirst(Effect.sleep(this.#settings.interval), this.#atLeast(this.#settings.batch))),
+        // Not on the turn of the request that filled the batch.
+        Effect.andThen(Effect.yieldNow),
         Effect.andThen(Effect.suspend(() => this.#sendOne()))
       )
     )
   )
 
   #sendOne(): Effect.Effect<void> {
-    this.#batch = this.#queue.take(this.#settings.batch)
-    const body = this.#encode(this.#batch)
-    if (body === undefined) {
-      this.#giveUp("failed", "they cannot be encoded")
-      return Effect.void
-    }
-    return this.#tryFrom(1, body)
+    const body = this.#nextBody()
+    return body === undefined ? Effect.void : this.#tryFrom(1, body)
+  }
+
+  /** `undefined`: nothing waits, or it cannot be encoded. */
+  #nextBody(): Uint8Array | undefined {
+    const spans = this.#queue.take(this.#settings.batch)
+    this.#inBody = spans.length
+    this.#body = spans.length === 0 ? undefined : this.#encode(spans)
+    if (this.#body === undefined && spans.length > 0) this.#giveUp("failed", "they cannot be encoded")
+    return this.#body
+  }
+
+  /** Nothing is on its way. */
+  #clear(): void {
+    this.#body = undefined
+    this.#inBody = 0
   }
 
   #tryFrom(nth: number, body: Uint8Array): Effect.Effect<void> {
@@ -135,10 +148,10 @@ class Exporting {
         this.#giveUp("rejected", sent.why)
         return true
       case "sent": {
-        const rejected = Math.min(sent.rejected, this.#batch.length)
-        this.#queue.sent(this.#batch.length - rejected)
+        const rejected = Math.min(sent.rejected, this.#inBody)
+        this.#queue.sent(this.#inBody - rejected)
         this.#queue.drop(rejected, "rejected")
-        this.#batch = []
+        this.#clear()
         this.#failures = 0
         this.#pause = undefined
         if (rejected > 0) this.#failing(`it rejected ${rejected} spans${sent.why === "" ? "" : `: ${sent.why}`}`)
@@ -149,8 +162,8 @@ class Exporting {
   }
 
   #giveUp(reason: "failed" | "rejected", why?: string): void {
-    this.#queue.drop(this.#batch.length, reason)
-    this.#batch = []
+    this.#queue.drop(this.#inBody, reason)
+    this.#clear()
     if (why !== undefined) this.#failing(why)
   }
 
@@ -174,18 +187,17 @@ class Exporting {
 
   /** Once more what is left, within a short time; what is left then is lost. */
   readonly flush: Effect.Effect<void> = Effect.suspend(() => {
-    const { batch, timeout } = this.#settings
+    const { timeout } = this.#settings
     const next = (): Effect.Effect<void> => {
-      if (this.#batch.length === 0) this.#batch = this.#queue.take(batch)
-      const body = this.#batch.length === 0 ? undefined : this.#encode(this.#batch)
+      const body = this.#body ?? this.#nextBody()
       if (body === undefined) return Effect.void
       return Effect.flatMap(this.#collector.send(body), (sent) => (this.#settle(sent) ? next() : Effect.void))
     }
     return Effect.ensuring(
       Effect.timeoutOrElse(Effect.suspend(next), { duration: Math.min(timeout, longestFlush), orElse: () => Effect.void }),
       Effect.sync(() => {
-        this.#queue.drop(this.#batch.length + this.#queue.take(Number.POSITIVE_INFINITY).length, "shutdown")
-        this.#batch = []
+        this.#queue.drop(this.#inBody + this.#queue.take(Number.POSITIVE_INFINITY).length, "shutdown")
+        this.#clear()
       })
     )
   })
