@@ -11,7 +11,8 @@ const shareOfMemory = 1 / 4
 
 /** Bytes of a body that is small: a conversation, also one that is counted three times. */
 const smallBody = 2 * 1024 * 1024
-const keptForSmall = 1 / 8
+/** Of a gigabyte, sixteen megabytes: hundreds of conversations. */
+const keptForSmall = 1 / 64
 
 const memory = (): number => {
   const constrained = process.constrainedMemory()

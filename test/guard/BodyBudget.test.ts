@@ -46,18 +46,18 @@ describe("the budget of bodies", () => {
     expect(new BodyShare(budget).reserve(10)).toBe(true)
   })
 
-  it("keeps an eighth for small bodies: what others declare and never send takes no short request away", () => {
+  it("keeps a part for small bodies: what others declare and never send takes no short request away", () => {
     const MiB = 1024 * 1024
-    const budget = new BodyBudget(() => 80 * MiB)
+    const budget = new BodyBudget(() => 640 * MiB)
     const large = Array.from({ length: 8 }, () => new BodyShare(budget))
-    expect(large.map((share) => share.reserve(10 * MiB))).toEqual([...Array(7).fill(true), false])
+    expect(large.map((share) => share.reserve(90 * MiB))).toEqual([...Array(7).fill(true), false])
     const small = Array.from({ length: 6 }, () => new BodyShare(budget))
     expect(small.map((share) => share.reserve(2 * MiB))).toEqual([...Array(5).fill(true), false])
     // One that grows is small no more.
     small[0]?.release()
     const growing = new BodyShare(budget)
     expect([growing.reserve(MiB), growing.reserve(2 * MiB), growing.reserve(2 * MiB + 1)]).toEqual([true, true, false])
-    expect(bodyLimitOf(0, 80 * MiB, 1).bytes).toBe(70 * MiB)
+    expect(bodyLimitOf(0, 640 * MiB, 1).bytes).toBe(630 * MiB)
   })
 
   it("is empty after any order of begins, growth, shrinking and ends, and was never above its limit", () => {
