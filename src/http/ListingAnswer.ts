@@ -54,9 +54,17 @@ export function* listingBytes(format: WrittenFormat, models: ReadonlyArray<Unifi
   return body
 }
 
-export const answerListing = (context: RequestContext, format: WrittenFormat, models: ReadonlyArray<UnifiedModel>, view: View): void =>
-  answerInSteps(context, written(listingBytes(format, models, view)))
+/** `beside`: fields of the document beside its list. */
+export const answerListing = (
+  context: RequestContext,
+  format: WrittenFormat,
+  models: ReadonlyArray<UnifiedModel>,
+  view: View,
+  beside: Readonly<Record<string, unknown>> = {}
+): void => answerInSteps(context, written(listingBytes(format, models, view), JSON.stringify(beside)))
 
-function* written(bytes: Generator<void, Buffer>): Generator<void, WrittenAnswer> {
-  return { status: 200, body: yield* bytes, headers: [] }
+function* written(bytes: Generator<void, Buffer>, beside: string): Generator<void, WrittenAnswer> {
+  const body = yield* bytes
+  const whole = beside === "{}" ? body : Buffer.concat([body.subarray(0, -1), Buffer.from(`,${beside.slice(1)}`)])
+  return { status: 200, body: whole, headers: [] }
 }

@@ -36,14 +36,22 @@ export const listing = (
   services: ListingServices,
   context: RequestContext,
   scope: ProviderScope | undefined,
-  format: WrittenFormat
+  format: WrittenFormat,
+  /** Fields beside the list. */
+  beside: Readonly<Record<string, unknown>> = {}
 ): void =>
-  answerListing(context, format, everything(services), {
-    select: (models) => listedFor(models, scope, { servableOnly: true }),
-    kinds: kindsThatList(services.profiles, format),
-    // A name that only another kind uses is none of this provider's.
-    ...(scope === undefined ? {} : { names: isOfScope(scope) })
-  })
+  answerListing(
+    context,
+    format,
+    everything(services),
+    {
+      select: (models) => listedFor(models, scope, { servableOnly: true }),
+      kinds: kindsThatList(services.profiles, format),
+      // A name that only another kind uses is none of this provider's.
+      ...(scope === undefined ? {} : { names: isOfScope(scope) })
+    },
+    beside
+  )
 
 /** One entry of the list that `listing` gives, by a name in any case; an alias that somebody can serve is one too. */
 export const listedModel = (

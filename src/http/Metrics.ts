@@ -31,6 +31,12 @@ const surfaces = (view: MetricsView): ReadonlyArray<Family> => {
         )
       )
     ),
+    single(
+      "counter",
+      "translation_dropped_total",
+      "Translated requests of which something had to be left out.",
+      view.translators.map(({ name: translator, dropped = 0 }) => ({ labels: { translator }, value: dropped }))
+    ),
     single("gauge", "sticky_sessions_active", "Sessions that are pinned to an endpoint.", one(sticky?.active_sessions)),
     single("counter", "sticky_session_hits_total", "Requests whose session was known.", one(sticky?.hits)),
     single("counter", "sticky_session_misses_total", "Requests whose session was not known.", one(sticky?.misses)),

@@ -79,6 +79,9 @@ const models = (services: Services, context: RequestContext, id: string): void =
       if (isAnthropic) modelById(services, context, id)
       else listedModel(services, context, undefined, "openai", id)
     } else if (isAnthropic) modelsPage(services, context)
+    // Codex reads a catalogue beside the list, and takes an empty one for none: it keeps its own prompts.
+    else if (new URLSearchParams(context.exchange.query).has("client_version"))
+      listing(services, context, undefined, "openai", { models: [] })
     else listing(services, context, undefined, "openai")
   })
 }

@@ -46,6 +46,10 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
     return route === "absent" || (route?.kind !== "create" && route?.kind !== "count") ? undefined : route
   }
 
+  /** Of a base that others have routes below: only where the path begins as one of this API's turns. */
+  const absentOf = (path: string): "absent" | undefined =>
+    named.some((route) => route.kind === "create" && path.startsWith(`${route.path}/`)) && routeOf(path) === "absent" ? "absent" : undefined
+
   const dispatch = (context: RequestContext, route: Named, path: string): void => {
     switch (route.kind) {
       case "create":
@@ -83,7 +87,7 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
       const isBelow = path === base || path.startsWith(`${base}/`)
       if (!isBelow || (base === "" && !services.settings.current().server.root_routes)) continue
       const rest = path === `${base}/` ? "/" : withoutSlash(path).slice(base.length)
-      const route = isOwn(base) ? (routeOf(rest) ?? turnOf(rest)) : turnOf(rest)
+      const route = isOwn(base) ? (routeOf(rest) ?? turnOf(rest)) : (turnOf(rest) ?? absentOf(rest))
       if (route !== undefined || (isOwn(base) && method !== "GET" && method !== "HEAD")) return { base, route, rest }
     }
     return undefined

@@ -126,6 +126,8 @@ export interface TranslatorTotals {
   readonly backendErrors: number
   readonly averageLatency: number
   /** By mode and result, for `olla_translator_requests_total`. */
+  /** Requests of which something had to be left out. */
+  readonly dropped?: number
   readonly byMode?: Readonly<Record<"passthrough" | "translation", { readonly success: number; readonly failure: number }>>
 }
 

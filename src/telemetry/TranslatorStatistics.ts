@@ -6,6 +6,7 @@ class TranslatorRecord {
   readonly byMode = { passthrough: { success: 0, failure: 0 }, translation: { success: 0, failure: 0 } }
   readonly fallbacks: Record<string, number> = {}
   streaming = 0
+  dropped = 0
   latencySum = 0
   backendErrors = 0
 }
@@ -25,6 +26,7 @@ export class TranslatorStatistics {
     record.byMode[translator.mode][success ? "success" : "failure"]++
     if (success) record.latencySum += latency
     if (exchange.stream === true) record.streaming++
+    if (translator.dropped !== "") record.dropped++
     if ((exchange.lastAttempt?.status ?? 0) >= 400) record.backendErrors++
     const reason = translator.fallbackReason
     if (reason !== "") record.fallbacks[reason] = (record.fallbacks[reason] ?? 0) + 1
@@ -53,6 +55,7 @@ const totalsOf = ([name, record]: readonly [string, TranslatorRecord]): Translat
     fallbackCannotPassthrough: record.fallbacks["cannot_passthrough"] ?? 0,
     backendErrors: record.backendErrors,
     averageLatency: successes === 0 ? 0 : Math.trunc(record.latencySum / successes),
+    dropped: record.dropped,
     byMode: { passthrough: { ...passthrough }, translation: { ...translation } }
   }
 }

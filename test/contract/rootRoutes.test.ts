@@ -49,6 +49,8 @@ describe("one base URL for everything", () => {
     const ids: Array<string> = []
     for await (const { id } of client.models.list()) ids.push(id)
     expect(ids).toEqual(["org/big", "small:1b"])
+    const catalogue = (await get(`${base === "" ? "" : base}/models?client_version=1.0.0`)).json()
+    expect([catalogue.models, catalogue.data.length]).toEqual([[], 2])
     expect((await client.models.retrieve("org/big")).id).toBe("org/big")
     expect((await client.embeddings.create({ model: "org/big", input: "x" })).data[0]?.embedding.length).toBeGreaterThan(0)
     expect((await client.completions.create({ model: "org/big", prompt: "x" })).choices[0]?.text).toBe("Said by vLLM. ")

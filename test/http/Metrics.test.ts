@@ -75,6 +75,7 @@ const page: ReadonlyArray<readonly [name: string, type: string, labels: string]>
   ["olla_trace_spans_dropped_total", "counter", "reason"],
   ["olla_trace_queue_spans", "gauge", ""],
   ["olla_translator_requests_total", "counter", "translator mode result"],
+  ["olla_translation_dropped_total", "counter", "translator"],
   ["olla_sticky_sessions_active", "gauge", ""],
   ["olla_sticky_session_hits_total", "counter", ""],
   ["olla_sticky_session_misses_total", "counter", ""],

@@ -353,6 +353,7 @@ describe("statistics", () => {
             fallbackCannotPassthrough: 1,
             backendErrors: 1,
             averageLatency: 200,
+            dropped: 0,
             byMode: { passthrough: { success: 1, failure: 0 }, translation: { success: 1, failure: 2 } }
           }
         ])

@@ -31,7 +31,9 @@ export const makeResponsesTranslator = (learnt: Learnt): Translator => {
     bases: ["", "/olla"],
     routes: [
       { kind: "create", path: "/v1/responses", methods: ["POST"] },
-      { kind: "count", path: "/v1/responses/input_tokens", methods: ["POST"] }
+      { kind: "count", path: "/v1/responses/input_tokens", methods: ["POST"] },
+      // Answers are kept by the servers that made them, and nobody makes long inputs short: clients then do it themselves.
+      { kind: "absent", path: /^\/v1\/responses\/[^/]+(?:\/(?:cancel|input_items))?$/ }
     ],
     errorBody,
     check: checkResponses,
