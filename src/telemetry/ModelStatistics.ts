@@ -5,7 +5,7 @@
 import type { Attempt, AttemptedEndpoint } from "../exchange/Exchange.ts"
 import { Counters, type Result, UsageCounters } from "./Counters.ts"
 import { durationBounds, Histogram } from "./metrics/Histogram.ts"
-import { mostNames, type Offered, otherModel } from "./metrics/ModelLabel.ts"
+import { mostNames, mostPairs, type Offered, otherModel } from "./metrics/ModelLabel.ts"
 import { Reservoir } from "./Reservoir.ts"
 import type { ModelEndpointTotals, ModelsOverall, ModelTotals, SeriesTotals, StatusClass } from "./Statistics.ts"
 import type { Usage } from "./Usage.ts"
@@ -72,6 +72,8 @@ class ModelRecord {
   touched = 0
   /** What metrics count it under; itself in the normal case. */
   shown: ModelRecord = this
+  /** The label of that. */
+  label = otherModel
   hits = 0
   misses = 0
   fallbacks = 0
@@ -90,8 +92,7 @@ class ModelRecord {
     return pair
   }
 
-  attempt(attempt: Attempt, result: Result, clientIp: string, now: number): void {
-    this.pair(attempt).add(result, now)
+  attempt(result: Result, clientIp: string, now: number): void {
     this.counters.add(result, now)
     if (result.success) this.latencies.add(result.latency)
     this.#sawClient(clientIp, now)
@@ -101,11 +102,6 @@ class ModelRecord {
     if (attempts > 1) this.misses++
     else if (answered) this.hits++
     if (fallback) this.fallbacks++
-  }
-
-  used(attempt: Attempt, usage: Usage, latency: number): void {
-    this.usage.add(usage, latency)
-    this.pair(attempt).usage.add(usage, latency)
   }
 
   forgetClients(now: number): void {
@@ -142,6 +138,9 @@ export class ModelStatistics {
   readonly #models = new Map<string, ModelRecord>()
   /** What metrics show: a sum over names that come and go would go down with them. */
   readonly #labelled = new Map<string, ModelRecord>()
+  /** The same for pairs, by label and endpoint. */
+  readonly #labelledPairs = new Map<string, Map<AttemptedEndpoint, PairRecord>>()
+  #pairs = 0
   /** Requests without a model: only their histograms are wanted. */
   readonly #nameless: ModelRecord
   readonly #offered: Offered
@@ -167,11 +166,38 @@ export class ModelStatistics {
     }
     const record = this.#recordOf(name, now)
     record.touched = ++this.#touches
+    record.label = this.#labelOf(name)
     record.shown = this.#shownOf(name, record)
     this.#attempts++
     if (result.success) this.#successes++
     this.#bytes += result.bytes
-    for (const one of both(record)) one.attempt(attempt, result, clientIp, now)
+    for (const one of both(record)) one.attempt(result, clientIp, now)
+    for (const pair of this.#pairsOf(name, record, attempt)) pair.add(result, now)
+  }
+
+  /** That of the name, and the one that metrics show where that is another. */
+  #pairsOf(name: string, record: ModelRecord, attempt: Attempt): ReadonlyArray<PairRecord> {
+    const own = record.pair(attempt)
+    const shown = this.#shownPair(record.label, attempt, record.label === name ? own : undefined)
+    return shown === own ? [own] : [own, shown]
+  }
+
+  #shownPair(label: string, attempt: Attempt, own: PairRecord | undefined): PairRecord {
+    const { endpoint } = attempt
+    const known = this.#labelledPairs.get(label)?.get(endpoint)
+    if (known !== undefined) return known
+    if (label !== otherModel && this.#pairs >= mostPairs) return this.#shownPair(otherModel, attempt, undefined)
+    if (label !== otherModel) this.#pairs++
+    const pairs = this.#labelledPairs.get(label) ?? new Map<AttemptedEndpoint, PairRecord>()
+    this.#labelledPairs.set(label, pairs)
+    const shown = own ?? new PairRecord(endpoint)
+    pairs.set(endpoint, shown)
+    return shown
+  }
+
+  #labelOf(name: string): string {
+    const offered = this.#offered(name) ?? otherModel
+    return this.#labelled.has(offered) || this.#labelled.size < mostNames ? offered : otherModel
   }
 
   #recordOf(name: string, now: number): ModelRecord {
@@ -185,8 +211,7 @@ export class ModelStatistics {
   }
 
   #shownOf(name: string, record: ModelRecord): ModelRecord {
-    const offered = this.#offered(name) ?? otherModel
-    const label = this.#labelled.has(offered) || this.#labelled.size < mostNames ? offered : otherModel
+    const { label } = record
     const known = this.#labelled.get(label)
     if (known !== undefined) return known
     const shown = label === name ? record : new ModelRecord(this.#random)
@@ -202,7 +227,11 @@ export class ModelStatistics {
       record.forgetClients(now)
     }
     for (const [label, record] of this.#labelled) {
-      if (label !== otherModel && now - record.counters.lastUsed > modelIdle) this.#labelled.delete(label)
+      if (label !== otherModel && now - record.counters.lastUsed > modelIdle) {
+        this.#labelled.delete(label)
+        this.#pairs -= this.#labelledPairs.get(label)?.size ?? 0
+        this.#labelledPairs.delete(label)
+      }
       record.forgetClients(now)
     }
   }
@@ -223,7 +252,11 @@ export class ModelStatistics {
   }
 
   used(name: string, attempt: Attempt, usage: Usage, latency: number): void {
-    for (const record of both(name === "" ? this.#nameless : this.#models.get(name))) record.used(attempt, usage, latency)
+    const record = name === "" ? this.#nameless : this.#models.get(name)
+    if (record === undefined) return
+    for (const one of both(record)) one.usage.add(usage, latency)
+    const pairs = name === "" ? [record.pair(attempt)] : this.#pairsOf(name, record, attempt)
+    for (const pair of pairs) pair.usage.add(usage, latency)
   }
 
   cancelled(name: string, was: StatusClass): void {
@@ -244,7 +277,12 @@ export class ModelStatistics {
 
   /** By label; counters never go down but where a label is gone. */
   labelled(now: number): ReadonlyArray<ModelTotals> {
-    return [...this.#labelled].map(([label, record]) => totalsOf(label, record, now))
+    // Pairs beyond the bound are `other` though their models have names of their own.
+    const labels = new Set([...this.#labelled.keys(), ...this.#labelledPairs.keys()])
+    return [...labels].map((label) => {
+      const record = this.#labelled.get(label) ?? new ModelRecord(this.#random)
+      return totalsOf(label, record, now, this.#labelledPairs.get(label) ?? new Map())
+    })
   }
 
   overall(): ModelsOverall {
@@ -252,9 +290,9 @@ export class ModelStatistics {
   }
 
   series(): ReadonlyArray<SeriesTotals> {
-    return [["", this.#nameless] as const, ...this.#labelled]
-      .flatMap(([model, record]) =>
-        [...record.pairs.values()].map(({ endpoint, duration, firstToken }) => ({
+    return [["", this.#nameless.pairs] as const, ...this.#labelledPairs]
+      .flatMap(([model, pairs]) =>
+        [...pairs.values()].map(({ endpoint, duration, firstToken }) => ({
           model,
           endpoint,
           duration: duration.totals(),
@@ -270,7 +308,12 @@ const byEndpoint = (a: { readonly endpoint: AttemptedEndpoint }, b: { readonly e
 
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-const totalsOf = (name: string, record: ModelRecord, now: number): ModelTotals => {
+const totalsOf = (
+  name: string,
+  record: ModelRecord,
+  now: number,
+  pairs = record.pairs as ReadonlyMap<AttemptedEndpoint, PairRecord>
+): ModelTotals => {
   const { counters, latencies } = record
   const usage = record.usage.totals()
   let clients = 0
@@ -292,6 +335,6 @@ const totalsOf = (name: string, record: ModelRecord, now: number): ModelTotals =
     statusClasses: counters.classes,
     ...counters.windows(now),
     ...(usage === undefined ? {} : { usage }),
-    endpoints: [...record.pairs.values()].map((pair) => pair.totals()).sort(byEndpoint)
+    endpoints: [...pairs.values()].map((pair) => pair.totals()).sort(byEndpoint)
   }
 }

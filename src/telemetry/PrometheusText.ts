@@ -50,14 +50,14 @@ const escapeHelp = (text: string): string => text.replaceAll("\\", "\\\\").repla
 const ignored = () => {}
 const pull = <State>(state: State) => ({ get: () => state, update: ignored, modify: ignored })
 
-const byLabels = (a: { readonly labels: Labels }, b: { readonly labels: Labels }): number => {
-  const [left, right] = [Object.values(a.labels), Object.values(b.labels)]
-  for (let index = 0; index < Math.max(left.length, right.length); index++) {
-    const [one = "", other = ""] = [left[index], right[index]]
-    if (one !== other) return one < other ? -1 : 1
-  }
-  return 0
-}
+/** By label values, one after the other. */
+const inOrder = <S extends { readonly labels: Labels }>(samples: ReadonlyArray<S>): ReadonlyArray<S> =>
+  samples.length < 2
+    ? samples
+    : samples
+        .map((sample) => ({ sample, key: Object.values(sample.labels).join("\u0000") }))
+        .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+        .map(({ sample }) => sample)
 
 /** `samples` in the order in which they are printed. */
 const register = (family: Family, registry: Context.Context<never>): void => {
@@ -86,18 +86,35 @@ const block = (family: Family): string => {
 }
 
 const sorted = (family: Family): Family =>
-  family.type === "histogram"
-    ? { ...family, samples: family.samples.toSorted(byLabels) }
-    : { ...family, samples: family.samples.toSorted(byLabels) }
+  family.type === "histogram" ? { ...family, samples: inOrder(family.samples) } : { ...family, samples: inOrder(family.samples) }
 
-/** Families by name, each one block, its samples by label values; a step for each block. */
+/** Samples that are written at once, since a family may have thousands; a histogram is some twenty lines. */
+const atOnce = { histogram: 5, counter: 50, gauge: 50 } as const
+
+/** One block in parts; only the first has its head. */
+function* parts(family: Family, isOpen: boolean): Generator<string> {
+  const write = (some: Family): string => (isOpen ? openMetricsBlock(some, block(some)) : block(some))
+  const { samples } = family
+  const size = atOnce[family.type]
+  if (samples.length <= size) {
+    yield write(family)
+    return
+  }
+  for (let from = 0; from < samples.length; from += size) {
+    const part = write({ ...family, samples: samples.slice(from, from + size) } as Family)
+    yield from === 0 ? part : part.slice(part.indexOf("\n", part.indexOf("\n") + 1) + 1)
+  }
+}
+
+/** Families by name, each one block, its samples by label values; a step for each part of a block. */
 export function* prometheusText(families: ReadonlyArray<Family>, form: TextForm = "prometheus"): Generator<void, string> {
   const isOpen = form === "openMetrics"
   let text = ""
   for (const one of families.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const family = sorted(one)
-    text += isOpen ? openMetricsBlock(family, block(family)) : block(family)
-    yield
+    for (const part of parts(sorted(one), isOpen)) {
+      text += part
+      yield
+    }
   }
   return isOpen ? text + openMetricsEnd : text
 }

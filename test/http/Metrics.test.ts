@@ -343,6 +343,34 @@ describe("metrics", () => {
     ])
   })
 
+  it("have at most 300 pairs of model and endpoint, and lose no request for it", () => {
+    const families = Effect.runSync(
+      Effect.gen(function* () {
+        const statistics = yield* Statistics
+        const endpoints = Array.from({ length: 20 }, (_, n) => endpoint(`e${n}`, `http://e${n}:1`))
+        for (let m = 0; m < 30; m++)
+          for (const one of endpoints) {
+            const exchange = newExchange({ model: `m${m}` })
+            attempt(statistics.observer, exchange, { endpoint: one })
+            end(statistics.observer, exchange)
+          }
+        return readPrometheus(wholeText(metricFamilies(viewOf(statistics, endpoints))))
+      }).pipe(
+        Effect.provide(
+          StatisticsLive.layerWith(
+            () => undefined,
+            (model) => model
+          )
+        )
+      )
+    )
+    const pairs = families.get("olla_model_endpoint_requests_total")?.samples ?? []
+    expect(pairs.filter(({ labels }) => labels["model"] !== "other")).toHaveLength(300)
+    expect(pairs.filter(({ labels }) => labels["model"] === "other")).toHaveLength(20)
+    expect(pairs.reduce((sum, { value }) => sum + value, 0)).toBe(600)
+    expect(families.get("olla_model_requests_total")?.samples.filter(({ value }) => value === 20)).toHaveLength(30)
+  })
+
   it("say what the statistics say", () => {
     const { families } = scrape(true)
     const value = (name: string, labels: Record<string, string> = {}) =>

@@ -1,6 +1,8 @@
 import { expect, it } from "vitest"
 import { durationBounds, Histogram } from "../../src/telemetry/metrics/Histogram.ts"
-import { wholeText } from "./promText.ts"
+import { prometheusText } from "../../src/telemetry/PrometheusText.ts"
+import { readOpenMetrics } from "./openMetricsText.ts"
+import { readPrometheus, wholeText } from "./promText.ts"
 
 it("prints one block per family, sorted, with labels in the given order, escaped, and numbers of six decimals", () => {
   const histogram = new Histogram(durationBounds)
@@ -45,4 +47,28 @@ olla_requests_total 125
 # HELP olla_success_rate_percent No traffic.
 # TYPE olla_success_rate_percent gauge
 `)
+})
+
+it.each(["prometheus", "openMetrics"] as const)("writes a family of thousands of samples in parts, as one block: %s", (form) => {
+  const samples = Array.from({ length: 1_234 }, (_, n) => ({ labels: { n: String(n).padStart(4, "0") }, value: n }))
+  const histogram = new Histogram(durationBounds)
+  histogram.add(1)
+  const families = [
+    { name: "olla_many_total", type: "counter" as const, help: "Many.", samples },
+    {
+      name: "olla_some_seconds",
+      type: "histogram" as const,
+      help: "Some.",
+      samples: samples.slice(0, 23).map(({ labels }) => ({ labels, histogram: histogram.totals() }))
+    }
+  ]
+  const steps = prometheusText(families, form)
+  let count = 0
+  let step = steps.next()
+  for (; step.done !== true; step = steps.next()) count++
+  expect(count).toBe(25 + 5)
+  const text = step.value ?? ""
+  const read = form === "openMetrics" ? readOpenMetrics(text) : readPrometheus(text)
+  expect([...read.values()].map((family) => family.samples.length)).toEqual([1_234, 23 * (durationBounds.length + 3)])
+  expect(text.match(/# HELP/g)).toHaveLength(2)
 })

@@ -7,3 +7,5 @@ export type Offered = (model: string) => string | undefined
 export const otherModel = "other"
 /** Names that get series of their own in the life of a process. */
 export const mostNames = 200
+/** The same for pairs of model and endpoint. */
+export const mostPairs = 300

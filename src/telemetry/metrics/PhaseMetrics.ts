@@ -10,10 +10,7 @@ import { attemptPhases, phasesOf } from "../../exchange/Phases.ts"
 import { isStreamed, tokenInterval } from "../MeasuredSpeed.ts"
 import type { ReadUsage } from "../Usage.ts"
 import { connectBounds, Histogram, type HistogramTotals, longBounds, overheadBounds, tokenBounds } from "./Histogram.ts"
-import { mostNames, type Offered, otherModel } from "./ModelLabel.ts"
-
-/** Pairs of model and endpoint that get series of their own in the life of a process. */
-const mostPairs = 300
+import { mostNames, mostPairs, type Offered, otherModel } from "./ModelLabel.ts"
 
 /** `ok`: an answer below 500. */
 export const attemptResults = ["ok", "failed", "cancelled"] as const
