@@ -232,8 +232,9 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       retire()
       const closed = await stopListening(servers, () => arrivals)
       await newcomers.haveSpoken(grace)
-      for (const server of servers) server.close()
       const closeIdle = () => {
+        // node takes a connection for idle whose answer has ended and is still on its way: its close brings us here again.
+        for (const res of open) if (res.writableEnded && !res.writableFinished) return
         for (const server of servers) server.closeIdleConnections()
       }
       closeIdle()
@@ -247,6 +248,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       }, timerMillis(grace))
       await Promise.all(closed)
       clearTimeout(timer)
+      for (const server of servers) server.close()
       unwatch()
       unlisten()
       return unfinished

@@ -47,6 +47,8 @@ const patience = 100
  */
 export const stopListening = async (servers: ReadonlyArray<Server>, arrivals: () => number): Promise<ReadonlyArray<Promise<void>>> => {
   const began = performance.now()
+  // From wherever this was called to the end of a turn; only then a whole one is looked at.
+  await new Promise<void>((resolve) => setImmediate(resolve))
   for (let isQuiet = false; !isQuiet; ) {
     const [before, at] = [arrivals(), performance.now()]
     await new Promise<void>((resolve) => setImmediate(resolve))
