@@ -65,7 +65,7 @@ import { RouteRefusals } from "./translation/RouteRefusals.ts"
 import { makeResponsesTranslator } from "./translation/responses/ResponsesTranslator.ts"
 
 /** Milliseconds between two looks for memory that can be given back. */
-const spareLookEvery = 5_000
+const spareLookEvery = 3_000
 
 export interface Starting {
   readonly inForce: InForce
