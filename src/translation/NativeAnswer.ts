@@ -152,8 +152,9 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
 
   /** An error for a client that has got the head of a stream already. */
   #refuse(body: string): Translated {
-    const status = this.#head.status === 200 ? 502 : this.#head.status
-    const message = backendMessageOf(body)
+    const isNoStream = this.#head.status === 200
+    const status = isNoStream ? 502 : this.#head.status
+    const message = isNoStream ? "the backend's answer is no stream" : backendMessageOf(body)
     const bytes = Buffer.from(this.#options.form.broken(status, message))
     return { bytes, done: true, fault: failure("untranslatable", `the backend answered ${this.#head.status}: ${message}`) }
   }
