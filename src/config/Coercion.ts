@@ -203,7 +203,13 @@ export class Coercion {
     if (lenient.test(path)) {
       const detail = example === undefined ? message : `${message}; right would be ${example}`
       const place = { path, file: this.#file, line: at.line, column: at.column }
-      this.diagnostics.push({ severity: "warning", message: "A key of telemetry cannot be used, its default counts", detail, ...place })
+      this.diagnostics.push({
+        severity: "warning",
+        message: "A key of telemetry cannot be used, its default counts",
+        detail,
+        ...place,
+        fields: { problem: detail }
+      })
       return
     }
     this.diagnostics.push({

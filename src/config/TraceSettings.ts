@@ -147,7 +147,13 @@ const both = (name: string): ReadonlyArray<string> => [`OTEL_EXPORTER_OTLP_TRACE
 /** Milliseconds that a timer can count. */
 const longest = 2 ** 31 - 1
 
-const warning = (path: string, message: string, detail: string): Diagnostic => ({ severity: "warning", path, message, detail })
+const warning = (path: string, message: string, detail: string): Diagnostic => ({
+  severity: "warning",
+  path,
+  message,
+  detail,
+  fields: { problem: detail }
+})
 
 /** What is wrong with the keys themselves, whatever the variables say. */
 const keyProblems = (otlp: OtlpConfig): ReadonlyArray<Diagnostic> => {
@@ -156,7 +162,7 @@ const keyProblems = (otlp: OtlpConfig): ReadonlyArray<Diagnostic> => {
     out.push(
       warning(
         "telemetry.otlp.endpoint",
-        "No traces are sent, since the collector's address cannot be used",
+        "The collector's address cannot be used, it counts as not given",
         "telemetry.otlp.endpoint needs a URL such as http://localhost:4318"
       )
     )

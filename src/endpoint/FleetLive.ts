@@ -18,12 +18,14 @@ import { BackendClient } from "./BackendClient.ts"
 import { makeDiscoverer } from "./Discovery.ts"
 import { firstRound, periodicRounds } from "./DiscoveryRounds.ts"
 import type { Endpoint } from "./Endpoint.ts"
+import { configured } from "./EndpointSources.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import { Fleet } from "./Fleet.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 import { FleetMembers, slotsFor } from "./FleetMembers.ts"
 import { monotonicOf, wallAt } from "./Monotonic.ts"
+import { changed, ownSpan } from "./OwnSpan.ts"
 import { makeProbePermits } from "./ProbePermits.ts"
 
 /**
@@ -139,7 +141,12 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
     },
     now,
     byUrl: (url) => members.byUrl(url),
-    apply: (of, source) => members.apply(of, source),
+    apply: (of, source) =>
+      ownSpan("endpoint.change", { "olla.source": source ?? configured })(
+        Effect.tap(members.apply(of, source), ({ added, removed, changed: others }) =>
+          added.length + removed.length + others.length === 0 ? Effect.void : changed
+        )
+      ),
     drain: (endpoint, time = Number.POSITIVE_INFINITY) => members.actorOf(endpoint)?.drain(now() + time),
     resume: (endpoint) => members.actorOf(endpoint)?.resume(),
     probe: (endpoint) => members.probe(endpoint),

@@ -61,7 +61,7 @@ describe("where traces are sent", () => {
   })
 
   it.each<[string, string, Readonly<Record<string, string>>, Partial<TraceSettings> | undefined, RegExp]>([
-    ["an address that is no URL", '{endpoint: "collector:4318"}', {}, undefined, /address cannot be used/],
+    ["an address that is no URL", '{endpoint: "collector:4318"}', {}, undefined, /address cannot be used, it counts as not given/],
     [
       "a variable that is no URL",
       file,

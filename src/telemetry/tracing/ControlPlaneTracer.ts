@@ -17,8 +17,8 @@ type Rules = Pick<TraceSettings, "controlPlane" | "ratio">
 
 /** A rebuild that takes longer is told, in milliseconds. */
 const longRebuild = 100
-/** Always of interest: they are rare, and somebody asked for them. */
-const rare: ReadonlySet<string> = new Set(["config.reload", "endpoint.change"])
+/** Always of interest: somebody asked for it. */
+const reload = "config.reload"
 
 const millisOf = ([seconds, nanos]: readonly [number, number]): number => seconds * 1000 + nanos / 1e6
 
@@ -31,7 +31,7 @@ export const isChange = ({
   duration,
   status
 }: Pick<ReadableSpan, "name" | "attributes" | "duration" | "status">): boolean =>
-  rare.has(name) ||
+  name === reload ||
   attributes["olla.changed"] === true ||
   attributes["error.type"] !== undefined ||
   status.code === 2 ||
