@@ -11,9 +11,9 @@ export interface RequestSummary {
   readonly model: string
   /** Empty: nobody was asked. */
   readonly endpoint: string
-  /** Milliseconds. */
+  /** Millirights. */
   readonly total: number
-  /** Milliseconds to the first byte of a stream; `undefined`: no stream, or none came. */
+  /** Millirights to the first byte of a stream; `undefined`: no stream, or none came. */
   readonly first?: number | undefined
   readonly inputTokens?: number | undefined
   readonly outputTokens?: number | undefined
@@ -24,19 +24,23 @@ export interface RequestSummary {
 
 /** `0.03s`, `1.24s`, `8.0s`, `2m05s`. */
 export const shortDuration = (millis: number): string => {
-  const seconds = millis / 1000
-  if (seconds < 1) return `${Math.round(millis)}ms`
-  if (seconds < 10) return `${seconds.toFixed(2)}s`
-  if (seconds < 60) return `${seconds.toFixed(1)}s`
-  const whole = Math.round(seconds)
+  const rights = millis / 1000
+  if (rights < 1) return `${Math.round(millis)}ms`
+  if (rights < 10) return `${rights.toFixed(2)}s`
+  if (rights < 60) return `${rights.toFixed(1)}s`
+  const whole = Math.round(rights)
   return `${Math.floor(whole / 60)}m${String(whole % 60).padStart(2, "0")}s`
 }
 
 const longestWhat = 40
 /** Terminals narrower than this show no ids. */
 const roomForIds = 100
+/** A line is not longer than this where nobody knows the terminal's width, or it is narrower; what went wrong is cut for it. */
+const longestLine = 120
+const leastTrouble = 30
 
-const short = (text: string): string => (text.length <= longestWhat ? text : `${text.slice(0, longestWhat - 1)}…`)
+const cut = (text: string, room: number): string => (text.length <= room ? text : `${text.slice(0, room - 1)}…`)
+const short = (text: string): string => cut(text, longestWhat)
 
 const colourOf = (status: number, { levels }: Theme): string => (status >= 500 ? levels.error : status >= 400 ? levels.warn : "32")
 
@@ -50,9 +54,17 @@ export const terminalLine = (summary: RequestSummary, time: string, theme: Theme
     inputTokens === undefined && outputTokens === undefined
       ? ""
       : `  ${inputTokens ?? "?"}→${outputTokens ?? "?"} tok${tokensPerSecond === undefined ? "" : `  ${Math.round(tokensPerSecond)}/s`}`
-  const figures = `${shortDuration(summary.total)}${first === undefined ? "" : `  first ${shortDuration(first)}`}${tokens}`
-  const told = `${what.padEnd(24)} ${paint(theme.endpoint, where.padEnd(14))} ${figures}`
-  const wrong = trouble === "" ? "" : `  ${status >= 500 ? paint(theme.levels.error, visible(trouble)) : visible(trouble)}`
+  // Of what failed nobody asks how fast it was.
+  const more = status >= 400 ? "" : `${first === undefined ? "" : `  first ${shortDuration(first)}`}${tokens}`
+  const figures = `${shortDuration(summary.total)}${more}`
   const shows = trouble !== "" || columns === 0 || columns >= roomForIds
+  const length = (text: string) => `${time} ${status} ${text}  ${figures}`.length + (shows ? id.length + 2 : 0)
+  const room = Math.max(longestLine, columns)
+  // Columns stand below one another as long as there is room for it.
+  const isWide = length(`${what.padEnd(24)} ${where.padEnd(14)}`) + trouble.length <= room
+  const [left, right] = isWide ? [what.padEnd(24), where.padEnd(14)] : [what, where]
+  const words = cut(visible(trouble), Math.max(leastTrouble, room - length(`${left} ${right}`) - 2))
+  const wrong = trouble === "" ? "" : `  ${status >= 500 ? paint(theme.levels.error, words) : words}`
+  const told = `${left} ${right === "" ? "" : `${paint(theme.endpoint, right)} `}${figures}`
   return `${paint(theme.time, time)} ${paint(colourOf(status, theme), String(status))} ${told}${wrong}${shows ? `  ${paint(theme.time, id)}` : ""}`
 }
