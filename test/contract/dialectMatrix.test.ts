@@ -14,6 +14,7 @@ type Name = (typeof servers)[number]
 
 const profileOf = (name: Name) => `name: only-${name}
 display_name: "Only ${name}"
+routing: {prefixes: [only-${name}]}
 api:
   openai_compatible: true
   chat_support: {enabled: ${name === "chat"}}
@@ -257,6 +258,36 @@ const statusOf = (thrown: unknown): unknown => {
   const { status, status_code: code } = thrown as { readonly status?: number; readonly status_code?: number }
   return status ?? code
 }
+
+describe("below prefixes", () => {
+  const ask = async (path: string, model: string) => {
+    scripted.get("chat")?.reset()
+    for (const server of scripted.values()) server.turns = [{ text: ["ok"], stop: "end_turn" }]
+    const body = { model, max_tokens: 5, stream: false, messages: [{ role: "user", content: "Hi" }], input: "Hi" }
+    const answer = await fetch(daemon.url + path, { method: "POST", body: JSON.stringify(body) })
+    return [answer.status, answer.headers.get("x-olla-dialect"), answer.headers.get("x-olla-endpoint")]
+  }
+
+  it.each([
+    ["/olla/proxy/api/chat", "on-chat", "ollama->chat"],
+    ["/olla/proxy/v1/messages", "on-ollama", "messages->ollama"],
+    ["/olla/proxy/v1/chat/completions", "on-responses", "chat->responses"],
+    ["/olla/openai/v1/responses", "on-messages", "responses->messages"],
+    ["/olla/openai/v1/chat/completions", "on-messages", "chat->messages"],
+    ["/olla/only-chat/v1/messages", "on-chat", "messages->chat"],
+    ["/olla/only-ollama/v1/chat/completions", "on-ollama", "chat->ollama"]
+  ])("%s asks for %s as %s", async (path, model, dialect) => {
+    expect(await ask(path, model)).toEqual([200, dialect, model.slice("on-".length)])
+  })
+
+  it.each([
+    ["/olla/only-chat/v1/messages", "on-messages"],
+    ["/olla/only-chat/api/chat", "on-ollama"]
+  ])("%s never leads to another kind", async (path, model) => {
+    const [status, dialect] = await ask(path, model)
+    expect([(status as number) >= 404, dialect]).toEqual([true, null])
+  })
+})
 
 describe.each(Object.keys(clients) as ReadonlyArray<Name>)("a client of %s", (name) => {
   const [good, waits, limited] = stops[name]
