@@ -9,17 +9,21 @@ import { isDeepStrictEqual } from "node:util"
 import { type LoadedModelRules, loadModelRules, type ModelsFileReport, modelsFileCandidates, reportOf } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import type { Diagnostic } from "./config/Diagnostic.ts"
+import type { FilterConfig } from "./config/OllaConfig.ts"
 import { readTraceSettings, type TraceSettings } from "./config/TraceSettings.ts"
 import { type DnsEntry, loadDns } from "./endpoint/DnsEntry.ts"
 import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
 import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { loadDashboardToken } from "./guard/DashboardToken.ts"
-import { loadProfiles, profileFolders } from "./profile/ProfileLoading.ts"
+import { loadProfiles, type ProfileFolder, profileFolders, readProfileFolders } from "./profile/ProfileLoading.ts"
 import type { ProfileSet } from "./profile/Profiles.ts"
 
 export interface Configuration {
   readonly loaded: LoadedConfig
   readonly profiles: ProfileSet
+  /** What the profiles were made of. */
+  readonly profileFolders: ReadonlyArray<ProfileFolder>
+  readonly profileFilter: FilterConfig
   /** Those without errors, in the file's order; empty where the file could not be read. */
   readonly endpoints: ReadonlyArray<EndpointSpec>
   /** Names that stand for further ones, without errors. */
@@ -38,15 +42,23 @@ export interface Configuration {
 }
 
 /**
- * `loaded`: from somewhere else than the file that `options` lead to. `known`: profiles in force, which stand for those that are
- * read when they say the same, since whoever compares kinds compares the objects.
+ * `loaded`: from somewhere else than the file that `options` lead to. `before`: the last reading; what its files still say is not worked
+ * out again, and stays the same object.
  */
-export const readConfiguration = (options: LoadOptions, loaded: LoadedConfig = loadConfig(options), known?: ProfileSet): Configuration => {
+export const readConfiguration = (
+  options: LoadOptions,
+  loaded: LoadedConfig = loadConfig(options),
+  before?: Configuration
+): Configuration => {
   const { config } = loaded
   const { cwd, env } = options
   const filter = config?.proxy.profile_filter ?? { include: [], exclude: [] }
-  const read = loadProfiles({ cwd, env, configFolder: loaded.folder, filter })
-  const profiles = known !== undefined && isDeepStrictEqual(known.all, read.all) ? { ...known, diagnostics: read.diagnostics } : read
+  const sources = { cwd, env, configFolder: loaded.folder, filter }
+  const folders = readProfileFolders(sources)
+  const profiles =
+    before !== undefined && isDeepStrictEqual([before.profileFolders, before.profileFilter], [folders, filter])
+      ? before.profiles
+      : loadProfiles(sources, folders)
   const secrets = new Map<string, string>()
   const readSecret = (path: string): string => {
     secrets.set(path, "")
@@ -63,9 +75,11 @@ export const readConfiguration = (options: LoadOptions, loaded: LoadedConfig = l
   return {
     loaded,
     profiles,
+    profileFolders: folders,
+    profileFilter: filter,
     endpoints: endpoints?.specs ?? [],
     dns: dns?.entries ?? [],
-    models: loadModelRules({ cwd, env, configFolder: loaded.folder }),
+    models: loadModelRules({ cwd, env, configFolder: loaded.folder }, before?.models),
     dashboardToken: dashboard?.token,
     secrets,
     traces: traces?.settings,

@@ -105,7 +105,7 @@ export const run = async (
   }
   let last: Configuration = sound
   const read = (before: Sound) => {
-    last = readConfiguration(where, again === undefined ? before.loaded : again(before.loaded.path), before.profiles)
+    last = readConfiguration(where, again === undefined ? before.loaded : again(before.loaded.path), before)
     return last
   }
   // Of one that was refused too: what is missing there may come.

@@ -205,7 +205,8 @@ const absent = new Set(["ENOENT", "ENOTDIR"])
 
 const meaning: Readonly<Record<string, string>> = { EACCES: "permission denied", EISDIR: "is a directory", EPERM: "permission denied" }
 
-export const loadModelRules = (sources: ModelsFileSources): LoadedModelRules => {
+/** `before`: the last reading, which stands for a file that still says the same. */
+export const loadModelRules = (sources: ModelsFileSources, before?: LoadedModelRules): LoadedModelRules => {
   const warnings: Array<string> = []
   const builtIn = (): LoadedModelRules => ({ rules: defaultRules, text: "", path: undefined, warnings, remarks: [] })
   for (const path of modelsFileCandidates(sources)) {
@@ -217,6 +218,7 @@ export const loadModelRules = (sources: ModelsFileSources): LoadedModelRules => 
       if (!absent.has(code)) warnings.push(`${path}: ${meaning[code] ?? code}`)
       continue
     }
+    if (before !== undefined && path === before.path && text === before.text) return { ...before, warnings }
     const reading = readModelRules(text)
     if (reading._tag === "error") {
       warnings.push(`${path}: ${reading.why}`)

@@ -90,17 +90,36 @@ export const profileFolders = ({ configFolder, cwd, env }: Omit<ProfileSources, 
   return [...new Set(named.reverse())].reverse()
 }
 
-export const loadProfiles = (sources: ProfileSources): ProfileSet => {
+/** What the user's folders hold, as read: in the order in which it counts. */
+export interface ProfileFolder {
+  readonly files: ReadonlyArray<{ readonly path: string; readonly text?: string; readonly problem?: string }>
+  readonly unreadable: ReadonlyArray<readonly [path: string, why: string]>
+}
+
+export const readProfileFolders = (sources: Omit<ProfileSources, "filter">): ReadonlyArray<ProfileFolder> =>
+  profileFolders(sources).map((folder) => {
+    const unreadable: Array<readonly [string, string]> = []
+    const files = walk(folder, (path, why) => unreadable.push([path, why])).map((path) => {
+      try {
+        return { path, text: readFileSync(path, "utf8") }
+      } catch (cause) {
+        return { path, problem: errorText(cause) }
+      }
+    })
+    return { files, unreadable }
+  })
+
+export const loadProfiles = (sources: ProfileSources, folders: ReadonlyArray<ProfileFolder> = readProfileFolders(sources)): ProfileSet => {
   const diagnostics: Array<Diagnostic> = []
   const warn = (path: string, message: string): void => {
     diagnostics.push({ severity: "warning", message, file: path, fields: { path } })
   }
   const shipped = loadShipped()
   const definitions = new Map(shipped)
-  for (const folder of profileFolders(sources)) {
+  for (const { files, unreadable } of folders) {
     const here = new Map<string, Definition>()
     const find = (name: string) => here.get(name)?.raw ?? definitions.get(name)?.raw ?? shipped.get(name)?.raw
-    const read = (path: string): void => {
+    const read = ({ path, text = "", problem }: ProfileFolder["files"][number]): void => {
       const skip = (error: string): void => {
         diagnostics.push({
           severity: "warning",
@@ -110,12 +129,7 @@ export const loadProfiles = (sources: ProfileSources): ProfileSet => {
           fields: { path, error }
         })
       }
-      let text: string
-      try {
-        text = readFileSync(path, "utf8")
-      } catch (cause) {
-        return skip(`failed to read profile file: ${errorText(cause)}`)
-      }
+      if (problem !== undefined) return skip(`failed to read profile file: ${problem}`)
       const reading = readProfileFile(text)
       if (reading._tag === "error") return skip(reading.why)
       const merged = extend(reading.raw, find)
@@ -137,7 +151,8 @@ export const loadProfiles = (sources: ProfileSources): ProfileSet => {
         warn(path, `profile "${name}" is defined here and in ${other.path}; ${wins ? "this one" : "that one"} is used`)
       if (wins) here.set(name, definition)
     }
-    for (const path of walk(folder, (at, why) => warn(at, `profiles folder cannot be read: ${why}`))) read(path)
+    for (const [path, why] of unreadable) warn(path, `profiles folder cannot be read: ${why}`)
+    for (const file of files) read(file)
     for (const [name, definition] of here) definitions.set(name, definition)
   }
   const profiles = [...definitions.values()].flatMap((definition) => {
