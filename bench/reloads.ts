@@ -41,7 +41,7 @@ const yamlOf = (n: number): string => {
     const auth = i < 2 ? ", auth: {type: bearer, token_file: token}" : ""
     return `      - {url: "${backend.url}", name: ${name}, type: openai-compatible, priority: ${1 + ((n + i) % 5)}, check_interval: ${5 + (n % 3)}s, headers: {X-Turn: "${n % 9}"}${auth}}`
   })
-  return `server: {host: 127.0.0.1, port: ${port}, rate_limits: {global_requests_per_minute: ${n % 2 === 0 ? 0 : 100_000 + n}, per_ip_requests_per_minute: 0}, request_limits: {max_body_size: ${10 + (n % 3)}MB}}
+  return `server: {host: 127.0.0.1, port: ${port}, rate_limits: {global_requests_per_minute: ${n % 2 === 0 ? 0 : 100_000 + n}, per_ip_requests_per_minute: 0, burst_size: 100000}, request_limits: {max_body_size: ${10 + (n % 3)}MB}}
 proxy: {load_balancer: ${balancers[n % 3]}, engine: ${n % 20 < 10 ? "olla" : "sherpa"}}
 model_aliases: {big: [m], alias-${n % 11}: [m]}
 logging: {level: ${n % 2 === 0 ? "warn" : "error"}}

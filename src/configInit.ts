@@ -5,16 +5,8 @@ import { type NamedBackend, parseBackends } from "./config/Backends.ts"
 import { type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import type { Diagnostic } from "./config/Diagnostic.ts"
 import { reasonOf } from "./config/FileReason.ts"
-import { findServers, type LocalServer, localCandidates } from "./endpoint/LocalServers.ts"
-import { detectionOf } from "./profile/Detection.ts"
-import { loadProfiles } from "./profile/ProfileLoading.ts"
-
-const everything = { include: [], exclude: [] }
-
-export const lookAround = ({ cwd, env }: LoadOptions): Promise<ReadonlyArray<LocalServer>> => {
-  const profiles = loadProfiles({ cwd, env, configFolder: undefined, filter: everything })
-  return findServers(localCandidates(profiles.all, env), detectionOf(profiles.all))
-}
+import type { LocalServer } from "./endpoint/LocalServers.ts"
+import { searchOf } from "./localSearch.ts"
 
 /** As endpoints of a configuration that no file describes. */
 export const asBackends = (servers: ReadonlyArray<LocalServer>): ReadonlyArray<NamedBackend> =>
@@ -55,7 +47,7 @@ export const initCommand = async (options: LoadOptions, out: (text: string) => v
     return 1
   }
   const named = [...backends, ...parseBackends(env["OLLA_BACKENDS"] ?? "", "OLLA_BACKENDS")]
-  const found = named.length > 0 ? named : await lookAround(options)
+  const found = named.length > 0 ? named : await searchOf(options)()
   const builtIn = loadConfig({ cwd: "/nonexistent", env: {} }).config?.discovery.static.endpoints ?? []
   try {
     // Nobody may have written it in the meantime.

@@ -37,6 +37,7 @@ import { makeServices } from "./http/Services.ts"
 import { routeTable } from "./http/Surface.ts"
 import { translatorRoutes } from "./http/TranslatorRoutes.ts"
 import type { InForce, Sound } from "./inForce.ts"
+import { untilFound } from "./localSearch.ts"
 import { Profiles } from "./profile/Profiles.ts"
 import * as CarrierLive from "./proxy/CarrierLive.ts"
 import { ownTransport } from "./proxy/client/OwnTransport.ts"
@@ -71,6 +72,8 @@ export interface Starting {
   readonly inForce: InForce
   /** Reads the configuration's files anew. */
   readonly read: (before: Sound) => Configuration
+  /** Looks for servers on this machine; `undefined`: somebody said which there are. What it says is told. */
+  readonly search: (() => Promise<string | undefined>) | undefined
   /** The files that the last reading looked at. */
   readonly files: () => ReadonlyArray<string>
   /** The log's level, form and outputs are those of this configuration from now on. */
@@ -195,7 +198,7 @@ const serve = Effect.fnUntraced(function* (
   usage: ReadUsage,
   offers: (offered: (model: string) => string | undefined) => void
 ) {
-  const { inForce, read, files, configureLog, env, log: sink, stop: signals, startedAt, whenReady } = starting
+  const { inForce, read, files, search, configureLog, env, log: sink, stop: signals, startedAt, whenReady } = starting
   const { settings } = inForce
   const config = settings.current()
   // The port first: a busy one ends the start without waiting for a single probe. A shared one last: from then on requests come here
@@ -245,6 +248,14 @@ const serve = Effect.fnUntraced(function* (
         yield* bring
       })
   })
+  if (search !== undefined) {
+    const look = async () => {
+      const line = await search()
+      if (line !== undefined) sink.write("info", line)
+      return line !== undefined
+    }
+    yield* Effect.forkScoped(untilFound(look, () => inForce.current().loaded.path === "", reload.reload("watch")))
+  }
   yield* watchConfiguration(settings, files, Effect.asVoid(reload.reload("watch")))
   signals.onHangup(() => Effect.runFork(reload.reload("sighup")))
   // At once with the signal, before anybody has read that it came.

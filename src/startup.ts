@@ -7,10 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { NamedBackend } from "./config/Backends.ts"
 import { decodeConfig, type LoadedConfig, loadConfig } from "./config/ConfigLoading.ts"
-import { asBackends, foundLine, lookAround } from "./configInit.ts"
+import { asBackends, foundLine } from "./configInit.ts"
 import { type Configuration, filesOf, readConfiguration } from "./configuration.ts"
 import { daemon } from "./daemon.ts"
 import { asSound, inForce, isWritten, type Sound } from "./inForce.ts"
+import { searchOf } from "./localSearch.ts"
 import { reportFatal, reportRemarks } from "./startupReport.ts"
 import { takeStopRequests } from "./stopRequest.ts"
 import * as EffectLogger from "./telemetry/EffectLogger.ts"
@@ -38,13 +39,22 @@ export const serve = async (options: ServeOptions): Promise<number> => {
   const again = (path: string) => loadConfig({ ...where, backends, loaded: path })
   if (loaded.path !== "" || backends.length > 0 || (env["OLLA_BACKENDS"] ?? "") !== "") return run(loaded, options, { again })
   // Nobody said anything: what runs here is served.
-  const servers = await lookAround(where)
+  const search = searchOf(where)
+  let servers = await search()
   const found = loadConfig({ ...where, backends: asBackends(servers) })
   return run({ ...found, diagnostics: [...found.diagnostics, foundLine(servers)] }, options, {
     again: (path) => {
       const written = again(path)
       return written.path === "" ? loadConfig({ ...where, backends: asBackends(servers) }) : written
-    }
+    },
+    ...(servers.length > 0
+      ? {}
+      : {
+          search: async () => {
+            servers = await search()
+            return servers.length > 0 ? foundLine(servers).message : undefined
+          }
+        })
   })
 }
 
@@ -55,13 +65,15 @@ export interface RunOptions {
   readonly whenReady?: () => void
   /** Reads the file of this path once more, or where there was none, whatever a start would find now; absent: there are no files. */
   readonly again?: (path: string) => LoadedConfig
+  /** Looks for servers once more, where none was found; what to tell, and `again` knows them then. */
+  readonly search?: () => Promise<string | undefined>
 }
 
 /** The same with a configuration that is there already. */
 export const run = async (
   loaded: LoadedConfig,
   options: ServeOptions,
-  { log: wrap, whenReady, again }: RunOptions = {}
+  { log: wrap, whenReady, again, search }: RunOptions = {}
 ): Promise<number> => {
   const startedAt = performance.now()
   const { env } = options
@@ -111,7 +123,7 @@ export const run = async (
   // Of one that was refused too: what is missing there may come.
   const files = () => [...new Set([...filesOf(where, current.current()), ...filesOf(where, last)])]
   const exit = await Effect.runPromiseExit(
-    Effect.scoped(daemon({ inForce: current, read, files, configureLog, env, log, stop, startedAt, whenReady })).pipe(
+    Effect.scoped(daemon({ inForce: current, read, files, search, configureLog, env, log, stop, startedAt, whenReady })).pipe(
       Effect.provide(EffectLogger.layer(log))
     )
   )

@@ -78,16 +78,19 @@ class ModelRecord {
   misses = 0
   fallbacks = 0
 
-  constructor(random: () => number) {
+  readonly #gone: WeakSet<AttemptedEndpoint>
+
+  /** `gone`: endpoints of which nothing is kept. */
+  constructor(random: () => number, gone: WeakSet<AttemptedEndpoint>) {
     this.latencies = new Reservoir(random)
+    this.#gone = gone
   }
 
-  pair(attempt: Attempt): PairRecord {
-    const { endpoint } = attempt
+  pair({ endpoint }: Attempt): PairRecord {
     let pair = this.pairs.get(endpoint)
     if (pair === undefined) {
       pair = new PairRecord(endpoint)
-      this.pairs.set(endpoint, pair)
+      if (!this.#gone.has(endpoint)) this.pairs.set(endpoint, pair)
     }
     return pair
   }
@@ -136,6 +139,8 @@ export interface RoutingResult {
 
 export class ModelStatistics {
   readonly #models = new Map<string, ModelRecord>()
+  /** Endpoints that are configured no longer. */
+  readonly #gone = new WeakSet<AttemptedEndpoint>()
   /** What metrics show: a sum over names that come and go would go down with them. */
   readonly #labelled = new Map<string, ModelRecord>()
   /** The same for pairs, by label and endpoint. */
@@ -155,7 +160,7 @@ export class ModelStatistics {
   constructor(now: number, offered: Offered = (name) => name, random: () => number = Math.random) {
     this.#offered = offered
     this.#random = random
-    this.#nameless = new ModelRecord(random)
+    this.#nameless = new ModelRecord(random, this.#gone)
     this.#cleaned = now
   }
 
@@ -205,7 +210,7 @@ export class ModelStatistics {
     if (known !== undefined) return known
     this.#clean(now)
     if (this.#models.size >= maxModels) this.#forgetOldest()
-    const record = new ModelRecord(this.#random)
+    const record = new ModelRecord(this.#random, this.#gone)
     this.#models.set(name, record)
     return record
   }
@@ -214,7 +219,7 @@ export class ModelStatistics {
     const { label } = record
     const known = this.#labelled.get(label)
     if (known !== undefined) return known
-    const shown = label === name ? record : new ModelRecord(this.#random)
+    const shown = label === name ? record : new ModelRecord(this.#random, this.#gone)
     this.#labelled.set(label, shown)
     return shown
   }
@@ -263,8 +268,9 @@ export class ModelStatistics {
     for (const record of both(this.#models.get(name))) record.counters.cancelled(was)
   }
 
-  /** Nothing of it is asked for any more. */
+  /** Nothing of it is asked for any more; what its last exchange still reports counts for the model alone. */
   forget(endpoint: AttemptedEndpoint): void {
+    this.#gone.add(endpoint)
     this.#nameless.pairs.delete(endpoint)
     for (const { pairs } of this.#models.values()) pairs.delete(endpoint)
   }

@@ -72,6 +72,7 @@ export class PhaseMetrics {
   readonly #overhead = new Histogram(overheadBounds)
   readonly #endpoints = new WeakMap<AttemptedEndpoint, EndpointSeries>()
   readonly #names = new Set<string>()
+  readonly #gone = new WeakSet<AttemptedEndpoint>()
   #pairs = 0
   readonly observer: ExchangeObserver
 
@@ -109,6 +110,7 @@ export class PhaseMetrics {
 
   /** Its series are gone with it; pairs of others may take their places. */
   forget(endpoint: AttemptedEndpoint): void {
+    this.#gone.add(endpoint)
     const series = this.#endpoints.get(endpoint)
     if (series === undefined) return
     this.#pairs -= series.models.size - (series.models.has(otherModel) ? 1 : 0)
@@ -163,6 +165,7 @@ export class PhaseMetrics {
     this.#overhead.add(phases.overhead / 1000, trace)
     const { firstByte } = last.timings
     if (outcome !== "ok" || firstByte === 0 || last.status < 200 || last.status >= 300 || !isStreamed(exchange)) return
+    if (this.#gone.has(last.endpoint)) return
     const pair = this.#pairOf(this.#series(last.endpoint), exchange.model)
     pair.firstToken.add(Math.max(0, firstByte - exchange.timings.accepted) / 1000, trace)
     const interval = tokenInterval(exchange, this.#options.usage(exchange, last))
