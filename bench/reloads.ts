@@ -7,7 +7,7 @@
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { Agent, request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -106,6 +106,11 @@ const counts = async (): Promise<Counts> => {
   while (!/counts .*\n/.test(told)) await sleep(50)
   return JSON.parse(/counts (.*)\n/.exec(told)?.[1] ?? "{}")
 }
+/** Of the whole process so far. */
+const cpuOf = (pid: number): number => {
+  const [user, system] = readFileSync(`/proc/${pid}/stat`, "utf8").split(" ").slice(13, 15).map(Number)
+  return ((user ?? 0) + (system ?? 0)) / 100
+}
 const isReady = (): Promise<boolean> =>
   new Promise((resolve) => {
     request({ port, path: "/internal/ready" }, (answer) => answer.resume().on("end", () => resolve(answer.statusCode === 200)))
@@ -116,31 +121,40 @@ while (!(await isReady())) await sleep(100)
 await sleep(1000)
 
 const failures: Array<string> = []
-let runs = true
 let asked = 0
 let streamed = 0
 const latencies: Array<number> = []
-const running = Array.from({ length: streams }, async () => {
-  while (runs) {
-    const { ok, why } = await ask("s", true)
-    streamed++
-    if (!ok) failures.push(`stream: ${why}`)
-  }
-})
-const ticking = (async () => {
-  const open: Array<Promise<void>> = []
-  for (let n = 0, next = performance.now(); runs; n++, next += 1000 / requestsPerSecond) {
-    await sleep(Math.max(0, next - performance.now()))
-    open.push(
-      ask(n % 3 === 0 ? "big" : "m", n % 2 === 0).then(({ ok, why, ms }) => {
-        asked++
-        latencies.push(ms)
-        if (!ok) failures.push(`request: ${why}`)
-      })
-    )
-  }
-  await Promise.all(open)
-})()
+
+/** Clients for as long as `during` takes; when it returns, all of them have had their answers. */
+const withClients = async <A>(during: () => Promise<A>): Promise<A> => {
+  let runs = true
+  const running = Array.from({ length: streams }, async () => {
+    while (runs) {
+      const { ok, why } = await ask("s", true)
+      streamed++
+      if (!ok) failures.push(`stream: ${why}`)
+    }
+  })
+  const ticking = (async () => {
+    const open: Array<Promise<void>> = []
+    for (let n = 0; runs; n++) {
+      await sleep(1000 / requestsPerSecond)
+      open.push(
+        ask(n % 3 === 0 ? "big" : "m", n % 2 === 0).then(({ ok, why, ms }) => {
+          asked++
+          latencies.push(ms)
+          if (!ok) failures.push(`request: ${why}`)
+        })
+      )
+    }
+    await Promise.all(open)
+  })()
+  await sleep(2000)
+  const result = await during()
+  runs = false
+  await Promise.all([...running, ticking])
+  return result
+}
 const percentile = (of: ReadonlyArray<number>, share: number): number =>
   Math.round(([...of].sort((a, b) => a - b)[Math.min(of.length - 1, Math.floor(of.length * share))] ?? 0) * 10) / 10
 const figures = (of: ReadonlyArray<number>) => ({
@@ -167,31 +181,33 @@ const turn = async (from: number) => {
   }
   return { requests: figures(latencies), reload: figures(took), wrong }
 }
-await sleep(2000)
-latencies.length = 0
-await sleep(calm)
-const quiet = figures(latencies)
-say(`calm: ${JSON.stringify(quiet)}`)
-const first = await turn(0)
+/** Latencies without reloads. */
+const calmTurn = async () => {
+  latencies.length = 0
+  await sleep(calm)
+  return figures(latencies)
+}
+/** Counted with nobody there: to count stops the daemon for seconds. */
+const counted = async (): Promise<Counts & { readonly cpuSeconds: number }> => {
+  const cpuSeconds = cpuOf(daemon.pid ?? 0)
+  write(0)
+  await reload()
+  agent.destroy()
+  await sleep(3000)
+  const result = { ...(await counts()), cpuSeconds }
+  say(`counts: ${JSON.stringify(result)}`)
+  return result
+}
+const before = await counted()
+const calmed = await withClients(calmTurn)
+say(`calm: ${JSON.stringify(calmed)}`)
+const afterCalm = await counted()
+const first = await withClients(() => turn(0))
 say(`first: ${JSON.stringify(first)}`)
-write(0)
-await reload()
-await sleep(12_000)
-const between = await counts()
-say(`counts: ${JSON.stringify(between)}`)
-const second = await turn(reloads)
-write(0)
-await reload()
-await sleep(12_000)
-const after = await counts()
-latencies.length = 0
-await sleep(calm)
-const quietAgain = figures(latencies)
-runs = false
-await Promise.all([...running, ticking])
-agent.destroy()
-await sleep(3000)
-const idle = await counts()
+const between = await counted()
+const second = await withClients(() => turn(reloads))
+say(`second: ${JSON.stringify(second)}`)
+const after = await counted()
 console.log(
   JSON.stringify(
     {
@@ -199,12 +215,9 @@ console.log(
       streamed,
       failures: failures.length,
       firstFailures: failures.slice(0, 5),
-      calm: quiet,
+      calm: calmed,
       reloading: [first, second],
-      calmAgain: quietAgain,
-      afterFirst: between,
-      afterSecond: after,
-      idle
+      held: { before, afterCalm, afterFirst: between, afterSecond: after }
     },
     null,
     2

@@ -1,5 +1,5 @@
 /** What the result of a probe makes of an endpoint. */
-import type { ActorState, DiscoveryReason, EndpointEvent, EndpointPolicy } from "./EndpointEvent.ts"
+import type { ActorState, DiscoveryReason, EndpointCommand, EndpointEvent, EndpointPolicy } from "./EndpointEvent.ts"
 import { isRoutable } from "./EndpointState.ts"
 import { isSuccess, probeError } from "./ProbeResult.ts"
 import { backOff, become, doubtSpacing, type Transition, unchanged } from "./StateChange.ts"
@@ -72,6 +72,7 @@ export const probeFinished = (before: ActorState, event: Finished, policy: Endpo
       now
     )
   const consecutiveFailures = condition.consecutiveFailures + 1
+  const forgotten: ReadonlyArray<EndpointCommand> = state.wanted === "changed" ? [{ _tag: "ForgetModels" }] : []
   if (result.status === "rate_limited") {
     const window = result.rateLimit?.wait ?? 0
     // Spread to the late side only: the backend said how long it wants to be left alone.
@@ -85,11 +86,12 @@ export const probeFinished = (before: ActorState, event: Finished, policy: Endpo
         nextCheck: startedAt + Math.round(wait * (1 + spread * Math.abs(event.jitter))),
         rateLimitedUntil: startedAt + window
       },
-      now
+      now,
+      forgotten
     )
   }
   const { wait, next } = backOff(state, startedAt, interval)
-  return become({ ...state, late }, { ...common, consecutiveFailures, backoffMultiplier: next, nextCheck: spreadOut(wait) }, now)
+  return become({ ...state, late }, { ...common, consecutiveFailures, backoffMultiplier: next, nextCheck: spreadOut(wait) }, now, forgotten)
 }
 
 /** Late probes do not decide yet. */

@@ -225,6 +225,7 @@ export class Endpoint {
     for (const command of commands) {
       // Learned of the server that was there before.
       if (command._tag === "Announce") this.#forgetRefusals()
+      if (command._tag === "ForgetModels") this.forgetModels()
       this.#port.command(command)
     }
     if (dueAt(state) < dueAt(before)) this.#port.hurry()

@@ -120,6 +120,8 @@ export class EndpointActor {
     switch (command._tag) {
       case "Announce":
         return this.#fleet.publish({ _tag: "StatusChanged", endpoint: this.endpoint, from: command.from, to: command.to })
+      case "ForgetModels":
+        return this.#fleet.publish({ _tag: "ModelsChanged", endpoint: this.endpoint })
       case "Demoted":
         return this.#post({ _tag: "Log", line: demotionLine(this.endpoint.name, command.to, this.#fleet.shown(command.to.nextCheck)) })
       case "Probe":

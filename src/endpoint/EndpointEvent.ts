@@ -95,5 +95,7 @@ export type EndpointCommand =
   | { readonly _tag: "Discover"; readonly reason: DiscoveryReason }
   /** The status changed. */
   | { readonly _tag: "Announce"; readonly from: EndpointState; readonly to: EndpointState }
+  /** It does not answer as it is asked now: what was listed when it was asked otherwise says nothing. */
+  | { readonly _tag: "ForgetModels" }
   /** A failed attempt took it out of rotation. */
   | { readonly _tag: "Demoted"; readonly to: EndpointState }

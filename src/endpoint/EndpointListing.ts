@@ -39,7 +39,7 @@ const readNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetCon
   return outcome
 })
 
-/** The known models stay. */
+/** The known models stay, unless they were read when it was asked otherwise. */
 const noteFailure = (
   endpoint: Endpoint,
   fleet: FleetContext,
@@ -52,6 +52,11 @@ const noteFailure = (
   if (isWarning(failure)) {
     endpoint.step({ _tag: "ListingRead", now: before.discovery.syncedAt, reason })
     return noListLines(endpoint.name, failure)
+  }
+  if (reason === "changed") {
+    endpoint.forgetModels()
+    fleet.publish({ _tag: "ModelsChanged", endpoint })
+    endpoint.listingIssue = issueOf(failure)
   }
   endpoint.step({ _tag: "ListingFailed", startedAt, recoverable: isRecoverable(failure), reason })
   return discoveryFailureLines(endpoint.name, before, endpoint.inner, failure, reason, fleet.shown(endpoint.inner.discovery.retryAt))
