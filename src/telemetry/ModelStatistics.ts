@@ -286,7 +286,7 @@ export class ModelStatistics {
     // Pairs beyond the bound are `other` though their models have names of their own.
     const labels = new Set([...this.#labelled.keys(), ...this.#labelledPairs.keys()])
     return [...labels].map((label) => {
-      const record = this.#labelled.get(label) ?? new ModelRecord(this.#random)
+      const record = this.#labelled.get(label) ?? new ModelRecord(this.#random, this.#gone)
       return totalsOf(label, record, now, this.#labelledPairs.get(label) ?? new Map())
     })
   }
