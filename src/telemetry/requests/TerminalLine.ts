@@ -61,7 +61,7 @@ export const terminalLine = (summary: RequestSummary, time: string, theme: Theme
   const length = (text: string) => `${time} ${status} ${text}  ${figures}`.length + (shows ? id.length + 2 : 0)
   const room = Math.max(longestLine, columns)
   // Columns stand below one another as long as there is room for it.
-  const isWide = length(`${what.padEnd(24)} ${where.padEnd(14)}`) + trouble.length <= room
+  const isWide = length(`${what.padEnd(24)} ${where.padEnd(14)}`) + 2 + trouble.length <= room
   const [left, right] = isWide ? [what.padEnd(24), where.padEnd(14)] : [what, where]
   const words = cut(visible(trouble), Math.max(leastTrouble, room - length(`${left} ${right}`) - 2))
   const wrong = trouble === "" ? "" : `  ${status >= 500 ? paint(theme.levels.error, words) : words}`

@@ -41,6 +41,13 @@ describe("a request's line", () => {
     expect(line({ status: 503, endpoint: "", trouble }, 200).length).toBeGreaterThan(190)
   })
 
+  it("gives up its columns before it cuts what went wrong", () => {
+    for (let length = 1; length < 60; length++) {
+      const trouble = "x".repeat(length)
+      expect(line({ status: 404, endpoint: "", trouble })).toContain(` ${trouble} `)
+    }
+  })
+
   it.each([
     [31, "31ms"],
     [1_240, "1.24s"],
