@@ -18,7 +18,6 @@ const line = (changes: Partial<RequestSummary>, columns = 120): string =>
     themeOf(undefined),
     columns
   )
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are control characters
     .replaceAll(/\u001b\[[0-9;]*m/g, "")
 
 describe("a request's line", () => {
