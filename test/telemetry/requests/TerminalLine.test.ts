@@ -17,8 +17,7 @@ const line = (changes: Partial<RequestSummary>, columns = 120): string =>
     "14:02:31",
     themeOf(undefined),
     columns
-  )
-    .replaceAll(/\u001b\[[0-9;]*m/g, "")
+  ).replaceAll(/\u001b\[[0-9;]*m/g, "")
 
 describe("a request's line", () => {
   it("has an id where there is room for it, and wherever something went wrong", () => {
