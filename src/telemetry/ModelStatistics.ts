@@ -191,6 +191,7 @@ export class ModelStatistics {
     const { endpoint } = attempt
     const known = this.#labelledPairs.get(label)?.get(endpoint)
     if (known !== undefined) return known
+    if (this.#gone.has(endpoint)) return own ?? new PairRecord(endpoint)
     if (label !== otherModel && this.#pairs >= mostPairs) return this.#shownPair(otherModel, attempt, undefined)
     if (label !== otherModel) this.#pairs++
     const pairs = this.#labelledPairs.get(label) ?? new Map<AttemptedEndpoint, PairRecord>()
@@ -272,7 +273,11 @@ export class ModelStatistics {
   forget(endpoint: AttemptedEndpoint): void {
     this.#gone.add(endpoint)
     this.#nameless.pairs.delete(endpoint)
-    for (const { pairs } of this.#models.values()) pairs.delete(endpoint)
+    for (const { pairs } of [...this.#models.values(), ...this.#labelled.values()]) pairs.delete(endpoint)
+    for (const [label, pairs] of this.#labelledPairs) {
+      if (pairs.delete(endpoint) && label !== otherModel) this.#pairs--
+      if (pairs.size === 0) this.#labelledPairs.delete(label)
+    }
   }
 
   totals(now: number): ReadonlyArray<ModelTotals> {

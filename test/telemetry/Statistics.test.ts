@@ -412,3 +412,36 @@ describe("statistics", () => {
     )
   )
 })
+
+describe("an endpoint that is configured no longer", () => {
+  it.effect("is told of nowhere while its last attempts run, and forgotten then, while totals of the whole stay", () => {
+    let tell: (event: never) => void = () => {}
+    const event = (_tag: string) => tell({ _tag, endpoint: desk } as never)
+    const layer = StatisticsLive.layerWith(
+      () => undefined,
+      (model) => model,
+      () => true,
+      (listener) => {
+        tell = listener as typeof tell
+        return () => {}
+      }
+    )
+    return Effect.gen(function* () {
+      const statistics = yield* Statistics
+      const pairs = () => [statistics.models()[0]?.endpoints.length, statistics.series().length]
+      request(statistics, { ends: 40, bytes: 10 })
+      expect(pairs()).toEqual([1, 1])
+      event("EndpointRemoved")
+      expect(pairs()).toEqual([0, 0])
+      event("EndpointAdded")
+      expect(pairs()).toEqual([1, 1])
+      event("EndpointRemoved")
+      event("EndpointGone")
+      // What its last exchange reports comes after its attempt has ended.
+      request(statistics, { ends: 50, bytes: 10 })
+      expect(pairs()).toEqual([0, 0])
+      expect(statistics.global()).toMatchObject({ totalRequests: 2, attemptBytes: 20 })
+      expect(statistics.models()[0]?.totalRequests).toBe(2)
+    }).pipe(Effect.provide(layer))
+  })
+})
