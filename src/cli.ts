@@ -9,74 +9,7 @@ import { banner, versionDetails } from "./banner.ts"
 import { parseBackends } from "./config/Backends.ts"
 import { parseDuration } from "./config/Duration.ts"
 import { editDistance, nearest } from "./config/NearestWord.ts"
-
-interface Command {
-  readonly help: string
-  /** Words that follow it, as usage shows them. */
-  readonly words?: string
-}
-
-const commands: Readonly<Record<string, Command>> = {
-  serve: { help: "serve requests; what happens without a command" },
-  server: { help: "the same as serve" },
-  validate: { words: "[file]", help: "tell every mistake in a configuration; --json for machines. Exit 0: none, 1: some, 2: wrong usage" },
-  config: {
-    words: "show|init",
-    help: "show: the configuration in force and where each value comes from, --json for machines; init: write the first file"
-  },
-  routes: { help: "list every route that a daemon with this configuration answers" },
-  demo: { help: "serve a simulated fleet: nothing else needed to try Olla" },
-  status: { help: "how the running daemon's endpoints are: state and why, in flight, models, p95; --watch, --json" },
-  drain: { words: "<endpoint>", help: "give an endpoint no further request; what runs there ends. --for, --wait, --force, --reason" },
-  resume: { words: "<endpoint>", help: "take a drained endpoint back into service" },
-  probe: { words: "[endpoint]", help: "check an endpoint, or all, and read its models now" },
-  reload: { help: "let the running daemon go over to what its files say now" },
-  healthcheck: { help: "ask the local daemon whether it is alive; exit 0 or 1, for containers" },
-  version: { help: "print what this build is" }
-}
-
-interface Flag {
-  readonly help: string
-  readonly value?: string
-  readonly short?: string
-  /** Only these know it. */
-  readonly commands?: ReadonlyArray<string>
-}
-
-const flags = {
-  config: { short: "c", value: "PATH", help: "use exactly this configuration file" },
-  backend: {
-    value: "URL[,TYPE]",
-    help: "serve this backend too, without a file or beside one; may be repeated, TYPE is auto when unsaid",
-    commands: ["serve", "server", "validate", "config"]
-  },
-  "validate-config": { help: "check configuration, models.yaml and profiles, print a report; exit 0 or 1" },
-  "print-default-config": { help: "print the shipped configuration" },
-  json: {
-    help: "write findings, values, answers or figures as JSON",
-    commands: ["validate", "config", "status", "drain", "resume", "probe", "reload"]
-  },
-  url: {
-    value: "URL",
-    help: "the running daemon, where it is not the configuration's; its token is OLLA_TOKEN or the configuration's",
-    commands: ["status", "drain", "resume", "probe", "reload"]
-  },
-  for: { value: "TIME", help: "resume by itself after this time, such as 10m", commands: ["drain"] },
-  wait: { help: "until nothing runs there any more", commands: ["drain"] },
-  force: { help: "also the last endpoint of a model", commands: ["drain"] },
-  reason: { value: "TEXT", help: "why, for the daemon's log", commands: ["drain", "resume"] },
-  watch: { help: "again every two seconds", commands: ["status"] },
-  version: { help: "print what this build is" },
-  profile: { help: "start the profiling server on localhost:19841" },
-  help: { short: "h", help: "this text" }
-} as const satisfies Readonly<Record<string, Flag>>
-
-type FlagName = keyof typeof flags
-
-const flagOf = (name: string): FlagName | undefined => {
-  if (Object.hasOwn(flags, name)) return name as FlagName
-  return (Object.keys(flags) as ReadonlyArray<FlagName>).find((each) => (flags[each] as Flag).short === name)
-}
+import { type Command, commands, type Flag, type FlagName, flagOf, flags, shortUsage, usage } from "./usage.ts"
 
 export interface CommandLine {
   readonly command: string
@@ -90,7 +23,9 @@ export interface CommandLine {
   readonly values: ReadonlyMap<FlagName, string>
 }
 
-export type Parsed = { readonly _tag: "ok"; readonly line: CommandLine } | { readonly _tag: "wrong"; readonly message: string }
+export type Parsed =
+  | { readonly _tag: "ok"; readonly line: CommandLine }
+  | { readonly _tag: "wrong"; readonly message: string; readonly command: string | undefined }
 
 /** The same words as in variables. */
 const booleans: Readonly<Record<string, boolean>> = Object.fromEntries([
@@ -98,7 +33,7 @@ const booleans: Readonly<Record<string, boolean>> = Object.fromEntries([
   ...["0", "f", "F", "false", "False", "FALSE"].map((word) => [word, false] as const)
 ])
 
-const wrong = (message: string): Parsed => ({ _tag: "wrong", message })
+type Wrong = (message: string) => Parsed
 
 const didYouMean = (word: string, known: Iterable<string>, say: (near: string) => string): string => {
   const near = nearest(word, known)
@@ -122,6 +57,8 @@ export const parseArguments = (args: ReadonlyArray<string>): Parsed => {
     })
   )
   const { tokens } = parseArgs({ args: doubled, options, strict: false, allowPositionals: true, tokens: true })
+  const first = tokens.find((token) => token.kind === "positional")?.value
+  const wrong: Wrong = (message) => ({ _tag: "wrong", message, command: first })
   const on = new Set<FlagName>()
   const words: Array<string> = []
   const backends: Array<string> = []
@@ -148,15 +85,18 @@ export const parseArguments = (args: ReadonlyArray<string>): Parsed => {
     if (isOn === undefined) return wrong(`invalid boolean value "${token.value}" for -${token.name}: write true or false`)
     // --help wins over every mistake on the line.
     if (name === "help" && isOn)
-      return { _tag: "ok", line: { command: "serve", words: [], configFile: undefined, backends: [], on: new Set(["help"]), values } }
+      return {
+        _tag: "ok",
+        line: { command: "help", words: first === undefined ? [] : [first], configFile: undefined, backends: [], on: new Set(), values }
+      }
     if (isOn) on.add(name)
     else on.delete(name)
   }
-  return judge({ command: words[0] ?? "serve", words: words.slice(1), configFile: configFile || undefined, backends, on, values })
+  return judge({ command: words[0] ?? "serve", words: words.slice(1), configFile: configFile || undefined, backends, on, values }, wrong)
 }
 
 /** Unknown and superfluous words, and flags that a command does not have. */
-const judge = (line: CommandLine): Parsed => {
+const judge = (line: CommandLine, wrong: Wrong): Parsed => {
   const { command, words, on } = line
   if (!Object.hasOwn(commands, command)) {
     const names = Object.keys(commands)
@@ -179,6 +119,8 @@ const judge = (line: CommandLine): Parsed => {
   if ((command === "drain" || command === "resume") && (words[0] ?? "") === "")
     return wrong(`"${command}" needs the name of an endpoint: "olla status" shows them`)
   const time = line.values.get("for")
+  if (time !== undefined && /^\d+$/.test(time) && Number(time) > 0)
+    return wrong(`--for ${time} needs a unit: write it as ${time}m or ${time}s`)
   if (time !== undefined && !((parseDuration(time) ?? 0) > 0))
     return wrong(`--for ${JSON.stringify(time)} is no time above 0: write it as 10m or 1h30m`)
   const url = line.values.get("url")
@@ -201,26 +143,6 @@ const inWords = (words: ReadonlyArray<string>): string =>
 
 const distance = (a: string, b: string): number => editDistance(a, b, Number.POSITIVE_INFINITY)
 
-export const usage = (): string => {
-  const left = (name: string, flag: Flag) =>
-    `${flag.short === undefined ? "    " : `-${flag.short}, `}--${name}${flag.value === undefined ? "" : ` ${flag.value}`}`
-  return `Usage: olla [command] [flags]
-
-Commands:
-${Object.entries(commands)
-  .map(([name, { words, help }]) => `  ${`${name}${words === undefined ? "" : ` ${words}`}`.padEnd(18)} ${help}`)
-  .join("\n")}
-
-Flags, anywhere on the line:
-${Object.entries(flags)
-  .map(([name, flag]) => `  ${left(name, flag).padEnd(27)} ${flag.help}`)
-  .join("\n")}
-
-Configuration: --config, or OLLA_CONFIG_FILE, or the first of config/config.local.yaml, config/config.yaml, config.yaml,
-default.yaml; without any, what serves on this machine's well-known ports. Variables OLLA_* override it; docs/configuration.md names every key.
-`
-}
-
 export interface Streams {
   readonly out: (text: string) => void
   readonly err: (text: string) => void
@@ -236,12 +158,12 @@ export const main = async (
 ): Promise<number> => {
   const parsed = parseArguments(args)
   if (parsed._tag === "wrong") {
-    err(`${parsed.message}\n\n${usage()}`)
+    err(`${parsed.message}\n\n${shortUsage(parsed.command)}`)
     return 2
   }
   const { command, words, configFile, backends: named, on, values } = parsed.line
-  if (on.has("help")) {
-    err(usage())
+  if (command === "help") {
+    err(usage(words[0]))
     return 0
   }
   const head = banner(env, isTerminal)

@@ -76,16 +76,14 @@ Olla is running with a simulated fleet: ${members.map((member) => `${member.name
   curl ${base}/olla/models                         what there is
   curl ${base}/internal/status/endpoints           who is alive
 
-  curl -i ${base}/olla/openai/v1/chat/completions \\
-    -H 'content-type: application/json' -H 'accept: application/json' \\
+  curl -i ${base}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{"model":"qwen3:8b","messages":[{"role":"user","content":"Hello"}]}'
 
-  curl -N ${base}/olla/openai/v1/chat/completions \\
-    -H 'content-type: application/json' \\
+  curl -N ${base}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{"model":"fast","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
 
-OpenAI clients:     base URL ${base}/olla/openai/v1, any key
-Anthropic clients:  ANTHROPIC_BASE_URL=${base}/olla/anthropic
+OpenAI clients:             base URL ${base}/v1, any key
+Anthropic, Ollama clients:  base URL ${base}, any key
 
 Keys: ${members.map(({ name }, index) => `${index + 1} ${name}`).join(", ")}: stop it, or start it again; q ends.
 

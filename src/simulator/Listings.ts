@@ -43,6 +43,17 @@ export const ollamaTags = (models: ReadonlyArray<string>) => ({
   }))
 })
 
+/** What `/api/show` says of one, but for its licence and template. */
+export const ollamaModel = (name: string) => {
+  const [listed] = ollamaTags([name]).models
+  return {
+    details: listed?.details,
+    model_info: { "general.architecture": "llama", "llama.context_length": 131_072, "llama.embedding_length": 4096 },
+    capabilities: listed?.capabilities,
+    modified_at: listed?.modified_at
+  }
+}
+
 /** Models in memory. */
 export const ollamaRunning = (models: ReadonlyArray<string>) => ({
   models: ollamaTags(models).models.map(({ name, model, size, digest, details }) => {

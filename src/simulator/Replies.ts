@@ -16,7 +16,7 @@ import {
 } from "./Answers.ts"
 import { type Asked, chatEvents, completionEvents, messageEvents, ollamaChatLines, ollamaGenerateLines, responseEvents } from "./Events.ts"
 import { type BackendKind, isChat, isInference, isOpenAiListing, pathsOf } from "./Kind.ts"
-import { lmStudioModels, ollamaRunning, ollamaTags, openAiModels } from "./Listings.ts"
+import { lmStudioModels, ollamaModel, ollamaRunning, ollamaTags, openAiModels } from "./Listings.ts"
 
 export type Reply =
   /** `work`: it took the model's time, so it comes with the pace of tokens. A text is sent as it is. */
@@ -59,7 +59,14 @@ export const replyTo = (serving: Serving, question: Question): Reply => {
   if (request === null) return refused(badJson(kind))
   const model = String(request["model"] ?? "")
   if (isInference(path) && !models.includes(model)) return refused(unknownModel(kind, path, model))
+  if (kind === "ollama" && path === "/api/show") return ollamaShow(models, model)
   return infer(serving, path, model, request) ?? refused(unknownPath(kind, method, path))
+}
+
+const ollamaShow = (models: ReadonlyArray<string>, name: string): Reply => {
+  const model = [name, `${name}:latest`].find((each) => models.includes(each))
+  if (model === undefined) return refused({ status: 404, document: { error: `model '${name}' not found` } })
+  return found(ollamaModel(model))
 }
 
 const lookUp = (kind: BackendKind, models: ReadonlyArray<string>, path: string): Reply | undefined => {

@@ -1,6 +1,7 @@
 /** The command line by its table. */
 import { describe, expect, it } from "vitest"
-import { parseArguments, usage } from "../../src/cli.ts"
+import { parseArguments } from "../../src/cli.ts"
+import { commands, shortUsage, usage } from "../../src/usage.ts"
 
 const read = (...args: ReadonlyArray<string>) => {
   const parsed = parseArguments(args)
@@ -33,8 +34,9 @@ describe("a command line", () => {
     [["--print-default-config"], "serve", undefined, ["print-default-config"]],
     [["validate", "x.yaml", "--json"], "validate", undefined, ["json"]],
     [["--json", "config", "show"], "config", undefined, ["json"]],
-    [["-h"], "serve", undefined, ["help"]],
-    [["nonsense", "--help"], "serve", undefined, ["help"]],
+    [["-h"], "help", undefined, []],
+    [["nonsense", "--help"], "help", undefined, []],
+    [["drain", "--help"], "help", undefined, []],
     [["validate", "--", "--strange.yaml"], "validate", undefined, []]
   ])("%j is %s with %s and %j", (args, command, configFile, on) => {
     expect(read(...args)).toMatchObject({ command, configFile, on })
@@ -93,5 +95,18 @@ describe("a command line", () => {
       "-h, --help"
     ])
       expect(usage()).toContain(flag)
+  })
+  it("is explained command by command, with the flags of that one", () => {
+    for (const word of Object.keys(commands)) expect(usage(word)).toMatch(new RegExp(`^Usage: olla ${word}\\b`))
+    expect(usage("drain")).toContain("--for TIME")
+    expect(usage("drain")).not.toContain("--watch")
+    expect(read("drain", "-h").words).toEqual(["drain"])
+    expect(usage("nonsense")).toBe(usage())
+  })
+
+  it("is explained in two lines behind a mistake", () => {
+    expect(shortUsage("drain")).toMatch(/^Usage: olla drain <endpoint> .*\[--for TIME\].*\n"olla help drain" says .*\n$/)
+    for (const word of [undefined, "nonsense"])
+      expect(shortUsage(word)).toMatch(/^Usage: olla \[command\] .*\[--config PATH\].*\n"olla help" says .*\n$/)
   })
 })
