@@ -27,7 +27,8 @@ What Olla answers itself when it cannot serve a request. What a backend answered
 Every answer has \`X-Olla-Request-ID\`; the log's lines of that request have the same \`request_id\`, and tell addresses, which an
 answer never does.
 
-- Plain text by default: the text of the table and a newline.
+- On the short routes (\`/v1/…\`, \`/api/…\`, also below \`/olla\`) in the form of the route's API, whatever \`Accept\` says.
+- Elsewhere plain text by default: the text of the table and a newline.
 - JSON where \`Accept\` names \`application/json\`, as the SDKs do: \`{"error":{"message","type","code"}}\`. Status and headers stay the
   same. \`code\` is the token of a refusal by routing, else null.
 - Under \`/olla/anthropic\` Anthropic's envelope: \`{"type":"error","error":{"type","message"},"request_id"}\`.
@@ -107,7 +108,25 @@ has every error. This page is the map.
 
 ## Ask a model
 
-Point a client at one of these; the rest of the path is the backend's own.
+Point a client at one of the short addresses. Each speaks its API to every backend that has the model, and its errors too; where a backend
+does not speak it, the request is translated. [clients.md](clients.md) has the setting of each client, and what works where.
+
+| API | base URL | routes |
+|---|---|---|
+| OpenAI | \`http://localhost:40114/v1\` | \`chat/completions\`, \`completions\`, \`embeddings\`, \`responses\`, \`responses/input_tokens\`, \`models\` |
+| Anthropic | \`http://localhost:40114\` | \`/v1/messages\`, \`/v1/messages/count_tokens\`, \`/v1/models\` with the header \`anthropic-version\` |
+| Ollama | \`http://localhost:40114\` | \`/api/chat\`, \`generate\`, \`embed\`, \`embeddings\`, \`tags\`, \`show\`, \`ps\`, \`version\`, and \`/\` for those who look whether an Ollama is there |
+
+\`\`\`sh
+curl http://localhost:40114/v1/chat/completions -H 'Content-Type: application/json' \\
+  -d '{"model": "qwen3:8b", "messages": [{"role": "user", "content": "Hello"}]}'
+\`\`\`
+
+They are below \`/olla\` as well (\`/olla/v1/…\`, \`/olla/api/…\`); \`server.root_routes: false\` leaves only those.
+
+## Ask one kind of backend
+
+The long addresses choose among the backends; the rest of the path is the backend's own.
 
 | base URL | who answers |
 |---|---|
@@ -115,11 +134,6 @@ Point a client at one of these; the rest of the path is the backend's own.
 | \`http://localhost:40114/olla/anthropic\` | any backend, through Anthropic's Messages API: natively where the backend speaks it, else in translation |
 | \`http://localhost:40114/olla/ollama\` | Ollama backends, through Ollama's own API |
 | \`http://localhost:40114/olla/proxy\` | any backend whose profile knows the path |
-
-\`\`\`sh
-curl http://localhost:40114/olla/openai/v1/chat/completions -H 'Content-Type: application/json' \\
-  -d '{"model": "qwen3:8b", "messages": [{"role": "user", "content": "Hello"}]}'
-\`\`\`
 
 Each kind of backend has prefixes of its own; a request under one never goes to another kind. \`openai\` takes every kind that speaks that
 API. Prefixes come from the profiles ([backends.md](backends.md)), so a profile of yours has routes too.
@@ -188,9 +202,13 @@ names that are not in \`dashboard.access_policy.allowed_hosts\` are refused, wha
 | \`X-Olla-Model\` | a model was named | as asked for, lower-cased |
 | \`X-Olla-Response-Time\` | a backend answered | \`183ms\`, from arrival to the answer's headers |
 | \`X-Olla-Routing-Strategy\`, \`-Decision\`, \`-Reason\` | a model was named | how it was routed, also on refusals |
-| \`X-Olla-Mode\` | Anthropic's routes | \`passthrough\` where the backend speaks the API; absent in translation |
+| \`X-Olla-Mode\` | a turn of Anthropic's, Ollama's or the Responses API | \`passthrough\` where the backend speaks the client's API |
+| \`X-Olla-Dialect\`, \`X-Olla-Dropped\` | a turn was translated | from and to, \`ollama->chat\`; fields of the request that the backend could not be told |
+| \`X-Olla-Attempts\` | more than one endpoint was tried | how many |
+| \`X-Olla-Limit\` | a limit refused the request | the key of that limit |
+| \`X-Olla-Trace-ID\`, \`Server-Timing\` | the request is traced; \`server.server_timing\` is on | see [observability.md](observability.md) |
 | \`X-Olla-Sticky-Session\`, \`X-Olla-Sticky-Key-Source\`, \`X-Olla-Session-ID\` | sticky sessions are on | \`hit\`, \`miss\`, \`repin\` or \`disabled\`; where the key came from; the client's own id |
-| \`X-RateLimit-Limit\`, \`-Remaining\`, \`-Reset\` | proxied routes, Anthropic's, \`/internal/health\` | limit per minute, whole requests left, Unix second at which all are back; \`Retry-After\` with 429 |
+| \`X-RateLimit-Limit\`, \`-Remaining\`, \`-Reset\` | proxied routes, Anthropic's, \`/internal/health\` | limit per minute, whole requests left, Unix second at which all are back; \`Retry-After\` with 429. A limit of 0 is none |
 | \`Retry-After\` | 503 for want of an endpoint | seconds until one that is down is looked at again |
 | \`Via\`, \`X-Served-By\` | a backend answered | \`1.1 olla/VERSION\`, \`Olla/VERSION\` |
 

@@ -160,8 +160,8 @@ export const decodeConfig = (
     const { path: key, severity, line, example, message } = diagnostic
     if (key === undefined) return diagnostic
     const variable = overlay.origins.get(key.replace(/\[\d+\]$/, ""))
-    // A value from a variable has no line in the file.
-    if (variable !== undefined) {
+    // A value from a variable has no line in the file; one that the file has wrong is the file's, overridden or not.
+    if (variable !== undefined && !coercion.diagnostics.includes(diagnostic)) {
       const said = overlay.diagnostics.includes(diagnostic) ? message : `${variable}: ${message}`
       const right = severity === "error" ? variableExample(variable, key) : undefined
       return { ...diagnostic, message: said, ...(right === undefined ? {} : { example: right }) }

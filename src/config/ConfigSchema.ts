@@ -362,7 +362,7 @@ export const configSchema = Schema.Struct({
     echo_alias: bool(false, "Name in translated Messages answers the alias that was asked for, instead of the backend's model.")
   }),
   dashboard: section({
-    enabled: bool(true, "Serve the console at /internal/ui/.", {}),
+    enabled: bool(true, "Whether /internal/ui/ is there. It says that this build has no console yet; with false it is 404.", {}),
     access_policy: section({
       allowed_cidrs: strings(["127.0.0.0/8", "::1/128"], "Networks that may see it, by TCP peer."),
       allowed_hosts: strings(["localhost"], "Host headers that may be used; IP addresses always may."),

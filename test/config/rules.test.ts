@@ -167,6 +167,12 @@ describe("findings", () => {
     ])
   })
 
+  it("of the file name its line, also where a variable overrides the value", () => {
+    expect(told("server:\n  port: x\n", { OLLA_SERVER_PORT: "7000" })).toEqual([
+      expect.stringMatching(/^c\.yaml:2:9: .*line 2: server\.port needs a whole number, got `x` .*`port: /)
+    ])
+  })
+
   it("never hold what may be a secret", () => {
     const secrets =
       "discovery: {static: {endpoints: [{url: http://a:1, auth: hush}, {url: http://a:2, headers: hush}, {url: http://a:3, auth: {type: bearer, token: {hush: hush}}}]}}"
