@@ -56,7 +56,7 @@ export const rootRoutes = (surfaceOf: (path: string) => ProxyTarget["surface"]):
 const answerRoot = (services: Services, context: RequestContext): boolean => {
   const { method } = context.exchange
   if (!readingMethods.has(method)) return false
-  discardBody(services.guard, context, () => welcome(services, context))
+  discardBody(services.guard, context, () => welcome(context))
   return true
 }
 

@@ -1,18 +1,17 @@
 /** What stands at `/`: a word that Ollama's clients look for, and for people which base URL which client takes. */
 import { build } from "../version.ts"
 import type { RequestContext } from "./RequestContext.ts"
-import type { Services } from "./Services.ts"
 
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`)
 
-export const welcome = (services: Services, context: RequestContext): void => {
+export const welcome = (context: RequestContext): void => {
   if (!context.headers("accept").toLowerCase().includes("text/html")) {
     context.answer(200, "text/plain; charset=utf-8", "Ollama is running")
     return
   }
   const proto = context.header("x-forwarded-proto").toLowerCase() === "https" ? "https" : "http"
   const base = escaped(`${proto}://${context.head.host}`)
-  context.answer(200, "text/html; charset=utf-8", page(base, services.settings.current().dashboard.enabled), [
+  context.answer(200, "text/html; charset=utf-8", page(base), [
     "Content-Security-Policy",
     "default-src 'none'; style-src 'unsafe-inline'",
     "Vary",
@@ -20,7 +19,7 @@ export const welcome = (services: Services, context: RequestContext): void => {
   ])
 }
 
-const page = (base: string, hasConsole: boolean): string => `<!doctype html>
+const page = (base: string): string => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${build.name}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem}td,th{text-align:left;padding:.2rem 1rem .2rem 0;vertical-align:top}code{font-size:.95em}</style></head>
 <body><h1>${build.name}</h1>
@@ -30,6 +29,6 @@ const page = (base: string, hasConsole: boolean): string => `<!doctype html>
 <tr><td>Anthropic's SDKs, Claude Code</td><td><code>${base}</code></td></tr>
 <tr><td>Ollama's SDKs, VS Code Copilot, Zed, Home Assistant, Open WebUI</td><td><code>${base}</code></td></tr>
 </table>
-<p>${hasConsole ? '<a href="/internal/ui/">Console</a> · ' : ""}<a href="/v1/models">Models</a> · <a href="/internal/status">Status</a> · <a href="/internal/openapi.json">All routes</a></p>
+<p><a href="/v1/models">Models</a> · <a href="/internal/status">Status</a> · <a href="/internal/openapi.json">All routes</a></p>
 </body></html>
 `
