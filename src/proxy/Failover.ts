@@ -124,6 +124,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
       this.#send(again)
       return
     }
+    this.#noteServed()
     this.#report(undefined, false)
     this.#end({ _tag: "completed", status: this.#toldStatus() })
   }
@@ -151,11 +152,22 @@ export class Failover implements AttemptEnd, AttemptOwner {
     else this.#goOn(candidate)
   }
 
+  #noteServed(): void {
+    const held = this.#held
+    const status = this.#attempt?.status ?? 0
+    if (held === undefined || status < 200 || status > 299) return
+    const { endpoint, nativeName } = held.candidate
+    const { exchange, target } = this.#request
+    endpoint.unserved.served(exchange.method, pathOf(this.#spoken?.target ?? target), nativeName)
+  }
+
   /** 501 may hold for one model only (a feature that it lacks); other statuses hold for the path. */
   #onUnservedPath(candidate: Candidate, status: number): void {
     const { exchange, target } = this.#request
     const path = pathOf(this.#spoken?.target ?? target)
-    candidate.endpoint.unserved.add(exchange.method, path, status === 501 ? candidate.nativeName : "")
+    const { endpoint, nativeName } = candidate
+    if (status !== 501) endpoint.unserved.add(exchange.method, path, "")
+    else if (nativeName !== "") endpoint.unserved.add(exchange.method, path, nativeName)
     this.#goOn(candidate)
   }
 

@@ -82,7 +82,9 @@ export const converse = <Refusal extends string>(
               : undefined,
           refuses: native.refuses,
           onRefusal: (refusal) => {
-            native.memory.refused(endpoint, inspection.spelling, refusal)
+            // A route that it has answered on is there: this was about the one request.
+            if (refusal !== "route" || !endpoint.unserved.hasServed("POST", native.target(endpoint)))
+              native.memory.refused(endpoint, inspection.spelling, refusal)
             exchange.onOddities([{ what: `the backend refuses ${title} natively, asked again in translation (${refusal})`, count: 1 }])
           },
           onBytes: exchange.inspector?.relayed

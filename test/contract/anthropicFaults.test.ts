@@ -16,23 +16,24 @@ describe.each(["olla", "sherpa"])("on the %s engine", (engine) => {
   const gone = new ScriptedModel(["gone-mixed"])
   const lost = new ScriptedModel(["lost-model"])
   const docker = new ScriptedModel(["docker-model"])
+  const older = new ScriptedModel(["older-model"])
   let daemon: Daemon
   let client: Anthropic
 
   beforeAll(async () => {
-    await Promise.all([native.start(), plain.start(), gone.start(), lost.start(), docker.start()])
+    await Promise.all([native.start(), plain.start(), gone.start(), lost.start(), docker.start(), older.start()])
     daemon = await startDaemon(
-      `proxy: {engine: ${engine}}\ndiscovery:\n  static:\n    endpoints:\n${endpoint("native", "llamacpp", native.url)}${endpoint("plain", "sglang", plain.url)}${endpoint("gone", "lmstudio", gone.url)}${endpoint("lost", "sglang", lost.url)}${endpoint("docker", "dmr", docker.url)}`
+      `proxy: {engine: ${engine}}\ndiscovery:\n  static:\n    endpoints:\n${endpoint("native", "llamacpp", native.url)}${endpoint("plain", "sglang", plain.url)}${endpoint("gone", "lmstudio", gone.url)}${endpoint("lost", "sglang", lost.url)}${endpoint("docker", "dmr", docker.url)}${endpoint("older", "llamacpp", older.url)}`
     )
     client = new Anthropic({ baseURL: `${daemon.url}/olla/anthropic`, apiKey: "any", maxRetries: 0 })
     await Promise.all([gone.stop(), lost.stop()])
   })
   afterAll(async () => {
     await daemon?.stop()
-    await Promise.all([native.stop(), plain.stop(), docker.stop()])
+    await Promise.all([native.stop(), plain.stop(), docker.stop(), older.stop()])
   })
   afterEach(() => {
-    for (const model of [native, plain, docker]) model.reset()
+    for (const model of [native, plain, docker, older]) model.reset()
   })
 
   interface Said {
@@ -323,16 +324,31 @@ describe.each(["olla", "sherpa"])("on the %s engine", (engine) => {
     })
 
     it("that says the route is missing is translated, from then on without asking", async () => {
-      native.turns = [hello]
-      native.answer = (_req, res, asked) => {
+      older.turns = [hello]
+      older.answer = (_req, res, asked) => {
         if (asked.path === "/v1/messages") res.writeHead(404, { "content-type": "text/plain" }).end("404 page not found")
-        else native.say(res, asked)
+        else older.say(res, asked)
       }
       for (let i = 0; i < 2; i++) {
-        const said = await post(ask("native-model"))
+        const said = await post(ask("older-model"))
         expect([said.status, said.headers.get("x-olla-mode")]).toEqual([200, null])
       }
-      expect(native.asked.map(({ path }) => path)).toEqual(["/v1/messages", "/v1/chat/completions", "/v1/chat/completions"])
+      expect(older.asked.map(({ path }) => path)).toEqual(["/v1/messages", "/v1/chat/completions", "/v1/chat/completions"])
+    })
+
+    it("that says so of one request, and has answered before, is asked natively again", async () => {
+      native.turns = [hello, hello, hello, hello]
+      native.answer = (_req, res, asked) => native.say(res, asked)
+      expect((await post(ask("native-model"))).headers.get("x-olla-mode")).toBe("passthrough")
+      native.answer = (_req, res, asked) => {
+        if (asked.path === "/v1/messages")
+          res.writeHead(501, { "content-type": "application/json" }).end('{"error":{"message":"no such thing"}}')
+        else native.say(res, asked)
+      }
+      const odd = await post(ask("native-model"))
+      expect([odd.status, odd.headers.get("x-olla-mode")]).toEqual([200, null])
+      native.answer = (_req, res, asked) => native.say(res, asked)
+      expect((await post(ask("native-model"))).headers.get("x-olla-mode")).toBe("passthrough")
     })
 
     it("of Docker's comes from Docker's path", async () => {

@@ -111,6 +111,11 @@ describe.each(engines)("a path that the first endpoint does not serve, with %s",
     a = await scripted(["m"], (path) => {
       const refused = [...refusedAt].find(([, each]) => each === path)?.[0]
       if (refused !== undefined) return refusals[refused] as Answer
+      if (path.startsWith("/v1/served"))
+        return (res, body) => {
+          const { odd } = JSON.parse(body) as { readonly odd?: { readonly status: number; readonly body: string } }
+          said(odd?.status ?? 200, odd?.body ?? '{"from":"a"}')(res, body)
+        }
       const answered = others[[...answeredAt].find(([, each]) => each === path)?.[0] ?? ""]
       return answered === undefined ? fastApi : said(answered[0], answered[1])
     })
@@ -159,6 +164,16 @@ describe.each(engines)("a path that the first endpoint does not serve, with %s",
       others[name]?.[1]
     ])
     expect(b.asked).toEqual([])
+  })
+  it.each([
+    ["501", 501, '{"error":{"message":"beam search is not supported","type":"NotImplementedError","code":501}}'],
+    ["a 404 in a router's words", 404, '{"detail":"Not Found"}']
+  ])("is none where it served the path before, whatever one client gets out of it: %s", async (_name, status, body) => {
+    const path = `/v1/served${status}`
+    expect((await post(path, { model: "m" })).headers.get("x-olla-endpoint")).toBe("a")
+    const odd = await post(path, { model: "m", odd: { status, body } })
+    expect([odd.status, odd.headers.get("x-olla-endpoint"), b.asked.length]).toEqual([200, "b", 1])
+    expect((await post(path, { model: "m" })).headers.get("x-olla-endpoint")).toBe("a")
   })
   it("is refused in the last one's words where nobody serves it, and then only one is asked", async () => {
     for (const asked of [2, 3]) {
