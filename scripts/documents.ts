@@ -151,7 +151,7 @@ stand in files: \`token_file\`, \`key_file\`, \`username_file\`, \`password_file
 |---|---|
 | SIGINT, SIGTERM | \`/internal/ready\` is 503 at once; new requests are served for \`server.drain_delay\`; then stop accepting, let open requests go on for \`server.shutdown_timeout\`, exit 0; during the start exit 0 at once |
 | a second one | exit at once, also during the delay: 130 for SIGINT, 143 for SIGTERM |
-| SIGHUP | the configuration is read again, as docs/reload.md has it |
+| SIGHUP | the configuration is read again, as [reload.md](reload.md) has it |
 | exit 1 | the start was refused, a check found something, or the listening socket broke down |
 | exit 2 | wrong command line |
 

@@ -16,14 +16,14 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   routes: { help: "list every route that a daemon with this configuration answers" },
   demo: { help: "serve a simulated fleet: nothing else needed to try Olla" },
-  status: { help: "how the running daemon's endpoints are: state and why, in flight, models, p95; --watch, --json" },
-  drain: { words: "<endpoint>", help: "give an endpoint no further request; what runs there ends. --for, --wait, --force, --reason" },
+  status: { help: "how the running daemon's endpoints are: state and why, in flight, models, p95" },
+  drain: { words: "<endpoint>", help: "give an endpoint no further request; what runs there ends" },
   resume: { words: "<endpoint>", help: "take a drained endpoint back into service" },
   probe: { words: "[endpoint]", help: "check an endpoint, or all, and read its models now" },
   reload: { help: "let the running daemon go over to what its files say now" },
   healthcheck: { help: "ask the local daemon whether it is alive; exit 0 or 1, for containers" },
   version: { help: "print what this build is" },
-  help: { words: "[command]", help: "this text, or what one command takes" }
+  help: { words: "[command]", help: "show this, or what one command takes" }
 }
 
 export interface Flag {
@@ -53,13 +53,13 @@ export const flags = {
     commands: ["status", "drain", "resume", "probe", "reload"]
   },
   for: { value: "TIME", help: "resume by itself after this time, such as 10m", commands: ["drain"] },
-  wait: { help: "until nothing runs there any more", commands: ["drain"] },
-  force: { help: "also the last endpoint of a model", commands: ["drain"] },
+  wait: { help: "return when nothing runs there any more", commands: ["drain"] },
+  force: { help: "even the last endpoint of a model", commands: ["drain"] },
   reason: { value: "TEXT", help: "why, for the daemon's log", commands: ["drain", "resume"] },
-  watch: { help: "again every two seconds", commands: ["status"] },
+  watch: { help: "show it again every two seconds", commands: ["status"] },
   version: { help: "print what this build is" },
   profile: { help: "start the profiling server on localhost:19841" },
-  help: { short: "h", help: "this text" }
+  help: { short: "h", help: "the same as help; behind a command, what that takes" }
 } as const satisfies Readonly<Record<string, Flag>>
 
 export type FlagName = keyof typeof flags
@@ -78,10 +78,15 @@ const headOf = (name: string): string => {
 
 const entries = Object.entries(flags) as ReadonlyArray<[FlagName, Flag]>
 
+/** What reads no configuration of a user. */
+const configless: ReadonlySet<string> = new Set(["demo", "version", "help"])
+
 /** Those of one command; `serve` has all that belong to nobody. */
 const flagsOf = (command: string): ReadonlyArray<[FlagName, Flag]> =>
   entries.filter(([name, flag]) =>
-    flag.commands === undefined ? command === "serve" || command === "server" || name === "config" : flag.commands.includes(command)
+    flag.commands === undefined
+      ? command === "serve" || command === "server" || (name === "config" && !configless.has(command))
+      : flag.commands.includes(command)
   )
 
 const listed = (of: ReadonlyArray<[FlagName, Flag]>, isWhole: boolean): string =>

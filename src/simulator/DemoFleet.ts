@@ -73,8 +73,8 @@ export const startDemoFleet = async (): Promise<DemoFleet> => {
       return `
 Olla is running with a simulated fleet: ${members.map((member) => `${member.name} (${member.kind})`).join(", ")}.
 
-  curl ${base}/olla/models                         what there is
-  curl ${base}/internal/status/endpoints           who is alive
+  curl ${base}/v1/models                  what there is
+  curl ${base}/internal/status/endpoints  who is alive
 
   curl -i ${base}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{"model":"qwen3:8b","messages":[{"role":"user","content":"Hello"}]}'
