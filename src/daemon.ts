@@ -265,7 +265,7 @@ const serve = Effect.fnUntraced(function* (
   )
   // Every API that is offered in translation has its line here.
   const clock = () => performance.now()
-  const learnt: Learnt = { lessons: new Lessons(clock), routes: new RouteRefusals(clock) }
+  const learnt: Learnt = { lessons: new Lessons(clock), routes: new RouteRefusals(() => services.fleet.now()) }
   const translators = [makeAnthropicTranslator(learnt), makeResponsesTranslator(learnt), ...makeOllamaTranslators(learnt)]
   for (const [name, title] of new Map(translators.map(({ name, title }) => [name, title]))) {
     const { enabled, max_message_size } = config.translators[name]

@@ -60,8 +60,11 @@ export class Endpoint {
   spec: EndpointSpec
   /** Of the `olla` engine's attempts; stays closed where nobody reports to it. */
   readonly breaker: EndpointBreaker
-  /** Dialects whose native route this backend refused though its kind has it. Forgotten with each change of status: it may be another server then. */
-  readonly refusedDialects = new Set<string>()
+  /**
+   * Dialects whose native route this backend refused though its kind has it, and until which monotonic moment that holds. Forgotten with
+   * each change of status: it may be another server then.
+   */
+  readonly refusedDialects = new Map<string, number>()
   /** Paths that this backend does not serve, as it has said. Forgotten with changes of its status, its list and its kind. */
   readonly unserved: UnservedPaths
   /** Finished probes since the start, those whose result was discarded included. */

@@ -1,26 +1,22 @@
 /** Which dialects endpoints have shown not to have, whatever their kind says; one memory for all clients. */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { DialectName } from "./BackendDialects.ts"
-import { Lessons } from "./Lessons.ts"
-
-/** The route is a matter of the endpoint, not of a model. */
-const anyModel = ""
+import { rememberedForMs } from "./Lessons.ts"
 
 export class RouteRefusals {
-  readonly #lessons: Lessons<DialectName>
+  readonly #now: () => number
 
-  /** `now`: milliseconds of a clock that only goes forward. */
+  /** `now`: milliseconds of the clock that endpoints' times are of. */
   constructor(now: () => number) {
-    this.#lessons = new Lessons(now)
+    this.#now = now
   }
 
   /** Not asked so again for a while, and no longer than until its status changes, when another server may stand there. */
   add(endpoint: Endpoint, dialect: DialectName): void {
-    endpoint.refusedDialects.add(dialect)
-    this.#lessons.learn(endpoint, anyModel, dialect)
+    endpoint.refusedDialects.set(dialect, this.#now() + rememberedForMs)
   }
 
-  has(endpoint: Endpoint, dialect: DialectName): boolean {
-    return endpoint.refusedDialects.has(dialect) && this.#lessons.of(endpoint, anyModel).has(dialect)
+  has({ refusedDialects }: Endpoint, dialect: DialectName): boolean {
+    return refusedDialects.size > 0 && (refusedDialects.get(dialect) ?? Number.NEGATIVE_INFINITY) >= this.#now()
   }
 }

@@ -83,7 +83,7 @@ describe("an endpoint", () => {
   it("forgets which dialects it refused when its status changes", () => {
     const { endpoint, probe } = made()
     probe(good, 1000)
-    endpoint.refusedDialects.add("anthropic")
+    endpoint.refusedDialects.set("messages", 1)
     probe(good, 6000)
     expect(endpoint.refusedDialects.size).toBe(1)
     probe(refused, 11_000)

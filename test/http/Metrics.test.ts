@@ -82,6 +82,7 @@ const page: ReadonlyArray<readonly [name: string, type: string, labels: string]>
   ["olla_sticky_session_evictions_total", "counter", ""],
   ["olla_circuit_breaker_state", "gauge", "endpoint"],
   ["olla_health_checks_total", "counter", "endpoint result"],
+  ["olla_dialect_refusals", "gauge", "endpoint dialect"],
   ["olla_request_outcomes_total", "counter", "outcome cause"],
   ["olla_attempt_failures_total", "counter", "endpoint cause"],
   ["olla_request_seconds", "histogram", "outcome"],
@@ -130,7 +131,11 @@ const endpoint = (name: string, url: string, status = "healthy"): Endpoint =>
     models: [],
     inFlight: 0,
     breaker: { phase: url === "http://two:1" ? "open" : url === "http://one:1" ? "half-open" : "closed" },
-    probeCounts: { success: 3, failure: 1 }
+    probeCounts: { success: 3, failure: 1 },
+    refusedDialects: new Map([
+      ["messages", 6_000],
+      ["responses", 4_000]
+    ])
   }) as unknown as Endpoint
 
 const figures: Usage = { inputTokens: 7, outputTokens: 11, tokensPerSecond: 12.3456789 }
@@ -255,6 +260,11 @@ describe("metrics", () => {
     expect(families.get("olla_models_total")?.samples[0]?.value).toBe(0)
     expect(families.get("olla_sticky_sessions_active")?.samples).toEqual([])
     expect(families.get("olla_uptime_seconds")?.samples[0]?.value).toBe(3.5)
+  })
+
+  it("forget what was refused in time", () => {
+    const samples = scrape(false).families.get("olla_dialect_refusals")?.samples ?? []
+    expect(new Set(samples.map(({ labels }) => labels["dialect"]))).toEqual(new Set(["messages"]))
   })
 
   it("tell endpoints of one name apart by a further label, and only them", () => {

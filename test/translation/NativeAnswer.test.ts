@@ -159,7 +159,7 @@ describe("a native refusal", () => {
     let now = 0
     const native = new NativeMemory<NativeRefusal>("messages", new RouteRefusals(() => now), new Lessons(() => now))
     const support = { enabled: true, limitations: ["no_server_tools"], threads: false }
-    const endpoint = { profile: { anthropic: support }, refusedDialects: new Set() } as unknown as Endpoint
+    const endpoint = { profile: { anthropic: support }, refusedDialects: new Map() } as unknown as Endpoint
     const answers = (model: string, asked: Features) =>
       speaksNatively({ ...support, messagesPath: "", tokenCount: false, minVersion: "" }, asked) &&
       native.mayAnswer(endpoint, model, (refusal) => hasWhatIsRefused(asked, refusal))

@@ -16,7 +16,7 @@ import {
 } from "../../src/translation/responses/NativeResponses.ts"
 import { feed } from "./answers.ts"
 
-const endpoint = (support: object | undefined) => ({ profile: { responses: support }, refusedDialects: new Set() }) as unknown as Endpoint
+const endpoint = (support: object | undefined) => ({ profile: { responses: support }, refusedDialects: new Map() }) as unknown as Endpoint
 const functionsOnly = { enabled: true, responsesPath: "/v1/responses", limitations: ["functions_only"], stateful: false }
 const memory = () => new NativeMemory<ResponsesRefusal>("responses", new RouteRefusals(() => 0), new Lessons(() => 0))
 const answersResponses = (shown: ReturnType<typeof memory>, server: Endpoint, model: string, features: ResponsesFeatures) =>

@@ -68,6 +68,14 @@ export const endpointFamilies = (view: MetricsView, labelsOf: LabelsOf): Readonl
       all.flatMap(({ endpoint, labels }) => one(breakerValues[endpoint.breaker.phase], labels))
     ),
     single(
+      "gauge",
+      "dialect_refusals",
+      "1 for each API that the endpoint's kind has and it has refused: requests are translated for a while.",
+      all.flatMap(({ endpoint, labels }) =>
+        [...endpoint.refusedDialects].flatMap(([dialect, until]) => (until >= view.monotonic ? one(1, { ...labels, dialect }) : []))
+      )
+    ),
+    single(
       "counter",
       "health_checks_total",
       "Health checks by result.",
