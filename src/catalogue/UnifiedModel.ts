@@ -180,6 +180,8 @@ const metadataOf = (reports: ReadonlyArray<Source>, freshFor: number, { rules }:
     put("parameter_size", details.parameter_size)
     put("quantization_level", details.quantization_level)
     put("parent_model", details.parent_model)
+    put("loaded_context_length", details.loaded_context_length)
+    put("listed_capabilities", details.capabilities)
     put("checkpoint", details.checkpoint)
     put("recipe", details.recipe)
     put("supports_vision", details.supports_vision)

@@ -32,13 +32,28 @@ const everything = (services: ListingServices): ReadonlyArray<UnifiedModel> => {
   return services.settings.current().model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
 }
 
-export const listing = (
+/** Aliases that somebody can serve, each with a model behind it. */
+const servedAliases = ({ catalogue, settings }: ListingServices): ReadonlyArray<readonly [name: string, model: UnifiedModel]> => {
+  const config = settings.current()
+  const snapshot = catalogue.snapshot()
+  const all = config.model_registry.enable_unifier ? undefined : modelsOfInventory(snapshot.inventory)
+  return Object.keys(config.model_aliases).flatMap((alias) => {
+    for (const { endpoint, nativeName } of snapshot.alias(alias)?.offer.holders ?? []) {
+      if (!accepts(endpoint)) continue
+      const model = all === undefined ? snapshot.find(nativeName) : all.find(({ id }) => id === nativeName)
+      if (model !== undefined) return [[alias, model] as const]
+    }
+    return []
+  })
+}
+
+const listed = (
   services: ListingServices,
   context: RequestContext,
   scope: ProviderScope | undefined,
   format: WrittenFormat,
-  /** Fields beside the list. */
-  beside: Readonly<Record<string, unknown>> = {}
+  aliases: ReadonlyArray<readonly [name: string, model: UnifiedModel]>,
+  beside: Readonly<Record<string, unknown>>
 ): void =>
   answerListing(
     context,
@@ -47,11 +62,24 @@ export const listing = (
     {
       select: (models) => listedFor(models, scope, { servableOnly: true }),
       kinds: kindsThatList(services.profiles, format),
+      aliases,
+      assumedContext: services.settings.current().translation.assumed_context,
       // A name that only another kind uses is none of this provider's.
       ...(scope === undefined ? {} : { names: isOfScope(scope) })
     },
     beside
   )
+
+export const listing = (
+  services: ListingServices,
+  context: RequestContext,
+  scope: ProviderScope | undefined,
+  format: WrittenFormat
+): void => listed(services, context, scope, format, [], {})
+
+/** Every name that a request of the short routes may use, aliases as well. `beside`: fields beside the list. */
+export const namesListing = (services: ListingServices, context: RequestContext, beside: Readonly<Record<string, unknown>> = {}): void =>
+  listed(services, context, undefined, "openai", servedAliases(services), beside)
 
 /** One entry of the list that `listing` gives, by a name in any case; an alias that somebody can serve is one too. */
 export const listedModel = (
@@ -87,6 +115,7 @@ const entryOf = (
     select: (models) => models,
     kinds: kindsThatList(services.profiles, format),
     availabilityOf,
+    assumedContext: services.settings.current().translation.assumed_context,
     ...(scope === undefined ? {} : { names: isOfScope(scope) })
   })
   let step = writing.next()
@@ -130,6 +159,7 @@ export const modelsRoute = (services: ListingServices, context: RequestContext):
   }
   answerListing(context, format, services.catalogue.snapshot().unified, {
     kinds: kindsThatList(services.profiles, format),
+    assumedContext: services.settings.current().translation.assumed_context,
     select: (models) => filtered(listedFor(models, undefined, { servableOnly: !all }), filter)
   })
 }

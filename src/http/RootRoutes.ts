@@ -3,7 +3,7 @@
  * `/olla`. What a model server answers goes through the same walk as below `/olla/proxy`; lists are Olla's own.
  */
 import { renderError } from "./ErrorTable.ts"
-import { listedModel, listing } from "./ListingRoutes.ts"
+import { listedModel, namesListing } from "./ListingRoutes.ts"
 import { discardBody } from "./listener/RequestBody.ts"
 import { PlainSurface, type ProxyTarget } from "./proxied/PlainSurface.ts"
 import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
@@ -80,9 +80,8 @@ const models = (services: Services, context: RequestContext, id: string): void =
       else listedModel(services, context, undefined, "openai", id)
     } else if (isAnthropic) modelsPage(services, context)
     // Codex reads a catalogue beside the list, and takes an empty one for none: it keeps its own prompts.
-    else if (new URLSearchParams(context.exchange.query).has("client_version"))
-      listing(services, context, undefined, "openai", { models: [] })
-    else listing(services, context, undefined, "openai")
+    else if (new URLSearchParams(context.exchange.query).has("client_version")) namesListing(services, context, { models: [] })
+    else namesListing(services, context)
   })
 }
 

@@ -174,10 +174,15 @@ const ollama = (model: WritableModel, kinds: ReadonlySet<string>): ReadonlyArray
     }
   })
 
-const lmstudio = (model: WritableModel, kinds: ReadonlySet<string>): ReadonlyArray<Listed> => {
+/** Which of the two forms that LM Studio runs. */
+const compatibility = (model: WritableModel): string => (textOf(model.metadata["format"])?.toLowerCase() === "mlx" ? "mlx" : "gguf")
+
+/** Its clients read most of these without asking whether they are there. */
+const lmstudio = (model: WritableModel, kinds: ReadonlySet<string>, assumedContext: number | undefined): ReadonlyArray<Listed> => {
   const id = nameFrom(model, kinds)
   if (id === undefined) return []
   const has = (name: string) => model.capabilities.includes(name)
+  const state = model.sources.find((source) => kinds.has(source.platform))?.state ?? "unknown"
   return [
     {
       id,
@@ -186,14 +191,22 @@ const lmstudio = (model: WritableModel, kinds: ReadonlySet<string>): ReadonlyArr
         object: "model",
         type:
           textOf(model.metadata["model_type"]) ?? (has("vision") ? "vlm" : has("embeddings") || has("embedding") ? "embeddings" : "llm"),
-        publisher: textOf(model.metadata["publisher"]) ?? textOf(model.metadata["vendor"]),
-        arch: textOf(model.family),
-        quantization: textOf(shownQuantization(model.quantization)),
-        state: model.sources.find((source) => kinds.has(source.platform))?.state ?? "not-loaded",
-        max_context_length: model.maxContextLength
+        publisher: textOf(model.metadata["publisher"]) ?? textOf(model.metadata["vendor"]) ?? ownerBefore(id),
+        arch: model.family,
+        compatibility_type: compatibility(model),
+        quantization: shownQuantization(model.quantization),
+        state: state === "unknown" ? "not-loaded" : state,
+        max_context_length: model.maxContextLength ?? assumedContext,
+        loaded_context_length: model.metadata["loaded_context_length"],
+        capabilities: model.metadata["listed_capabilities"]
       })
     }
   ]
+}
+
+const ownerBefore = (id: string): string => {
+  const slash = id.indexOf("/")
+  return slash > 0 ? id.slice(0, slash) : "unknown"
 }
 
 /** What llama.cpp says of the models that it loads on demand, in its own words. */
@@ -250,12 +263,17 @@ const provider = (format: ListingFormat, model: WritableModel, kinds: ReadonlySe
 }
 
 /** A model as the servers list it whose form this is; nothing where the form has only what they themselves have. */
-export const listedAs = (format: ListingFormat, model: WritableModel, kinds: ReadonlySet<string>): ReadonlyArray<Listed> => {
+export const listedAs = (
+  format: ListingFormat,
+  model: WritableModel,
+  kinds: ReadonlySet<string>,
+  assumedContext?: number
+): ReadonlyArray<Listed> => {
   switch (format) {
     case "ollama":
       return ollama(model, kinds)
     case "lmstudio":
-      return lmstudio(model, kinds)
+      return lmstudio(model, kinds, assumedContext)
     default:
       return [provider(format, model, kinds)]
   }

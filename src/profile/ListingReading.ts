@@ -157,6 +157,16 @@ const readOllama = (name: string, entry: Entry, now: number): ListedModel => {
   }
 }
 
+/** Words of one list that are read, and their longest, in characters. */
+const maxWords = 16
+const longestWord = 50
+
+const wordsOf = (list: unknown): ReadonlyArray<string> | undefined => {
+  if (!Array.isArray(list)) return undefined
+  const words = list.filter((one): one is string => text(one) !== undefined && one.length <= longestWord)
+  return words.length === 0 ? undefined : words.slice(0, maxWords)
+}
+
 const readLmStudio = (name: string, entry: Entry, now: number): ListedModel => {
   const publisher = text(entry["publisher"])
   const arch = text(entry["arch"])
@@ -169,7 +179,9 @@ const readLmStudio = (name: string, entry: Entry, now: number): ListedModel => {
     families: arch === undefined ? undefined : [arch],
     format: text(entry["compatibility_type"]),
     state: text(entry["state"]),
-    max_context_length: positive(entry["max_context_length"])
+    max_context_length: positive(entry["max_context_length"]),
+    loaded_context_length: positive(entry["loaded_context_length"]),
+    capabilities: wordsOf(entry["capabilities"])
   })
   return { name, ...optional("type", text(entry["object"])), lastSeen: now, ...(details === undefined ? {} : { details }) }
 }

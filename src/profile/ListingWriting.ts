@@ -38,6 +38,10 @@ export interface ListingView<A extends WritableModel> {
   /** Kinds that list in this form: where one of them has a model, it is shown under that one's name for it. */
   readonly kinds: ReadonlySet<string>
   readonly availabilityOf: (model: A) => Availability
+  /** Configured names that OpenAI's form has beside the models' own, each with the model behind it. */
+  readonly aliases?: ReadonlyArray<readonly [name: string, model: A]>
+  /** Context length told where none is known and the form always has one. */
+  readonly assumedContext?: number
 }
 
 const namesShown = <A extends WritableModel>(model: A, { names: shows }: ListingView<A>): ReadonlyArray<string> =>
@@ -54,7 +58,7 @@ const entriesOf = <A extends WritableModel>(format: WrittenFormat, model: A, vie
     case "openai":
       return namesShown(model, view).map((id) => openAi(id, model))
     default:
-      return listedAs(format, model, view.kinds)
+      return listedAs(format, model, view.kinds, view.assumedContext)
   }
 }
 
@@ -85,6 +89,11 @@ export function* writeListing<A extends WritableModel>(
     if (places < placesPerStep) continue
     places = 0
     yield
+  }
+  // Of equal ids the first stays: the model that is called so.
+  for (const [name, model] of format === "openai" ? (view.aliases ?? []) : []) {
+    isSorted = false
+    entries.push(openAi(name, model))
   }
   const data = yield* ordered(entries, isSorted, format !== "unified")
   switch (format) {

@@ -162,6 +162,7 @@ const cases: ReadonlyArray<Case> = [
         type: "embeddings",
         publisher: "acme",
         arch: "oak",
+        compatibility_type: "gguf",
         quantization: "Q4_0",
         state: "not-loaded",
         max_context_length: 2048
@@ -172,6 +173,7 @@ const cases: ReadonlyArray<Case> = [
         type: "vlm",
         publisher: "acme",
         arch: "oak_vl",
+        compatibility_type: "mlx",
         quantization: "4bit",
         state: "loaded",
         max_context_length: 65_536

@@ -156,6 +156,8 @@ describe("Ollama's client", () => {
 
   it("lists, shows and counts what is loaded, with every text that clients read", async () => {
     const { models } = await client.list()
+    const openai = (await get("/v1/models")).json().data as ReadonlyArray<{ readonly id: string }>
+    expect(openai.map(({ id }) => id)).toEqual(models.map(({ name }) => name))
     expect(models.map(({ name }) => name)).toEqual(["bare", "helper", "org/big", "scripted", "small:1b"])
     for (const { details, digest, size, modified_at: at } of models) {
       expect(Object.values(details).filter((value) => typeof value !== "string" && !Array.isArray(value))).toEqual([])

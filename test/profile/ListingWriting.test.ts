@@ -77,12 +77,58 @@ describe("a list in the form of", () => {
           type: "vlm",
           publisher: "acme",
           arch: "oak_vl",
+          compatibility_type: "gguf",
           quantization: "4bit",
           state: "loaded",
           max_context_length: 65_536
         }
       ]
     })
+  })
+  it("lmstudio has what its clients read even where nothing is known, and says what is loaded", () => {
+    const plain = model({ family: "", quantization: "", maxContextLength: undefined, aliases: [alias("x", "lm-studio")] })
+    const loaded = model({
+      aliases: [alias("acme/y", "lm-studio")],
+      sources: [source("acme/y", "lm-studio", { state: "loading" })],
+      metadata: { format: "mlx", loaded_context_length: 4096, listed_capabilities: ["tool_use"] }
+    })
+    const written = finish(
+      writeListing("lmstudio", [plain, loaded], {
+        select: (all) => all,
+        kinds: kindsThatList(profiles, "lmstudio"),
+        availabilityOf: () => [],
+        assumedContext: 32_768
+      })
+    )
+    const unknown = { publisher: "unknown", arch: "", compatibility_type: "gguf", quantization: "", state: "not-loaded" }
+    const known = {
+      publisher: "acme",
+      compatibility_type: "mlx",
+      state: "loading",
+      loaded_context_length: 4096,
+      capabilities: ["tool_use"]
+    }
+    expect(written).toMatchObject({
+      data: [
+        { id: "acme/y", ...known },
+        { id: "x", ...unknown, max_context_length: 32_768 }
+      ]
+    })
+  })
+  it.each([
+    ["openai", ["a-name", "m"]],
+    ["vllm", ["m"]]
+  ] as const)("%s: of aliases and models each name once", (format, ids) => {
+    const m = model({ aliases: [alias("m", "vllm")] })
+    const aliases = [["m", m] as const, ["a-name", m] as const]
+    const view = {
+      select: (all: ReadonlyArray<WritableModel>) => all,
+      kinds: kindsThatList(profiles, format),
+      availabilityOf: () => [],
+      aliases
+    }
+    const written = finish(writeListing(format, [m], view)) as { readonly data: ReadonlyArray<{ readonly id: string }> }
+    expect(written.data.map(({ id }) => id)).toEqual(ids)
   })
   it.each([
     [["vision"], "vlm"],

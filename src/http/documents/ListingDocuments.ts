@@ -99,11 +99,14 @@ export const listingDocuments = {
       id: Schema.String,
       object: Schema.Literal("model"),
       type: Schema.String.annotate({ examples: ["llm", "vlm", "embeddings"] }),
-      publisher: Schema.optionalKey(Schema.String),
-      arch: Schema.optionalKey(Schema.String),
-      quantization: Schema.optionalKey(Schema.String),
-      state: Schema.String,
-      max_context_length: Schema.optionalKey(Count)
+      publisher: Schema.String.annotate({ description: "`unknown` where nothing says it" }),
+      arch: Schema.String,
+      compatibility_type: Schema.String.annotate({ examples: ["gguf", "mlx"] }),
+      quantization: Schema.String,
+      state: Schema.String.annotate({ examples: ["loaded", "loading", "not-loaded"] }),
+      max_context_length: Schema.optionalKey(Count.annotate({ description: "Where nothing says it, `translation.assumed_context`" })),
+      loaded_context_length: Schema.optionalKey(Count),
+      capabilities: Schema.optionalKey(Schema.Array(Schema.String))
     })
   ),
   vllm: list(
