@@ -50,6 +50,17 @@ export const reloadProblems = (before: Configuration, next: Configuration): Read
         }
       ]
     : []
+  const { hollowEnd: hollow } = loaded
+  const cut: ReadonlyArray<Diagnostic> =
+    hollow === undefined || hollow === before.loaded.hollowEnd
+      ? []
+      : loaded.adopt([
+          {
+            severity: "error",
+            path: hollow,
+            message: `${hollow} is the last key of the file and says nothing: it may be half written. Write what it has, or take the key out`
+          }
+        ])
   const profiles = profileFailures(next)
     .filter((failure) => !known.has(render(failure)))
     .map((failure): Diagnostic => ({ ...failure, severity: "error" }))
@@ -59,7 +70,7 @@ export const reloadProblems = (before: Configuration, next: Configuration): Read
     path === undefined || models.path === path || (broken === undefined && existsSync(path))
       ? []
       : [{ severity: "error", message: broken ?? `${path}: the loaded models.yaml is gone`, file: path }]
-  return [...empty, ...profiles, ...lost]
+  return [...empty, ...cut, ...profiles, ...lost]
 }
 
 const profileChanges = (before: ProfileSet, after: ProfileSet): ReadonlyArray<ConfigChange> =>

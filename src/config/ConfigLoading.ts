@@ -15,8 +15,9 @@ import type { Diagnostic } from "./Diagnostic.ts"
 import { type Environment, readEnvironment } from "./Environment.ts"
 import { isMissing, reasonOf } from "./FileReason.ts"
 import { finish, type OllaConfig } from "./OllaConfig.ts"
+import { type KeyTree, keyTree } from "./SchemaTree.ts"
 import { validate } from "./Validation.ts"
-import { nodeAt, readYaml } from "./YamlTree.ts"
+import { nodeAt, readYaml, type YamlNode } from "./YamlTree.ts"
 
 export interface LoadOptions {
   /** `-c`/`--config`; empty counts as not given. */
@@ -37,6 +38,8 @@ export interface LoadedConfig {
   readonly folder: string | undefined
   /** There is a file, and it says nothing: it is right, and most likely not what was meant. */
   readonly isEmpty: boolean
+  /** The section or list that the file's last line begins and says nothing of, by full path: as of a file that is half written. */
+  readonly hollowEnd: string | undefined
   readonly diagnostics: ReadonlyArray<Diagnostic>
   /** `default`, `<file>:<line>` or the variable that set a key, by full path. */
   readonly originOf: (path: string) => string
@@ -102,6 +105,7 @@ const unusable = (path: string, diagnostic: Diagnostic): LoadedConfig => ({
   path,
   folder: undefined,
   isEmpty: false,
+  hollowEnd: undefined,
   originOf: () => "default",
   adopt: (findings) => findings,
   diagnostics: [diagnostic]
@@ -115,6 +119,22 @@ const lineOfBadByte = (bytes: Buffer): number => {
     if (end === -1 || !isUtf8(bytes.subarray(from, end))) return line
     from = end + 1
   }
+}
+
+/** A list's last item is no section of the Schema. */
+const hollowEndOf = (root: YamlNode | undefined): string | undefined => {
+  let tree: KeyTree | undefined = keyTree
+  let node = root
+  const path: Array<string> = []
+  while (node?.kind === "map" && tree?.kind === "section") {
+    const [name, entry] = [...node.entries].at(-1) ?? []
+    if (name === undefined) return undefined
+    path.push(name)
+    tree = tree.keys.get(name)
+    node = entry?.node
+  }
+  const isHollow = node?.kind === "scalar" && node.value === null && !node.quoted
+  return isHollow && path.length > 0 && tree !== undefined && tree.kind !== "key" ? path.join(".") : undefined
 }
 
 const endpointsKey = "discovery.static.endpoints"
@@ -199,7 +219,7 @@ export const decodeConfig = (
   const remarks: ReadonlyArray<Diagnostic> = isEmpty
     ? [{ severity: "info", message: `${path} says nothing: the built-in defaults are in force`, file: path }]
     : []
-  const loaded = { path, folder, isEmpty, originOf, adopt }
+  const loaded = { path, folder, isEmpty, hollowEnd: hollowEndOf(root), originOf, adopt }
   // Without a parsed tree there are no values to judge; after a duplicate key there is a tree.
   if (reading.problems.length > 0 && reading.root === undefined) return { ...loaded, config: undefined, diagnostics: read.map(locate) }
   const decoded = Schema.decodeUnknownResult(configSchema)(raw)
