@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { type LoadedModelRules, loadModelRules, type ModelsFileReport, modelsFileCandidates, reportOf } from "./catalogue/ModelsFile.ts"
+import { loadCodexInstructions } from "./config/CodexInstructions.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import type { Diagnostic } from "./config/Diagnostic.ts"
 import type { FilterConfig } from "./config/OllaConfig.ts"
@@ -31,6 +32,8 @@ export interface Configuration {
   readonly models: LoadedModelRules
   /** Of `dashboard.access_policy`; `undefined`: none is set. */
   readonly dashboardToken: string | undefined
+  /** Empty: Codex keeps its own. */
+  readonly codexInstructions: string
   /** Fingerprints of the secrets and certificates that were read, by path as written; empty: it could not be read. */
   readonly secrets: ReadonlyMap<string, string>
   /** Where traces are sent; `undefined`: nowhere. */
@@ -69,8 +72,9 @@ export const readConfiguration = (
   const endpoints = config === undefined ? undefined : loadEndpoints(config, profiles, env, readSecret)
   const dns = config === undefined ? undefined : loadDns(config, profiles, { env, readFile: readSecret })
   const dashboard = config === undefined ? undefined : loadDashboardToken(config.dashboard.access_policy, { env, readFile: readSecret })
+  const codex = config === undefined ? undefined : loadCodexInstructions(config, readSecret)
   const traces = config === undefined ? undefined : readTraceSettings(config.telemetry.otlp, env)
-  const findings = [endpoints, dns, dashboard, traces].flatMap((read) => read?.diagnostics ?? [])
+  const findings = [endpoints, dns, dashboard, codex, traces].flatMap((read) => read?.diagnostics ?? [])
   const diagnostics = [...loaded.diagnostics, ...loaded.adopt(findings)]
   return {
     loaded,
@@ -81,6 +85,7 @@ export const readConfiguration = (
     dns: dns?.entries ?? [],
     models: loadModelRules({ cwd, env, configFolder: loaded.folder }, before?.models),
     dashboardToken: dashboard?.token,
+    codexInstructions: codex?.text ?? "",
     secrets,
     traces: traces?.settings,
     diagnostics,

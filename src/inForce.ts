@@ -32,7 +32,8 @@ const settingsOf = (sound: Sound): InForceSettings => ({
   config: sound.config,
   folder: sound.loaded.folder,
   isWritten: isWritten(sound),
-  dashboardToken: sound.dashboardToken
+  dashboardToken: sound.dashboardToken,
+  codexInstructions: sound.codexInstructions
 })
 
 export const inForce = (first: Sound): InForce => {

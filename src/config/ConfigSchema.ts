@@ -325,6 +325,11 @@ export const configSchema = Schema.Struct({
       enabled: bool(true, "Offer OpenAI's Responses API under /v1/responses and /olla/v1/responses, on every backend."),
       passthrough_enabled: bool(true, "Hand requests on untranslated where the backend speaks that API and can do what is asked."),
       max_message_size: size(100 * MiB, "Largest request body there. 0: 32 MiB; at most 100 MiB."),
+      codex_instructions: text(
+        "",
+        "File with the system prompt that Codex is to use for every model. Empty: Codex keeps its own, which is mostly better.",
+        { example: "/etc/olla/codex.md" }
+      ),
       inspector: inspector("responses")
     }),
     ollama: section({

@@ -59,6 +59,7 @@ export const overrides: Readonly<Record<string, string>> = {
   OLLA_TRANSLATORS_RESPONSES_ENABLED: "translators.responses.enabled",
   OLLA_TRANSLATORS_RESPONSES_PASSTHROUGH_ENABLED: "translators.responses.passthrough_enabled",
   OLLA_TRANSLATORS_RESPONSES_MAX_MESSAGE_SIZE: "translators.responses.max_message_size",
+  OLLA_TRANSLATORS_RESPONSES_CODEX_INSTRUCTIONS: "translators.responses.codex_instructions",
   OLLA_TRANSLATORS_OLLAMA_ENABLED: "translators.ollama.enabled",
   OLLA_TRANSLATORS_OLLAMA_PASSTHROUGH_ENABLED: "translators.ollama.passthrough_enabled",
   OLLA_TRANSLATORS_OLLAMA_MAX_MESSAGE_SIZE: "translators.ollama.max_message_size",

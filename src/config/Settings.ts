@@ -17,6 +17,8 @@ export class Settings extends Context.Service<
     readonly isWritten: (key: string) => boolean
     /** The token of `dashboard.access_policy`, its variables expanded or its file read; `undefined`: none is set. */
     readonly dashboardToken: () => string | undefined
+    /** What `translators.responses.codex_instructions` says; empty: nothing. */
+    readonly codexInstructions: () => string
     /** 1 from the start, one more with every replacement. */
     readonly generation: () => number
     /** Called synchronously after each replacement; a listener neither throws nor waits. Returns its own removal. */
@@ -37,6 +39,7 @@ export interface InForce {
   readonly folder: string | undefined
   readonly isWritten: (key: string) => boolean
   readonly dashboardToken?: string | undefined
+  readonly codexInstructions?: string
 }
 
 export interface SettingsCell {
@@ -57,6 +60,7 @@ export const settingsCell = (first: InForce): SettingsCell => {
       },
       isWritten: (key) => inForce.isWritten(key),
       dashboardToken: () => inForce.dashboardToken,
+      codexInstructions: () => inForce.codexInstructions ?? "",
       generation: () => generation,
       onReplace: (listener) => {
         listeners.add(listener)

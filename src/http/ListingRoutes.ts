@@ -10,6 +10,7 @@ import { formatNamed, formatNames, kindsThatList } from "../profile/ListingNames
 import { writeListing } from "../profile/ListingWriting.ts"
 import type { ProfileSet } from "../profile/Profiles.ts"
 import type { ProviderScope } from "../routing/Router.ts"
+import { codexCatalogue } from "./CodexCatalogue.ts"
 import { answerDocument } from "./DocumentAnswer.ts"
 import { type DocumentSchema, encodeDocument } from "./documents/Encoding.ts"
 import { listingDocuments } from "./documents/ListingDocuments.ts"
@@ -77,9 +78,19 @@ export const listing = (
   format: WrittenFormat
 ): void => listed(services, context, scope, format, [], {})
 
-/** Every name that a request of the short routes may use, aliases as well. `beside`: fields beside the list. */
-export const namesListing = (services: ListingServices, context: RequestContext, beside: Readonly<Record<string, unknown>> = {}): void =>
-  listed(services, context, undefined, "openai", servedAliases(services), beside)
+/** Every name that a request of the short routes may use, aliases as well. `forCodex`: its catalogue stands beside the list. */
+export const namesListing = (services: ListingServices, context: RequestContext, forCodex: boolean): void => {
+  const aliases = servedAliases(services)
+  const { settings } = services
+  const catalogue = () =>
+    codexCatalogue({
+      instructions: settings.codexInstructions(),
+      models: listedFor(everything(services), undefined, { servableOnly: true }),
+      aliases,
+      assumedContext: settings.current().translation.assumed_context
+    })
+  listed(services, context, undefined, "openai", aliases, forCodex ? { models: catalogue() } : {})
+}
 
 /** One entry of the list that `listing` gives, by a name in any case; an alias that somebody can serve is one too. */
 export const listedModel = (

@@ -64,7 +64,8 @@ export const loadedDocument = (models: ReadonlyArray<UnifiedModel>, assumedConte
   )
 })
 
-const capabilitiesOf = (model: UnifiedModel): ReadonlyArray<string> => {
+/** In Ollama's words. */
+export const capabilitiesOf = (model: UnifiedModel): ReadonlyArray<string> => {
   const has = (...words: ReadonlyArray<string>) => words.some((word) => model.capabilities.includes(word))
   const type = model.metadata["model_type"]
   if (type === "embeddings" || type === "embedding" || (has("embedding", "embeddings") && !has("chat", "completion"))) return ["embedding"]

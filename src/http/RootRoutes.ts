@@ -80,8 +80,7 @@ const models = (services: Services, context: RequestContext, id: string): void =
       else listedModel(services, context, undefined, "openai", id)
     } else if (isAnthropic) modelsPage(services, context)
     // Codex reads a catalogue beside the list, and takes an empty one for none: it keeps its own prompts.
-    else if (new URLSearchParams(context.exchange.query).has("client_version")) namesListing(services, context, { models: [] })
-    else namesListing(services, context)
+    else namesListing(services, context, new URLSearchParams(context.exchange.query).has("client_version"))
   })
 }
 

@@ -89,6 +89,7 @@ describe("what a reload changes", () => {
         folder: undefined,
         isWritten: () => true,
         dashboardToken: () => undefined,
+        codexInstructions: () => "",
         generation: () => 1,
         onReplace: () => () => {}
       })

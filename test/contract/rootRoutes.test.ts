@@ -24,7 +24,13 @@ beforeAll(async () => {
     ],
     rareChecks
   )
-  ;[daemon, closed] = await Promise.all([startDaemon(endpoints), startDaemon(endpoints, { server: "  root_routes: false\n" })])
+  ;[daemon, closed] = await Promise.all([
+    startDaemon(endpoints),
+    startDaemon(`${endpoints}translators: {responses: {codex_instructions: codex.md}}\nmodel_aliases: {coder: ["org/big"]}\n`, {
+      server: "  root_routes: false\n",
+      files: { "codex.md": "Work with care.\n" }
+    })
+  ])
 })
 
 afterAll(async () => {
@@ -94,6 +100,22 @@ describe("one base URL for everything", () => {
     const page = await get("/", { headers: { accept: "text/html,*/*;q=0.8" } })
     expect(page.header("content-type")).toBe("text/html; charset=utf-8")
     expect(page.text).toContain(`<code>http://127.0.0.1:${daemon.port}/v1</code>`)
+  })
+
+  it("tells Codex the instructions that are configured, for every name of a model that chats", async () => {
+    const { models, data } = (await ask(closed.port, { path: "/olla/v1/models?client_version=0.99.0" })).json()
+    expect(models.map(({ slug }: { slug: string }) => slug)).toEqual(data.map(({ id }: { id: string }) => id))
+    expect(models.map(({ slug }: { slug: string }) => slug)).toEqual(["coder", "org/big", "small:1b"])
+    expect(models[1]).toMatchObject({
+      base_instructions: "Work with care.\n",
+      shell_type: "shell_command",
+      apply_patch_tool_type: "freeform",
+      truncation_policy: { mode: "bytes", limit: 10_000 },
+      description: null,
+      upgrade: null,
+      experimental_supported_tools: []
+    })
+    expect(models[1].context_window).toBeGreaterThan(0)
   })
 
   it("keeps all of that away from the root when it is told to", async () => {
