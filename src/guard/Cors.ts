@@ -38,6 +38,8 @@ export const defaultExposedHeaders: ReadonlyArray<string> = [
   "X-Olla-Session-ID",
   "X-Olla-Trace-ID",
   "X-Olla-Attempts",
+  "X-Olla-Dialect",
+  "X-Olla-Dropped",
   "X-Olla-Limit"
 ]
 

@@ -6,7 +6,7 @@ import { type Answer, ask } from "./ask.ts"
 import { type Daemon, startDaemon } from "./daemon.ts"
 
 const allHeaders =
-  "X-Olla-Request-ID X-Olla-Endpoint X-Olla-Backend-Type X-Olla-Model X-Olla-Response-Time X-Olla-Routing-Strategy X-Olla-Routing-Decision X-Olla-Routing-Reason X-Olla-Mode X-Olla-Sticky-Session X-Olla-Sticky-Key-Source X-Olla-Session-ID X-Olla-Limit"
+  "X-Olla-Request-ID X-Olla-Endpoint X-Olla-Backend-Type X-Olla-Model X-Olla-Response-Time X-Olla-Routing-Strategy X-Olla-Routing-Decision X-Olla-Routing-Reason X-Olla-Mode X-Olla-Sticky-Session X-Olla-Sticky-Key-Source X-Olla-Session-ID X-Olla-Trace-ID X-Olla-Attempts X-Olla-Dialect X-Olla-Dropped X-Olla-Limit"
 
 /** Speaks CORS itself, as many backends do. */
 const backend = createServer((req, res) => {

@@ -279,7 +279,8 @@ discovery:
             res.end(`because ${code}`)
           }
         const answer = await raw("/olla/proxy/x", { method: "POST", body: "{}" })
-        expect([answer?.status, answer?.body.toString(), asked().length]).toEqual([code, `because ${code}`, 1])
+        // A 404 that no server of models wrote is about the path: the other endpoint might serve it.
+        expect([answer?.status, answer?.body.toString(), asked().length]).toEqual([code, `because ${code}`, code === 404 ? 2 : 1])
         expect(await health()).toEqual({ a: "healthy", b: "healthy" })
       })
 

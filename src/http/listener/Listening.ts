@@ -39,6 +39,8 @@ export const listen = (server: Server, port: number, host: string | undefined, r
 const quietTurn = 0.1
 /** Milliseconds after which any turn without arrivals will do: under load none is ever that short. */
 const patience = 100
+/** Turns that are looked at, however long they take, while each brings arrivals: a process that hardly gets a processor has few in that time. */
+const fewestTurns = 64
 
 /**
  * Stops listening at a moment when nothing waits in the queue, since that would be lost with the socket: right after a turn of the
@@ -49,11 +51,12 @@ export const stopListening = async (servers: ReadonlyArray<Server>, arrivals: ()
   const began = performance.now()
   // From wherever this was called to the end of a turn; only then a whole one is looked at.
   await new Promise<void>((resolve) => setImmediate(resolve))
-  for (let isQuiet = false; !isQuiet; ) {
+  for (let isQuiet = false, turns = 1; !isQuiet; turns++) {
     const [before, at] = [arrivals(), performance.now()]
     await new Promise<void>((resolve) => setImmediate(resolve))
     const now = performance.now()
-    isQuiet = now - began > 2 * patience || (arrivals() === before && (now - at < quietTurn || now - began > patience))
+    isQuiet =
+      (turns >= fewestTurns && now - began > 2 * patience) || (arrivals() === before && (now - at < quietTurn || now - began > patience))
   }
   // Not http's own way of closing, which is through all connections before it comes to the listening socket.
   return servers.map((server) => new Promise<void>((resolve) => void TcpServer.prototype.close.call(server, () => resolve())))
