@@ -187,7 +187,10 @@ export const decodeConfig = (
       return { ...diagnostic, message: said, ...(right === undefined ? {} : { example: right }) }
     }
     const namer = namerOf(key)
-    if (namer !== undefined) return { ...diagnostic, message: `${namer}: ${message}` }
+    if (namer !== undefined) {
+      const right = { example: `${namer}${namer.startsWith("-") ? " " : "="}http://localhost:11434,ollama` }
+      return { ...diagnostic, message: `${namer}: ${message}`, ...(severity === "error" ? right : {}) }
+    }
     // A message of several lines already contains an example.
     const fitting = severity === "error" && example === undefined && !message.includes("\n") ? exampleAt(key) : undefined
     const own = fitting === undefined ? {} : { example: fitting }

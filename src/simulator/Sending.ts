@@ -116,6 +116,11 @@ const sendStream = (
       res.end()
       return false
     }
+    // Servers end with their last event: clients hang up at it, and would count as gone before the end.
+    if (at === events.length && breaks === undefined && fault?._tag !== "endless") {
+      res.end(event)
+      return false
+    }
     res.write(event)
     return true
   }

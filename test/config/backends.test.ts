@@ -58,6 +58,15 @@ describe("a configuration with backends of the command line", () => {
   it("says who named a wrong one, not a line of the file", () => {
     const loaded = decode("server: {port: 80}\n", {}, "http://a:1")
     const [finding] = loaded.adopt([{ severity: "error", path: "discovery.static.endpoints[0].url", message: "is wrong" }])
-    expect(finding).toEqual({ severity: "error", path: "discovery.static.endpoints[0].url", message: "--backend: is wrong" })
+    expect(finding).toEqual({
+      severity: "error",
+      path: "discovery.static.endpoints[0].url",
+      message: "--backend: is wrong",
+      example: "--backend http://localhost:11434,ollama"
+    })
+    const ofVariable = decode("", { OLLA_BACKENDS: "http://b:2" }).adopt([
+      { severity: "error", path: "discovery.static.endpoints[0].type", message: "is wrong", example: "type: ollama" }
+    ])
+    expect(ofVariable[0]?.example).toBe("OLLA_BACKENDS=http://localhost:11434,ollama")
   })
 })
