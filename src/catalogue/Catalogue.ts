@@ -8,6 +8,8 @@ export class Catalogue extends Context.Service<
   {
     /** The current snapshot: a field read. */
     readonly snapshot: () => Snapshot
+    /** Something has been registered that is not in the snapshot yet. */
+    readonly isBehind: () => boolean
     /** Resolves once every listing registered so far is in the snapshot. */
     readonly settled: Effect.Effect<void>
   }

@@ -137,8 +137,9 @@ const make = Effect.gen(function* () {
     )
   })
 
+  const isBehind = () => built < changes
   const settled = Effect.suspend(() => {
-    if (built >= changes) return Effect.void
+    if (!isBehind()) return Effect.void
     const done = Deferred.makeUnsafe<void>()
     waiting.push({ from: changes, done })
     return Deferred.await(done)
@@ -188,7 +189,7 @@ const make = Effect.gen(function* () {
     })
   }).pipe(Effect.schedule(pace), Effect.forkScoped)
 
-  return Catalogue.of({ snapshot: () => snapshot, settled })
+  return Catalogue.of({ snapshot: () => snapshot, isBehind, settled })
 })
 
 /** A name that is gone keeps its date for a while, but the dates do not outnumber the models for ever. */

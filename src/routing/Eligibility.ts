@@ -7,6 +7,7 @@ import type { ModelOffer } from "../catalogue/ModelOffer.ts"
 import { nativeNameFor } from "../catalogue/OfferIndex.ts"
 import type { Snapshot } from "../catalogue/Snapshot.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
+import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { Candidate, Inspection, ProviderScope } from "./Router.ts"
 
@@ -83,10 +84,15 @@ export class Eligibility {
     return found
   }
 
-  /** Somebody of the scope cannot be asked now, or was never read: a model that nobody is known to have may be there. */
+  /**
+   * Somebody of the scope is down, or was never read: a model that nobody is known to have may be there. Of one that is drained and
+   * well its list is known.
+   */
   get isUncertain(): boolean {
     const { scope } = this.#constraints
-    return this.#fleet.some((endpoint) => (scope === undefined || inScope(endpoint, scope)) && (!accepts(endpoint) || !endpoint.isRead))
+    return this.#fleet.some(
+      (endpoint) => (scope === undefined || inScope(endpoint, scope)) && !(isRoutable(endpoint.state.status) && endpoint.isRead)
+    )
   }
 
   /**

@@ -158,7 +158,7 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
       return !Effect.isEffect(decision) && decision.candidates.length === 0 && eligibility.deserted ? nobody : decision
     }
 
-    const decide = (request: RouteRequest): Decision | Effect.Effect<Decision> => {
+    const judge = (request: RouteRequest): Decision | Effect.Effect<Decision> => {
       const eligibility = eligibilityOf(request)
       const decision = decideNow(request, eligibility)
       if (Effect.isEffect(decision)) {
@@ -167,6 +167,17 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
       }
       if (decision.candidates.length === 0 || decision.verdict?.action === "fallback") lookAround(eligibility)
       return eligibility.widened || decision.verdict?.action === "rejected" ? told(request, eligibility, decision) : decision
+    }
+
+    /** A list that has been read is not in the snapshot for some milliseconds: whoever would be refused is judged after them. */
+    const decide = (request: RouteRequest): Decision | Effect.Effect<Decision> => {
+      const decision = judge(request)
+      if (Effect.isEffect(decision) || decision.verdict?.action !== "rejected" || !catalogue.isBehind()) return decision
+      const again = Effect.suspend(() => {
+        const judged = judge(request)
+        return Effect.isEffect(judged) ? judged : Effect.succeed(judged)
+      })
+      return Effect.andThen(catalogue.settled, again)
     }
     return { decide }
   })

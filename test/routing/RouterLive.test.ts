@@ -24,6 +24,8 @@ class AskedFleet extends ListedFleet {
   /** Who takes longer than the others. */
   readonly slow = new Map<Endpoint, number>()
   aliases: Readonly<Record<string, ReadonlyArray<string>>> = {}
+  /** What brings the snapshot up to date, while it is behind. */
+  behind: Effect.Effect<void> | undefined
 
   readonly refresh = (endpoints: ReadonlyArray<Endpoint>): Effect.Effect<boolean> =>
     Effect.gen({ self: this }, function* () {
@@ -46,7 +48,8 @@ const world = (fleet: AskedFleet, yaml: string, lines: Array<string> = []) => {
   fleet.aliases = config.model_aliases
   const catalogue: Catalogue["Service"] = {
     snapshot: () => fleet.snapshot({ aliases: config.model_aliases }),
-    settled: Effect.void
+    isBehind: () => fleet.behind !== undefined,
+    settled: Effect.suspend(() => fleet.behind ?? Effect.void)
   }
   const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
     const [text, fields] = Array.isArray(message) ? message : [message]
@@ -140,6 +143,35 @@ describe("the router", () => {
       late.become("offline")
       assert.strictEqual((yield* decide(asking("x", { scope: scopeOf("ollama") }))).verdict?.status, 404)
     }).pipe(Effect.provide(world(made, `model_registry: { routing_strategy: { type: ${type} } }`)))
+  })
+
+  it.effect("says not found of what neither others nor a drained endpoint has whose list was read", () => {
+    const made = new AskedFleet()
+    made.with("a", "ollama", ["m"])
+    const drained = made.with("drained", "vllm", ["n"])
+    made.service.drain(drained)
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* decide(asking("x"))).verdict?.status, 404)
+      assert.strictEqual((yield* decide(asking("n"))).verdict?.status, 503)
+      drained.become("offline")
+      assert.strictEqual((yield* decide(asking("x"))).verdict?.status, 503)
+    }).pipe(Effect.provide(world(made, "")))
+  })
+
+  it.effect.each(["strict", "optimistic", "discovery"])("with strategy %s refuses nobody by a snapshot that lags behind the lists", (type) => {
+    const made = fleet()
+    made.endpoints[1]?.become("healthy")
+    made.behind = Effect.sync(() => {
+      made.behind = undefined
+      made.with("late", "vllm", ["x"])
+    })
+    return Effect.gen(function* () {
+      expect((yield* decide(asking("m"))).candidates).toHaveLength(1)
+      expect(made.behind).toBeDefined()
+      expect((yield* decide(asking("x"))).candidates.map(({ endpoint }) => endpoint.name)).toEqual(["late"])
+    }).pipe(
+      Effect.provide(world(made, `model_registry: { routing_strategy: { type: ${type}, options: { discovery_refresh_on_miss: false } } }`))
+    )
   })
 
   it.effect("lets the provider's own refusal win where its scope has nobody, for any model, alias and strategy", () =>
