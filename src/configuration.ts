@@ -10,6 +10,7 @@ import { type LoadedModelRules, loadModelRules, type ModelsFileReport, modelsFil
 import { loadCodexInstructions } from "./config/CodexInstructions.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import type { Diagnostic } from "./config/Diagnostic.ts"
+import { checkFilter } from "./config/FilterPattern.ts"
 import type { FilterConfig } from "./config/OllaConfig.ts"
 import { readTraceSettings, type TraceSettings } from "./config/TraceSettings.ts"
 import { type DnsEntry, loadDns } from "./endpoint/DnsEntry.ts"
@@ -44,6 +45,8 @@ export interface Configuration {
   readonly errors: ReadonlyArray<Diagnostic>
 }
 
+const everyProfile: FilterConfig = { include: [], exclude: [] }
+
 /**
  * `loaded`: from somewhere else than the file that `options` lead to. `before`: the last reading; what its files still say is not worked
  * out again, and stays the same object.
@@ -55,7 +58,9 @@ export const readConfiguration = (
 ): Configuration => {
   const { config } = loaded
   const { cwd, env } = options
-  const filter = config?.proxy.profile_filter ?? { include: [], exclude: [] }
+  const written = config?.proxy.profile_filter ?? everyProfile
+  // One that is wrong is told as that alone: kinds that it would leave out are no second mistake.
+  const filter = checkFilter(written).length > 0 ? everyProfile : written
   const sources = { cwd, env, configFolder: loaded.folder, filter }
   const folders = readProfileFolders(sources)
   const profiles =

@@ -63,13 +63,27 @@ export const reloadProblems = (before: Configuration, next: Configuration): Read
         ])
   const profiles = profileFailures(next)
     .filter((failure) => !known.has(render(failure)))
-    .map((failure): Diagnostic => ({ ...failure, severity: "error" }))
+    .map(
+      (failure): Diagnostic => ({
+        ...failure,
+        severity: "error",
+        message: failure.message.replace(/^profile failed to load, skipping/, "profile failed to load")
+      })
+    )
   const { path } = before.models
   const broken = models.warnings.find((warning) => warning.startsWith(`${path}: `))
   const lost: ReadonlyArray<Diagnostic> =
     path === undefined || models.path === path || (broken === undefined && existsSync(path))
       ? []
-      : [{ severity: "error", message: broken ?? `${path}: the loaded models.yaml is gone`, file: path }]
+      : [
+          {
+            severity: "error",
+            message:
+              broken?.slice(path.length + 2) ??
+              "the loaded models.yaml is gone: put it back, or restart the daemon to go on with the built-in rules",
+            file: path
+          }
+        ]
   return [...empty, ...cut, ...profiles, ...lost]
 }
 

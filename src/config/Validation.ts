@@ -24,6 +24,8 @@ export const validate = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnos
 
 /** Printable ASCII: these entries stand in headers of answers as they are. */
 const headerText = /^[\x20-\x7e]*$/
+/** What a browser says, or such with a `*` in it. */
+const originText = /^(?:null|[^/?#\s]*\*[^/?#\s]*|[^/?#\s]+:\/\/[^/?#\s]+)$/i
 
 const discoveryRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   const discovery = config.discovery.model_discovery
@@ -62,6 +64,17 @@ const serverRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   const fail = (key: string, text: string) => out.push(error(`server.cors.${key}`, `server.cors config invalid: ${text}`))
   if (cors.allowed_origins.length === 0)
     fail("allowed_origins", 'cors: allowed_origins must not be empty when cors is enabled; set ["*"] to allow all origins explicitly')
+  for (const [index, origin] of cors.allowed_origins.entries()) {
+    if (origin.split("*").length > 2)
+      fail(`allowed_origins[${index}]`, `cors: allowed_origins entry "${origin}" has more than one *; one in each is allowed`)
+    else if (!originText.test(origin))
+      out.push(
+        warning(
+          `server.cors.allowed_origins[${index}]`,
+          `server.cors.allowed_origins: "${origin}" matches no browser's Origin, which is scheme://host or scheme://host:port without a path`
+        )
+      )
+  }
   if (cors.max_age < 0) fail("max_age", `cors.max_age must be non-negative, got ${cors.max_age}`)
   if (cors.allow_credentials && cors.allowed_origins.includes("*"))
     fail("allow_credentials", 'cors: allow_credentials=true is incompatible with allowed_origins=["*"]; list explicit origins instead')

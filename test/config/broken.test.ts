@@ -46,6 +46,7 @@ const fatal: ReadonlyArray<readonly [text: string, line: number | undefined, mes
   ["server:\n  rate_limits:\n    trusted_proxy_cidrs: [10.0.0.0/33]", 3, /prefix out of range/],
   ["server:\n  cors: {enabled: true, allowed_origins: []}", 2, /allowed_origins must not be empty when cors is enabled/],
   ['server:\n  cors: {enabled: true, exposed_headers: ["X-A\\r\\nX-Evil: 1"]}', 2, /exposed_headers holds .* which no header can carry/],
+  ["server:\n  cors: {enabled: true, allowed_origins: ['https://*.*.example']}", 2, /"https:\/\/\*\.\*\.example" has more than one \*/],
   ["server:\n  cors: {enabled: true, max_age: -1}", 2, /cors\.max_age must be non-negative, got -1/],
   ["server:\n  cors: {enabled: true, allow_credentials: true}", 2, /allow_credentials=true is incompatible/],
   ["proxy:\n  engine: nginx", 2, /unknown proxy implementation: nginx/],

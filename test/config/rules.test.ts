@@ -1,5 +1,5 @@
 /** Networks, folders of the inspector, keys that were meant, and findings that do not follow from one another. */
-import { mkdirSync, mkdtempSync, realpathSync, symlinkSync } from "node:fs"
+import { mkdirSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
@@ -11,6 +11,7 @@ import { checkInspectorFolder, isDangerousFolder } from "../../src/config/Inspec
 import { suggestKey } from "../../src/config/KeySuggestion.ts"
 import { editDistance, nearest } from "../../src/config/NearestWord.ts"
 import { type KeyTree, keyTree } from "../../src/config/SchemaTree.ts"
+import { readConfiguration } from "../../src/configuration.ts"
 
 function* keysOf(tree: KeyTree, path: string): Generator<readonly [string, KeyInfo]> {
   if (tree.kind === "key") yield [path, tree.info]
@@ -152,6 +153,22 @@ describe("findings", () => {
       expect.stringContaining("c.yaml:2:9: failed to parse"),
       expect.stringContaining("c.yaml:4:25: server.cors config invalid: cors.max_age must be non-negative, got -1")
     ])
+  })
+
+  it("do not follow from a filter of profiles that is wrong", () => {
+    const folder = mkdtempSync(join(tmpdir(), "olla-filter-"))
+    writeFileSync(join(folder, "c.yaml"), "proxy: {profile_filter: {include: ['a**']}}\n")
+    const { errors } = readConfiguration({ cwd: folder, env: {}, configFile: "c.yaml" })
+    expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining("invalid include pattern 'a**'")])
+  })
+
+  it("tell an origin that no browser says", () => {
+    const origins = ["*", "null", "http://*", "*.a.example", "https://*.a.example", "https://a.example:8443", "vscode-webview://x"]
+    const asked = (...list: ReadonlyArray<string>) =>
+      decodeConfig(`server: {cors: {enabled: true, allowed_origins: ${JSON.stringify(list)}}}`, "c.yaml", {}).diagnostics.map(sentenceOf)
+    expect(asked(...origins)).toEqual([])
+    for (const origin of ["a.example", "https://a.example/", "https://a.example/chat", "https://*/x", "localhost:3000"])
+      expect(asked(origin)).toEqual([expect.stringContaining(`"${origin}" matches no browser's Origin`)])
   })
 
   it("do not follow from a value that could not be read", () => {

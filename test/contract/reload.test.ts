@@ -153,7 +153,10 @@ describe("a reload", () => {
     expect((await reload()).status).toBe(422)
     writeFileSync(join(daemon.folder, "profiles/acme.yaml"), "name: acme\nextends: vllm\nrouting: {prefixes: [acme, ac]}\n")
     rmSync(join(daemon.folder, "models.yaml"))
-    expect(await reload()).toMatchObject({ status: 422, findings: [{ message: expect.stringContaining("models.yaml") }] })
+    expect(await reload()).toMatchObject({
+      status: 422,
+      findings: [{ file: "models.yaml", message: expect.stringMatching(/^the loaded models\.yaml is gone/) }]
+    })
     writeFileSync(join(daemon.folder, "models.yaml"), "special_rules:\n  generic_names: [yyy]\n")
     expect(await reload()).toMatchObject({ status: 200, changed: [] })
   })

@@ -158,21 +158,26 @@ describe("the router", () => {
     }).pipe(Effect.provide(world(made, "")))
   })
 
-  it.effect.each(["strict", "optimistic", "discovery"])("with strategy %s refuses nobody by a snapshot that lags behind the lists", (type) => {
-    const made = fleet()
-    made.endpoints[1]?.become("healthy")
-    made.behind = Effect.sync(() => {
-      made.behind = undefined
-      made.with("late", "vllm", ["x"])
-    })
-    return Effect.gen(function* () {
-      expect((yield* decide(asking("m"))).candidates).toHaveLength(1)
-      expect(made.behind).toBeDefined()
-      expect((yield* decide(asking("x"))).candidates.map(({ endpoint }) => endpoint.name)).toEqual(["late"])
-    }).pipe(
-      Effect.provide(world(made, `model_registry: { routing_strategy: { type: ${type}, options: { discovery_refresh_on_miss: false } } }`))
-    )
-  })
+  it.effect.each(["strict", "optimistic", "discovery"])(
+    "with strategy %s refuses nobody by a snapshot that lags behind the lists",
+    (type) => {
+      const made = fleet()
+      made.endpoints[1]?.become("healthy")
+      made.behind = Effect.sync(() => {
+        made.behind = undefined
+        made.with("late", "vllm", ["x"])
+      })
+      return Effect.gen(function* () {
+        expect((yield* decide(asking("m"))).candidates).toHaveLength(1)
+        expect(made.behind).toBeDefined()
+        expect((yield* decide(asking("x"))).candidates.map(({ endpoint }) => endpoint.name)).toEqual(["late"])
+      }).pipe(
+        Effect.provide(
+          world(made, `model_registry: { routing_strategy: { type: ${type}, options: { discovery_refresh_on_miss: false } } }`)
+        )
+      )
+    }
+  )
 
   it.effect("lets the provider's own refusal win where its scope has nobody, for any model, alias and strategy", () =>
     Effect.gen(function* () {
