@@ -186,7 +186,7 @@ describe("a reload", () => {
     daemon.rewrite(both("model_aliases: {small: [n]}\n"))
     const all = await Promise.all(Array.from({ length: 20 }, reload))
     expect(new Set(all.map(({ status, generation }) => `${status} ${generation}`))).toEqual(new Set([`200 ${all[0]?.generation}`]))
-    expect(records("Configuration reloaded").length - before).toBeLessThan(10)
+    expect(records("Configuration reloaded").length - before).toBeLessThan(all.length)
   })
 })
 
