@@ -33,7 +33,18 @@ const forbidden = (message: string): OperatorRefusal => ({ status: 403, code: "f
 const loopback = parseNetworks(["127.0.0.0/8", "::1/128"])
 
 /** What proxies add: the peer is one of them, and not who asks. */
-const proxied = ["x-forwarded-for", "forwarded", "x-real-ip", "via"]
+const proxied = [
+  "x-forwarded-for",
+  "forwarded",
+  "x-real-ip",
+  "via",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-forwarded-port",
+  "x-client-ip",
+  "true-client-ip",
+  "cf-connecting-ip"
+]
 
 /** `undefined`: let it pass. The token stands in for the address alone. */
 export const operatorRefusal = ({ peer, rawHeaders }: OperatorRequest, policy: OperatorPolicy): OperatorRefusal | undefined => {

@@ -31,3 +31,10 @@ export const parseJson = (text: string): unknown => {
 /** What a value is called in messages: `string`, `array`, `null`, ... */
 export const kindOf = (value: unknown): string =>
   value === null ? "null" : Array.isArray(value) ? "array" : value === undefined ? "missing" : typeof value
+
+/** Characters of a value that is told back. */
+const longestWord = 80
+
+/** What stands where one word was expected, as an error tells it back. */
+export const wordOf = (value: unknown): string =>
+  value === undefined ? "" : (typeof value === "string" ? value : JSON.stringify(value)).slice(0, longestWord)

@@ -32,7 +32,10 @@ describe("an action from this machine", () => {
     ["went through a proxy here", { ...meant, "X-Forwarded-For": "10.1.2.3" }],
     ["went through one that says so otherwise", { ...meant, forwarded: "for=10.1.2.3" }],
     ["went through nginx", { ...meant, "X-Real-IP": "10.1.2.3" }],
-    ["went through a cache", { ...meant, VIA: "1.1 cache" }]
+    ["went through a cache", { ...meant, VIA: "1.1 cache" }],
+    ["went through one that tells of the host alone", { ...meant, "X-Forwarded-Host": "olla.example" }],
+    ["went through one that ended TLS", { ...meant, "X-Forwarded-Proto": "https" }],
+    ["went through a tunnel of Cloudflare", { ...meant, "CF-Connecting-IP": "192.0.2.1" }]
   ] as ReadonlyArray<[string, Headers]>)("is refused when it %s", (_, headers) => expect(judge(headers)).toBe(403))
 
   it("passes from our own page", () =>

@@ -142,6 +142,8 @@ describe("a Messages request as a chat completion", () => {
     [{ messages: [{ role: "robot", content: "x" }] }, /^messages\.0\.role: must be 'user' or 'assistant'$/],
     [{ messages: [{ role: "user", content: "" }] }, /^messages: at least one message with content is required$/],
     [{ messages: [{ role: "user", content: [{ type: "hologram" }] }] }, /^unsupported content block type 'hologram'$/],
+    [{ messages: [{ role: "user", content: [{ a: 1 }] }] }, /^unsupported content block type ''$/],
+    [{ messages: [{ role: "user", content: [{ type: { a: 1 } }] }] }, /^unsupported content block type '\{"a":1\}'$/],
     [
       { messages: [{ role: "user", content: [{ type: "image", source: { type: "file", file_id: "f" } }] }] },
       /^image source type 'file' is not supported$/

@@ -4,7 +4,7 @@
  */
 import type { Part, ToolTurn, Turn } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
-import { isRecord, type JsonRecord, listOf, recordOf, textOf } from "../JsonValue.ts"
+import { isRecord, type JsonRecord, listOf, recordOf, textOf, wordOf } from "../JsonValue.ts"
 
 const textPart = (text: string): Part => ({ kind: "text", text })
 
@@ -54,7 +54,7 @@ const readUserBlock = (block: JsonRecord, parts: Array<Part>, depth = 0): Compla
   }
 }
 
-export const unsupportedBlock = (block: JsonRecord): Complaint => new Complaint(`unsupported content block type '${String(block["type"])}'`)
+export const unsupportedBlock = (block: JsonRecord): Complaint => new Complaint(`unsupported content block type '${wordOf(block["type"])}'`)
 
 const readImage = (block: JsonRecord, parts: Array<Part>): Complaint | undefined => {
   const source = recordOf(block["source"])
@@ -69,7 +69,7 @@ const readImage = (block: JsonRecord, parts: Array<Part>): Complaint | undefined
     parts.push({ kind: "image", url })
     return undefined
   }
-  return new Complaint(`image source type '${String(kind)}' is not supported`)
+  return new Complaint(`image source type '${wordOf(kind)}' is not supported`)
 }
 
 const readDocument = (block: JsonRecord, parts: Array<Part>, depth: number): Complaint | undefined => {
@@ -99,12 +99,12 @@ const readDocument = (block: JsonRecord, parts: Array<Part>, depth: number): Com
       if (type === "text/plain") parts.push(textPart([...heading, Buffer.from(data, "base64").toString("utf8")].join("\n")))
       else if (type === "application/pdf")
         parts.push({ kind: "file", name: title ?? "document.pdf", data: `data:application/pdf;base64,${data}` })
-      else return new Complaint(`document media type '${String(source["media_type"])}' is not supported`)
+      else return new Complaint(`document media type '${wordOf(source["media_type"])}' is not supported`)
       return undefined
     }
     default:
       return new Complaint(
-        `document source type '${String(source?.["type"])}' is not supported: send the document's text or its base64 data`
+        `document source type '${wordOf(source?.["type"])}' is not supported: send the document's text or its base64 data`
       )
   }
 }

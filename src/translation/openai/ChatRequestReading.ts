@@ -1,7 +1,7 @@
 /** A chat completion's request as a turn in no dialect, for endpoints that speak another one. */
 import type { Call, ChatTurn, Choice, Level, Output, Part, Sampling, Thinking, Tool, Turn } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
-import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf, textOf } from "../JsonValue.ts"
+import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf, textOf, wordOf } from "../JsonValue.ts"
 import { placeSystem, type SystemText } from "../SystemTexts.ts"
 
 const names = {
@@ -162,7 +162,7 @@ const toolsOf = (request: JsonRecord): ReadonlyArray<Tool> | Complaint => {
     const fn = recordOf(tool?.["function"])
     const type = tool?.["type"] ?? "function"
     if (type !== "function" || fn === undefined || textOf(fn["name"]) === undefined)
-      return unsupported(`tools[${index}]`, `a tool of type '${String(type)}'${type === "function" ? " without a name" : ""}`)
+      return unsupported(`tools[${index}]`, `a tool of type '${wordOf(type)}'${type === "function" ? " without a name" : ""}`)
     out.push(toolOf(fn))
   }
   // The API's first form of tools.
@@ -297,6 +297,6 @@ const partOf = (part: JsonRecord, param: string): Part | Complaint => {
       }
     }
     default:
-      return unsupported(param, `content of type '${String(part["type"])}'`)
+      return unsupported(param, `content of type '${wordOf(part["type"])}'`)
   }
 }

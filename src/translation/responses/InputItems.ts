@@ -1,7 +1,7 @@
 /** Items of a Responses request's input as turns. What a run of the assistant's items says is one turn. */
 import type { Call, Part, Turn } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
-import { isRecord, type JsonRecord, kindOf, listOf, parseJson, recordOf, textOf } from "../JsonValue.ts"
+import { isRecord, type JsonRecord, kindOf, listOf, parseJson, recordOf, textOf, wordOf } from "../JsonValue.ts"
 import type { SystemText } from "../SystemTexts.ts"
 import { type DeclaredTools, wireName } from "./ResponsesTools.ts"
 
@@ -215,7 +215,7 @@ const readPart = (part: JsonRecord, param: string): Part | Complaint | undefined
       return { kind: "audio", format: textOf(audio?.["format"]) ?? "wav", data: textOf(audio?.["data"]) ?? "" }
     }
     default:
-      return unsupported(param, `content of type '${String(part["type"])}'`)
+      return unsupported(param, `content of type '${wordOf(part["type"])}'`)
   }
 }
 
