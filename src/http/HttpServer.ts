@@ -12,6 +12,7 @@ import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { cut, cutAfterFlush } from "../proxy/ClientSocket.ts"
 import { allowed, Front } from "./Front.ts"
 import { endConnection, isEnding } from "./listener/ConnectionEnd.ts"
+import { dropSilent, unlessItCame } from "./listener/LateTimeout.ts"
 import { hangUp, isHungUp, type ListenerRefusal, statusOf } from "./listener/ListenerRefusal.ts"
 import { BindError, hostsOf, listen, stopListening } from "./listener/Listening.ts"
 import { Newcomers } from "./listener/Newcomers.ts"
@@ -73,6 +74,14 @@ const onClientError = (open: ActiveSet<OpenResponse>, error: ParserError, socket
   }
   refuse(socket, code, error.reason)
 }
+
+/** What its client sent in time may only wait to be read. */
+const onTooSlow = (open: ActiveSet<OpenResponse>, error: ParserError, socket: Socket, refuse: Refuse): void =>
+  unlessItCame(
+    socket,
+    () => [...open].some((res) => res.socket === socket),
+    () => onClientError(open, error, socket, refuse)
+  )
 
 /** The rest of this request cannot be parsed. */
 const breakOff = (res: OpenResponse, code: string, refuse: Refuse): void => {
@@ -186,7 +195,10 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     server.on("checkContinue", accept)
     server.on("checkExpectation", accept)
     server.on("connect", (_req, socket) => hangUp(socket, "405 Method Not Allowed", "CONNECT", tell, { headers: `Allow: ${allowed}\r\n` }))
-    server.on("clientError", (error: NodeJS.ErrnoException, socket) => onClientError(open, error, socket as Socket, refuse))
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) =>
+      (error.code === tooSlow ? onTooSlow : onClientError)(open, error, socket as Socket, refuse)
+    )
+    server.on("timeout", dropSilent)
     // node would drop what is beyond it without a word; the guard refuses a request that reaches it.
     server.maxHeadersCount = mostHeaders
     try {

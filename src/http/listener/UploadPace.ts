@@ -17,6 +17,8 @@ interface Stretch {
   readonly began: number
   /** Of its connection, when the stretch began. */
   readonly bytes: number
+  /** It brought too little at the last look: what came meanwhile may only wait to be read, after the daemon was held up. */
+  readonly late: boolean
 }
 
 /** `readTimeout`: asked for at each look; 0: none. `tooSlow` is called once or more for each upload that is. Ends with the returned function. */
@@ -37,8 +39,10 @@ export const watchUploads = <Response extends ServerResponse<IncomingMessage>>(
       const stretch = stretches.get(res)
       const took = stretch === undefined ? 0 : now - stretch.began
       if (stretch !== undefined && took < limit) next.set(res, stretch)
-      else if (stretch !== undefined && bytesRead - stretch.bytes < (leastPace * took) / 1_000) tooSlow(res)
-      else next.set(res, { began: now, bytes: bytesRead })
+      else if (stretch !== undefined && bytesRead - stretch.bytes < (leastPace * took) / 1_000)
+        if (stretch.late) tooSlow(res)
+        else next.set(res, { ...stretch, late: true })
+      else next.set(res, { began: now, bytes: bytesRead, late: false })
     }
     stretches = next
   }

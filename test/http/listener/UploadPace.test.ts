@@ -54,6 +54,21 @@ describe("an upload", () => {
     expect(ended).toBeLessThanOrEqual(20 + 2 * 2 + 1.1)
   })
 
+  it("that came in time and only waited to be read goes on", () => {
+    const socket = { bytesRead: 500, destroyed: false }
+    let ended = 0
+    const end = watchUploads(
+      [{ req: { complete: false, socket } } as unknown as ServerResponse<IncomingMessage>],
+      () => limit,
+      () => ended++
+    )
+    vi.advanceTimersByTime(2_600)
+    socket.bytesRead += leastPace * 4
+    vi.advanceTimersByTime(1_000)
+    end()
+    expect(ended).toBe(0)
+  })
+
   it("that is whole is nobody's business any more", () => expect(watched(0, 0, 1).after(10)).toBe(0))
 })
 
