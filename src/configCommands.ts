@@ -13,7 +13,8 @@ type Out = (text: string) => void
 
 /** The routes of Olla itself, and of every kind of backend that the configuration knows. */
 export const routesCommand = (options: LoadOptions, out: Out): number => {
-  out(inColumns(routeTable(readConfiguration(options).profiles.all)))
+  const { profiles, loaded } = readConfiguration(options)
+  out(inColumns(routeTable(profiles.all, loaded.config?.server.root_routes ?? true)))
   return 0
 }
 

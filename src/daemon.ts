@@ -228,7 +228,7 @@ const serve = Effect.fnUntraced(function* (
   offers((model) => Context.get(context, Catalogue).snapshot().offer(model)?.holders[0]?.nativeName)
   yield* fleet.ready
   sink.table(FleetLive.endpointTable(fleet.endpoints))
-  sink.table(routeTable(Context.get(context, Profiles).all))
+  sink.table(routeTable(Context.get(context, Profiles).all, inForce.current().config.server.root_routes))
   yield* Context.get(context, Catalogue).settled
   // One after the other: a reload and a name that leads elsewhere may come together.
   const bring = Semaphore.makeUnsafe(1).withPermit(

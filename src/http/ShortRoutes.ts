@@ -54,6 +54,7 @@ export const shortRoutes = {
   ollamaChat: turn("/api/chat", "A turn of Ollama's chat, on every endpoint that has the model"),
   ollamaGenerate: turn("/api/generate", "A completion in Ollama's form, on every endpoint that has the model"),
   ollamaEmbed: turn("/api/embed", "Embeddings in Ollama's form, on every endpoint that makes some"),
+  ollamaEmbeddings: turn("/api/embeddings", "One embedding in Ollama's older form"),
   ollamaShow: turn("/api/show", "What is known of a model, in Ollama's form"),
   ollamaTags: {
     path: "/api/tags",
@@ -62,6 +63,22 @@ export const shortRoutes = {
     tag: "models",
     summary: "Models of the whole fleet in Ollama's form",
     documents: [listingDocuments.ollama],
+    errors: [405, 429]
+  },
+  ollamaLoaded: {
+    path: "/api/ps",
+    methods: ["get"],
+    others: "refused",
+    tag: "models",
+    summary: "Models that servers hold in memory, in Ollama's form",
+    errors: [405, 429]
+  },
+  ollamaVersion: {
+    path: "/api/version",
+    methods: ["get"],
+    others: "refused",
+    tag: "models",
+    summary: "The version of Ollama whose API this is",
     errors: [405, 429]
   }
 } as const satisfies Readonly<Record<string, BackendRoute>>

@@ -10,6 +10,7 @@ import type { DocumentSchema } from "./documents/Encoding.ts"
 import { InventoryDocument } from "./documents/ModelsDocument.ts"
 import { ModelStatsDocument, StickyStatsDocument, TranslatorStatsDocument } from "./documents/StatisticsDocuments.ts"
 import { EndpointsDocument, StatusDocument } from "./documents/StatusDocument.ts"
+import { shortRoutes } from "./ShortRoutes.ts"
 
 export interface LocalRoute {
   readonly path: string
@@ -139,8 +140,14 @@ export type LocalDocument<Name extends LocalRouteName> = (typeof localRoutes)[Na
   : never
 
 /** What a text console is shown at the start: the table above and the prefixes of the profiles. */
-export const routeTable = (profiles: ReadonlyArray<Profile>): ReadonlyArray<ReadonlyArray<string>> => [
+export const routeTable = (profiles: ReadonlyArray<Profile>, hasRootRoutes: boolean): ReadonlyArray<ReadonlyArray<string>> => [
   ["ROUTE", "METHOD", "DESCRIPTION"],
+  // Below `/olla` they are always.
+  ...Object.values<BackendRoute>(shortRoutes).map(({ path, methods, summary }) => [
+    hasRootRoutes ? path : `/olla${path}`,
+    methods.join(", ").toUpperCase(),
+    summary
+  ]),
   ...Object.values<LocalRoute>(localRoutes).map(({ path, anyMethod, summary }) => [path, anyMethod === true ? "ANY" : "GET", summary]),
   ...Object.values<ActionRoute>(actionRoutes).map(({ path, summary }) => [path, "POST", summary]),
   ...Object.values<BackendRoute>(backendRoutes)

@@ -6,7 +6,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { main } from "../../src/cli.ts"
-import { healthcheck, showCommand, type ValidateDocument, validateCommand, validateReport } from "../../src/configCommands.ts"
+import {
+  healthcheck,
+  routesCommand,
+  showCommand,
+  type ValidateDocument,
+  validateCommand,
+  validateReport
+} from "../../src/configCommands.ts"
 
 const root = join(import.meta.dirname, "..", "..")
 
@@ -48,11 +55,20 @@ const inFolder = (files: Readonly<Record<string, string>>) => {
       return { code, document: JSON.parse(out) as ValidateDocument }
     },
     show: said((options, out) => showCommand(options, false, out)),
-    showJson: said((options, out) => showCommand(options, true, out))
+    showJson: said((options, out) => showCommand(options, true, out)),
+    routes: said((options, out) => routesCommand(options, out))
   }
 }
 
 describe("olla", () => {
+  it("lists the short routes where the configuration has them", () => {
+    const listed = (config: string) => inFolder({ "config.yaml": config }).routes().out
+    expect(listed("server: {root_routes: true}\n")).toMatch(/^\/v1\/messages +POST /m)
+    expect(listed("server: {root_routes: false}\n")).not.toMatch(/^\/(?:v1|api)\//m)
+    for (const path of ["chat", "generate", "embed", "embeddings", "show", "tags", "ps", "version"])
+      expect(listed("server: {root_routes: false}\n")).toMatch(new RegExp(`^/olla/api/${path} `, "m"))
+  })
+
   it("explains itself on standard error", async () => {
     expect(await run(["--help"])).toMatchObject({ code: 0, out: "", err: expect.stringContaining("Usage: olla") })
   })
