@@ -32,6 +32,7 @@ import { chatRoutes } from "./http/ChatRoutes.ts"
 import { consoleRoutes } from "./http/ConsoleRoutes.ts"
 import { idleTime, makeHttpServer } from "./http/HttpServer.ts"
 import { ollamaRoutes } from "./http/OllamaRoutes.ts"
+import { responsesRoutes } from "./http/ResponsesRoutes.ts"
 import { rootRoutes } from "./http/RootRoutes.ts"
 import { makeServices } from "./http/Services.ts"
 import { routeTable } from "./http/Surface.ts"
@@ -63,6 +64,7 @@ import type { Learnt } from "./translation/Conversing.ts"
 import { Lessons } from "./translation/Lessons.ts"
 import { makeOllamaTranslators } from "./translation/ollama/OllamaTranslator.ts"
 import { RouteRefusals } from "./translation/RouteRefusals.ts"
+import { ResponseOwners } from "./translation/responses/ResponseOwners.ts"
 import { makeResponsesTranslator } from "./translation/responses/ResponsesTranslator.ts"
 
 /** Milliseconds between two looks for memory that can be given back. */
@@ -266,7 +268,8 @@ const serve = Effect.fnUntraced(function* (
   // Every API that is offered in translation has its line here.
   const clock = () => performance.now()
   const learnt: Learnt = { lessons: new Lessons(clock), routes: new RouteRefusals(() => services.fleet.now()) }
-  const translators = [makeAnthropicTranslator(learnt), makeResponsesTranslator(learnt), ...makeOllamaTranslators(learnt)]
+  const owners = new ResponseOwners(clock)
+  const translators = [makeAnthropicTranslator(learnt), makeResponsesTranslator(learnt, owners), ...makeOllamaTranslators(learnt)]
   for (const [name, title] of new Map(translators.map(({ name, title }) => [name, title]))) {
     const { enabled, max_message_size } = config.translators[name]
     if (enabled) sink.write("debug", `Registered ${title} translator`, { max_message_size })
@@ -287,6 +290,7 @@ const serve = Effect.fnUntraced(function* (
     actionRoutes,
     chat,
     ollama,
+    responsesRoutes(services, owners),
     ...translators.map((translator) => translatorRoutes(services, translator)),
     rootRoutes((path) => chat.surfaceOf(path) ?? ollama.surfaceOf(path)),
     consoleRoutes

@@ -141,6 +141,30 @@ export const errorTable = {
     when: "batches, files and other parts of Anthropic's API that a fleet does not have",
     remedy: "use `/v1/messages`"
   },
+  noSuchResponse: {
+    status: 404,
+    text: "no such response: Olla keeps no answers, and no endpoint is known to have made this one within the last hour",
+    when: "`/v1/responses/{id}` with an id of a translated answer, an old one or one that nobody made",
+    remedy: "send the whole conversation in `input`; only LM Studio and servers like it keep answers"
+  },
+  responseAway: {
+    status: 503,
+    text: "the endpoint {endpoint}, which keeps this response, cannot be reached now",
+    when: "`/v1/responses/{id}` of an answer whose endpoint is away or drained",
+    remedy: "try again later, or send the whole conversation to another endpoint"
+  },
+  notCompacted: {
+    status: 404,
+    text: "no endpoint of this model makes conversations shorter",
+    when: "`/v1/responses/compact` for a model that no server with a Responses API of its own has",
+    remedy: "none: clients that get this shorten conversations themselves"
+  },
+  noWebSocket: {
+    status: 426,
+    text: "responses are served over HTTP, not over a websocket: send a POST",
+    when: "a websocket is asked for at `/v1/responses`",
+    remedy: "none: clients go on over HTTP"
+  },
   method: {
     status: 405,
     text: "method not allowed, use {allow}",

@@ -20,6 +20,17 @@ export const shortRoutes = {
   embeddings: turn("/v1/embeddings", "Embeddings in OpenAI's form, on every endpoint that makes some"),
   responses: turn("/v1/responses", "A turn of OpenAI's Responses, on every endpoint that has the model"),
   responsesTokens: turn("/v1/responses/input_tokens", "How many tokens a request of OpenAI's Responses has"),
+  responsesCompact: turn("/v1/responses/compact", "Makes a conversation shorter, where a server of the model can"),
+  keptResponse: {
+    path: "/v1/responses/{id}",
+    methods: ["get", "delete"],
+    others: "refused",
+    tag: "proxy",
+    summary: "An answer that a server keeps, asked for there",
+    description: "`POST …/cancel` and `GET …/input_items` go the same way.",
+    parameters: { id: "Of an answer that was relayed within the last hour" },
+    errors: forwarding
+  },
   shortMessages: {
     ...turn("/v1/messages", "A message of Anthropic's API, on every endpoint that has the model"),
     tag: "anthropic",

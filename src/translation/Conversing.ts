@@ -3,7 +3,7 @@
  * else translated. The same for every dialect of clients; what each has of its own is in its `ClientDialect`.
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import type { Spoken } from "../proxy/Dialect.ts"
+import type { AnswerHead, Spoken } from "../proxy/Dialect.ts"
 import { rewriteModel } from "../routing/ModelRewrite.ts"
 import type { AnswerWriter, TurnOptions } from "./AnswerWriter.ts"
 import type { DialectName } from "./BackendDialects.ts"
@@ -36,6 +36,8 @@ export interface NativeSide<Refusal extends string> {
   readonly has: (refusal: Refusal) => boolean
   /** What of the request an error says that the server cannot take. */
   readonly refuses: (status: number, sentence: string) => Refusal | undefined
+  /** Takes the bytes of its answers as they are relayed; absent: nobody looks at them. */
+  readonly watch?: (endpoint: Endpoint) => (bytes: Buffer) => void
   /** The client wants `request-id`. */
   readonly saysRequestId: boolean
 }
@@ -50,6 +52,16 @@ export interface ClientDialect<Refusal extends string> {
   readonly writer: () => AnswerWriter
   readonly answer: () => TurnOptions
 }
+
+type Taking = (bytes: Buffer, head: AnswerHead) => void
+
+const both = (one: Taking | undefined, other: Taking | undefined): Taking | undefined =>
+  one === undefined || other === undefined
+    ? (one ?? other)
+    : (bytes, head) => {
+        one(bytes, head)
+        other(bytes, head)
+      }
 
 export const converse = <Refusal extends string>(
   exchange: TranslatedExchange,
@@ -87,7 +99,7 @@ export const converse = <Refusal extends string>(
               native.memory.refused(endpoint, inspection.spelling, refusal)
             exchange.onOddities([{ what: `the backend refuses ${title} natively, asked again in translation (${refusal})`, count: 1 }])
           },
-          onBytes: exchange.inspector?.relayed
+          onBytes: both(native.watch?.(endpoint), exchange.inspector?.relayed)
         })
     }
   }

@@ -2,6 +2,7 @@
 import OpenAI from "openai"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { type SimulatedBackend, startBackend } from "../../src/simulator/Backend.ts"
+import { ask } from "./ask.ts"
 import { type Daemon, endpointsYaml, startDaemon } from "./daemon.ts"
 import { ScriptedModel } from "./scriptedModel.ts"
 
@@ -125,6 +126,95 @@ describe.each(["olla", "sherpa"])("the Responses API on the %s engine", (engine)
       "responses->chat"
     ])
     expect(native.asked.map(({ path }) => path)).toEqual(["/v1/responses", "/v1/chat/completions"])
+  })
+
+  it("goes on from an answer, and asks for it, where it was made", async () => {
+    const first = '{"id":"resp_made_there","object":"response","status":"completed","model":"native-model","output":[]}'
+    native.asked.length = 0
+    native.answer = (req, res) => {
+      const isGone = req.method === "DELETE"
+      res.writeHead(isGone ? 404 : 200, { "content-type": "application/json" })
+      res.end(isGone ? '{"error":{"message":"Response with id \'resp_made_there\' not found."}}' : first)
+    }
+    const ask = (path: string, method: string, body?: object) =>
+      fetch(daemon.url + path, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+    const turn = { model: "native-model", input: "x" }
+    const unknown = await ask("/v1/responses/resp_made_there", "GET")
+    expect([unknown.status, ((await unknown.json()) as { error: object }).error]).toMatchObject([404, { type: "not_found_error" }])
+    await (await ask("/v1/responses", "POST", turn)).text()
+    const next = await ask("/v1/responses", "POST", { ...turn, previous_response_id: "resp_made_there" })
+    expect([next.status, next.headers.get("x-olla-mode")]).toEqual([200, "passthrough"])
+    for (const [path, method] of [
+      ["/v1/responses/resp_made_there?include=x", "GET"],
+      ["/olla/v1/responses/resp_made_there/input_items", "GET"],
+      ["/v1/responses/resp_made_there/cancel", "POST"],
+      ["/olla/proxy/v1/responses/resp_made_there", "GET"],
+      ["/olla/vllm/v1/responses/resp_made_there", "GET"]
+    ] as const)
+      expect([path, await (await ask(path, method)).text()]).toEqual([path, first])
+    expect(native.asked.map(({ path }) => path)).toEqual([
+      "/v1/responses",
+      "/v1/responses",
+      "/v1/responses/resp_made_there?include=x",
+      "/v1/responses/resp_made_there/input_items",
+      "/v1/responses/resp_made_there/cancel",
+      "/v1/responses/resp_made_there",
+      "/v1/responses/resp_made_there"
+    ])
+    // That it is not there says nothing about the route.
+    expect((await ask("/v1/responses/resp_made_there", "DELETE")).status).toBe(404)
+    native.answer = (_req, res) => {
+      res.writeHead(404, { "content-type": "application/json" })
+      res.end('{"error":{"message":"Response with id \'resp_made_there\' not found."}}')
+    }
+    expect((await ask("/v1/responses", "POST", { ...turn, previous_response_id: "resp_made_there" })).status).toBe(404)
+    native.answer = (_req, res) => {
+      res.writeHead(200, { "content-type": "application/json" })
+      res.end(first)
+    }
+    expect((await ask("/v1/responses", "POST", turn)).headers.get("x-olla-mode")).toBe("passthrough")
+    const elsewhere = await ask("/v1/responses", "POST", { ...turn, model: "plain-model", previous_response_id: "resp_made_there" })
+    expect([elsewhere.status, await elsewhere.json()]).toMatchObject([400, { error: { code: "previous_response_not_found" } }])
+    const wrong = await ask("/v1/responses/resp_made_there", "PUT", {})
+    expect([wrong.status, wrong.headers.get("allow")]).toEqual([405, "GET, POST, DELETE"])
+  })
+
+  it("leaves making conversations shorter to servers that can, and its websocket to nobody", async () => {
+    native.answer = (_req, res) => {
+      res.writeHead(200, { "content-type": "application/json" })
+      res.end('{"object":"response.compaction"}')
+    }
+    const compact = (model: string) =>
+      fetch(`${daemon.url}/v1/responses/compact`, { method: "POST", body: JSON.stringify({ model, input: [] }) })
+    expect(await (await compact("native-model")).text()).toBe('{"object":"response.compaction"}')
+    expect(native.asked.at(-1)?.path).toBe("/v1/responses/compact")
+    const refused = await compact("plain-model")
+    expect([refused.status, await refused.json()]).toMatchObject([404, { error: { type: "not_found_error" } }])
+    const upgrade = { connection: "upgrade", upgrade: "websocket" }
+    expect((await ask(daemon.port, { path: "/v1/responses", headers: upgrade })).status).toBe(426)
+    expect((await ask(daemon.port, { path: "/v1/responses" })).status).toBe(405)
+  })
+
+  it("says that the server which keeps a conversation is away, and asks nobody else", async () => {
+    native.answer = (_req, res) => {
+      res.writeHead(200, { "content-type": "application/json" })
+      res.end('{"id":"resp_kept","object":"response","output":[]}')
+    }
+    const post = (path: string, body: object) => fetch(daemon.url + path, { method: "POST", body: JSON.stringify(body) })
+    await (await post("/v1/responses", { model: "native-model", input: "x" })).text()
+    const operator = { "x-olla-action": "1", "content-type": "application/json" }
+    const force = '{"force":true}'
+    expect(
+      (await ask(daemon.port, { path: "/internal/endpoints/native/drain", method: "POST", headers: operator, body: force })).status
+    ).toBe(204)
+    try {
+      const next = await post("/v1/responses", { model: "native-model", input: "x", previous_response_id: "resp_kept" })
+      const kept = await fetch(`${daemon.url}/v1/responses/resp_kept`)
+      expect([next.status, kept.status]).toEqual([503, 503])
+      expect(((await kept.json()) as { error: { message: string } }).error.message).toContain("native")
+    } finally {
+      await ask(daemon.port, { path: "/internal/endpoints/native/resume", method: "POST", headers: operator })
+    }
   })
 
   it("counts tokens and says which methods it has", async () => {

@@ -229,7 +229,7 @@ export class ScriptedModel {
 
   #take(req: IncomingMessage, res: ServerResponse): void {
     res.on("error", () => {})
-    if (req.method === "GET") {
+    if (req.method === "GET" && !(req.url ?? "").startsWith("/v1/responses/")) {
       json(res, 200, { object: "list", data: this.#models.map((id) => ({ id, object: "model" })) })
       return
     }
@@ -237,7 +237,7 @@ export class ScriptedModel {
     req.on("data", (chunk: Buffer) => chunks.push(chunk))
     req.on("end", () => {
       const raw = Buffer.concat(chunks).toString("utf8")
-      const asked: Asked = { path: req.url ?? "", headers: req.headers, body: JSON.parse(raw), raw, aborted: false }
+      const asked: Asked = { path: req.url ?? "", headers: req.headers, body: raw === "" ? {} : JSON.parse(raw), raw, aborted: false }
       this.asked.push(asked)
       res.once("close", () => {
         asked.aborted = !res.writableFinished

@@ -11,8 +11,8 @@ export const responsesForm: NativeForm = {
   eventEnd: "\n\n",
   // Numbers are the server's.
   ping: () => 'event: keepalive\ndata: {"type":"keepalive"}\n\n',
-  // Servers say a missing route in OpenAI's form as well.
-  isOwnError: () => false,
+  // Servers say a missing route in OpenAI's form as well; but only who has it speaks of a response that is not there.
+  isOwnError: (body) => /\bresp_|previous_response|\bresponse\b[^"]{0,40}\bnot found/i.test(body),
   broken: (status, message) => {
     const error = { type: "error", code: codeOf(status, message) ?? "server_error", message, param: null, sequence_number: 0 }
     return `event: error\ndata: ${JSON.stringify(error)}\n\n`
@@ -41,7 +41,7 @@ export const responsesFeatures = (request: JsonRecord): ResponsesFeatures => {
   const items = typesOf(request["input"], "message")
   return {
     beyondFunctions: tools.some((type) => type !== "function" && !isHosted(type)) || items.some((type) => beyond.test(type)),
-    continues: textOf(request["previous_response_id"]) !== undefined,
+    continues: [request["previous_response_id"], request["conversation"]].some((given) => given !== undefined && given !== null),
     tools: tools.length > 0,
     items: items.some((type) => type !== "message")
   }

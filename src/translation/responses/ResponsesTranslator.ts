@@ -1,8 +1,9 @@
 /** OpenAI's Responses API as a translator: its routes, and where each of its rules is. */
+import { accepts } from "../../endpoint/Endpoint.ts"
 import type { AnswerHead, Dialect } from "../../proxy/Dialect.ts"
 import { Complaint } from "../Complaint.ts"
 import { converse, type Learnt } from "../Conversing.ts"
-import { type JsonRecord, numberOf, parseJson } from "../JsonValue.ts"
+import { type JsonRecord, numberOf, parseJson, textOf } from "../JsonValue.ts"
 import { Lessons } from "../Lessons.ts"
 import { NativeMemory } from "../NativeMemory.ts"
 import { errorBody } from "../openai/OpenAiErrors.ts"
@@ -16,10 +17,11 @@ import {
   responsesRefusalOf,
   speaksResponses
 } from "./NativeResponses.ts"
+import type { ResponseOwners } from "./ResponseOwners.ts"
 import { checkResponses, readResponses } from "./ResponsesReading.ts"
 import { responsesAnswers } from "./ResponsesWriter.ts"
 
-export const makeResponsesTranslator = (learnt: Learnt): Translator => {
+export const makeResponsesTranslator = (learnt: Learnt, owners: ResponseOwners): Translator => {
   const native = new NativeMemory<ResponsesRefusal>("responses", learnt.routes, new Lessons(() => performance.now()))
   return {
     name: "responses",
@@ -31,13 +33,11 @@ export const makeResponsesTranslator = (learnt: Learnt): Translator => {
     bases: ["", "/olla"],
     routes: [
       { kind: "create", path: "/v1/responses", methods: ["POST"] },
-      { kind: "count", path: "/v1/responses/input_tokens", methods: ["POST"] },
-      // Answers are kept by the servers that made them, and nobody makes long inputs short: clients then do it themselves.
-      { kind: "absent", path: /^\/v1\/responses\/[^/]+(?:\/(?:cancel|input_items))?$/ }
+      { kind: "count", path: "/v1/responses/input_tokens", methods: ["POST"] }
     ],
     errorBody,
     check: checkResponses,
-    converse: (exchange) => converseInResponses(native, learnt, exchange),
+    converse: (exchange) => converseInResponses({ native, learnt, owners }, exchange),
     estimate,
     countDocument: (tokens) => ({ object: "response.input_tokens", input_tokens: tokens }),
     countDialect: () => nobodyCounts,
@@ -57,15 +57,33 @@ const estimate = (request: JsonRecord): number => {
   return read instanceof Complaint ? Math.max(1, Math.floor(Buffer.byteLength(JSON.stringify(request)) / 4)) : estimateTurn(read.turn)
 }
 
-const converseInResponses = (memory: NativeMemory<ResponsesRefusal>, learnt: Learnt, exchange: TranslatedExchange): Conversation => {
+/** What all exchanges share. */
+interface Shared {
+  readonly native: NativeMemory<ResponsesRefusal>
+  readonly learnt: Learnt
+  readonly owners: ResponseOwners
+}
+
+/** Nobody else knows the conversation. */
+const awayOf = (name: string): Complaint =>
+  new Complaint(
+    `previous_response_id: the endpoint ${name}, which keeps that response, cannot be reached now; try again later or send the whole input`,
+    { param: "previous_response_id" },
+    503
+  )
+
+const converseInResponses = ({ native: memory, learnt, owners }: Shared, exchange: TranslatedExchange): Conversation => {
   const { request, inspection } = exchange
   const features = responsesFeatures(request)
+  const previous = textOf(request["previous_response_id"])
+  const owner = previous === undefined ? undefined : owners.of(previous)
   let made: ReturnType<typeof readResponses> | undefined
   const read = () => {
     made ??= readResponses(request)
     return made
   }
   const turn = () => {
+    if (owner !== undefined && !accepts(owner)) return awayOf(owner.name)
     const got = read()
     return got instanceof Complaint ? got : got.turn
   }
@@ -75,7 +93,11 @@ const converseInResponses = (memory: NativeMemory<ResponsesRefusal>, learnt: Lea
     native: {
       memory,
       form: responsesForm,
-      canDo: ({ profile }) => speaksResponses(profile?.responses, features),
+      canDo: (endpoint) =>
+        owner === undefined
+          ? speaksResponses(endpoint.profile?.responses, features)
+          : endpoint === owner && speaksResponses(owner.profile?.responses, { ...features, continues: false }),
+      watch: (endpoint) => owners.watch(endpoint),
       target: ({ profile }) => profile?.responses?.responsesPath ?? "/v1/responses",
       has: (refusal) => hasRefused(features, refusal),
       refuses: (status, sentence) => responsesRefusalOf(status, sentence, features),
