@@ -12,6 +12,7 @@ import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { cut, cutAfterFlush } from "../proxy/ClientSocket.ts"
 import { allowed, Front } from "./Front.ts"
 import { endConnection, isEnding } from "./listener/ConnectionEnd.ts"
+import { hearHalfCloses } from "./listener/HalfClose.ts"
 import { dropSilent, unlessItCame } from "./listener/LateTimeout.ts"
 import { hangUp, isHungUp, type ListenerRefusal, statusOf } from "./listener/ListenerRefusal.ts"
 import { BindError, hostsOf, listen, stopListening } from "./listener/Listening.ts"
@@ -192,6 +193,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       arrivals++
       newcomers.accepted(socket)
     })
+    hearHalfCloses(server, open)
     server.on("checkContinue", accept)
     server.on("checkExpectation", accept)
     server.on("connect", (_req, socket) => hangUp(socket, "405 Method Not Allowed", "CONNECT", tell, { headers: `Allow: ${allowed}\r\n` }))

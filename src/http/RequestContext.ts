@@ -34,7 +34,9 @@ const plainErrors: ErrorRenderer = (context, status, message, code) => renderErr
 
 /** The owner of a request for a backend. */
 export interface ContextOwner {
-  /** The connection is gone: with its answer, or with its client. */
+  /** The client sends nothing more. True: nobody answers it any further. */
+  readonly left: () => boolean
+  /** The client has its answer, or is gone. */
   readonly closed: () => void
   /** A fault of ours that this request met: it ends with it. */
   readonly faulted: (detail: string) => void
@@ -79,6 +81,7 @@ export class RequestContext {
   record: StartFields | undefined
   /** Body bytes of an answer of Olla's own. */
   answered = 0
+  #closed = false
   /** How errors are put on this surface; the translators replace it. */
   errors: ErrorRenderer = plainErrors
 
@@ -124,7 +127,8 @@ export class RequestContext {
       res.end(bodiless ? undefined : bytes)
       return
     }
-    res.write(bytes)
+    // The client has all of its answer then, although the connection goes on for a while.
+    res.write(bytes, () => this.closed())
     this.#linger()
   }
 
@@ -174,8 +178,18 @@ export class RequestContext {
     else if (!res.writableEnded) cutAfterFlush(res)
   }
 
-  /** Called by the listener when the connection is done with this request. */
+  /**
+   * Called by the listener when the client has ended its sending half, which is also what a client that closes its connection looks
+   * like: no backend works on for it. What Olla answers by itself still goes out.
+   */
+  left(): void {
+    if (this.owner?.left() === true) cutAfterFlush(this.res)
+  }
+
+  /** The client has its answer, or its connection is done with this request; the first counts. */
   closed(): void {
+    if (this.#closed) return
+    this.#closed = true
     this.owner?.closed()
     this.#events.closed(this)
   }

@@ -2,7 +2,7 @@
  * Every undocumented part of Node that Olla uses, each with the documented way as its fallback. Node's own modules use these names in
  * all versions that Olla runs on; `test/proxy/NodeInternals.test.ts` tells which one a new version has lost.
  */
-import type { ServerResponse } from "node:http"
+import type { Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 
@@ -85,4 +85,12 @@ export const getterOf = <Self extends object, A>(prototype: object, name: string
     if (found !== undefined) return found as (this: Self) => A
   }
   return () => undefined as A
+}
+
+/**
+ * A client that ends its sending half is left to whoever listens to its socket's `end`. node's own answer to that would be to end the
+ * connection behind what is already written, however long that takes, and nobody would hear of it before.
+ */
+export const keepHalfOpen = (server: Server): void => {
+  ;(server as { httpAllowHalfOpen?: boolean }).httpAllowHalfOpen = true
 }

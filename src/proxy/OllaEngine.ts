@@ -88,6 +88,7 @@ class OllaAttempt implements Relay, Running {
     this.#over = true
     this.#release()
     if (this.#translated === undefined) this.#account(this.#sent?.payload ?? 0)
+    else this.#translated.stop()
     this.#sent?.abort()
   }
 
@@ -213,13 +214,7 @@ class OllaAttempt implements Relay, Running {
     this.#sent = undefined
     const { response } = this.#sending
     if (this.#translated !== undefined) {
-      try {
-        this.#translated.fail(why)
-      } catch {
-        // The translator could not say anything: the cut has to do.
-        if (response.headersSent) cutAfterFlush(response)
-        this.#finish(why)
-      }
+      this.#translated.fail(why)
       return
     }
     this.#account(payload)

@@ -21,7 +21,7 @@ export class TranslatedRelay {
     this.#told = told
     // Whatever ends the exchange closes the response: the timer cannot outlive it.
     sending.response.on("drain", onDrain).once("close", () => {
-      if (!this.#awaitsEnd) this.#stop()
+      if (!this.#awaitsEnd) this.stop()
     })
     if (translator.silent !== undefined) this.#timer = setInterval(() => this.#on(this.#writing.silent()), silenceEvery).unref()
   }
@@ -54,11 +54,11 @@ export class TranslatedRelay {
         if (!this.#awaitsEnd) this.#awaitEnd()
         break
       case "again":
-        this.#stop()
+        this.stop()
         this.#told.done(standing.spoken)
         break
       case "failed":
-        this.#stop()
+        this.stop()
         this.#told.failed(standing.why)
         break
     }
@@ -72,11 +72,12 @@ export class TranslatedRelay {
 
   #done(): void {
     if (this.#over) return
-    this.#stop()
+    this.stop()
     this.#told.done(undefined)
   }
 
-  #stop(): void {
+  /** Nothing more is said, nor told. */
+  stop(): void {
     this.#over = true
     clearInterval(this.#timer)
     this.#sending.response.off("drain", this.#onDrain)

@@ -4,7 +4,7 @@ import { createServer, IncomingMessage, request, ServerResponse } from "node:htt
 import net, { type AddressInfo, Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import { afterEach, describe, expect, it } from "vitest"
-import { closeNotifyOf, flushHead, getterOf, setConsumed, storeHead, unsentOf } from "../../src/proxy/NodeInternals.ts"
+import { closeNotifyOf, flushHead, getterOf, keepHalfOpen, setConsumed, storeHead, unsentOf } from "../../src/proxy/NodeInternals.ts"
 
 const servers: Array<net.Server> = []
 afterEach(() => {
@@ -58,6 +58,13 @@ describe("this node still has", () => {
     expect(unsentOf(socket)).toBeGreaterThan(0)
     expect(unsentOf(socket)).toBeLessThan(size)
     socket.destroy()
+  })
+
+  it("the choice to leave a client's half-close to us", () => {
+    const server = createServer()
+    expect(Reflect.get(server, "httpAllowHalfOpen")).toBe(false)
+    keepHalfOpen(server)
+    expect(Reflect.get(server, "httpAllowHalfOpen")).toBe(true)
   })
 
   it("the flag that keeps a body from being read away, and the getters that are wrapped", () => {

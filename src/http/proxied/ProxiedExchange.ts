@@ -260,6 +260,15 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     else if (!this.#context.res.writableFinished) this.settle(this.#stop() ?? leftEarly)
   }
 
+  /** An answer that is whole is left to its way. */
+  left(): boolean {
+    if (this.#over || this.#context.res.writableEnded) return false
+    this.#exchange.timings.ended = performance.now()
+    this.settle(this.#stop() ?? leftEarly)
+    this.#tell()
+    return true
+  }
+
   #giveUp(carrying: Carrying, within: number): void {
     if (this.#over) return
     // What has begun is not taken back.

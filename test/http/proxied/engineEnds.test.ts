@@ -153,6 +153,24 @@ describe.each(["olla", "undici", "sherpa"] as const)("an exchange of the %s engi
     expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 413 })
   })
 
+  early.each([
+    ["with a length", "Content-Length: 999999\r\n", ""],
+    ["in chunks", "Transfer-Encoding: chunked\r\n", `fff\r\n${"x".repeat(0xfff)}\r\n`]
+  ])(
+    "that is refused while its client goes on sending (%s) has ended when the refusal is out, and is logged",
+    async (_what, framing, body) => {
+      const socket = net.connect(port(), "127.0.0.1")
+      socket.write(head(framing) + body)
+      const [said] = (await once(socket, "data")) as [Buffer]
+      expect(said.toString("latin1")).toMatch(/^HTTP\/1.1 413/)
+      expect(ended.map(({ outcome }) => outcome)).toMatchObject([{ _tag: "rejected", status: 413 }])
+      expect(logged()).toMatchObject([{ status: 413 }])
+      expect(socket.readyState).toBe("open")
+      socket.destroy()
+      await endOf()
+    }
+  )
+
   early("that is no HTTP any more ends once", async () => {
     expect(await client(`${head(`Transfer-Encoding: chunked\r\n${close}`)}zz\r\n`)).toMatch(/^HTTP\/1.1 400/)
     expect((await endOf()).outcome).toMatchObject({ _tag: "rejected", status: 400 })
