@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Agent, type Dispatcher } from "undici"
+import { isForWantOfDescriptors } from "./Descriptors.ts"
 import { monotonicOf } from "./Monotonic.ts"
 import { sharedLookup } from "./NameLookup.ts"
 import type { Credentials, TlsOptions } from "./Origin.ts"
@@ -273,15 +274,12 @@ const causes: ReadonlyArray<readonly [RegExp, string]> = [
   [/^(?:HPE_|UND_ERR_)/, "malformed HTTP answer"]
 ]
 
-/** Out of descriptors, of this process or of the machine. */
-const localCodes = new Set(["EMFILE", "ENFILE"])
-
 export const asFailure = (cause: unknown): BackendFailure => {
   if (isFailure(cause)) return cause
   const error = rootOf(cause)
   const detail = error instanceof Error ? error.message : String(error)
   const code = codeOf(error)
-  if (localCodes.has(code)) return plain("local", "this process is out of file descriptors", detail, false)
+  if (isForWantOfDescriptors(code)) return plain("local", "this process is out of file descriptors", detail, false)
   if (code === "ETIMEDOUT" || code === "UND_ERR_CONNECT_TIMEOUT" || code === "ESOCKETTIMEDOUT")
     return plain("timeout", "timeout", detail, false)
   const known = causes.find(([pattern]) => pattern.test(code))

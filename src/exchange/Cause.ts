@@ -24,6 +24,7 @@ export const causesByOutcome = {
     "malformed",
     "untranslatable",
     "breaker_open",
+    "descriptors",
     "internal"
   ],
   refused: [
@@ -67,6 +68,7 @@ const causeOfKind: Readonly<Record<Exclude<FailureKind, "client_gone" | "client_
   response_timeout: "timeout_response",
   malformed: "malformed",
   breaker_open: "breaker_open",
+  descriptors: "descriptors",
   truncated: "broken_stream",
   idle_timeout: "timeout_idle",
   untranslatable: "untranslatable",

@@ -20,6 +20,7 @@ export type FailureKind =
   | "idle_timeout"
   | "untranslatable"
   | "path_unknown"
+  | "descriptors"
   | "client_gone"
   | "client_write"
   | "internal"
@@ -36,7 +37,7 @@ export interface FailureRule {
   /** Does the engine's breaker count it? */
   readonly trips: boolean
   /** What the client is told when this is the last word and nothing was committed. */
-  readonly status: 500 | 502 | 504
+  readonly status: 500 | 502 | 503 | 504
 }
 
 const rule = (
@@ -73,6 +74,8 @@ export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   // It answers, but has no such route: somebody else may.
   path_unknown: rule("upstream", true, false, false),
   idle_timeout: rule("upstream", false, false, false, 504),
+  // Ours are used up: somebody else may be reached on a connection that is kept.
+  descriptors: rule("olla", true, false, false, 503),
   client_gone: rule("client", false, false, false),
   client_write: rule("client", false, false, false),
   internal: rule("olla", false, false, false, 500)

@@ -241,7 +241,7 @@ export const errorTable = {
   proxy: {
     status: 502,
     text: "Proxy error: {detail}",
-    when: "every attempt failed before an answer; 504 when the last one timed out. Details below",
+    when: "every attempt failed before an answer; 504 when the last one timed out, 503 when Olla had no file descriptor left. Details below",
     remedy: "the detail names the endpoint; addresses are in the log"
   },
   untranslated: {

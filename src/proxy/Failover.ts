@@ -310,7 +310,8 @@ export class Failover implements AttemptEnd, AttemptOwner {
     }
     const { failure: why, name } = this.#last
     const text = failureText(why, name, performance.now() - exchange.timings.accepted)
-    if (!this.#allConnection || why.kind === "breaker_open") return { _tag: "refused", failure: why, message: text }
+    if (!this.#allConnection || why.kind === "breaker_open" || why.kind === "descriptors")
+      return { _tag: "refused", failure: why, message: text }
     const isOnly = candidates.length === 1 && exchange.attempts.length === 1
     const who = isOnly ? `the only reachable endpoint ${exchange.model === "" ? "for this request" : "with this model"}` : "all endpoints"
     return { _tag: "refused", failure: why, message: `${who} failed with ${isOnly ? "a connection error" : "connection errors"}: ${text}` }

@@ -31,6 +31,7 @@ const words: Readonly<Record<FailureKind, string>> = {
   idle_timeout: "it stopped sending",
   truncated: "it broke off in the middle of its answer",
   untranslatable: "its answer could not be translated",
+  descriptors: "Olla has no file descriptor left",
   client_gone: "the client left",
   client_write: "the client left",
   internal: "a fault inside Olla"
@@ -83,6 +84,8 @@ export const failureText = (failure: Failure, endpoint: string, elapsed: number)
       return `request failed ${after}: the answer of endpoint ${endpoint} could not be translated`
     case "path_unknown":
       return `request failed ${after}: endpoint ${endpoint} does not serve this path`
+    case "descriptors":
+      return `request failed ${after}: Olla has no file descriptor left for a connection to endpoint ${endpoint}; raise the limit of its process (ulimit -n)`
     case "client_gone":
     case "client_write":
       return `request cancelled ${after} - the client left`

@@ -208,7 +208,7 @@ describe("a shortage of descriptors", () => {
   it.each(["EMFILE", "ENFILE"])("(%s) is ours, and no backend's", (code) => {
     const error = Object.assign(new Error(`connect ${code}`), { code })
     expect([error, new AggregateError([error])].map(asFailure)).toMatchObject([{ kind: "local" }, { kind: "local" }])
-    expect(connectKind(error)).toBe("internal")
+    expect(connectKind(error)).toBe("descriptors")
   })
 })
 

@@ -11,7 +11,7 @@ import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { bodyRefusal } from "../SizeRefusal.ts"
-import { breakerWait, describeRejection, describeShortage, retryAfter } from "./Refusals.ts"
+import { describeRejection, describeShortage, retryAfter, shortWait } from "./Refusals.ts"
 import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
 
 export interface ProxyTarget {
@@ -115,7 +115,7 @@ export class PlainSurface implements Surface {
     context.answer(status, plain.contentType, plain.body, [
       "X-Content-Type-Options",
       "nosniff",
-      ...breakerWait(failure),
+      ...shortWait(failure),
       ...context.decisionHeaders()
     ])
   }

@@ -18,8 +18,12 @@ export const retryAfter = ({ fleet }: Services): ReadonlyArray<string> => {
   return ["Retry-After", String(Math.min(60, Math.max(1, seconds)))]
 }
 
-/** Where an open breaker was why: a second, since one request a second is let through where nobody else can be asked. */
-export const breakerWait = ({ kind }: Failure): ReadonlyArray<string> => (kind === "breaker_open" ? ["Retry-After", "1"] : [])
+/**
+ * Where an open breaker was why: a second, since one request a second is let through where nobody else can be asked. Descriptors come
+ * back with the end of any other connection.
+ */
+export const shortWait = ({ kind }: Failure): ReadonlyArray<string> =>
+  kind === "breaker_open" || kind === "descriptors" ? ["Retry-After", "1"] : []
 
 /** What is near a name that nobody has, and who cannot be asked why; empty: neither. */
 const detailOf = ({ catalogue, settings, fleet }: Services, reason: string, model: string): string => {

@@ -17,7 +17,7 @@ import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { ordered, setMode, translatedExchange } from "./Conversing.ts"
-import { breakerWait, describeRejection, describeShortage, retryAfter } from "./Refusals.ts"
+import { describeRejection, describeShortage, retryAfter, shortWait } from "./Refusals.ts"
 import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
 import { messageLimit, parseTurn, problemOf, shapeProblem, textOfBody } from "./TranslatedRequest.ts"
 
@@ -135,7 +135,7 @@ export class TranslatedSurface implements Surface {
     const { status } = ruleOf(failure)
     const text = fill("untranslated", { detail })
     this.#services.log.untranslated(exchange, status, text)
-    context.fail(status, text, null, [...breakerWait(failure), ...context.decisionHeaders()])
+    context.fail(status, text, null, [...shortWait(failure), ...context.decisionHeaders()])
   }
 
   settled(): void {
