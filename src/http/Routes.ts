@@ -1,5 +1,6 @@
 /** Which handler a path has. The routes below `/olla/` are rows of `BackendRoutes.ts`, asked in their order. */
 import type { Profile } from "../profile/Profile.ts"
+import { outboundPath } from "../proxy/TargetUrl.ts"
 import type { ProviderScope } from "../routing/Router.ts"
 import { backendRoutes, type RoutedName, routedNames } from "./BackendRoutes.ts"
 import { listedModel, listing, modelRoute, modelsRoute } from "./ListingRoutes.ts"
@@ -7,7 +8,7 @@ import { discardBody } from "./listener/RequestBody.ts"
 import { PlainSurface, type ProxyTarget } from "./proxied/PlainSurface.ts"
 import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
 import type { RequestContext } from "./RequestContext.ts"
-import { withoutSlash } from "./RequestPath.ts"
+import { judgedPath, withoutSlash } from "./RequestPath.ts"
 import { labelOf, type Matched, matchOf, type Place, type Provider, placeOf, type RouteShape, shapeOf } from "./RoutePlace.ts"
 import type { Services } from "./Services.ts"
 import { systemRoutes } from "./SystemRoutes.ts"
@@ -114,7 +115,8 @@ export class Routes {
   #olla(context: RequestContext, path: string, raw: string): boolean {
     const services = this.#services
     const known = this.#known.get(raw)
-    if (known !== undefined) {
+    // Where endpoints are below a path may change at any time.
+    if (known?.path !== undefined && this.#refusalBelow(known.scope, known.path) === undefined) {
       this.#proxy(context, known)
       return true
     }
@@ -151,7 +153,8 @@ export class Routes {
   #forward({ context, place, raw }: Arrival): void {
     const services = this.#services
     const { provider, rest, sent } = place
-    const what = this.#refusal(provider, withoutSlash(rest))
+    const path = withoutSlash(rest)
+    const what = this.#refusal(provider?.scope, path) ?? this.#refusalBelow(provider?.scope, path)
     if (what !== undefined) {
       discardBody(services.guard, context, () => context.error("notSupported", { what }))
       return
@@ -162,7 +165,7 @@ export class Routes {
       return
     }
     const scope = provider?.scope
-    if (this.#modules.some((module) => module.below?.(context, scope, withoutSlash(rest)) === true)) return
+    if (this.#modules.some((module) => module.below?.(context, scope, path) === true)) return
     const target = this.#targetOf(scope, sent, rest)
     if (raw !== undefined) this.#remember(raw, target)
     this.#proxy(context, target)
@@ -177,9 +180,20 @@ export class Routes {
   }
 
   /** By the kind itself; or by any kind, whatever the prefix, but for kinds that declare the path as their own. */
-  #refusal(provider: Provider | undefined, path: string): string | undefined {
-    const own = provider === undefined ? undefined : refusalIn(provider.scope.profile.refusedPaths, path)
-    return own ?? (provider?.paths.has(path) === true ? undefined : refusalIn(this.#refusedEverywhere, path))
+  #refusal(scope: ProviderScope | undefined, path: string): string | undefined {
+    const own = scope === undefined ? undefined : refusalIn(scope.profile.refusedPaths, path)
+    return own ?? (scope?.profile.paths.includes(path) === true ? undefined : refusalIn(this.#refusedEverywhere, path))
+  }
+
+  /** The same of what endpoints would be asked for whose URL has a path that is kept: `/pull` below `/api`. */
+  #refusalBelow(scope: ProviderScope | undefined, path: string): string | undefined {
+    for (const endpoint of this.#services.fleet.endpoints) {
+      const { basePath } = endpoint.origin
+      if (!endpoint.preservePath || basePath === "" || basePath === "/") continue
+      const what = this.#refusal(scope, judgedPath(outboundPath(path, basePath, true, endpoint.profile?.paths)))
+      if (what !== undefined) return what
+    }
+    return undefined
   }
 
   #forget(): void {

@@ -8,11 +8,12 @@ import { type Listening, listen, openRooms, type Rooms } from "./serving.ts"
 let backend: RawBackend
 let rooms: Rooms
 let listening: Listening
+let fleet: ListedFleet
 let answer = plain("{}")
 
 beforeAll(async () => {
   backend = await rawBackend((socket) => socket.write(answer))
-  const fleet = new ListedFleet()
+  fleet = new ListedFleet()
   fleet.with("one", "ollama", ["m"], { url: `http://127.0.0.1:${backend.port}` })
   rooms = await openRooms(fleet, "olla", "server: { rate_limits: { per_ip_requests_per_minute: 0 } }")
   listening = await listen(rooms)
@@ -65,6 +66,32 @@ describe("Ollama's management calls", () => {
       }
     }
     expect(targets()).toEqual([])
+  })
+  it("are refused below an endpoint whose URL has the rest of the path, as soon as there is one", async () => {
+    const tries = [
+      "/olla/ollama/pull",
+      "/olla/proxy/pull",
+      "/olla/ollama/p%75ll",
+      "/olla/proxy/pull/",
+      "/olla/proxy/x/%2e%2e/blobs/sha256:0"
+    ]
+    const statuses = async () => {
+      const all = []
+      for (const path of tries) all.push((await post(path)).status)
+      return all
+    }
+    expect(await statuses()).toEqual(tries.map(() => 200))
+    const before = fleet.endpoints.length
+    fleet.with("below", "ollama", ["m"], { url: `http://127.0.0.1:${backend.port}/api`, preservePath: true })
+    try {
+      backend.heard.length = 0
+      expect(await statuses()).toEqual(tries.map(() => 501))
+      expect(targets()).toEqual([])
+      expect((await post("/olla/proxy/chat")).status).toBe(200)
+    } finally {
+      fleet.endpoints.length = before
+    }
+    expect(await statuses()).toEqual(tries.map(() => 200))
   })
   it("that only tell of one server are refused under Ollama's prefix alone", async () => {
     expect((await post("/olla/ollama/api/list")).status).toBe(501)
