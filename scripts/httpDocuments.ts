@@ -148,7 +148,8 @@ under a prefix is forwarded, except:
 
 - lists of models (\`v1/models\`, \`api/tags\`, and where else the kind has them), and one model of them (\`v1/models/{id}\`), which Olla
   answers for the whole fleet;
-- Ollama's management calls (\`api/pull\`, \`push\`, \`create\`, \`copy\`, \`delete\`, \`blobs\`): 501 under every prefix and \`/olla/proxy/\`;
+- Ollama's management calls (\`api/pull\`, \`push\`, \`create\`, \`copy\`, \`delete\`, \`blobs\`): 501 under every prefix and \`/olla/proxy/\`, also where
+  an endpoint's own path makes one of the rest (\`/pull\` below \`/api\`);
   \`api/show\` and \`api/list\` under \`/olla/ollama/\`;
 - paths that a profile with \`enforce_paths\` does not list: 404.
 
