@@ -10,7 +10,9 @@ import type { AliasOffer, ModelOffer, UnifiedModel } from "./ModelOffer.ts"
 export interface Snapshot {
   /** Rises by one with each swap. */
   readonly version: number
-  /** By client name in any case, digest links and Ollama's `:latest` rule included. */
+  /** The name of a model or alias that a client's name stands for, lower-cased; itself where there is none. */
+  readonly meant: (name: string) => string
+  /** By client name in any case, digest links, Ollama's `:latest` rule and other ways of writing it (`NameVariants.ts`) included. */
   readonly offer: (model: string) => ModelOffer | undefined
   /** A configured alias in any case, with each endpoint's native name (first listed target wins). */
   readonly alias: (model: string) => AliasOffer | undefined
@@ -26,6 +28,7 @@ export interface Snapshot {
 
 export const emptySnapshot: Snapshot = {
   version: 0,
+  meant: (name) => name.toLowerCase(),
   offer: () => undefined,
   alias: () => undefined,
   unified: [],

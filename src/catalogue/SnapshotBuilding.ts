@@ -6,6 +6,7 @@ import type { InventoryEntry } from "./Inventory.ts"
 import { type AliasOffer, type ModelHolder, type ModelOffer, noOffer, type UnifiedModel } from "./ModelOffer.ts"
 import { displayId } from "./ModelOrder.ts"
 import { NameMap } from "./NameMap.ts"
+import { variantsOf } from "./NameVariants.ts"
 import { nativeNameFor, OfferIndex, offerOf } from "./OfferIndex.ts"
 import type { Snapshot } from "./Snapshot.ts"
 import { type Unified, type UnifyInput, unify } from "./Unification.ts"
@@ -52,11 +53,18 @@ export function* buildSnapshot(input: BuildInput): Generator<void, Snapshot> {
     aliases.set(name.toLowerCase(), { name, targets, offer: aliasOffer(targets, offers) })
     yield
   }
+  /** The name itself where anything is called so. */
+  const meant = (name: string): string => {
+    const low = name.toLowerCase()
+    const isKnown = (one: string) => offers.has(one) || aliases.has(one)
+    return isKnown(low) ? low : (variantsOf(low).find(isKnown) ?? low)
+  }
   const unified = yield* inOrder(input.before ?? [], models, pass)
   return {
     version: input.version,
-    offer: (name) => offers.get(name.toLowerCase()),
-    alias: (name) => aliases.get(name.toLowerCase()),
+    meant,
+    offer: (name) => offers.get(meant(name)),
+    alias: (name) => aliases.get(meant(name)),
     unified,
     find: (name) => hidden.get(name) ?? byName.get(name.toLowerCase()) ?? hiddenInAnyCase.get(name.toLowerCase()),
     capable: (required) => capabilities.find(required),

@@ -42,6 +42,26 @@ describe("who has a model", () => {
     expect(snapshot.offer("m:8b:latest")).toBeUndefined()
   })
 
+  it("is also who has it without a tag that says nothing, or without a wish for more context, where nobody is called so", () => {
+    const fleet = new ListedFleet()
+    fleet.with("a", "vllm", ["plain", "org/both"])
+    fleet.with("b", "lm-studio", ["tagged:latest", "org/both:latest"])
+    fleet.with("c", "vllm", ["odd[1m]", "odd"])
+    const snapshot = fleet.snapshot({ aliases: { "claude-x": ["plain"] } })
+    const found = (name: string) => [snapshot.meant(name), held(snapshot.alias(name)?.offer ?? snapshot.offer(name))]
+    expect(found("Plain:latest")).toEqual(["plain", ["a=plain"]])
+    expect(found("tagged")).toEqual(["tagged:latest", ["b=tagged:latest"]])
+    expect(found("org/both")).toEqual(["org/both", ["a=org/both"]])
+    expect(found("org/both:LATEST")).toEqual(["org/both:latest", ["b=org/both:latest"]])
+    expect(found("plain[1m]")).toEqual(["plain", ["a=plain"]])
+    expect(found("Claude-X[1m]")).toEqual(["claude-x", ["a=plain"]])
+    expect(found("claude-x:latest")).toEqual(["claude-x", ["a=plain"]])
+    expect(found("tagged[1m]")).toEqual(["tagged:latest", ["b=tagged:latest"]])
+    expect(found("odd[1m]")).toEqual(["odd[1m]", ["c=odd[1m]"]])
+    for (const name of ["none", "plain:8b", "plain:8b:latest", "[1m]", ":latest", "none[1m]"])
+      expect(found(name)).toEqual([name, undefined])
+  })
+
   it("is whoever has the same blob under another name", () => {
     const fleet = new ListedFleet()
     fleet.with("a", "ollama", [blob("m:latest", "sha-1")])

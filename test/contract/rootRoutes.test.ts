@@ -93,6 +93,22 @@ describe("one base URL for everything", () => {
     expect(vllm.inference().at(-1)?.url).toBe("/v1/chat/completions")
   })
 
+  it("takes a model's name with a tag or a wish that says nothing to its server for the name", async () => {
+    for (const [asked, header, sent] of [
+      ["org/big[1m]", "org/big", "org/big"],
+      ["Org/Big:latest", "org/big", "org/big"],
+      ["small:1b[1m]", "small:1b", "small:1b"]
+    ] as const) {
+      const answer = await get("/v1/chat/completions", { method: "POST", body: chat(asked) })
+      const backend = sent === "org/big" ? vllm : ollama
+      expect([answer.status, answer.header("x-olla-model"), JSON.parse(backend.inference().at(-1)?.body ?? "{}").model]).toEqual([
+        200,
+        header,
+        sent
+      ])
+    }
+  })
+
   it("answers Ollama's word to programs and a page to people", async () => {
     const word = await get("/")
     expect([word.status, word.header("content-type"), word.text]).toEqual([200, "text/plain; charset=utf-8", "Ollama is running"])

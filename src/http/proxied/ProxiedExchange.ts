@@ -138,7 +138,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
   /** At once, or after endpoints have been asked for their models. */
   #decide(asked: Asked, body: Body): void {
     const { scope, path } = this.#surface.route
-    this.#exchange.model = asked.inspection.model
+    this.#exchange.model = this.#services.catalogue.snapshot().meant(asked.inspection.model)
     this.#exchange.stream = asked.stream
     const decided = this.#services.router.decide({ scope, path, inspection: asked.inspection })
     if (!Effect.isEffect(decided)) {
