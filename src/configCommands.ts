@@ -1,6 +1,6 @@
 /** What `validate`, `--validate-config`, `config show` and `healthcheck` have to say. */
 import { request } from "node:http"
-import type { ModelsFileReport } from "./catalogue/ModelsFile.ts"
+import { type ModelsFileReport, placed } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import { printConfig, shownValues } from "./config/ConfigPrinting.ts"
 import { type Diagnostic, type Finding, findingOf, placeOf, render, textOf } from "./config/Diagnostic.ts"
@@ -86,11 +86,7 @@ export interface ValidateDocument {
 /** 0: nothing wrong, 1: findings. */
 export const validateCommand = (options: LoadOptions, asJson: boolean, out: Out): number => {
   const { loaded, config, remarks, models, profiles } = examine(options)
-  const findings = [
-    ...config,
-    ...models.issues.map((message): Diagnostic => ({ severity: "warning", message: `models.yaml: ${message}` })),
-    ...profiles
-  ]
+  const findings = [...config, ...models.issues.map((issue) => placed(issue, "warning")), ...profiles]
   const errors = findings.filter((finding) => finding.severity === "error").length
   const warnings = findings.length - errors
   const code = findings.length === 0 ? 0 : 1

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as FiberHandle from "effect/FiberHandle"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { placed } from "./catalogue/ModelsFile.ts"
 import { type ConfigChange, changesBetween, restartNeeded, secretsBetween } from "./config/ConfigChange.ts"
 import { type Diagnostic, render } from "./config/Diagnostic.ts"
 import { quietTime, watchFiles } from "./config/FileWatch.ts"
@@ -76,13 +77,10 @@ export const reloadProblems = (before: Configuration, next: Configuration): Read
     path === undefined || models.path === path || (broken === undefined && existsSync(path))
       ? []
       : [
-          {
-            severity: "error",
-            message:
-              broken?.slice(path.length + 2) ??
-              "the loaded models.yaml is gone: put it back, or restart the daemon to go on with the built-in rules",
-            file: path
-          }
+          placed(
+            broken ?? `${path}: the loaded models.yaml is gone: put it back, or restart the daemon to go on with the built-in rules`,
+            "error"
+          )
         ]
   return [...empty, ...cut, ...profiles, ...lost]
 }

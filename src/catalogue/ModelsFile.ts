@@ -7,6 +7,7 @@ import { join, resolve } from "node:path"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Diagnostic } from "../config/Diagnostic.ts"
 import { Settings } from "../config/Settings.ts"
 import { nodeAt, readYaml, type YamlNode } from "../config/YamlTree.ts"
 import { type AttributeRules, buildAttributeRules, defaultRules } from "./AttributeRules.ts"
@@ -232,6 +233,12 @@ export const loadModelRules = (sources: ModelsFileSources, before?: LoadedModelR
     return { rules: built.rules, text, path, warnings, remarks: reading.unread.map((remark) => `${path}: ${remark}`) }
   }
   return builtIn()
+}
+
+/** A warning or remark with file and line as all other findings have them. */
+export const placed = (issue: string, severity: Diagnostic["severity"]): Diagnostic => {
+  const [, file = "", line, message = issue] = /^(.*?\.yaml): (?:yaml: )?(?:line (\d+): )?(.*)$/s.exec(issue) ?? []
+  return { severity, message, file, ...(line === undefined ? {} : { line: Number(line) }) }
 }
 
 /** What start-up has to say about it. */

@@ -245,6 +245,11 @@ describe("validate", () => {
         ]
       }
     })
+    const broken = { "models.yaml": "a: [\n", "config/models.yaml": "version: 1\n" }
+    expect(inFolder(broken).json().document.findings).toEqual([
+      { severity: "warning", message: expect.stringMatching(/^the \[ that begins here/), file: "models.yaml", line: 1, column: 1 },
+      { severity: "warning", message: "parsed but contains no configuration", file: "config/models.yaml" }
+    ])
     expect(inFolder({}).json()).toEqual({ code: 0, document: { file: "", ok: true, errors: 0, warnings: 0, findings: [] } })
   })
 
