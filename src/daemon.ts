@@ -16,7 +16,7 @@ import { Settings } from "./config/Settings.ts"
 import type { Configuration } from "./configuration.ts"
 import { dnsLookup } from "./endpoint/DnsLookup.ts"
 import { DnsStatuses, makeDnsSource } from "./endpoint/DnsSource.ts"
-import { accepts } from "./endpoint/Endpoint.ts"
+import { accepts, type Endpoint } from "./endpoint/Endpoint.ts"
 import { configured, together, withSource } from "./endpoint/EndpointSources.ts"
 import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
@@ -168,6 +168,14 @@ const baseUrls = ({ host, port: configured, root_routes }: OllaConfig["server"],
 const modelCount = ({ unified, inventory }: Snapshot): number =>
   unified.length > 0 ? unified.length : new Set(inventory.flatMap(({ models }) => models.map(({ name }) => name))).size
 
+/** Not in `serve`: what a variable holds there is held for the daemon's life, and endpoints go. */
+const reachOf = (endpoints: ReadonlyArray<Endpoint>) => {
+  const reachable = endpoints.filter(accepts).length
+  // That nobody at all is there has a line of its own.
+  const isPart = reachable > 0 && reachable < endpoints.length
+  return { reached: `${reachable}/${endpoints.length}`, warning: isPart ? reachability(endpoints) : undefined }
+}
+
 /** Serves until it is asked to stop or its listener breaks down; the exit code. */
 export const daemon = Effect.fnUntraced(function* (starting: Starting) {
   const { settings, profiles } = starting.inForce
@@ -305,17 +313,15 @@ const serve = Effect.fnUntraced(function* (
     writeTimeout: new LogDuration(config.server.write_timeout),
     idleTimeout: new LogDuration(idleTime(config.server))
   })
-  const { endpoints } = fleet
-  const reachable = endpoints.filter(accepts).length
-  // That nobody at all is there has a line of its own.
-  if (reachable > 0 && reachable < endpoints.length) sink.write("warn", reachability(endpoints))
+  const { reached, warning } = reachOf(fleet.endpoints)
+  if (warning !== undefined) sink.write("warn", warning)
   const unwatch = watchReachability(fleet, ({ level, message, fields }) => sink.write(level, message, fields))
   yield* Effect.addFinalizer(() => Effect.sync(unwatch))
   const { openai, anthropic } = baseUrls(config.server, address?.port)
   sink.write("info", `Send requests to ${openai}`, { anthropic: config.translators.anthropic.enabled ? anthropic : undefined })
   sink.write("info", "Olla started", {
     bind,
-    endpoints: `${reachable}/${endpoints.length}`,
+    endpoints: reached,
     models: modelCount(Context.get(context, Catalogue).snapshot()),
     start_ms: Math.round(performance.now() - startedAt)
   })
