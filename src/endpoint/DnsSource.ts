@@ -42,6 +42,11 @@ const shortestPause = 1_000
 interface Known {
   entry: DnsEntry
   targets: ReadonlyArray<DnsTarget>
+  /**
+   * Those of them that the last answer did not have. They go when the next one has not got them either: some name servers tell each
+   * time of another part, and whoever takes a place has not been probed yet.
+   */
+  lingering: ReadonlyArray<string>
   ttl: number | undefined
   resolvedAt: number
   lastError: string | undefined
@@ -49,7 +54,8 @@ interface Known {
   toldMany: boolean
 }
 
-const placesOf = (targets: ReadonlyArray<DnsTarget>): ReadonlyArray<string> => targets.map(({ address, port }) => `${address} port ${port}`)
+const placeOf = ({ address, port }: DnsTarget): string => `${address} port ${port}`
+const placesOf = (targets: ReadonlyArray<DnsTarget>): ReadonlyArray<string> => targets.map(placeOf)
 
 /** `now`: epoch milliseconds. */
 export const makeDnsSource = Effect.fnUntraced(function* (lookUp: DnsLookup, now: () => number) {
@@ -84,16 +90,22 @@ export const makeDnsSource = Effect.fnUntraced(function* (lookUp: DnsLookup, now
     one.lastError = undefined
     one.resolvedAt = now()
     one.ttl = ttl
-    const [before, after] = [placesOf(one.targets), placesOf(kept)]
+    const found = placesOf(kept)
+    const missing = one.targets.filter((target) => !found.includes(placeOf(target)))
+    const lingering = missing.filter((target) => !one.lingering.includes(placeOf(target)))
+    const together = [...kept, ...lingering]
+    const [before, after] = [placesOf(one.targets), placesOf(together)]
+    one.lingering = placesOf(lingering)
     const added = after.filter((place) => !before.includes(place))
     const removed = before.filter((place) => !after.includes(place))
     if (added.length + removed.length === 0) return false
-    one.targets = kept
+    one.targets = together
     yield* Effect.logInfo("A DNS name leads elsewhere", { name, added, removed })
     return true
   })
 
-  const pause = ({ entry, ttl }: Known) => Duration.millis(Math.max(shortestPause, Math.min(entry.interval, ttl ?? entry.interval)))
+  const pause = ({ entry, lingering, ttl }: Known) =>
+    Duration.millis(lingering.length > 0 ? shortestPause : Math.max(shortestPause, Math.min(entry.interval, ttl ?? entry.interval)))
 
   const follow = (one: Known): Effect.Effect<never> =>
     Effect.suspend(() => Effect.sleep(pause(one))).pipe(
@@ -115,7 +127,7 @@ export const makeDnsSource = Effect.fnUntraced(function* (lookUp: DnsLookup, now
       for (const [key, entry] of wanted) {
         let one = known.get(key)
         const isNew = one === undefined
-        one ??= { entry, targets: [], ttl: undefined, resolvedAt: 0, lastError: undefined, toldMany: false }
+        one ??= { entry, targets: [], lingering: [], ttl: undefined, resolvedAt: 0, lastError: undefined, toldMany: false }
         if (isNew) fresh.push(one)
         const isPaced = one.entry.interval !== entry.interval
         one.entry = entry

@@ -56,14 +56,31 @@ describe("names that stand for endpoints", () => {
         expect(counts.looked).toBe(1)
         answers["a"] = found(["10.0.0.2"], 0)
         yield* pass(100)
-        expect([counts, names()]).toEqual([{ looked: 2, brought: 1 }, ["10.0.0.2:80"]])
+        expect([counts, names()]).toEqual([{ looked: 2, brought: 1 }, ["10.0.0.2:80", "10.0.0.1:80"]])
         answers["a"] = found(["10.0.0.2"], 3_600_000)
         yield* pass(1_000)
-        expect(counts).toEqual({ looked: 3, brought: 1 })
+        expect([counts, names()]).toEqual([{ looked: 3, brought: 2 }, ["10.0.0.2:80"]])
         yield* pass(29_900)
         expect(counts.looked).toBe(3)
         yield* pass(100)
-        expect(counts).toEqual({ looked: 4, brought: 1 })
+        expect(counts).toEqual({ looked: 4, brought: 2 })
+      })
+    )
+  )
+
+  it.effect("lose an endpoint that two answers in turn have not got, so that names which tell each time of another part keep theirs", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const answers: Record<string, DnsFound> = { a: found(["10.0.0.1"], 0) }
+        const { source, counts, names, pass } = yield* rig(answers)
+        yield* source.update([entry("a")])
+        for (let turn = 0; turn < 6; turn++) {
+          answers["a"] = found([turn % 2 === 0 ? "10.0.0.2" : "10.0.0.1"], 3_600_000)
+          yield* pass(1_000)
+          expect([names().toSorted(), counts.brought]).toEqual([["10.0.0.1:80", "10.0.0.2:80"], 1])
+        }
+        yield* pass(1_000)
+        expect([names(), counts.brought]).toEqual([["10.0.0.1:80"], 2])
       })
     )
   )
