@@ -23,12 +23,13 @@ import { rateCode, refuseRate } from "../RateRefusal.ts"
 import type { ContextOwner, RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { fullRefusal, oversizeRefusal } from "../SizeRefusal.ts"
+import { inATurnOfItsOwn } from "./LongSteps.ts"
 import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
 
 /** Bytes of a session's id that are echoed and logged; it is recognised by all of them. */
 const longestSessionId = 256
 
-/** Bytes from which translating a body is no matter of a millisecond. */
+/** Bytes from which a step with a body is no matter of a millisecond. */
 const longBody = 256 * 1024
 
 const leftEarly: Outcome = { _tag: "cancelled", status: 499, committed: false }
@@ -126,11 +127,11 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     })
   }
 
-  /** Steps of a long body that is translated leave the loop to others in between: each of them may take a tenth of a second. */
-  #step(body: Body, step: () => void): void {
-    if (body.size < longBody || this.#surface.copies === 1) this.#context.guarded(step)
+  /** Steps of a long body leave the loop to others in between: where it is translated each of them may take a tenth of a second. */
+  #step(body: Body, step: () => void, isLong = this.#surface.copies > 1): void {
+    if (body.size < longBody || !isLong) this.#context.guarded(step)
     else
-      setImmediate(() => {
+      inATurnOfItsOwn(() => {
         if (!this.#over) this.#context.guarded(step)
       })
   }
@@ -172,7 +173,8 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     const plan = this.#surface.plan(this, asked, body, decision)
     if (plan === undefined) return
     if (plan.dialect === undefined || this.#share.reserve(body.size * copiesInTranslation))
-      this.#step(body, () => this.#carry(asked, body, plan))
+      // The system copies what is sent, which takes milliseconds for every ten megabytes.
+      this.#step(body, () => this.#carry(asked, body, plan), true)
     else this.#refuseForWantOfRoom()
   }
 
