@@ -20,6 +20,7 @@ import { accepts, type Endpoint } from "./endpoint/Endpoint.ts"
 import { configured, together, withSource } from "./endpoint/EndpointSources.ts"
 import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
+import { fleetChange } from "./endpoint/FleetChange.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { reachability } from "./endpoint/Reachability.ts"
 import { watchReachability } from "./endpoint/ReachabilityEdges.ts"
@@ -69,6 +70,8 @@ import { makeResponsesTranslator } from "./translation/responses/ResponsesTransl
 
 /** Milliseconds between two looks for memory that can be given back. */
 const spareLookEvery = 3_000
+/** Milliseconds that a changed fleet waits for new endpoints to be probed and read. */
+const joinsWithin = 3_000
 
 export interface Starting {
   readonly inForce: InForce
@@ -241,8 +244,25 @@ const serve = Effect.fnUntraced(function* (
   sink.table(routeTable(Context.get(context, Profiles).all, inForce.current().config.server.root_routes))
   yield* Context.get(context, Catalogue).settled
   // One after the other: a reload and a name that leads elsewhere may come together.
-  const bring = Semaphore.makeUnsafe(1).withPermit(
-    Effect.suspend(() => fleet.apply(sources())).pipe(Effect.andThen(Context.get(context, Catalogue).settled))
+  const oneByOne = Semaphore.makeUnsafe(1)
+  const settled = Context.get(context, Catalogue).settled
+  const bring = oneByOne.withPermit(Effect.suspend(() => fleet.apply(sources())).pipe(Effect.andThen(settled)))
+  const handOver = oneByOne.withPermit(
+    Effect.gen(function* () {
+      const wanted = sources()
+      const before = fleet.endpoints.map(({ spec }) => spec)
+      const { added, removed } = fleetChange(before, wanted)
+      if (added.length > 0) {
+        // Whoever goes stays until the newcomers can be asked: a machine that gets another address loses no request.
+        yield* fleet.apply([...wanted, ...removed])
+        const newcomers = new Set(added.map(({ url }) => url))
+        const joining = fleet.endpoints.filter(({ spec }) => newcomers.has(spec.url))
+        yield* Effect.forEach(joining, fleet.probe, { concurrency: "unbounded", discard: true }).pipe(Effect.timeoutOption(joinsWithin))
+        yield* settled
+      }
+      yield* fleet.apply(wanted)
+      yield* settled
+    })
   )
   dns.whenChanged(bring)
   const reload = yield* makeReload({
@@ -255,7 +275,7 @@ const serve = Effect.fnUntraced(function* (
         yield* dns.update(next.dns)
         configureLog(next)
         inForce.replace(next)
-        yield* bring
+        yield* handOver
       })
   })
   if (search !== undefined) {

@@ -181,6 +181,34 @@ describe("a reload", () => {
     expect((await say("x")).status).toBe(200)
   })
 
+  it("that gives an endpoint another URL loses no request for a model that only it has, and what is new can be asked after the answer", async () => {
+    const third = await startBackend({ kind: "ollama", models: ["x", "y"] })
+    const yaml = (backend: SimulatedBackend) =>
+      endpointsYaml(
+        [
+          { name: "one", backend: one },
+          { name: "two", backend }
+        ],
+        rareChecks
+      )
+    let over = false
+    const statuses: Array<number> = []
+    const asking = async () => {
+      while (!over) statuses.push((await say("x")).status)
+    }
+    const all = [asking(), asking()]
+    daemon.rewrite(yaml(third))
+    expect((await reload()).status).toBe(200)
+    expect((await say("y")).status).toBe(200)
+    daemon.rewrite(yaml(two))
+    await reload()
+    over = true
+    await Promise.all(all)
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    expect((await endpointsOf()).map(({ name }) => name)).toEqual(["one", "two"])
+    await third.stop()
+  })
+
   it("told of by many at once is read as it is then, by few readings", async () => {
     const before = records("Configuration reloaded").length
     daemon.rewrite(both("model_aliases: {small: [n]}\n"))
