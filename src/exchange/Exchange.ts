@@ -80,6 +80,8 @@ export class Attempt implements AttemptTarget {
   /** Body bytes accepted by the client's socket. */
   bytes = 0
   failure: Failure | undefined = undefined
+  /** What the client was sent last of a relayed answer; frames without payload do not count. */
+  lastPiece: Uint8Array | string = ""
   /** It goes out on a kept connection. */
   isReused = false
   /** Of its span; empty: none so far. */
@@ -138,6 +140,7 @@ export class Attempt implements AttemptTarget {
     timings.headers = timings.firstByte = timings.lastByte = 0
     this.status = 0
     this.bytes = 0
+    this.lastPiece = ""
   }
 }
 

@@ -48,6 +48,8 @@ export interface Refused {
  */
 export type Ended = Extract<Outcome, { readonly _tag: "completed" | "failed" }> | Refused
 
+export type Completed = Extract<Outcome, { readonly _tag: "completed" }>
+
 export type Cancelled = Extract<Outcome, { readonly _tag: "cancelled" }>
 
 export const outcomeOf = (end: Ended): Outcome =>
@@ -55,8 +57,8 @@ export const outcomeOf = (end: Ended): Outcome =>
 
 /** An exchange that is being carried. */
 export interface Carrying {
-  /** Stops the backend and frees the lease; `ended` is not told any more. Called at most once, and not after the end. */
-  readonly abort: () => Cancelled
+  /** Stops the backend and frees the lease; `ended` is not told any more. `completed`: the client had the last word of the stream. Called at most once, and not after the end. */
+  readonly abort: () => Cancelled | Completed
 }
 
 export class Carrier extends Context.Service<

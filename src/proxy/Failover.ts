@@ -14,11 +14,12 @@ import type { ExchangeObserver } from "../exchange/Observer.ts"
 import { newSpanId } from "../exchange/TraceContext.ts"
 import type { Candidate } from "../routing/Router.ts"
 import { type AttemptOwner, AttemptSending } from "./AttemptSending.ts"
-import type { Cancelled, CarryRequest, Ended, Refused } from "./Carrier.ts"
+import type { Cancelled, CarryRequest, Completed, Ended, Refused } from "./Carrier.ts"
 import { cutAfterFlush, endBroken } from "./ClientSocket.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { AttemptEnd, Engine, Running } from "./Engine.ts"
 import { failureText } from "./FailureText.ts"
+import { endsWithLastWord } from "./LastWord.ts"
 import { Opening } from "./Opening.ts"
 import { pathOf, RemainingCandidates } from "./RemainingCandidates.ts"
 
@@ -85,9 +86,14 @@ export class Failover implements AttemptEnd, AttemptOwner {
   }
 
   /** The client is gone: the backend notices at once. Called at most once, and not after the end. */
-  abort(): Cancelled {
+  abort(): Cancelled | Completed {
     this.#over = true
     this.#running?.abort()
+    if (this.#attempt !== undefined && endsWithLastWord(this.#attempt.lastPiece)) {
+      this.#noteServed()
+      this.#report(undefined, false)
+      return { _tag: "completed", status: this.#toldStatus() }
+    }
     this.#report(undefined, true)
     const status = this.#toldStatus()
     return { _tag: "cancelled", status: status === 0 ? 499 : status, committed: this.#request.response.headersSent }

@@ -13,6 +13,7 @@ import type { Spoken } from "./Dialect.ts"
 import type { AttemptEnd, Engine, Running, Sending } from "./Engine.ts"
 import { pairsOfReply, type ReplyHead } from "./HeaderLines.ts"
 import { KeptBody } from "./KeptBody.ts"
+import { longestFrameEnd } from "./LastWord.ts"
 import { flushHead } from "./NodeInternals.ts"
 import { TranslatedRelay } from "./TranslatedRelay.ts"
 
@@ -163,8 +164,11 @@ class OllaAttempt implements Relay, Running {
       else for (const part of payload) this.#kept.push(Buffer.from(part))
     }
     const short = bytes.length <= oneWrite
-    if (this.#socket !== undefined)
-      return short ? this.#socket.write(bytes.toString("latin1"), "latin1") : this.#socket.write(Buffer.from(bytes))
+    if (this.#socket !== undefined) {
+      const piece = short ? bytes.toString("latin1") : Buffer.from(bytes)
+      if (bytes.length > longestFrameEnd) attempt.lastPiece = piece
+      return typeof piece === "string" ? this.#socket.write(piece, "latin1") : this.#socket.write(piece)
+    }
     if (this.#coalescing !== undefined) {
       const now = this.#coalescing.push(Buffer.from(bytes), last)
       return now === undefined || this.#writePart(now)
@@ -175,7 +179,9 @@ class OllaAttempt implements Relay, Running {
       return true
     }
     if (!response.headersSent) this.#writeHead(false, false)
-    return short ? response.write(bytes.toString("latin1"), "latin1") : response.write(Buffer.from(bytes))
+    const piece = short ? bytes.toString("latin1") : Buffer.from(bytes)
+    attempt.lastPiece = piece
+    return typeof piece === "string" ? response.write(piece, "latin1") : response.write(piece)
   }
 
   onEnd(payload: number, taken: boolean): void {

@@ -103,6 +103,7 @@ const relayAsItCame = (sending: Sending, conversation: Conversation, head: Respo
       let goOn = true
       for (const part of parts) {
         usage?.push(part)
+        attempt.lastPiece = part
         goOn = response.write(part)
       }
       return goOn || last ? Effect.void : drained(response)

@@ -509,6 +509,33 @@ discovery:
         expect(await health()).toEqual({ a: "healthy", b: "healthy" })
       })
 
+      it.each([
+        ["at the last word of a stream has had everything", ["data: {}\n\n", "data: [DONE]\n\n"], "Request completed"],
+        ["before it has not", ["data: {}\n\n", "data: [DONE\n\n"], "Request cancelled"]
+      ])("that leaves %s, though its backend does not end", async (_, [first = "", last = ""], told) => {
+        for (const each of [a, b])
+          each.answer = (res) => {
+            sse(res)
+            res.write(first)
+            setImmediate(() => res.write(last))
+          }
+        const leaving = new AbortController()
+        const answer = await fetch(`${daemon.url}/olla/proxy/x`, { method: "POST", body: "{}", signal: leaving.signal })
+        const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader()
+        for (let got = ""; !got.endsWith(last); ) got += (await reader?.read())?.value ?? ""
+        leaving.abort()
+        const id = answer.headers.get("x-olla-request-id") ?? "none"
+        const record = await eventually(
+          () =>
+            daemon
+              .output()
+              .split("\n")
+              .find((line) => line.includes(id) && /"msg":"Request (?:completed|cancelled)"/.test(line)),
+          (line) => line !== undefined
+        )
+        expect(JSON.parse(record ?? "{}")).toMatchObject({ msg: told })
+      })
+
       it("that closes its side has left: a close and a half-close look the same until something is written", async () => {
         for (const each of [a, b]) each.answer = () => {}
         const socket = net.connect({ port: daemon.port, host: "127.0.0.1", allowHalfOpen: true })
