@@ -42,6 +42,11 @@ export class Fleet extends Context.Service<
     readonly probe: (endpoint: Endpoint) => Effect.Effect<void>
     /** The same for a request that nobody else can serve: not waited for, and not where the backend wants to be left alone. */
     readonly look: (endpoint: Endpoint) => void
+    /**
+     * A document that a backend has for whoever looks after it, of at most a mebibyte, within a second. `undefined`: there is none to be had;
+     * nothing is learned of the endpoint by it.
+     */
+    readonly document: (endpoint: Endpoint, path: string) => Effect.Effect<string | undefined>
     /** Resolves when the start-up sweep and the first model discovery are through, or their time (`StartupWait`) is over. */
     readonly ready: Effect.Effect<void>
   }

@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberHandle from "effect/FiberHandle"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Semaphore from "effect/Semaphore"
 import { Settings } from "../config/Settings.ts"
@@ -20,6 +21,7 @@ import { firstRound, periodicRounds } from "./DiscoveryRounds.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { configured } from "./EndpointSources.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
+import { joinUrl } from "./EndpointUrl.ts"
 import { Fleet } from "./Fleet.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
@@ -161,9 +163,29 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
         (actor) => actor.discover("request"),
         { concurrency: "unbounded" }
       ).pipe(Effect.map((outcomes) => outcomes.every((outcome) => outcome === "read"))),
+    document: ({ spec }: Endpoint, path: string) =>
+      client
+        .get({
+          url: joinUrl(spec.url, path, true),
+          headers: documentHeaders,
+          credentials: spec.credentials,
+          tls: spec.origin.tls,
+          maxBody: maxDocument,
+          body: "text"
+        })
+        .pipe(
+          Effect.timeoutOption(documentWithin),
+          Effect.map((answer) => (Option.isSome(answer) && answer.value.status === 200 ? answer.value.body : undefined)),
+          Effect.orElseSucceed(() => undefined)
+        ),
     ready: Deferred.await(ready)
   })
 })
+
+const documentHeaders = [["Accept", "application/json"]] as const
+const maxDocument = 1024 * 1024
+/** Milliseconds. */
+const documentWithin = 1_000
 
 /** Milliseconds between two records of one shortage. */
 const shortageEvery = 60_000

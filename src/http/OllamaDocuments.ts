@@ -47,13 +47,13 @@ export const tagsDocument = (
   return { models: [...entries].sort(([a], [b]) => compareBytes(a, b)).map(([, entry]) => entry) }
 }
 
-/** Ollama and LM Studio load on demand, and only one of them lists what it has loaded. */
+/** Ollama is asked itself. LM Studio loads on demand too and lists what it has loaded; others have everything in memory. */
 const isLoaded = ({ endpoint: { profile }, state }: UnifiedModel["sources"][number]): boolean =>
-  profile?.ollama === true || profile?.listingFormat === "lmstudio" ? state === "loaded" : true
+  profile?.ollama !== true && (profile?.listingFormat !== "lmstudio" || state === "loaded")
 
-/** What is in memory: of servers that load on demand, as they list it; of the others, everything that they have. */
-export const loadedDocument = (models: ReadonlyArray<UnifiedModel>, assumedContext: number): Document => ({
-  models: models.flatMap((model) =>
+/** What is in memory of servers other than Ollama. */
+export const loadedEntries = (models: ReadonlyArray<UnifiedModel>, assumedContext: number): ReadonlyArray<Document> =>
+  models.flatMap((model) =>
     [...new Set(model.sources.filter(isLoaded).map(({ nativeName }) => nativeName))].map((name) => ({
       ...entryOf(model, name),
       // It stays as long as its server runs.
@@ -62,7 +62,6 @@ export const loadedDocument = (models: ReadonlyArray<UnifiedModel>, assumedConte
       context_length: model.maxContextLength ?? assumedContext
     }))
   )
-})
 
 /** In Ollama's words. */
 export const capabilitiesOf = (model: UnifiedModel): ReadonlyArray<string> => {

@@ -1,11 +1,14 @@
 /** Routes of Ollama's API beside its turns: lists, one model, what is loaded, the version, embeddings, and what cannot be managed here. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import { listedFor, modelsOfInventory } from "../catalogue/Listing.ts"
 import type { UnifiedModel } from "../catalogue/ModelOffer.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { ProviderScope } from "../routing/Router.ts"
 import type { EmbeddingsClient } from "../translation/Embeddings.ts"
 import { discardBody } from "./listener/RequestBody.ts"
-import { loadedDocument, showDocument, tagsDocument } from "./OllamaDocuments.ts"
+import { loadedEntries, showDocument, tagsDocument } from "./OllamaDocuments.ts"
+import { loadedEverywhere, versionEverywhere } from "./OllamaServers.ts"
 import { EmbeddingsSurface } from "./proxied/EmbeddingsSurface.ts"
 import { PlainSurface, type ProxyTarget } from "./proxied/PlainSurface.ts"
 import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
@@ -21,9 +24,6 @@ const ollamaErrors: ErrorRenderer = (_context, _status, message) => ({
   body: JSON.stringify({ error: message })
 })
 
-/** What clients ask for at least: VS Code wants 0.6.4, Codex 0.13.4. */
-const version = "0.20.0"
-
 const embeddings: ReadonlyMap<string, EmbeddingsClient> = new Map([
   ["/v1/embeddings", "openai"],
   ["/api/embed", "ollama"],
@@ -32,7 +32,8 @@ const embeddings: ReadonlyMap<string, EmbeddingsClient> = new Map([
 
 const managing = /^\/api\/(?:(?:pull|push|create|copy|delete|list)$|blobs\/)/
 
-type Document = (services: Services) => unknown
+/** Some are asked of servers first. */
+type Document = (services: Services) => Effect.Effect<unknown>
 
 const everything = ({ catalogue, settings }: Services): ReadonlyArray<UnifiedModel> => {
   const snapshot = catalogue.snapshot()
@@ -49,7 +50,9 @@ const modelNamed = (services: Services, name: string): UnifiedModel | undefined 
   return everything(services).find(({ sources }) => sources.some((source) => native.has(source.nativeName.toLowerCase())))
 }
 
-const tags: Document = (services) => {
+const tags: Document = (services) => Effect.sync(() => tagsOf(services))
+
+const tagsOf = (services: Services): unknown => {
   const snapshot = services.catalogue.snapshot()
   const aliases = Object.keys(services.settings.current().model_aliases).flatMap(
     (alias): ReadonlyArray<readonly [string, UnifiedModel]> => {
@@ -63,8 +66,11 @@ const tags: Document = (services) => {
 
 const documents: ReadonlyMap<string, Document> = new Map<string, Document>([
   ["/api/tags", tags],
-  ["/api/version", () => ({ version })],
-  ["/api/ps", (services) => loadedDocument(everything(services), services.settings.current().translation.assumed_context)]
+  ["/api/version", versionEverywhere],
+  [
+    "/api/ps",
+    (services) => loadedEverywhere(services, loadedEntries(everything(services), services.settings.current().translation.assumed_context))
+  ]
 ])
 
 export const ollamaRoutes = (services: Services): RouteModule & Required<Pick<RouteModule, "surfaceOf">> => {
@@ -91,7 +97,13 @@ export const ollamaRoutes = (services: Services): RouteModule & Required<Pick<Ro
   }
 
   const document = (context: RequestContext, make: Document): void => {
-    if (admitLocal(services.guard, context)) discardBody(services.guard, context, () => context.json(make(services)))
+    if (admitLocal(services.guard, context))
+      discardBody(services.guard, context, () => {
+        const answering = Effect.map(make(services), (made) => {
+          if (!context.res.destroyed) context.json(made)
+        })
+        services.fork(Effect.catchCause(answering, (cause) => Effect.sync(() => context.fault(Cause.squash(cause)))))
+      })
   }
 
   const restOf = (path: string): string | undefined => {

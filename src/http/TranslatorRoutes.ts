@@ -102,11 +102,15 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
     below: (context, scope, path) => {
       const { enabled } = config()
       const route = enabled && context.exchange.method === "POST" ? turnOf(path) : undefined
-      if (route?.kind !== "create") return false
+      if (route === undefined) return false
       // Who speaks nothing else has its own errors.
       if (scope !== undefined && !scope.inclusive && translator.isAllThatIsSpokenBy(scope.profile)) return false
       context.errors = errors
-      proxy(context, new TranslatedSurface(services, context, translator, files(), scope))
+      const surface =
+        route.kind === "create"
+          ? new TranslatedSurface(services, context, translator, files(), scope)
+          : new CountSurface(services, context, translator, scope)
+      proxy(context, surface)
       return true
     },
     dress: (context, path) => {

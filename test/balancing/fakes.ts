@@ -158,6 +158,7 @@ export class FakeFleet {
     probe: () => Effect.void,
     look: (endpoint) => this.looked.push(endpoint.name),
     refreshModels: () => Effect.succeed(true),
+    document: () => Effect.succeed(undefined),
     ready: Effect.void
   }
 

@@ -168,7 +168,15 @@ describe("Ollama's client", () => {
     const info = shown.model_info as unknown as Record<string, unknown>
     expect(info[`${String(info["general.architecture"])}.context_length`]).toBeGreaterThan(0)
     expect((await get("/api/show", { method: "POST", body: '{"name":"helper"}' })).json().capabilities).toContain("tools")
-    expect((await client.ps()).models.map(({ name }) => name)).toContain("org/big")
+    const { models: loaded } = await client.ps()
+    expect(loaded.map(({ name }) => name)).toContain("org/big")
+    // As Ollama itself says it, and not made up here.
+    const own = (await get("/olla/ollama/api/ps")).json().models as ReadonlyArray<{ readonly name: string }>
+    expect(own.map(({ name }) => name)).toEqual(["small:1b"])
+    expect(loaded.find(({ name }) => name === "small:1b")).toEqual(own[0])
+    expect((await get("/api/embeddings", { method: "POST", body: '{"model":"org/big","prompt":""}' })).json()).toEqual({
+      embedding: []
+    })
     expect((await client.version()).version).toMatch(/^\d+\.\d+\.\d+$/)
     expect((await get("/olla/proxy/api/tags")).json().models).toHaveLength(5)
   })

@@ -78,6 +78,13 @@ describe("one base URL for everything", () => {
     await expect(client.messages.create({ ...asked, model: "nobody-has-it" })).rejects.toMatchObject({ status: 404 })
   })
 
+  it.each(["/olla/proxy", "/olla/vllm", "/olla/openai"])("counts tokens below %s as well", async (prefix) => {
+    const ask = (path: string, body: object) => get(prefix + path, { method: "POST", body: JSON.stringify({ model: "org/big", ...body }) })
+    const counted = await ask("/v1/messages/count_tokens", { messages: [{ role: "user", content: "Hi there" }] })
+    expect([counted.status, counted.json().input_tokens > 0]).toEqual([200, true])
+    expect((await ask("/v1/responses/input_tokens", { input: "Hi there" })).json().object).toBe("response.input_tokens")
+  })
+
   it("says which methods its routes have, in the words of the API", async () => {
     const wrong = await get("/v1/chat/completions")
     expect([wrong.status, wrong.header("allow"), wrong.json().error.type]).toEqual([405, "POST", "invalid_request_error"])

@@ -1,7 +1,7 @@
 /** Token counts: a backend's own where one can count, else the estimate; whatever goes wrong with a backend, the estimate. */
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
-import type { Decision } from "../../routing/Router.ts"
+import type { Decision, ProviderScope } from "../../routing/Router.ts"
 import { isRecord, parseJson } from "../../translation/JsonValue.ts"
 import type { Translator } from "../../translation/Translator.ts"
 import { errorTable } from "../ErrorTable.ts"
@@ -23,12 +23,19 @@ export class CountSurface implements Surface {
   readonly copies = copiesInTranslation
   /** The model counts whatever the content type says. */
   readonly contentType = "application/json"
-  readonly route = { scope: undefined, path: undefined }
+  readonly route: Surface["route"]
   readonly details = undefined
   #estimate = 0
 
-  /** `within`: milliseconds that a backend may take. */
-  constructor(services: Services, context: RequestContext, translator: Translator, within = countWithin) {
+  /** `scope`: of the provider below whose prefix it was asked. `within`: milliseconds that a backend may take. */
+  constructor(
+    services: Services,
+    context: RequestContext,
+    translator: Translator,
+    scope: ProviderScope | undefined = undefined,
+    within = countWithin
+  ) {
+    this.route = { scope, path: undefined }
     this.#services = services
     this.#context = context
     this.#translator = translator

@@ -1,15 +1,22 @@
 /** Embeddings in the client's form where the endpoint has it, else in the other one. */
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
+import type { Decision } from "../../routing/Router.ts"
 import { Complaint } from "../../translation/Complaint.ts"
 import { type EmbeddingsClient, readEmbeddings, spokenEmbeddings } from "../../translation/Embeddings.ts"
-import type { JsonRecord } from "../../translation/JsonValue.ts"
+import { isRecord, type JsonRecord, parseJson } from "../../translation/JsonValue.ts"
 import { errorBody } from "../../translation/openai/OpenAiErrors.ts"
 import type { Body } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import type { ProxyTarget } from "./PlainSurface.ts"
 import { type OtherWords, RewordedSurface } from "./RewordedSurface.ts"
-import type { Asked } from "./Surface.ts"
+import type { Asked, Plan, Settling } from "./Surface.ts"
+import { textOfBody } from "./TranslatedRequest.ts"
+
+/** Bytes of a request whose prompt may be empty; longer ones are not read for it. */
+const longestEmpty = 16 * 1024
+
+const isEmpty = (request: unknown): boolean => isRecord(request) && request["prompt"] === ""
 
 export class EmbeddingsSurface extends RewordedSurface {
   readonly #client: EmbeddingsClient
@@ -17,6 +24,15 @@ export class EmbeddingsSurface extends RewordedSurface {
   constructor(services: Services, context: RequestContext, target: ProxyTarget, client: EmbeddingsClient) {
     super(services, context, target)
     this.#client = client
+  }
+
+  /** Ollama makes nothing of nothing, which clients ask for to have the model loaded. */
+  override plan(walk: Settling, asked: Asked, body: Body, decision: Decision): Plan | undefined {
+    if (this.#client !== "ollamaOne" || body.size > longestEmpty || !isEmpty(parseJson(textOfBody(body))))
+      return super.plan(walk, asked, body, decision)
+    walk.settle({ _tag: "completed", status: 200 })
+    this.context.json({ embedding: [] }, this.context.decisionHeaders())
+    return undefined
   }
 
   protected override get readable(): number {
