@@ -75,7 +75,8 @@ export class Speaking {
     const { exchange, lessons, routes } = this.#options
     const { turn } = this
     const model = this.#modelOf(nativeName)
-    const chosen = this.#choose(endpoint, model)
+    const untried = this.#choose(endpoint, model, again)
+    const chosen = untried instanceof Complaint ? this.#choose(endpoint, model) : untried
     if (turn instanceof Complaint) throw new Error(turn.message)
     if (chosen instanceof Complaint) throw new Error(chosen.message)
     const { dialect, written } = chosen
@@ -102,10 +103,11 @@ export class Speaking {
           reworded: (status, refusal) => {
             if (isNoRoute(status, refusal, model)) {
               routes.add(endpoint, dialect.name)
-              const next = this.#choose(endpoint, model)
-              if (next instanceof Complaint || next.dialect === dialect || again.has(next.dialect.name)) return undefined
+              const tried = new Set([...again, dialect.name])
+              const next = this.#choose(endpoint, model, tried)
+              if (next instanceof Complaint) return undefined
               exchange.onOddities([{ what: `the backend has no ${dialect.name} route, asked again in ${next.dialect.name}`, count: 1 }])
-              return this.translated(endpoint, nativeName, new Set([...again, dialect.name]))
+              return this.translated(endpoint, nativeName, tried)
             }
             const lesson = dialect.name === "chat" && !again.has("words") ? lessonOf(status, refusal, text) : undefined
             if (lesson === undefined) return undefined
@@ -124,13 +126,18 @@ export class Speaking {
     return nativeName === "" ? this.#options.exchange.inspection.spelling : nativeName
   }
 
-  /** The first dialect of the endpoint that it has not refused and that the turn can be said in. */
-  #choose(endpoint: Endpoint, model: string): { readonly dialect: BackendDialect; readonly written: Written } | Complaint {
+  /** The first dialect of the endpoint that it has not refused, now or before, and that the turn can be said in. */
+  #choose(
+    endpoint: Endpoint,
+    model: string,
+    tried: ReadonlySet<string> = new Set()
+  ): { readonly dialect: BackendDialect; readonly written: Written } | Complaint {
     const { turn } = this
     if (turn instanceof Complaint) return turn
     const { dialect: client, routes, lessons } = this.#options
     // A client of chat completions is translated for because they cannot be had there, or because its answer has begun.
-    const spoken = spokenBy(endpoint.profile, client === "chat" && !this.isOpened ? "chat" : undefined)
+    const all = spokenBy(endpoint.profile, client === "chat" && !this.isOpened ? "chat" : undefined)
+    const spoken = tried.size === 0 ? all : all.filter(({ name }) => !tried.has(name))
     const left = spoken.filter(({ name }) => !routes.has(endpoint, name))
     let complaint: Complaint | undefined
     for (const dialect of left.length > 0 ? left : spoken) {
