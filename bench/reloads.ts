@@ -3,7 +3,7 @@
  * renamed and re-prioritised, credentials rotate, aliases, limits, balancer and engine change, and every tenth file is broken.
  * Prints failures, latencies calm and under reloads, and what the daemon holds before and after.
  *
- *   node bench/reloads.ts [reloads] [streams]
+ *   node bench/reloads.ts [reloads] [streams] [milliseconds between two reloads]
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -22,7 +22,7 @@ const streams = Number(process.argv[3] ?? 200)
 const requestsPerSecond = 50
 /** Milliseconds. */
 const calm = 6_000
-const pause = 100
+const pause = Number(process.argv[4] ?? 100)
 
 const root = join(import.meta.dirname, "..")
 const folder = mkdtempSync(join(tmpdir(), "olla-reloads-"))
@@ -137,8 +137,10 @@ const withClients = async <A>(during: () => Promise<A>): Promise<A> => {
   })
   const ticking = (async () => {
     const open: Array<Promise<void>> = []
+    // By a clock, so that a slow daemon is asked no less.
+    const began = performance.now()
     for (let n = 0; runs; n++) {
-      await sleep(1000 / requestsPerSecond)
+      await sleep(Math.max(0, began + (n * 1000) / requestsPerSecond - performance.now()))
       open.push(
         ask(n % 3 === 0 ? "big" : "m", n % 2 === 0).then(({ ok, why, ms }) => {
           asked++

@@ -75,8 +75,8 @@ const joinsWithin = 3_000
 
 export interface Starting {
   readonly inForce: InForce
-  /** Reads the configuration's files anew. */
-  readonly read: (before: Sound) => Configuration
+  /** Reads the configuration's files anew, in steps between which requests go on. */
+  readonly read: (before: Sound) => Generator<void, Configuration>
   /** Looks for servers on this machine; `undefined`: somebody said which there are. What it says is told. */
   readonly search: (() => Promise<string | undefined>) | undefined
   /** The files that the last reading looked at. */

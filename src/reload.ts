@@ -18,6 +18,7 @@ import type { Reload, ReloadOutcome, ReloadTrigger } from "./config/Reload.ts"
 import type { Settings } from "./config/Settings.ts"
 import type { Configuration } from "./configuration.ts"
 import { ownSpan } from "./endpoint/OwnSpan.ts"
+import { inSlices, turn } from "./endpoint/TimeSlices.ts"
 import { redactText } from "./guard/Redaction.ts"
 import { asSound, type InForce, type Sound } from "./inForce.ts"
 import type { ProfileSet } from "./profile/Profiles.ts"
@@ -26,8 +27,8 @@ import type { LogSink } from "./telemetry/LogSink.ts"
 
 export interface Reloading {
   readonly inForce: InForce
-  /** Reads all files anew. */
-  readonly read: (before: Sound) => Configuration
+  /** Reads all files anew, in steps between which requests go on. */
+  readonly read: (before: Sound) => Generator<void, Configuration>
   /** Brings it into force, whole; ends when requests see all of it. */
   readonly commit: (next: Sound) => Effect.Effect<void>
   readonly log: LogSink
@@ -127,7 +128,8 @@ export const makeReload = Effect.fnUntraced(function* (parts: Reloading) {
 
   const once = Effect.fnUntraced(function* (trigger: ReloadTrigger) {
     const before = inForce.current()
-    const next = read(before)
+    const next = yield* inSlices(read(before))
+    yield* turn
     const findings = [...next.errors, ...reloadProblems(before, next)]
     const sound = asSound(next)
     if (findings.length > 0 || sound === undefined) return refuse(trigger, findings)

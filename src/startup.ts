@@ -116,8 +116,10 @@ export const run = async (
     log.configure(decided)
   }
   let last: Configuration = sound
-  const read = (before: Sound) => {
-    last = readConfiguration(where, again === undefined ? before.loaded : again(before.loaded.path), before)
+  const read = function* (before: Sound) {
+    const loaded = again === undefined ? before.loaded : again(before.loaded.path)
+    yield
+    last = readConfiguration(where, loaded, before)
     return last
   }
   // Of one that was refused too: what is missing there may come.

@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 /** Milliseconds that one piece of work may hold the loop at a time. */
 const slice = 1
 
-const turn: Effect.Effect<void> = Effect.callback((resume) => {
+/** Lets the loop look after everything else that is due. */
+export const turn: Effect.Effect<void> = Effect.callback((resume) => {
   const handle = setImmediate(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(handle))
 })
