@@ -65,7 +65,9 @@ export const loadedEntries = (models: ReadonlyArray<UnifiedModel>, assumedContex
 
 /** In Ollama's words. */
 export const capabilitiesOf = (model: UnifiedModel): ReadonlyArray<string> => {
-  const has = (...words: ReadonlyArray<string>) => words.some((word) => model.capabilities.includes(word))
+  const listed = model.metadata["listed_capabilities"]
+  const all: ReadonlyArray<unknown> = [...model.capabilities, ...(Array.isArray(listed) ? listed : [])]
+  const has = (...words: ReadonlyArray<string>) => words.some((word) => all.includes(word))
   const type = model.metadata["model_type"]
   if (type === "embeddings" || type === "embedding" || (has("embedding", "embeddings") && !has("chat", "completion"))) return ["embedding"]
   return [
