@@ -5,28 +5,19 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Tracer from "effect/Tracer"
-import * as BalancerLive from "./balancing/BalancerLive.ts"
 import { Catalogue } from "./catalogue/Catalogue.ts"
-import * as CatalogueLive from "./catalogue/CatalogueLive.ts"
-import { ModelRulesInForce } from "./catalogue/ModelsFile.ts"
-import type { Snapshot } from "./catalogue/Snapshot.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
 import { Reload } from "./config/Reload.ts"
-import { Settings } from "./config/Settings.ts"
 import type { Configuration } from "./configuration.ts"
 import { dnsLookup } from "./endpoint/DnsLookup.ts"
 import { DnsStatuses, makeDnsSource } from "./endpoint/DnsSource.ts"
-import { accepts, type Endpoint } from "./endpoint/Endpoint.ts"
 import { configured, together, withSource } from "./endpoint/EndpointSources.ts"
-import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
 import { fleetChange } from "./endpoint/FleetChange.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
-import { reachability } from "./endpoint/Reachability.ts"
 import { watchReachability } from "./endpoint/ReachabilityEdges.ts"
 import { all, Observer } from "./exchange/Observer.ts"
 import { TracingDecisions } from "./exchange/Tracing.ts"
-import * as GuardLive from "./guard/GuardLive.ts"
 import { actionRoutes } from "./http/ActionRoutes.ts"
 import { bindAdvice } from "./http/BindAdvice.ts"
 import { chatRoutes } from "./http/ChatRoutes.ts"
@@ -41,21 +32,15 @@ import { translatorRoutes } from "./http/TranslatorRoutes.ts"
 import type { InForce, Sound } from "./inForce.ts"
 import { untilFound } from "./localSearch.ts"
 import { Profiles } from "./profile/Profiles.ts"
-import * as CarrierLive from "./proxy/CarrierLive.ts"
-import { ownTransport } from "./proxy/client/OwnTransport.ts"
-import { undiciTransport } from "./proxy/client/UndiciTransport.ts"
-import { makeOllaEngine } from "./proxy/OllaEngine.ts"
-import { sherpaEngineOver, sherpaTransport } from "./proxy/SherpaEngine.ts"
 import { makeReload, watchConfiguration } from "./reload.ts"
-import * as RouterLive from "./routing/RouterLive.ts"
+import { rooms } from "./rooms.ts"
 import { releaseMemory, SpareMemory } from "./spareMemory.ts"
+import { tellStart } from "./startLines.ts"
 import type { StopRequest } from "./stopRequest.ts"
-import * as GuardReporting from "./telemetry/GuardReporting.ts"
 import { Journal, LogDuration, type LogSink } from "./telemetry/LogSink.ts"
 import { backendError } from "./telemetry/requests/BackendError.ts"
 import { makeRequestLog, RequestLog } from "./telemetry/requests/RequestLog.ts"
 import { Statistics } from "./telemetry/Statistics.ts"
-import * as StatisticsLive from "./telemetry/StatisticsLive.ts"
 import { routeNames } from "./telemetry/tracing/RouteNames.ts"
 import { openTraces, TraceCounts, type Traces } from "./telemetry/tracing/Traces.ts"
 import { type ReadUsage, usageReader } from "./telemetry/Usage.ts"
@@ -92,62 +77,6 @@ export interface Starting {
   readonly whenReady: (() => void) | undefined
 }
 
-/** The rooms, each over the ones before it. */
-const rooms = (
-  { settings, profiles, models }: InForce,
-  endpoints: ReadonlyArray<EndpointSpec>,
-  env: Starting["env"],
-  log: LogSink,
-  recording: Layer.Layer<Journal | RequestLog | Observer, never, Statistics>,
-  usage: ReadUsage
-) => {
-  const ground = Layer.mergeAll(
-    Layer.succeed(Profiles, profiles),
-    Layer.succeed(Settings, settings),
-    Layer.succeed(ModelRulesInForce, models)
-  )
-  const fleet = Layer.provideMerge(FleetLive.layerOf(endpoints), ground)
-  const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)
-  const deciding = Layer.provideMerge(Layer.merge(RouterLive.layer, BalancerLive.layer), catalogue)
-  const statistics = Layer.provideMerge(
-    recording,
-    Layer.provide(
-      StatisticsLive.layerOver(usage, () => settings.current().logging.backend_errors),
-      catalogue
-    )
-  )
-  const carrying = Layer.provideMerge(CarrierLive.layer, Layer.mergeAll(deciding, Layer.provide(engines(env), fleet), statistics))
-  return Layer.provideMerge(GuardLive.layer, Layer.provideMerge(GuardReporting.layer(log), carrying))
-}
-
-/** undici carries `https:`, and everything with `OLLA_ENGINE_CLIENT=undici`. */
-const engines = (env: Starting["env"]): Layer.Layer<CarrierLive.Engines, never, Fleet> =>
-  Layer.effect(
-    CarrierLive.Engines,
-    Effect.gen(function* () {
-      const secure = undiciTransport()
-      const plain = env["OLLA_ENGINE_CLIENT"] === "undici" ? secure : ownTransport()
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          plain.close()
-          secure.close()
-        })
-      )
-      const olla = makeOllaEngine(plain, secure)
-      const own = yield* sherpaTransport
-      const sherpa = yield* sherpaEngineOver(own)
-      const { onEvent } = yield* Fleet
-      const off = onEvent((event) => {
-        const origin =
-          event._tag === "EndpointGone" ? event.endpoint.origin : event._tag === "SpecChanged" ? event.before.origin : undefined
-        if (origin === undefined || (event._tag === "SpecChanged" && origin === event.endpoint.origin)) return
-        for (const transport of new Set([plain, secure, own])) transport.retire(origin)
-      })
-      yield* Effect.addFinalizer(() => Effect.sync(off))
-      return { byName: (name) => (name === "sherpa" ? sherpa : olla) }
-    })
-  )
-
 /** With what requests and documents ask about traces. */
 const traced = <A>(context: Context.Context<A>, traces: Traces | undefined): Context.Context<A> =>
   traces === undefined ? context : context.pipe(Context.add(TracingDecisions, traces.tracing), Context.add(TraceCounts, traces.counts))
@@ -160,24 +89,6 @@ const listening = (server: OllaConfig["server"]) =>
     ),
     Effect.tap((http) => Effect.addFinalizer(() => Effect.promise(() => http.stop(0))))
   )
-
-/** Where clients of the two great APIs are pointed to. */
-const baseUrls = ({ host, port: configured, root_routes }: OllaConfig["server"], port = configured) => {
-  const name = host === "" || host === "0.0.0.0" || host === "::" ? "localhost" : host.includes(":") ? `[${host}]` : host
-  const base = `http://${name}:${port}`
-  return root_routes ? { openai: `${base}/v1`, anthropic: base } : { openai: `${base}/olla/openai/v1`, anthropic: `${base}/olla/anthropic` }
-}
-
-const modelCount = ({ unified, inventory }: Snapshot): number =>
-  unified.length > 0 ? unified.length : new Set(inventory.flatMap(({ models }) => models.map(({ name }) => name))).size
-
-/** Not in `serve`: what a variable holds there is held for the daemon's life, and endpoints go. */
-const reachOf = (endpoints: ReadonlyArray<Endpoint>) => {
-  const reachable = endpoints.filter(accepts).length
-  // That nobody at all is there has a line of its own.
-  const isPart = reachable > 0 && reachable < endpoints.length
-  return { reached: `${reachable}/${endpoints.length}`, warning: isPart ? reachability(endpoints) : undefined }
-}
 
 /** Serves until it is asked to stop or its listener breaks down; the exit code. */
 export const daemon = Effect.fnUntraced(function* (starting: Starting) {
@@ -333,32 +244,15 @@ const serve = Effect.fnUntraced(function* (
     writeTimeout: new LogDuration(config.server.write_timeout),
     idleTimeout: new LogDuration(idleTime(config.server))
   })
-  const { reached, warning } = reachOf(fleet.endpoints)
-  if (warning !== undefined) sink.write("warn", warning)
   const unwatch = watchReachability(fleet, ({ level, message, fields }) => sink.write(level, message, fields))
   yield* Effect.addFinalizer(() => Effect.sync(unwatch))
-  const { openai, anthropic } = baseUrls(config.server, address?.port)
-  sink.write("info", `Send requests to ${openai}`, { anthropic: config.translators.anthropic.enabled ? anthropic : undefined })
-  sink.write("info", "Olla started", {
+  tellStart(sink, config, {
     bind,
-    endpoints: reached,
-    models: modelCount(Context.get(context, Catalogue).snapshot()),
-    start_ms: Math.round(performance.now() - startedAt)
+    port: address?.port,
+    endpoints: fleet.endpoints,
+    snapshot: Context.get(context, Catalogue).snapshot(),
+    startedAt
   })
-  if (config.dashboard.gate_internal_api)
-    sink.write(
-      "info",
-      "Internal API is gated: /version and /internal/*, /internal/health included, answer whom dashboard.access_policy admits",
-      {
-        allowed_cidrs: config.dashboard.access_policy.allowed_cidrs,
-        allowed_hosts: config.dashboard.access_policy.allowed_hosts
-      }
-    )
-  if (config.translators.anthropic.inspector.enabled)
-    sink.write("warn", "Anthropic Inspector is ENABLED. DO NOT USE IN PROD.", {
-      more_info: "whole conversations are written to translators.anthropic.inspector.output_dir",
-      output_dir: config.translators.anthropic.inspector.output_dir
-    })
   sink.flush()
   whenReady?.()
   const broken = yield* Effect.raceFirst(
