@@ -1,7 +1,8 @@
 /** Requests of Ollama's own API, `/api/chat` and `/api/generate`, as a turn in no dialect. */
-import type { Call, ChatTurn, Level, Output, Part, Sampling, Thinking, Tool, Turn } from "../ChatTurn.ts"
+import type { Call, ChatTurn, Level, Output, Part, Thinking, Tool, Turn } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
 import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf, textOf } from "../JsonValue.ts"
+import { readSampling, readStops } from "../SamplingReading.ts"
 import { placeSystem, type SystemText } from "../SystemTexts.ts"
 
 const names = {
@@ -94,7 +95,6 @@ const turnOf = (request: JsonRecord, texts: ReadonlyArray<string>, messages: Rea
   const output = outputOf(request["format"])
   if (output instanceof Complaint) return output
   const options = recordOf(request["options"]) ?? {}
-  const stop = options["stop"]
   return {
     model: textOf(request["model"]) ?? "",
     system,
@@ -102,8 +102,8 @@ const turnOf = (request: JsonRecord, texts: ReadonlyArray<string>, messages: Rea
     tools: toolsOf(request["tools"]),
     choice: undefined,
     parallel: undefined,
-    sampling: samplingOf(options, request),
-    stops: (typeof stop === "string" ? [stop] : (listOf(stop) ?? [])).filter((each) => typeof each === "string"),
+    sampling: { ...readSampling(options, request), maxTokens: readOllamaLimit(options) },
+    stops: readStops(options),
     output,
     thinking: thinkingOf(request["think"]),
     stream: request["stream"] !== false,
@@ -119,24 +119,10 @@ const turnOf = (request: JsonRecord, texts: ReadonlyArray<string>, messages: Rea
   }
 }
 
-const samplingOf = (options: JsonRecord, request: JsonRecord): Sampling => {
-  const limit = numberOf(options["num_predict"])
-  const topLogprobs = numberOf(request["top_logprobs"])
-  const wantsLogprobs = request["logprobs"] === true || (topLogprobs ?? 0) > 0
-  return {
-    temperature: numberOf(options["temperature"]),
-    topP: numberOf(options["top_p"]),
-    topK: numberOf(options["top_k"]),
-    minP: numberOf(options["min_p"]),
-    seed: numberOf(options["seed"]),
-    frequencyPenalty: numberOf(options["frequency_penalty"]),
-    presencePenalty: numberOf(options["presence_penalty"]),
-    repeatPenalty: numberOf(options["repeat_penalty"]),
-    // -1 and -2 are Ollama's words for no limit.
-    maxTokens: limit !== undefined && limit > 0 ? limit : undefined,
-    logprobs: wantsLogprobs ? true : undefined,
-    topLogprobs: wantsLogprobs ? topLogprobs : undefined
-  }
+/** -1 and -2 are Ollama's words for no limit. */
+export const readOllamaLimit = (options: JsonRecord | undefined): number | undefined => {
+  const limit = numberOf(options?.["num_predict"])
+  return limit !== undefined && limit > 0 ? limit : undefined
 }
 
 const thinkingOf = (think: unknown): Thinking => {

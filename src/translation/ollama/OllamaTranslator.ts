@@ -2,13 +2,13 @@
 import type { AnswerHead, Dialect } from "../../proxy/Dialect.ts"
 import { Complaint } from "../Complaint.ts"
 import { converse, type Learnt } from "../Conversing.ts"
-import { isRecord, type JsonRecord, kindOf, numberOf, parseJson, recordOf, textOf } from "../JsonValue.ts"
+import { isRecord, type JsonRecord, kindOf, parseJson, recordOf, textOf } from "../JsonValue.ts"
 import { Lessons } from "../Lessons.ts"
 import type { NativeForm } from "../NativeAnswer.ts"
 import { NativeMemory } from "../NativeMemory.ts"
 import type { Translator } from "../Translator.ts"
 import { estimateTurn } from "../TurnEstimate.ts"
-import { loadingOf, readOllamaChat, readOllamaGenerate } from "./OllamaReading.ts"
+import { loadingOf, readOllamaChat, readOllamaGenerate, readOllamaLimit } from "./OllamaReading.ts"
 import { type OllamaRoute, ollamaAnswers } from "./OllamaWriter.ts"
 
 const readers = { chat: readOllamaChat, generate: readOllamaGenerate }
@@ -55,7 +55,7 @@ const translatorOf = (route: OllamaRoute, learnt: Learnt, memory: NativeMemory<n
         answer: () => ({
           model: inspection.spelling,
           estimate: estimate(read()),
-          maxTokens: limitOf(request),
+          maxTokens: readOllamaLimit(recordOf(request["options"])),
           stops: []
         })
       })
@@ -71,11 +71,6 @@ const translatorOf = (route: OllamaRoute, learnt: Learnt, memory: NativeMemory<n
 const nobodyCounts: Dialect = { speak: () => undefined }
 
 const estimate = (turn: ReturnType<typeof readOllamaChat>): number => (turn instanceof Complaint ? 1 : estimateTurn(turn))
-
-const limitOf = (request: JsonRecord): number | undefined => {
-  const limit = numberOf(recordOf(request["options"])?.["num_predict"])
-  return limit !== undefined && limit > 0 ? limit : undefined
-}
 
 const checked = (request: JsonRecord, route: OllamaRoute): Complaint | undefined => {
   if (textOf(request["model"]) === undefined) return new Complaint("model is required")

@@ -6,7 +6,8 @@ import type { Profile } from "../../profile/Profile.ts"
 import { spokenBy } from "../BackendDialects.ts"
 import { Complaint } from "../Complaint.ts"
 import type { Learnt } from "../Conversing.ts"
-import { type JsonRecord, listOf, numberOf, recordOf } from "../JsonValue.ts"
+import { recordOf } from "../JsonValue.ts"
+import { readStops, readTokenLimit } from "../SamplingReading.ts"
 import { Speaking } from "../Speaking.ts"
 import type { Conversation, TranslatedExchange } from "../Translator.ts"
 import { estimateTurn } from "../TurnEstimate.ts"
@@ -30,8 +31,8 @@ export const converseInChat = ({ lessons, routes }: Learnt, exchange: Translated
       return {
         model: exchange.inspection.spelling,
         estimate: turn instanceof Complaint ? 1 : estimateTurn(turn),
-        maxTokens: numberOf(request["max_completion_tokens"]) ?? numberOf(request["max_tokens"]),
-        stops: stopsOf(request)
+        maxTokens: readTokenLimit(request),
+        stops: readStops(request)
       }
     },
     lessons,
@@ -49,6 +50,3 @@ export const converseInChat = ({ lessons, routes }: Learnt, exchange: Translated
     droppedTools: () => []
   }
 }
-
-const stopsOf = ({ stop }: JsonRecord): ReadonlyArray<string> =>
-  (typeof stop === "string" ? [stop] : (listOf(stop) ?? [])).filter((each) => typeof each === "string")

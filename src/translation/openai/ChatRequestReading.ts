@@ -2,6 +2,7 @@
 import type { Call, ChatTurn, Choice, Level, Output, Part, Sampling, Thinking, Tool, Turn } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
 import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf, textOf, wordOf } from "../JsonValue.ts"
+import { readSampling, readStops, readTokenLimit } from "../SamplingReading.ts"
 import { placeSystem, type SystemText } from "../SystemTexts.ts"
 
 const names = {
@@ -84,7 +85,6 @@ export const readChat = (request: JsonRecord): ChatTurn | Complaint => {
   const declared = toolsOf(request)
   if (declared instanceof Complaint) return declared
   const { choice, tools } = choiceOf(request, declared)
-  const { stop } = request
   return {
     model: textOf(request["model"]) ?? "",
     system,
@@ -93,7 +93,7 @@ export const readChat = (request: JsonRecord): ChatTurn | Complaint => {
     choice,
     parallel: typeof request["parallel_tool_calls"] === "boolean" ? request["parallel_tool_calls"] : undefined,
     sampling: samplingOf(request),
-    stops: (typeof stop === "string" ? [stop] : (listOf(stop) ?? [])).filter((each) => typeof each === "string"),
+    stops: readStops(request),
     output: outputOf(recordOf(request["response_format"])),
     thinking: thinkingOf(request),
     stream: request["stream"] === true,
@@ -115,20 +115,11 @@ const refusedIn = (request: JsonRecord): Complaint | undefined => {
 }
 
 const samplingOf = (request: JsonRecord): Sampling => {
-  const topLogprobs = numberOf(request["top_logprobs"])
-  const wantsLogprobs = request["logprobs"] === true || (topLogprobs ?? 0) > 0
+  const sampling = readSampling(request, request)
   return {
-    temperature: numberOf(request["temperature"]),
-    topP: numberOf(request["top_p"]),
-    topK: numberOf(request["top_k"]),
-    minP: numberOf(request["min_p"]),
-    seed: numberOf(request["seed"]),
-    frequencyPenalty: numberOf(request["frequency_penalty"]),
-    presencePenalty: numberOf(request["presence_penalty"]),
-    repeatPenalty: numberOf(request["repeat_penalty"]) ?? numberOf(request["repetition_penalty"]),
-    maxTokens: numberOf(request["max_completion_tokens"]) ?? numberOf(request["max_tokens"]),
-    logprobs: wantsLogprobs ? true : undefined,
-    topLogprobs: wantsLogprobs ? topLogprobs : undefined
+    ...sampling,
+    repeatPenalty: sampling.repeatPenalty ?? numberOf(request["repetition_penalty"]),
+    maxTokens: readTokenLimit(request)
   }
 }
 
