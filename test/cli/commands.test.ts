@@ -5,7 +5,6 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { main } from "../../src/cli.ts"
 import {
   healthcheck,
   routesCommand,
@@ -14,22 +13,9 @@ import {
   validateCommand,
   validateReport
 } from "../../src/configCommands.ts"
+import { run } from "./run.ts"
 
 const root = join(import.meta.dirname, "..", "..")
-
-const run = async (args: ReadonlyArray<string>, env: Record<string, string> = {}) => {
-  let [out, err] = ["", ""]
-  const code = await main(args, env, {
-    out: (text) => {
-      out += text
-    },
-    err: (text) => {
-      err += text
-    },
-    isTerminal: false
-  })
-  return { code, out, err }
-}
 
 /** A folder with files in it; what a command says there. */
 const inFolder = (files: Readonly<Record<string, string>>) => {

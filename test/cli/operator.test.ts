@@ -5,23 +5,9 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { main } from "../../src/cli.ts"
 import { freePort } from "../contract/freePort.ts"
 import { closing, start, streaming } from "../contract/lifecycle.ts"
-
-const run = async (args: ReadonlyArray<string>, env: Record<string, string> = {}) => {
-  let [out, err] = ["", ""]
-  const code = await main(args, env, {
-    out: (text) => {
-      out += text
-    },
-    err: (text) => {
-      err += text
-    },
-    isTerminal: false
-  })
-  return { code, out, err }
-}
+import { run } from "./run.ts"
 
 let port: number
 let file: string

@@ -1,23 +1,9 @@
 import { describe, expect, it } from "vitest"
-import { readMessages } from "../../src/translation/anthropic/MessagesReading.ts"
 import { checkMessagesRequest, featuresOf } from "../../src/translation/anthropic/MessagesRequest.ts"
 import { estimateTokens } from "../../src/translation/anthropic/TokenEstimate.ts"
 import { Complaint } from "../../src/translation/Complaint.ts"
-import { type wordsFor, writtenFor } from "./words.ts"
-
-const asked = (request: Record<string, unknown>) =>
-  readMessages({ model: "m", max_tokens: 9, messages: [{ role: "user", content: "hi" }], ...request })
-/** As a server of unknown make gets it, or one of the kind that is named. */
-const convert = (request: Record<string, unknown>, kind: keyof typeof wordsFor = "openai-compatible") => {
-  const made = asked(request)
-  if (made instanceof Complaint) throw new Error(made.message)
-  return writtenFor(made, kind)
-}
-const messagesOf = (...messages: ReadonlyArray<unknown>) => convert({ messages }).fields.messages
-const complaint = (request: Record<string, unknown>) => {
-  const made = asked(request)
-  return made instanceof Complaint ? made.message : "accepted"
-}
+import { asked, complaint, convert, messagesOf } from "./messagesRequest.ts"
+import { writtenFor } from "./words.ts"
 
 describe("a Messages request as a chat completion", () => {
   it("carries the example of the page over", () => {
