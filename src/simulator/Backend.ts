@@ -7,8 +7,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net"
 import { type Fault, type FaultScope, meets } from "./Fault.ts"
 import { type BackendKind, isInference } from "./Kind.ts"
-import { replyTo } from "./Replies.ts"
-import { misbehave, send } from "./Sending.ts"
+import { Machine, type MachineOptions } from "./machine/Machine.ts"
+import { promptOf } from "./machine/PromptBlocks.ts"
+import { realTimers } from "./machine/Timers.ts"
+import type { Load } from "./OwnMetrics.ts"
+import { type Reply, replyTo } from "./Replies.ts"
+import { headComesFirst, misbehave, send, sendHead } from "./Sending.ts"
 
 export type { Fault, FaultScope } from "./Fault.ts"
 export { type BackendKind, backendKinds } from "./Kind.ts"
@@ -31,6 +35,8 @@ export interface BackendOptions {
   readonly quiet?: boolean
   /** Milliseconds that an idle connection is kept. */
   readonly keepAlive?: number
+  /** What computes the answers, instead of `firstToken` and `tokensPerSecond`: prompts take their time, caches, slots and models count. */
+  readonly machine?: MachineOptions
 }
 
 export interface RecordedRequest {
@@ -54,6 +60,9 @@ export interface SimulatedBackend {
   readonly active: () => number
   /** `scope`: inference requests unless said otherwise. `times`: so many requests, then all is well again. */
   readonly setFault: (fault: Fault | undefined, scope?: FaultScope, times?: number) => void
+  readonly machine: Machine | undefined
+  /** Whether vLLM's sleep mode says so; `undefined`: it is not served. */
+  readonly setAsleep: (asleep: boolean | undefined) => void
   readonly setModels: (models: ReadonlyArray<string>) => void
   /** `undefined`: none is wanted any more. */
   readonly setKey: (key: string | undefined) => void
@@ -79,10 +88,15 @@ class Backend implements SimulatedBackend {
   readonly #tokens: ReadonlyArray<string>
   #models: ReadonlyArray<string>
   #key: string | undefined
+  #asleep: boolean | undefined
+  readonly machine: Machine | undefined
   #fault: { readonly fault: Fault; readonly scope: FaultScope; times: number } | undefined
   #server: Server | undefined
   #sockets = new Set<Socket>()
+  #comesBack: NodeJS.Timeout | undefined
   #active = 0
+  /** Inference requests among them. */
+  #working = 0
   port = 0
 
   constructor(options: BackendOptions) {
@@ -90,6 +104,7 @@ class Backend implements SimulatedBackend {
     this.kind = options.kind
     this.#models = options.models
     this.#key = options.key
+    this.machine = options.machine === undefined ? undefined : new Machine(realTimers, options.machine)
     const words = (options.text ?? defaultText).match(/\S+\s*/g) ?? []
     this.#tokens = Array.from({ length: options.tokens ?? words.length }, (_, i) => words[i % Math.max(1, words.length)] ?? "token ")
   }
@@ -108,6 +123,10 @@ class Backend implements SimulatedBackend {
 
   setFault(fault: Fault | undefined, scope: FaultScope = "inference", times = Number.POSITIVE_INFINITY): void {
     this.#fault = fault === undefined ? undefined : { fault, scope, times }
+  }
+
+  setAsleep(asleep: boolean | undefined): void {
+    this.#asleep = asleep
   }
 
   setModels(models: ReadonlyArray<string>): void {
@@ -140,6 +159,7 @@ class Backend implements SimulatedBackend {
     this.#server = undefined
     const closed = new Promise<void>((resolve) => (server === undefined ? resolve() : server.close(() => resolve())))
     for (const socket of this.#sockets) socket.resetAndDestroy()
+    this.machine?.reset()
     await closed
   }
 
@@ -148,6 +168,7 @@ class Backend implements SimulatedBackend {
   }
 
   async stop(): Promise<void> {
+    clearTimeout(this.#comesBack)
     await this.kill()
   }
 
@@ -165,9 +186,12 @@ class Backend implements SimulatedBackend {
     }
     if (this.#options.quiet !== true) this.requests.push(record)
     res.on("error", () => {})
+    const isWorking = isInference(record.url.split("?")[0] ?? "")
     this.#active++
+    if (isWorking) this.#working++
     res.once("close", () => {
       this.#active--
+      if (isWorking) this.#working--
       if (!res.writableFinished) record.abortedAt = performance.now()
     })
     const chunks: Array<Buffer> = []
@@ -177,6 +201,11 @@ class Backend implements SimulatedBackend {
       record.body = Buffer.concat(chunks).toString("utf8")
       const path = record.url.split("?")[0] ?? ""
       const fault = this.#faultFor(path)
+      if (fault?._tag === "poison" && record.body.includes(fault.text)) {
+        void this.kill()
+        if (fault.back !== undefined) this.#comesBack = setTimeout(() => void this.restart(), fault.back)
+        return
+      }
       if (fault !== undefined && misbehave(fault, req, res)) return
       const answer = () => {
         if (!res.destroyed) this.#answer(record, path, req, res, fault)
@@ -194,12 +223,86 @@ class Backend implements SimulatedBackend {
   }
 
   #answer(record: RecordedRequest, path: string, req: IncomingMessage, res: ServerResponse, fault: Fault | undefined): void {
-    const { kind } = this
+    const { kind, machine } = this
+    const request = machine === undefined ? undefined : readRequest(record.body)
+    const most = Number(request?.["max_tokens"] ?? request?.["max_completion_tokens"] ?? Number.POSITIVE_INFINITY)
+    const tokens = this.#tokens.length > most ? this.#tokens.slice(0, most) : this.#tokens
     const reply = replyTo(
-      { kind, models: this.#models, key: this.#key, tokens: this.#tokens },
+      {
+        kind,
+        models: this.#models,
+        key: this.#key,
+        tokens,
+        load: () => this.#load(),
+        resident: () => this.#resident(),
+        asleep: this.#asleep
+      },
       { method: record.method, path, body: record.body, authorization: req.headers.authorization }
     )
     const { firstToken = 0, tokensPerSecond = 0 } = this.#options
-    send(kind, res, reply, { firstToken, tokensPerSecond, tokens: this.#tokens.length }, fault)
+    if (machine === undefined || request === undefined || !isWork(reply))
+      send(kind, res, reply, { firstToken, tokensPerSecond, tokens: tokens.length }, fault)
+    else this.#compute(machine, request, res, reply, tokens.length, fault)
+  }
+
+  /** The machine says when the first token is there, and when the last one. */
+  #compute(
+    machine: Machine,
+    request: Readonly<Record<string, unknown>>,
+    res: ServerResponse,
+    reply: Reply,
+    tokens: number,
+    fault: Fault | undefined
+  ): void {
+    const { kind } = this
+    const isStream = reply._tag === "stream"
+    if (isStream && headComesFirst.has(kind)) sendHead(kind, res, fault?._tag === "contentType" ? fault.value : reply.contentType)
+    const prompt = promptOf(request)
+    const tokensPerSecond = this.#options.machine?.tokensPerSecond ?? 0
+    const job = machine.submit({
+      model: String(request["model"] ?? ""),
+      promptTokens: prompt.tokens,
+      blocks: prompt.blocks,
+      answerTokens: tokens,
+      onFirstToken: () => {
+        if (isStream) send(kind, res, reply, { firstToken: 0, tokensPerSecond, tokens }, fault)
+      },
+      onDone: () => {
+        if (!isStream) send(kind, res, reply, { firstToken: 0, tokensPerSecond: 0, tokens }, fault)
+      }
+    })
+    res.once("close", () => machine.cancel(job))
+  }
+
+  #load(): Load {
+    const { machine } = this
+    if (machine === undefined)
+      return { running: this.#working, waiting: 0, cacheUsed: 0, slots: 4, promptTokens: 0, cachedTokens: 0, answerTokens: 0 }
+    const { promptTokens, cachedTokens, answerTokens } = machine.totals
+    return {
+      running: machine.running.size,
+      waiting: machine.waiting.length,
+      cacheUsed: machine.cacheUsed,
+      slots: Number.isFinite(machine.slots) ? machine.slots : 4,
+      promptTokens,
+      cachedTokens,
+      answerTokens
+    }
+  }
+
+  /** Models that it says it has in memory. */
+  #resident(): ReadonlyArray<string> {
+    if (this.#options.machine?.maxResident !== undefined) return this.machine?.memory.listed ?? []
+    return this.kind === "ollama" ? this.#models.slice(0, 1) : this.#models
   }
 }
+
+const readRequest = (body: string): Readonly<Record<string, unknown>> | undefined => {
+  try {
+    return JSON.parse(body) as Readonly<Record<string, unknown>>
+  } catch {
+    return undefined
+  }
+}
+
+const isWork = (reply: Reply): boolean => reply._tag === "stream" || reply.work

@@ -7,8 +7,14 @@ export type Fault =
   | { readonly _tag: "hang" }
   /** Drops the connection instead of answering. */
   | { readonly _tag: "reset" }
-  /** A refusal: 503, 429 with `Retry-After`, ... */
-  | { readonly _tag: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
+  /** A refusal: 503, 429 with `Retry-After`, ...; milliseconds until it comes. */
+  | { readonly _tag: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly delay?: number }
+  /** 200 and its headers, then a reset before the first byte of the body: the front lives, what computes behind it is dead. */
+  | { readonly _tag: "headOnly" }
+  /** The body in ever so small pieces, with this many milliseconds before each. */
+  | { readonly _tag: "trickle"; readonly every: number }
+  /** A prompt with this text in it ends the server, as `kill()` does; it is back after this many milliseconds, or never. */
+  | { readonly _tag: "poison"; readonly text: string; readonly back?: number }
   /** Milliseconds before the response headers. */
   | { readonly _tag: "slowHeaders"; readonly delay: number }
   /** Milliseconds between headers and the first token. */

@@ -145,7 +145,7 @@ export const openAiModels = (kind: BackendKind, models: ReadonlyArray<string>) =
   }
 }
 
-export const lmStudioModels = (models: ReadonlyArray<string>) => ({
+export const lmStudioModels = (models: ReadonlyArray<string>, isLoaded: (model: string) => boolean) => ({
   object: "list",
   data: models.map((id) => ({
     id,
@@ -155,7 +155,7 @@ export const lmStudioModels = (models: ReadonlyArray<string>) => ({
     arch: "llama",
     compatibility_type: "gguf",
     quantization: "Q4_K_M",
-    state: "loaded",
+    state: isLoaded(id) ? "loaded" : "not-loaded",
     max_context_length: 131_072
   }))
 })

@@ -17,6 +17,7 @@ import {
 import { type Asked, chatEvents, completionEvents, messageEvents, ollamaChatLines, ollamaGenerateLines, responseEvents } from "./Events.ts"
 import { type BackendKind, isChat, isInference, isOpenAiListing, pathsOf } from "./Kind.ts"
 import { lmStudioModels, ollamaModel, ollamaRunning, ollamaTags, openAiModels } from "./Listings.ts"
+import { type Load, llamacppProps, metricsOf } from "./OwnMetrics.ts"
 
 export type Reply =
   /** `work`: it took the model's time, so it comes with the pace of tokens. A text is sent as it is. */
@@ -37,6 +38,11 @@ export interface Serving {
   readonly key: string | undefined
   /** The answer, token by token. */
   readonly tokens: ReadonlyArray<string>
+  readonly load: () => Load
+  /** Models in memory. */
+  readonly resident: () => ReadonlyArray<string>
+  /** vLLM's sleep mode, where it is served; `undefined`: it is not. */
+  readonly asleep: boolean | undefined
 }
 
 const found = (document: unknown): Reply => ({ _tag: "whole", status: 200, document, work: false })
@@ -49,7 +55,7 @@ export const replyTo = (serving: Serving, question: Question): Reply => {
   // LMDeploy and vLLM leave their health path open; LiteLLM its liveness.
   const open = path === pathsOf[kind].health && (kind === "lmdeploy" || kind === "vllm" || kind === "litellm")
   if (key !== undefined && !open && question.authorization !== `Bearer ${key}`) return refused(unauthorised())
-  if (method === "GET" || method === "HEAD") return lookUp(kind, models, path) ?? refused(unknownPath(kind, method, path))
+  if (method === "GET" || method === "HEAD") return lookUp(serving, path) ?? refused(unknownPath(kind, method, path))
   let request: Record<string, unknown> | null
   try {
     request = JSON.parse(question.body === "" ? "{}" : question.body) as Record<string, unknown> | null
@@ -69,16 +75,23 @@ const ollamaShow = (models: ReadonlyArray<string>, name: string): Reply => {
   return found(ollamaModel(model))
 }
 
-const lookUp = (kind: BackendKind, models: ReadonlyArray<string>, path: string): Reply | undefined => {
+const lookUp = (serving: Serving, path: string): Reply | undefined => {
+  const { kind, models } = serving
   if (kind === "ollama") {
     if (path === "/") return found("Ollama is running")
     if (path === "/api/tags") return found(ollamaTags(models))
     if (path === "/api/version") return found({ version: "0.14.2" })
-    if (path === "/api/ps") return found(ollamaRunning(models.slice(0, 1)))
+    if (path === "/api/ps") return found(ollamaRunning(serving.resident()))
   }
-  if (kind === "lm-studio" && path === "/api/v0/models") return found(lmStudioModels(models))
+  if (kind === "lm-studio" && path === "/api/v0/models") return found(lmStudioModels(models, (model) => serving.resident().includes(model)))
   if (isOpenAiListing(kind, path)) return found(openAiModels(kind, models))
   if (kind === "omlx" && path === "/v1/models/status") return found({ models: models.map((id) => ({ id, loaded: true })) })
+  if (path === "/metrics") {
+    const text = metricsOf(kind, models[0] ?? "", serving.load())
+    if (text !== undefined) return found(text)
+  }
+  if (kind === "llamacpp" && path === "/props") return found(llamacppProps(models[0] ?? "", serving.load().slots))
+  if (kind === "vllm" && path === "/is_sleeping" && serving.asleep !== undefined) return found({ is_sleeping: serving.asleep })
   if (kind === "lmdeploy" && path === "/is_sleeping") return found({ is_sleeping: false })
   if (kind === "litellm" && path === "/health/readiness") return found({ status: "healthy", db: "Not connected" })
   if ((kind === "vllm" || kind === "sglang") && path === "/version") return found({ version: "0.14.0" })

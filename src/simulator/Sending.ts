@@ -23,9 +23,19 @@ export const misbehave = (fault: Fault, req: IncomingMessage, res: ServerRespons
     case "garbage":
       req.socket.end(fault.bytes)
       return true
-    case "status":
-      res.writeHead(fault.status, { "content-type": "application/json", ...fault.headers })
-      res.end(JSON.stringify({ error: { message: `simulated ${fault.status}`, type: "simulated", code: fault.status } }))
+    case "status": {
+      const refuse = () => {
+        res.writeHead(fault.status, { "content-type": "application/json", ...fault.headers })
+        res.end(JSON.stringify({ error: { message: `simulated ${fault.status}`, type: "simulated", code: fault.status } }))
+      }
+      if (fault.delay === undefined) refuse()
+      else setTimeout(refuse, fault.delay)
+      return true
+    }
+    case "headOnly":
+      res.writeHead(200, { "content-type": "text/event-stream" })
+      res.flushHeaders()
+      setTimeout(() => req.socket.resetAndDestroy(), 2)
       return true
     case "body":
       res.writeHead(200, { "content-type": fault.contentType ?? "application/json", "content-length": Buffer.byteLength(fault.body) })
@@ -60,6 +70,16 @@ const sendWhole = (
   const type = fault?._tag === "contentType" ? fault.value : isText ? "text/plain; charset=utf-8" : "application/json"
   const go = () => {
     if (res.destroyed) return
+    if (fault?._tag === "trickle") {
+      res.writeHead(reply.status, { "content-type": type, "content-length": Buffer.byteLength(body), ...own[kind] })
+      const size = Math.ceil(body.length / trickles)
+      trickle(
+        res,
+        Array.from({ length: trickles }, (_, i) => body.slice(i * size, (i + 1) * size)),
+        fault.every
+      )
+      return
+    }
     if (fault?._tag === "endless") {
       res.writeHead(reply.status, { "content-type": type, ...own[kind] })
       res.write(body.slice(0, body.length >> 1))
@@ -79,6 +99,20 @@ const sendWhole = (
   else go()
 }
 
+/** Pieces of a whole answer that trickles. */
+const trickles = 40
+
+const trickle = (res: ServerResponse, pieces: ReadonlyArray<string>, every: number): void => {
+  let at = 0
+  const timer = setInterval(() => {
+    const piece = pieces[at++]
+    if (piece === undefined || res.destroyed) clearInterval(timer)
+    else if (at === pieces.length) res.end(piece)
+    else res.write(piece)
+  }, every)
+  res.once("close", () => clearInterval(timer))
+}
+
 const filler = Buffer.alloc(64 * 1024, " ")
 
 /** As much as the other side takes, until it goes away. */
@@ -90,6 +124,16 @@ const flood = (res: ServerResponse): void => {
   more()
 }
 
+/** Kinds whose head is out before their model has written anything; the others send it with the first token. */
+export const headComesFirst: ReadonlySet<BackendKind> = new Set(["vllm", "vllm-mlx", "sglang", "lmdeploy", "litellm"])
+
+/** Of a stream; once. */
+export const sendHead = (kind: BackendKind, res: ServerResponse, type: string): void => {
+  if (res.headersSent) return
+  res.writeHead(200, { "content-type": type, "cache-control": "no-cache", ...own[kind] })
+  res.flushHeaders()
+}
+
 const sendStream = (
   kind: BackendKind,
   res: ServerResponse,
@@ -98,8 +142,11 @@ const sendStream = (
   fault: Fault | undefined
 ): void => {
   const type = fault?._tag === "contentType" ? fault.value : contentType
-  res.writeHead(200, { "content-type": type, "cache-control": "no-cache", ...own[kind] })
-  res.flushHeaders()
+  sendHead(kind, res, type)
+  if (fault?._tag === "trickle") {
+    trickle(res, events, fault.every)
+    return
+  }
   const rate = pace.tokensPerSecond
   const breaks = fault?._tag === "cut" || fault?._tag === "stall" ? fault : undefined
   let at = 0

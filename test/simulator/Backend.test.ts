@@ -137,6 +137,52 @@ describe.each(backendKinds)("a simulated %s", (kind) => {
   })
 })
 
+describe("a simulated server tells of its load", () => {
+  it("in llama.cpp's words", async () => {
+    const backend = await start("llamacpp", { machine: { promptTokensPerSecond: 1e6, tokensPerSecond: 0, slots: 3 } })
+    const real = recorded("llamacpp-metrics").body
+    const text = await (await get(backend, "/metrics")).text()
+    const lines = text.split("\n").filter((line) => line.startsWith("#"))
+    expect(lines).toHaveLength(10)
+    for (const line of lines) expect(real.split("\n")).toContain(line)
+    const props = (await (await get(backend, "/props")).json()) as Record<string, unknown>
+    expect(props["total_slots"]).toBe(3)
+    expect(Object.keys(JSON.parse(recorded("llamacpp-props").body) as object)).toEqual(expect.arrayContaining(Object.keys(props)))
+  })
+  it("while it works", async () => {
+    const backend = await start("vllm", { machine: { promptTokensPerSecond: 1, tokensPerSecond: 0, slots: 1 } })
+    const controller = new AbortController()
+    const asked = [0, 1, 2].map(() =>
+      fetch(`${backend.url}/v1/chat/completions`, { method: "POST", body: JSON.stringify(chat), signal: controller.signal }).catch(() => {})
+    )
+    const load = async () => {
+      const text = await (await get(backend, "/metrics")).text()
+      return ["running", "waiting"].map((word) =>
+        Number(new RegExp(`^vllm:num_requests_${word}{.*model_name="m"} (\\d+)$`, "m").exec(text)?.[1])
+      )
+    }
+    await expect.poll(load).toEqual([1, 2])
+    controller.abort()
+    await Promise.all(asked)
+    await expect.poll(load).toEqual([0, 0])
+  })
+  it("and of the models that it has loaded", async () => {
+    const machine = { promptTokensPerSecond: 1e6, tokensPerSecond: 0, maxResident: 1, loadMillis: 5 }
+    const ollama = await start("ollama", { models: ["m", "n"], machine })
+    const names = async () =>
+      ((await (await get(ollama, "/api/ps")).json()) as { models: Array<{ name: string }> }).models.map(({ name }) => name)
+    expect(await names()).toEqual([])
+    for (const model of ["m", "n"]) {
+      await (await post(ollama, "/v1/chat/completions", { ...chat, model })).text()
+      expect(await names()).toEqual([model])
+    }
+    const studio = await start("lm-studio", { models: ["m", "n"], machine })
+    await (await post(studio, "/v1/chat/completions", { ...chat, model: "n" })).text()
+    const { data } = (await (await get(studio, "/api/v0/models")).json()) as { data: Array<{ state: string }> }
+    expect(data.map(({ state }) => state)).toEqual(["not-loaded", "loaded"])
+  })
+})
+
 describe("faults", () => {
   it("meet the requests of their scope only, and as many as they are told", async () => {
     const backend = await start("vllm")
@@ -162,6 +208,22 @@ describe("faults", () => {
       if (size > 2_000_000) break
     }
     expect(size).toBeGreaterThan(2_000_000)
+  })
+  it("end the connection after the head, let the answer trickle, and crash the server on a certain prompt", async () => {
+    const backend = await start("vllm")
+    backend.setFault({ _tag: "headOnly" })
+    const head = await post(backend, "/v1/chat/completions", chat)
+    expect(head.status).toBe(200)
+    await expect(head.text()).rejects.toThrow()
+    backend.setFault({ _tag: "trickle", every: 1 })
+    for (const stream of [false, true]) {
+      const text = await (await post(backend, "/v1/chat/completions", { ...chat, stream })).text()
+      expect(text).toContain(stream ? "[DONE]" : "one token after the other.")
+    }
+    backend.setFault({ _tag: "poison", text: "evil" })
+    expect((await post(backend, "/v1/chat/completions", chat)).status).toBe(200)
+    await expect(post(backend, "/v1/chat/completions", { ...chat, user: "evil" })).rejects.toThrow()
+    await expect(get(backend, "/health")).rejects.toThrow()
   })
   it("end with a revival on the same port after a kill", async () => {
     const backend = await start("ollama")
