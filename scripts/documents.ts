@@ -9,7 +9,7 @@ import type { KeyInfo } from "../src/config/ConfigKey.ts"
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
 import { formatDuration } from "../src/config/Duration.ts"
 import { overrides } from "../src/config/Environment.ts"
-import { allKeys, type KeyTree, keyTree } from "../src/config/SchemaTree.ts"
+import { aliasTree, allKeys, type KeyTree, keyTree } from "../src/config/SchemaTree.ts"
 import { listingFormats } from "../src/profile/ListingFormats.ts"
 import { loadProfiles } from "../src/profile/ProfileLoading.ts"
 import { backendsPage } from "./backendDocuments.ts"
@@ -67,7 +67,8 @@ const kindText = (info: KeyInfo): string => {
     words: "list",
     word: "word",
     map: "mapping",
-    "strings-map": "mapping of lists"
+    ints: "list of numbers",
+    aliases: "mapping of lists"
   }
   return names[info.kind]
 }
@@ -138,7 +139,7 @@ line of the log; where nothing does, the built-in endpoint stays. \`olla config 
 | \`olla status\`, \`drain\`, \`resume\`, \`probe\`, \`reload\` | of and to the running daemon: see [operations.md](operations.md) |
 
 A start refuses what \`validate\` calls an error, all of it in one record, with exit code 1. It warns about the rest: unknown keys,
-variables that do not parse (a wrong network in \`OLLA_SERVER_TRUSTED_PROXY_CIDRS\` is refused), and \`OLLA_SERVER_\`, \`OLLA_PROXY_\`, \`OLLA_LOGGING_\`, \`OLLA_MODEL_\` and \`OLLA_TRANSLATORS_\` names that do not exist.
+variables that do not parse (a wrong network in \`OLLA_SERVER_TRUSTED_PROXY_CIDRS\` is refused), and \`OLLA_SERVER_\`, \`OLLA_PROXY_\`, \`OLLA_LOGGING_\`, \`OLLA_MODEL_\`, \`OLLA_TRAFFIC_\` and \`OLLA_TRANSLATORS_\` names that do not exist.
 
 Durations are written \`500ms\`, \`30s\`, \`1m30s\`, \`2h\`. Sizes are bytes, or \`50MB\` (binary: 1 KB is 1024). In an endpoint's URLs, headers
 and credentials \`\${NAME}\` and \`\${NAME:-fallback}\` take environment variables; an unset one without fallback ends the start. Secrets can
@@ -223,11 +224,18 @@ const jsonOf = (info: KeyInfo): Record<string, unknown> => {
         : { ...base, type: ["string", "null"], examples: info.words }
     case "map":
       return { ...base, type: ["object", "null"], additionalProperties: { type: ["string", "number", "boolean", "null"] } }
-    case "strings-map":
+    case "ints":
+      return list({ type: "integer" })
+    case "aliases":
       return {
         ...base,
         type: ["object", "null"],
-        additionalProperties: { type: "array", items: { type: ["string", "number", "boolean"] } }
+        additionalProperties: {
+          anyOf: [
+            { type: "array", items: { type: ["string", "number", "boolean"] } },
+            { ...jsonTree(aliasTree), type: "object", required: ["targets"] }
+          ]
+        }
       }
     default:
       return { ...base, type: ["string", "number", "boolean", "null"] }
@@ -236,7 +244,7 @@ const jsonOf = (info: KeyInfo): Record<string, unknown> => {
 
 const jsonTree = (tree: KeyTree): Record<string, unknown> => {
   if (tree.kind === "key") return jsonOf(tree.info)
-  if (tree.kind === "endpoints") return { type: ["array", "null"], items: jsonTree(tree.item) }
+  if (tree.kind === "list") return { type: ["array", "null"], items: jsonTree(tree.item) }
   return {
     type: ["object", "null"],
     properties: Object.fromEntries([...tree.keys].map(([name, child]) => [name, jsonTree(child)]))

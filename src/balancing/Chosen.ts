@@ -32,7 +32,8 @@ export const layer: Layer.Layer<Balancer, never, Settings> = Layer.effect(
     const rules: Readonly<Record<OllaConfig["proxy"]["load_balancer"], Pick>> = {
       priority: priority(Math.random),
       "round-robin": roundRobin(),
-      "least-connections": leastConnections()
+      "least-connections": leastConnections(),
+      adaptive: leastConnections()
     }
     return Balancer.of({
       acquire: (candidates, _sticky, preferred) => {

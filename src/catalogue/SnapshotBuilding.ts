@@ -1,4 +1,5 @@
 /** From the endpoints' lists to the snapshot, in steps: offers, unified models, aliases, capabilities. Pure but for `firstSeen`. */
+import { type AliasConfig, targetsOf } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { compareBytes, sortInSteps } from "../profile/NameOrder.ts"
 import { CapabilityIndex } from "./CapabilityIndex.ts"
@@ -13,7 +14,7 @@ import { type Unified, type UnifyInput, unify } from "./Unification.ts"
 import { Merged, type Pass } from "./UnifiedModel.ts"
 
 export interface BuildInput extends UnifyInput {
-  readonly aliases: Readonly<Record<string, ReadonlyArray<string>>>
+  readonly aliases: Readonly<Record<string, AliasConfig>>
   /** Off: names are still found, but nothing is linked, merged or judged by what it can do. */
   readonly unify: boolean
   readonly version: number
@@ -49,7 +50,8 @@ export function* buildSnapshot(input: BuildInput): Generator<void, Snapshot> {
     }
   }
   const aliases = new Map<string, AliasOffer>()
-  for (const [name, targets] of Object.entries(input.aliases)) {
+  for (const [name, alias] of Object.entries(input.aliases)) {
+    const targets = targetsOf(alias)
     aliases.set(name.toLowerCase(), { name, targets, offer: aliasOffer(targets, offers) })
     yield
   }

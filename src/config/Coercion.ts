@@ -5,8 +5,8 @@
 import type { KeyInfo } from "./ConfigKey.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { suggestKey } from "./KeySuggestion.ts"
-import { exampleFor, lastOf, oddAmount, oneOf, rangeProblem, readScalar, shown, wanted } from "./ScalarReading.ts"
-import { type KeyTree, keyTree } from "./SchemaTree.ts"
+import { exampleFor, lastOf, oddAmount, oneOf, parseInteger, rangeProblem, readScalar, shown, wish, wordDemand } from "./ScalarReading.ts"
+import { aliasTree, type KeyTree, keyTree } from "./SchemaTree.ts"
 import type { Position, YamlNode } from "./YamlTree.ts"
 
 /** Sections and keys that real files contain and nothing reads: they are accepted without a word. */
@@ -26,12 +26,19 @@ const mostKeysListed = 12
 
 const isNull = (node: YamlNode): boolean => node.kind === "scalar" && node.value === null && !node.quoted
 
-const endpointsExample = 'endpoints: [{url: "http://localhost:11434", type: ollama}]'
+/** Lists of sections by the last word of their path. */
+const listExamples: Readonly<Record<string, string>> = {
+  endpoints: 'endpoints: [{url: "http://localhost:11434", type: ollama}]',
+  dns: "dns: [{name: vllm.internal, port: 8000, type: vllm}]",
+  rules: 'rules: [{match: {model: ["*70b*"]}, require: {gpu: h100}}]'
+}
+
+const listExample = (path: string): string => listExamples[lastOf(path)] ?? `${lastOf(path)}: []`
 
 /** The first key of a section with a right value. */
 const exampleOf = (keys: ReadonlyArray<readonly [string, KeyTree]>): string => {
   const [name, child] = keys.find(([, each]) => each.kind === "key") ?? keys[0] ?? []
-  if (child?.kind === "endpoints") return endpointsExample
+  if (child?.kind === "list") return listExample(name ?? "")
   return child?.kind === "key" && child.info.example !== undefined ? `${name}: ${child.info.example}` : `${name}: ...`
 }
 
@@ -87,7 +94,12 @@ export class Coercion {
     if (tree.kind === "key") return this.#key(tree.info, node, path)
     if (isNull(node)) return []
     if (node.kind !== "list") {
-      this.#error(path, node.at, `${path} needs a list of endpoints, got ${shown(node, false)}`, endpointsExample)
+      this.#error(
+        path,
+        node.at,
+        `${path} needs a list of ${lastOf(path) === "rules" ? "rules" : "endpoints"}, got ${shown(node, false)}`,
+        listExample(path)
+      )
       return undefined
     }
     return node.items.map((item, index) => this.#section(tree.item, item, `${path}[${index}]`) ?? {})
@@ -98,29 +110,49 @@ export class Coercion {
       case "strings":
       case "words":
         return isNull(node) ? [] : this.#strings(info, node, path)
+      case "ints":
+        return isNull(node) ? [] : this.#ints(info, node, path)
       case "map":
-      case "strings-map":
-        return isNull(node) ? {} : this.#map(info, node, path)
+        return isNull(node)
+          ? {}
+          : this.#map(info, node, path, (each, at) => this.#scalar({ ...info, kind: "string", example: "text" }, each, at))
+      case "aliases":
+        return isNull(node) ? {} : this.#map(info, node, path, (each, at) => this.#alias(info, each, at))
       default:
         return isNull(node) ? undefined : this.#scalar(info, node, path)
     }
   }
 
-  #map(info: KeyInfo, node: YamlNode, path: string): Readonly<Record<string, unknown>> | undefined {
+  #map(
+    info: KeyInfo,
+    node: YamlNode,
+    path: string,
+    read: (node: YamlNode, at: string) => unknown
+  ): Readonly<Record<string, unknown>> | undefined {
     if (node.kind !== "map") return this.#wrong(info, node, path)
     const entries = [...node.entries].flatMap(([name, entry]): ReadonlyArray<readonly [string, unknown]> => {
       const at = `${path}.${name}`
-      const value =
-        info.kind === "strings-map"
-          ? isNull(entry.node)
-            ? []
-            : this.#strings({ ...info, kind: "strings", example: "[one, another]" }, entry.node, at)
-          : isNull(entry.node)
-            ? ""
-            : this.#scalar({ ...info, kind: "string", example: "text" }, entry.node, at)
+      const value = isNull(entry.node) ? (info.kind === "map" ? "" : []) : read(entry.node, at)
       return value === undefined ? [] : [[name, value]]
     })
     return Object.fromEntries(entries)
+  }
+
+  /** A list of targets, or a policy that has one. */
+  #alias(info: KeyInfo, node: YamlNode, path: string): unknown {
+    if (node.kind === "map") return this.#section(aliasTree, node, path)
+    return this.#strings({ ...info, kind: "strings", example: "[one, another]" }, node, path)
+  }
+
+  #ints(info: KeyInfo, node: YamlNode, path: string): ReadonlyArray<number> | undefined {
+    if (node.kind !== "list") return this.#wrong(info, node, path)
+    return node.items.flatMap((item, index) => {
+      const value = item.kind === "scalar" && !item.quoted ? parseInteger(item.text) : undefined
+      if (value !== undefined) return [value]
+      const at = `${path}[${index}]`
+      this.#error(at, item.at, `${at} needs a whole number, got ${shown(item, false)}`, exampleFor(info, path))
+      return []
+    })
   }
 
   #strings(info: KeyInfo, node: YamlNode, path: string): ReadonlyArray<string> | undefined {
@@ -138,7 +170,11 @@ export class Coercion {
         return []
       }
       if (info.words === undefined || info.words.includes(item.text)) return [item.text]
-      this.#error(at, item.at, `${path}: unknown word "${item.text}"${oneOf(info.words, item.text)}`, exampleFor(info, path), false)
+      const problem =
+        info.mustBe === undefined
+          ? `${path}: unknown word "${item.text}"${oneOf(info.words, item.text)}`
+          : wordDemand(info, path, item.text)
+      this.#error(at, item.at, problem, exampleFor(info, path), false)
       return []
     })
   }
@@ -195,7 +231,7 @@ export class Coercion {
   }
 
   #wrong(info: KeyInfo, node: YamlNode, path: string, example = exampleFor(info, path)): undefined {
-    this.#error(path, node.at, `${path} needs ${wanted[info.kind]}, got ${shown(node, info.secret === true)}`, example)
+    this.#error(path, node.at, `${path} ${wish(info)}, got ${shown(node, info.secret === true)}`, example)
     return undefined
   }
 

@@ -43,11 +43,14 @@ const namesOf = (...values: ReadonlyArray<unknown>): ReadonlyArray<string> => [
 export const changesBetween = (before: OllaConfig, after: OllaConfig, redact: (text: string) => string): ReadonlyArray<ConfigChange> => {
   const walk = (tree: KeyTree, a: unknown, b: unknown, path: string): ReadonlyArray<ConfigChange> => {
     if (isDeepStrictEqual(a, b)) return []
-    if (tree.kind === "endpoints") return endpoints(tree.item, a as ReadonlyArray<Listed>, b as ReadonlyArray<Listed>, path)
+    if (tree.kind === "list")
+      return path === "traffic.rules"
+        ? entries(tree.item, a as ReadonlyArray<unknown>, b as ReadonlyArray<unknown>, path)
+        : endpoints(tree.item, a as ReadonlyArray<Listed>, b as ReadonlyArray<Listed>, path)
     if (tree.kind === "section")
       return [...tree.keys].flatMap(([name, child]) => walk(child, field(a, name), field(b, name), path === "" ? name : `${path}.${name}`))
     const { info } = tree
-    if (info.kind === "map" || info.kind === "strings-map")
+    if (info.kind === "map" || info.kind === "aliases")
       return namesOf(a, b).flatMap((name) => one(info, field(a, name), field(b, name), `${path}.${name}`))
     return one(info, a, b, path)
   }
@@ -56,6 +59,15 @@ export const changesBetween = (before: OllaConfig, after: OllaConfig, redact: (t
     if (info.secret === true) return [{ key, before: hidden, after: hidden }]
     return [{ key, before: shown(info, a, redact), after: shown(info, b, redact) }]
   }
+  /** Entries that are known by nothing but their place. */
+  const entries = (item: KeyTree, a: ReadonlyArray<unknown>, b: ReadonlyArray<unknown>, path: string): ReadonlyArray<ConfigChange> =>
+    Array.from({ length: Math.max(a.length, b.length) }, (_, index) => `${path}[${index}]`).flatMap((at, index) =>
+      index >= a.length
+        ? [{ key: at, before: null, after: "added" }]
+        : index >= b.length
+          ? [{ key: at, before: "removed", after: null }]
+          : walk(item, a[index], b[index], at)
+    )
   /** An endpoint is its URL, a name that stands for some what is asked for: the same one elsewhere in the list was moved, another URL is another endpoint. */
   const endpoints = (item: KeyTree, a: ReadonlyArray<Listed>, b: ReadonlyArray<Listed>, path: string): ReadonlyArray<ConfigChange> => {
     const earlier = byUrl(a)

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { shortestDuration } from "./Duration.ts"
 
-export type Kind = "string" | "int" | "number" | "bool" | "duration" | "size" | "strings" | "word" | "map" | "strings-map" | "words"
+export type Kind = "string" | "int" | "number" | "bool" | "duration" | "size" | "strings" | "words" | "ints" | "word" | "map" | "aliases"
 
 export interface KeyInfo {
   readonly kind: Kind
@@ -16,6 +16,10 @@ export interface KeyInfo {
   /** Smallest value allowed. */
   readonly min?: number
   readonly max?: number
+  /** 0 is allowed besides what `min` says. */
+  readonly orZero?: boolean
+  /** What is right, in words: refusals say that the key must be this. */
+  readonly mustBe?: string
   /** A right value as it stands in a file. */
   readonly example?: string
   /** Its feature is not there yet: `"warns"` that it has no effect, or is `"refused"` since it would seem to protect something. */
@@ -30,15 +34,17 @@ export const key = <S extends Schema.Top>(schema: S, info: KeyInfo) =>
 export const withDefault = <S extends Schema.Top>(schema: S, value: S["Encoded"]) =>
   schema.pipe(Schema.withDecodingDefaultKey<S>(Effect.succeed(value)))
 
-type Extra = Omit<KeyInfo, "kind" | "doc">
+export type Extra = Omit<KeyInfo, "kind" | "doc">
 
 export const text = (value: string, doc: string, extra: Extra = {}) =>
   withDefault(key(Schema.String, { kind: "string", doc, ...(value === "" ? {} : { example: JSON.stringify(value) }), ...extra }), value)
 export const int = (value: number, doc: string, extra: Extra = {}) =>
   withDefault(key(Schema.Int, { kind: "int", doc, example: String(value), ...extra }), value)
-/** Not only whole numbers, from 0 to 1. */
-export const fraction = (value: number, doc: string, extra: Extra = {}) =>
-  withDefault(key(Schema.Finite, { kind: "number", doc, min: 0, max: 1, example: "0.1", ...extra }), value)
+/** Not only whole numbers. */
+export const number = (value: number, doc: string, extra: Extra = {}) =>
+  withDefault(key(Schema.Finite, { kind: "number", doc, example: String(value), ...extra }), value)
+/** From 0 to 1. */
+export const fraction = (value: number, doc: string) => number(value, doc, { min: 0, max: 1, example: "0.1" })
 export const bool = (value: boolean, doc: string, extra: Extra = {}) =>
   withDefault(key(Schema.Boolean, { kind: "bool", doc, example: String(value), ...extra }), value)
 /** Milliseconds. Negative values are refused unless a key gives them a meaning. */

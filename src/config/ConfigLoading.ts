@@ -16,6 +16,7 @@ import { type Environment, readEnvironment } from "./Environment.ts"
 import { isMissing, reasonOf } from "./FileReason.ts"
 import { finish, type OllaConfig } from "./OllaConfig.ts"
 import { type KeyTree, keyTree } from "./SchemaTree.ts"
+import { idleTrafficKeys } from "./TrafficRules.ts"
 import { validate } from "./Validation.ts"
 import { nodeAt, readYaml, type YamlNode } from "./YamlTree.ts"
 
@@ -231,7 +232,16 @@ export const decodeConfig = (
     return { ...loaded, config: undefined, diagnostics: [...read.map(locate), { severity: "error", message, file: path }] }
   }
   const config = finish(decoded.success)
-  return { ...loaded, config, diagnostics: [...remarks, ...read.map(locate), ...adopt([...validate(config, cwd), ...pending(config)])] }
+  const isWritten = (key: string) => originOf(key) !== "default"
+  return {
+    ...loaded,
+    config,
+    diagnostics: [
+      ...remarks,
+      ...read.map(locate),
+      ...adopt([...validate(config, cwd), ...idleTrafficKeys(config, isWritten), ...pending(config)])
+    ]
+  }
 }
 
 const set = (target: Record<string, unknown>, path: string, value: unknown): void => {

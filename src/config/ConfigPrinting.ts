@@ -39,7 +39,7 @@ const walk = (tree: KeyTree, value: unknown, loaded: LoadedConfig, redact: (text
       for (const [key, child] of node.keys) go(child, field(at, key), path === "" ? key : `${path}.${key}`, key, inner, false)
       return
     }
-    if (node.kind === "endpoints") {
+    if (node.kind === "list") {
       const list = at as ReadonlyArray<unknown>
       if (list.length === 0) visit.value({ path, value: [], origin: loaded.originOf(path) }, name, depth, item)
       else visit.open(path, name, depth, item)
@@ -55,7 +55,7 @@ const walk = (tree: KeyTree, value: unknown, loaded: LoadedConfig, redact: (text
       return
     }
     const { info } = node
-    if (info.kind === "map" || info.kind === "strings-map") {
+    if (info.kind === "map" || info.kind === "aliases") {
       const names = Object.keys(at as object)
       if (names.length === 0) visit.value({ path, value: {}, origin: loaded.originOf(path) }, name, depth, item)
       else visit.open(path, name, depth, item)

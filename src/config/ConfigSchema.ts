@@ -24,6 +24,7 @@ import {
   withDefault,
   word
 } from "./ConfigKey.ts"
+import { aliasPolicy, endpointTraffic, traffic } from "./TrafficSchema.ts"
 
 const filter = (what: string) =>
   section({
@@ -123,7 +124,11 @@ export const server = section({
 export const proxy = section({
   engine: word(["olla", "sherpa"], "olla", "How bytes are moved: olla (fast) or sherpa (simple)."),
   profile: word(["auto", "streaming", "standard"], "auto", "When answers are pushed out: auto decides by content type."),
-  load_balancer: word(["priority", "round-robin", "least-connections"], "least-connections", "How one of several endpoints is picked."),
+  load_balancer: word(
+    ["priority", "round-robin", "least-connections", "adaptive"],
+    "least-connections",
+    "How one of several endpoints is picked. adaptive: the one that is expected to answer first."
+  ),
   connection_timeout: duration(60 * seconds, "Time to connect to a backend, DNS included. 0: 60s."),
   connection_keep_alive: duration(0, "TCP keep-alive interval. 0: 30s."),
   response_timeout: duration(15 * minutes, "Bounds the wait for response headers over all attempts. 0: off."),
@@ -190,6 +195,7 @@ export const endpoint = Schema.Struct({
     "Keep the base URL's path before the request's even where health_check_url and model_url are elsewhere. It is kept anyhow where they are below it."
   ),
   model_filter: filter("Models"),
+  ...endpointTraffic,
   auth: Schema.optionalKey(
     Schema.Struct({
       type: text("", "bearer, api_key or basic.", { example: "bearer" }),
@@ -234,7 +240,6 @@ export const dnsEntry = Schema.Struct({
     "http",
     "How its endpoints are spoken to. https: with the name's certificate, or that of tls.server_name."
   ),
-  labels: texts("Names and values of your own. They have no effect yet.", { example: "{rack: b2}" }),
   ...besidesItsPlace
 })
 
@@ -307,13 +312,14 @@ export const configSchema = Schema.Struct({
     })
   }),
   model_aliases: withDefault(
-    key(Schema.Record(Schema.String, Schema.Array(Schema.String)), {
-      kind: "strings-map",
-      doc: "Further names for models: alias to the models that may serve it, best first.",
+    key(Schema.Record(Schema.String, Schema.Union([Schema.Array(Schema.String), aliasPolicy])), {
+      kind: "aliases",
+      doc: "Further names for models: alias to the models that may serve it, best first; or to a policy with targets.",
       example: '{coder: ["qwen2.5-coder:14b"]}'
     }),
     {}
   ),
+  traffic,
   translators: section({
     anthropic: section({
       enabled: bool(true, "Offer Anthropic's Messages API under /olla/anthropic."),

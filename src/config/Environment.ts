@@ -66,6 +66,7 @@ export const overrides: Readonly<Record<string, string>> = {
   OLLA_TRANSLATORS_CHAT_ENABLED: "translators.chat.enabled",
   OLLA_TRANSLATORS_CHAT_PASSTHROUGH_ENABLED: "translators.chat.passthrough_enabled",
   OLLA_TRANSLATORS_CHAT_MAX_MESSAGE_SIZE: "translators.chat.max_message_size",
+  OLLA_TRAFFIC_ENABLED: "traffic.enabled",
   OLLA_TRANSLATION_PREFER: "translation.prefer",
   OLLA_TRANSLATION_KEEP_ALIVE_FIRST: "translation.keep_alive.first",
   OLLA_TRANSLATION_KEEP_ALIVE_INTERVAL: "translation.keep_alive.interval",
@@ -80,7 +81,7 @@ const variables: ReadonlyMap<string, string> = new Map(Object.entries(overrides)
 /** The variable that sets this key, where there is one. */
 export const variableOf = (path: string): string | undefined => variables.get(path)
 
-const families = /^OLLA_(?:SERVER|PROXY|LOGGING|MODEL|TRANSLATORS|TRANSLATION)_/
+const families = /^OLLA_(?:SERVER|PROXY|LOGGING|MODEL|TRAFFIC|TRANSLATORS|TRANSLATION)_/
 
 export interface Overlay {
   /** Path to value, ready for the Schema. */

@@ -29,9 +29,7 @@ export interface EndpointConfig
 }
 
 /** One entry of `discovery.dns`. */
-export interface DnsConfig
-  extends Omit<EndpointConfig, "url">,
-    Pick<Required<DecodedDns>, "srv" | "interval" | "resolver" | "scheme" | "labels"> {
+export interface DnsConfig extends Omit<EndpointConfig, "url">, Pick<Required<DecodedDns>, "srv" | "interval" | "resolver" | "scheme"> {
   readonly port: number | undefined
 }
 
@@ -59,6 +57,21 @@ type DecodedLimits = Decoded["server"]["request_limits"]
 export interface ServerConfig extends Omit<Decoded["server"], "request_limits"> {
   readonly request_limits: Readable<Required<DecodedLimits>, "max_buffered">
 }
+
+export type TrafficConfig = Decoded["traffic"]
+/** Optional keys are left out where nothing is said. */
+export type RuleConfig = TrafficConfig["rules"][number]
+/** A plain list is a pool. */
+export type AliasConfig = Decoded["model_aliases"][string]
+export type AliasPolicy = Exclude<AliasConfig, ReadonlyArray<string>>
+
+const isList = (alias: AliasConfig): alias is ReadonlyArray<string> => Array.isArray(alias)
+
+/** Models that may serve an alias, best first. */
+export const targetsOf = (alias: AliasConfig): ReadonlyArray<string> => (isList(alias) ? alias : alias.targets)
+
+/** What it says besides, `undefined` for a plain list. */
+export const policyOf = (alias: AliasConfig): AliasPolicy | undefined => (isList(alias) ? undefined : alias)
 
 export type ModelRegistryConfig = Decoded["model_registry"]
 export type AnthropicConfig = Decoded["translators"]["anthropic"]
@@ -118,8 +131,8 @@ const finishEndpoint = (entry: DecodedEndpoint): EndpointConfig => {
 
 const finishDns = (entry: DecodedDns): DnsConfig => {
   const { url: _, ...said } = finishEndpoint({ ...entry, url: "" })
-  const { port, srv, interval, resolver, scheme, labels } = entry
-  return { ...said, port, srv, interval, resolver, scheme, labels }
+  const { port, srv, interval, resolver, scheme } = entry
+  return { ...said, port, srv, interval, resolver, scheme }
 }
 
 const finishTranslator = <T extends Pick<AnthropicConfig, "inspector">>(translator: T): T => ({

@@ -35,10 +35,14 @@ export const wanted: Readonly<Record<KeyInfo["kind"], string>> = {
   size: "a size in bytes or with a unit",
   strings: "a list",
   words: "a list",
+  ints: "a list of whole numbers",
   word: "a word",
   map: "a mapping",
-  "strings-map": "a mapping of lists"
+  aliases: "a mapping of lists"
 }
+
+/** "needs a list", or "must be a list" where refusals are worded so. */
+export const wish = (info: KeyInfo): string => `${info.mustBe === undefined ? "needs" : "must be"} ${wanted[info.kind]}`
 
 export const lastOf = (path: string): string => path.slice(path.lastIndexOf(".") + 1)
 
@@ -56,7 +60,7 @@ export const shown = (node: YamlNode, secret: boolean): string => {
 
 export const readScalar = (info: KeyInfo, node: Scalar, path: string): Reading => {
   const { text } = node
-  const wrong = (hint?: string, said = `${path} needs ${wanted[info.kind]}, got ${shown(node, info.secret === true)}`): Reading => ({
+  const wrong = (hint?: string, said = `${path} ${wish(info)}, got ${shown(node, info.secret === true)}`): Reading => ({
     _tag: "wrong",
     message: said,
     example: hint === undefined ? exampleFor(info, path) : `${lastOf(path)}: ${hint}`
@@ -124,7 +128,13 @@ export const readWord = (info: KeyInfo, text: string, path: string): Reading => 
     }
   const meant = nearestWord(words, text)
   const example = meant === undefined ? exampleFor(info, path) : `${lastOf(path)}: ${meant}`
-  return { _tag: "wrong", message: wordProblem(path, text, words), example }
+  return { _tag: "wrong", message: info.mustBe === undefined ? wordProblem(path, text, words) : wordDemand(info, path, text), example }
+}
+
+/** The same as `oneOf` for a key that says what it must be. */
+export const wordDemand = (info: KeyInfo, path: string, text: string): string => {
+  const near = nearestWord(info.words ?? [], text)
+  return `${path} must be ${info.mustBe}, got "${text}"${near === undefined ? "" : `; did you mean "${near}"?`}`
 }
 
 /** The words that may stand there, and the one that was probably meant. */
@@ -179,7 +189,10 @@ export const rangeProblem = (info: KeyInfo, value: unknown, path: string): strin
   if (typeof value !== "number") return undefined
   if (path === "server.port" && (value < 1 || value > 65535)) return `server.port must be between 1 and 65535, got ${value}`
   const say = info.kind === "duration" ? formatDuration : String
-  if (info.min !== undefined && value < info.min)
+  const isBelow = info.min !== undefined && value < info.min && !(info.orZero === true && value === 0)
+  if (info.mustBe !== undefined && (isBelow || (info.max !== undefined && value > info.max)))
+    return `${path} must be ${info.mustBe}, got ${say(value)}`
+  if (info.min !== undefined && isBelow)
     return `${path} must not be ${info.min === 0 ? "negative" : `below ${say(info.min)}`}, got ${say(value)}`
   if (info.max !== undefined && value > info.max) return `${path} must not be above ${say(info.max)}, got ${say(value)}`
   return undefined

@@ -2,11 +2,12 @@
 import * as Schema from "effect/Schema"
 import type { KeyInfo } from "./ConfigKey.ts"
 import { configSchema } from "./ConfigSchema.ts"
+import { aliasPolicy } from "./TrafficSchema.ts"
 
 export type KeyTree =
   | { readonly kind: "section"; readonly keys: ReadonlyMap<string, KeyTree> }
   | { readonly kind: "key"; readonly info: KeyInfo }
-  | { readonly kind: "endpoints"; readonly item: KeyTree & { readonly kind: "section" } }
+  | { readonly kind: "list"; readonly item: KeyTree & { readonly kind: "section" } }
 
 interface Walkable {
   readonly to?: Walkable
@@ -34,16 +35,19 @@ const sectionOf = (fields: Schema.Struct.Fields): KeyTree & { readonly kind: "se
     const info = infoOf(schema)
     if (info !== undefined) keys.set(name, { kind: "key", info })
     else if (schema.fields !== undefined) keys.set(name, sectionOf(schema.fields))
-    else keys.set(name, { kind: "endpoints", item: sectionOf(schema.value?.fields ?? {}) })
+    else keys.set(name, { kind: "list", item: sectionOf(schema.value?.fields ?? {}) })
   }
   return { kind: "section", keys }
 }
 
 export const keyTree: KeyTree & { readonly kind: "section" } = sectionOf(configSchema.fields)
 
+/** Keys of an alias that is no list. */
+export const aliasTree = sectionOf(aliasPolicy.fields)
+
 /** Every key with its full path; keys of an endpoint under `discovery.static.endpoints[]`. */
 export const allKeys = (tree: KeyTree = keyTree, path = ""): ReadonlyArray<{ readonly path: string; readonly info: KeyInfo }> => {
   if (tree.kind === "key") return [{ path, info: tree.info }]
-  const [keys, prefix] = tree.kind === "endpoints" ? [tree.item.keys, `${path}[]`] : [tree.keys, path]
+  const [keys, prefix] = tree.kind === "list" ? [tree.item.keys, `${path}[]`] : [tree.keys, path]
   return [...keys].flatMap(([name, child]) => allKeys(child, prefix === "" ? name : `${prefix}.${name}`))
 }

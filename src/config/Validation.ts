@@ -6,7 +6,8 @@ import { checkCidr, checkProxyNetwork } from "./Cidr.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
 import { checkFilter } from "./FilterPattern.ts"
 import { checkInspectorFolder } from "./InspectorFolder.ts"
-import type { OllaConfig } from "./OllaConfig.ts"
+import { type OllaConfig, policyOf, targetsOf } from "./OllaConfig.ts"
+import { trafficRules } from "./TrafficRules.ts"
 
 const error = (path: string, message: string): Diagnostic => ({ severity: "error", path, message })
 const warning = (path: string, message: string): Diagnostic => ({ severity: "warning", path, message })
@@ -19,6 +20,7 @@ export const validate = (config: OllaConfig, cwd: string): ReadonlyArray<Diagnos
   ...dashboardRules(config),
   ...filterRules(config),
   ...aliasRules(config),
+  ...trafficRules(config),
   ...remarks(config)
 ]
 
@@ -126,14 +128,18 @@ const filterRules = (config: OllaConfig): ReadonlyArray<Diagnostic> =>
 const aliasRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   const out: Array<Diagnostic> = []
   const seen = new Map<string, string>()
-  for (const [alias, targets] of Object.entries(config.model_aliases)) {
+  for (const [alias, given] of Object.entries(config.model_aliases)) {
     const path = `model_aliases.${alias}`
+    const targets = targetsOf(given)
+    const list = policyOf(given) === undefined ? path : `${path}.targets`
     if (alias === "") out.push(error("model_aliases", "model alias name cannot be empty"))
     else if (alias !== alias.trim()) out.push(error(path, `model alias "${alias}" contains leading/trailing whitespace`))
-    if (targets.length === 0) out.push(error(path, `model alias "${alias}" has no actual models configured`))
+    if (targets.length === 0 && list === path) out.push(error(path, `model alias "${alias}" has no actual models configured`))
+    else if (targets.length === 0)
+      out.push({ ...error(list, `${list} must be at least one model, got none`), example: 'targets: ["qwen3:32b", "qwen3:8b"]' })
     for (const [index, target] of targets.entries()) {
-      if (target === "") out.push(error(`${path}[${index}]`, `model alias "${alias}" has empty model name at position ${index}`))
-      else if (targets.indexOf(target) < index) out.push(warning(`${path}[${index}]`, `model alias "${alias}" lists "${target}" twice`))
+      if (target === "") out.push(error(`${list}[${index}]`, `model alias "${alias}" has empty model name at position ${index}`))
+      else if (targets.indexOf(target) < index) out.push(warning(`${list}[${index}]`, `model alias "${alias}" lists "${target}" twice`))
     }
     const other = seen.get(alias.toLowerCase())
     if (other !== undefined) out.push(error(path, `model aliases "${other}" and "${alias}" differ only in case; keep one of them`))

@@ -93,7 +93,6 @@ export const loadDns = (config: OllaConfig, profiles: ProfileSet, sources: Secre
         `"${given.name}": resolver "${resolver}" is no IP address with or without a port`,
         'resolver: "127.0.0.1:5353"'
       )
-    if (Object.keys(given.labels).length > 0) say("warning", "labels", `"${given.name}": labels have no effect yet`)
     const { pattern, complaints } = patternOf(given, index, profiles, sources)
     diagnostics.push(...complaints.map(({ at: key, ...rest }): Diagnostic => ({ ...rest, path: key === "" ? at : `${at}.${key}` })))
     if (pattern === undefined || diagnostics.slice(before).some(({ severity }) => severity === "error")) continue
@@ -126,7 +125,7 @@ const judgeName = ({ name }: DnsConfig, say: Say): void => {
 const somewhere = "10.0.0.1"
 
 const patternOf = (given: DnsConfig, index: number, profiles: ProfileSet, sources: SecretSources) => {
-  const { port = 80, srv: _, interval: __, resolver: ___, scheme, labels: ____, ...said } = given
+  const { port = 80, srv: _, interval: __, resolver: ___, scheme, ...said } = given
   // The certificate is that of the name, not of an address.
   const tls = scheme === "https" ? { ...given.tls, server_name: given.tls?.server_name || given.name } : given.tls
   const { spec, complaints } = loadEndpoint({ ...said, url: `${scheme}://${somewhere}:${port}`, tls }, index, profiles, sources)

@@ -193,6 +193,10 @@ export const loadEndpoint = (
     checkInterval: interval,
     checkTimeout: timeout,
     modelFilter: entry.model_filter,
+    weight: entry.weight,
+    maxConcurrent: entry.max_concurrent,
+    maxResident: entry.max_resident,
+    labels: entry.labels,
     origin: parseOrigin(base, tls.tls),
     credentials: resolved.credentials
   }

@@ -25,6 +25,14 @@ export interface EndpointSpec {
   readonly checkInterval: number
   readonly checkTimeout: number
   readonly modelFilter: FilterConfig
+  /** Its share beside others, from 0.01 to 100; 1 is the usual one. */
+  readonly weight: number
+  /** Attempts at the same time; 0: no limit. */
+  readonly maxConcurrent: number
+  /** Models that fit into its memory at once; 0: not known. */
+  readonly maxResident: number
+  /** As configured; `name` and `type` count as labels too. */
+  readonly labels: Readonly<Record<string, string>>
   readonly origin: Origin
   readonly credentials: Credentials
 }

@@ -129,6 +129,10 @@ export const specOf = (name: string, fields: FakeFields = {}, index = 0): Endpoi
     probes: true,
     checkInterval: 5_000,
     checkTimeout: 2_000,
+    weight: 1,
+    maxConcurrent: 0,
+    maxResident: 0,
+    labels: {},
     modelFilter: { include: [], exclude: [] },
     origin: parseOrigin(url.href === `${url.origin}/` ? url.origin : url.href, fields.tls),
     credentials: { headers, names: new Set(headers.map(([header]) => header.toLowerCase())) }

@@ -136,7 +136,7 @@ const helpful: ReadonlyArray<readonly [text: string, ...lines: ReadonlyArray<str
   ['dashboard: {enabled: "off"}', "`enabled: false`"],
   [
     "proxy: {load_balancer: round_robin}",
-    'proxy.load_balancer: failed to create load balancer: unknown load balancer strategy: round_robin (one of: priority, round-robin, least-connections); did you mean "round-robin"? (for example `load_balancer: round-robin`)'
+    'proxy.load_balancer: failed to create load balancer: unknown load balancer strategy: round_robin (one of: priority, round-robin, least-connections, adaptive); did you mean "round-robin"? (for example `load_balancer: round-robin`)'
   ],
   ["proxy: {profile: stream}", 'did you mean "streaming"?'],
   ["discovery:\n  static:\n    - {url: http://a:1}\n", "`static: {endpoints: [{url: "]

@@ -77,13 +77,15 @@ describe("changes of a configuration", () => {
     string: ["x", "y"],
     strings: ["[x]", "[y]"],
     map: ["{X-A: b}", "{X-A: c}"],
-    "strings-map": ["{a: [b]}", "{a: [c]}"]
+    ints: ["[503]", "[502]"],
+    aliases: ["{a: [b]}", "{a: [c]}"]
   }
   const nested = (path: string, value: string) => {
     const inner = (steps: ReadonlyArray<string>) => steps.reduceRight((text, step) => `{${step}: ${text}}`, value)
     const [, own] = path.split("[].")
     if (own === undefined) return inner(path.split("."))
     const rest = inner(own.split(".")).slice(1)
+    if (path.startsWith("traffic.rules[]")) return `traffic: {rules: [{${rest}]}`
     if (path.startsWith("discovery.dns[]")) return `discovery: {dns: [{name: a, ${rest}]}`
     return fleet(`{url: http://a:1, ${own === "name" ? "" : "name: a, "}${rest}`)
   }
@@ -98,6 +100,7 @@ describe("changes of a configuration", () => {
     const keys = changesBetween(before, after, redactText).map(({ key }) => key)
     const expected = path
       .replace("dns[].", "dns.a.")
+      .replace("rules[].", "rules[0].")
       .replace("endpoints[].", path.endsWith("[].name") ? `endpoints.${other}.` : "endpoints.a.")
     // The time limit of a probe follows from its interval where it is not set.
     const following = path.endsWith("check_interval") ? ["discovery.static.endpoints.a.check_timeout", "discovery.dns.a.check_timeout"] : []

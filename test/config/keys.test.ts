@@ -40,15 +40,16 @@ const accepted = (info: KeyInfo): string => {
       return info.kind === "words" ? `[${info.words?.[0]}]` : (info.words?.[0] ?? "")
     case "map":
       return "{X-A: b}"
-    case "strings-map":
+    case "ints":
+      return "[503]"
+    case "aliases":
       return "{a: [b]}"
     default:
       return "text"
   }
 }
 
-const wrong = (info: KeyInfo): string =>
-  info.kind === "map" || info.kind === "strings-map" || info.kind === "strings" || info.kind === "words" ? "scalar" : "[1, 2]"
+const wrong = (info: KeyInfo): string => (["map", "aliases", "strings", "words", "ints"].includes(info.kind) ? "scalar" : "[1, 2]")
 
 const keys = allKeys()
 const concrete = (path: string) => path.replace("[]", "[0]")
@@ -85,7 +86,7 @@ describe("each key", () => {
           (diagnostic) =>
             diagnostic.severity === severityOf(path) &&
             diagnostic.path === concrete(path) &&
-            JSON.stringify(diagnostic).includes("negative")
+            JSON.stringify(diagnostic).includes(info.mustBe ?? "negative")
         )
       ).toBe(true)
     }

@@ -8,6 +8,7 @@ import { TestClock } from "effect/testing"
 import { expect } from "vitest"
 import { Catalogue } from "../../src/catalogue/Catalogue.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
+import type { OllaConfig } from "../../src/config/OllaConfig.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
@@ -23,7 +24,7 @@ class AskedFleet extends ListedFleet {
   seconds = 0
   /** Who takes longer than the others. */
   readonly slow = new Map<Endpoint, number>()
-  aliases: Readonly<Record<string, ReadonlyArray<string>>> = {}
+  aliases: OllaConfig["model_aliases"] = {}
   /** What brings the snapshot up to date, while it is behind. */
   behind: Effect.Effect<void> | undefined
 
