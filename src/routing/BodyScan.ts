@@ -10,26 +10,65 @@ const BS = 92
 /** Bytes of a string that are looked at by hand before memchr is asked. */
 const NEAR = 48
 /** Bytes of the longest key that can be a wanted one, each character escaped as `\\u006d`. */
-const maxKey = 48
+const maxKey = 21 * 6
 /** How often wanted keys may come in one object: no honest client repeats one a thousand times, and each one costs. */
 const mostWanted = 1000
 /** Bytes of a wanted value that are kept: no model has a longer name, and its beginning is enough to find that out. */
 const maxValue = 4096
 
-export type Field = "model" | "stream" | "messages" | "prompt"
+export type Field = "model" | "stream" | "limit" | PromptField
+
+/** Whose values a server reads as the prompt. */
+export type PromptField = "tools" | "system" | "messages" | "prompt" | "input"
+
+/** Bytes from `start` to `end` of a body. */
+export type Span = readonly [start: number, end: number]
+
+const fieldNames: ReadonlyMap<string, Field> = new Map([
+  ["stream", "stream"],
+  ["messages", "messages"],
+  ["prompt", "prompt"],
+  ["input", "input"],
+  ["tools", "tools"],
+  ["system", "system"],
+  ["instructions", "system"],
+  ["max_tokens", "limit"],
+  ["max_completion_tokens", "limit"],
+  ["max_output_tokens", "limit"]
+])
 
 /** The wanted fields; `model` in any case, as some servers read it. */
-const fieldOf = (key: string): Field | undefined => {
-  if (key === "stream" || key === "messages" || key === "prompt") return key
-  return key.length === 5 && key.toLowerCase() === "model" ? "model" : undefined
-}
+const fieldOf = (key: string): Field | undefined =>
+  fieldNames.get(key) ?? (key.length === 5 && key.toLowerCase() === "model" ? "model" : undefined)
 
 /** Could a key of these bytes, without escapes, be a wanted one? Most are told from them by their length, or by their first byte. */
 const mayBeWanted = (b: Buffer, from: number, length: number): boolean => {
   const first = b[from]! | 0x20
-  if (length === 5) return first === 109 && (b[from + 1]! | 0x20) === 111 && (b[from + 2]! | 0x20) === 100
-  if (length === 6) return (first === 115 && b[from + 1] === 116) || (first === 112 && b[from + 1] === 114)
-  return length === 8 && first === 109 && b[from + 1] === 101
+  const second = b[from + 1]!
+  // model, tools, input
+  if (length === 5)
+    return (
+      (first === 109 && (second | 0x20) === 111 && (b[from + 2]! | 0x20) === 100) ||
+      (first === 116 && second === 111) ||
+      (first === 105 && second === 110)
+    )
+  // stream, system, prompt
+  if (length === 6) return (first === 115 && (second === 116 || second === 121)) || (first === 112 && second === 114)
+  // messages
+  if (length === 8) return first === 109 && second === 101
+  // instructions
+  if (length === 12) return first === 105 && second === 110
+  // max_tokens, max_output_tokens, max_completion_tokens
+  return (length === 10 || length === 17 || length === 21) && first === 109 && second === 97 && b[from + 3] === 95
+}
+
+/** Does a text begin here as only images do: a data URL, a media type, or one of the words by which the dialects name them? */
+const beginsAsImage = (b: Buffer, at: number): boolean => {
+  if (b[at] === 100) return b[at + 1] === 97 && b[at + 4] === 58 && b[at + 5] === 105 && b[at + 6] === 109
+  if (b[at + 1] !== 109 || b[at + 2] !== 97 || b[at + 3] !== 103 || b[at + 4] !== 101) return false
+  const next = b[at + 5]
+  // image" image/ image_ images"
+  return next === Q || next === 47 || next === 95 || (next === 115 && b[at + 6] === Q)
 }
 
 /** Of the UTF-8 byte order mark (EF BB BF) that some programs put in front of everything they write. */
@@ -55,6 +94,11 @@ export class BodyScan {
   messagesAt = -1
   /** Byte offset of the last top-level `prompt` that is a text, a list or an object; -1: there is none. */
   promptAt = -1
+  /** An image lies in it, as far as the words that name one tell; where the chunks part such a word, its next one does. */
+  hasImage = false
+  readonly #prompt = new Map<PromptField, Span>()
+  #openedAt = -1
+  #opened: PromptField | undefined
   /** Lists and objects that lie in one another, at most. */
   deepest = 0
   /** Lists, objects and texts, keys among them: what a parse would make objects of. */
@@ -96,6 +140,7 @@ export class BodyScan {
               if (this.#isKey || !this.#colon) return this.#bad()
               if (c === 91 && this.#wanted && this.#field === "messages") this.messagesAt = this.#base + i
               if (this.#wanted && this.#field === "prompt") this.promptAt = this.#base + i
+              if (this.#wanted) this.#open(this.#base + i)
               this.#value(null, "{")
             }
             depth++
@@ -107,7 +152,7 @@ export class BodyScan {
             if (--depth === 0) {
               if (c !== 125) return this.#bad()
               this.done = true
-            }
+            } else if (depth === 1 && this.#opened !== undefined) this.#close(this.#base + i + 1)
           } else if (depth === 1) {
             if (c === 44) {
               this.#isKey = true
@@ -129,6 +174,7 @@ export class BodyScan {
         i++
         values++
         if (depth > 1) {
+          if ((b[i] === 100 || b[i] === 105) && !this.hasImage && beginsAsImage(b, i)) this.hasImage = true
           // most strings below level one are short and plain: skip them here
           const near = i + NEAR < L ? i + NEAR : L
           let j = i
@@ -205,7 +251,11 @@ export class BodyScan {
         }
         i = end + 1
         if (this.#mode === 3 && this.#field === "model") this.spans.push([this.#spanStart, this.#base + i])
-        if (this.#mode === 3 && this.#field === "prompt") this.promptAt = this.#spanStart
+        if (this.#mode === 3) {
+          if (this.#field === "prompt") this.promptAt = this.#spanStart
+          this.#open(this.#spanStart)
+          this.#close(this.#base + i)
+        }
         if (this.#mode === 1) {
           if (depth === 1) this.#wanted = false
         } else {
@@ -240,6 +290,32 @@ export class BodyScan {
     return this.ok && this.done && this.#depth === 0 && this.#mode === 0
   }
 
+  /**
+   * Where the prompt lies, in the order in which servers put it together; of fields that exclude one another the first. What the
+   * next turn of a conversation adds comes before the end of the last one.
+   */
+  get prompt(): ReadonlyArray<Span> {
+    const field = this.#prompt
+    const last = field.get("messages") ?? field.get("prompt") ?? field.get("input")
+    return [field.get("tools"), field.get("system"), last].filter((span) => span !== undefined)
+  }
+
+  /** Of the answer, as the request has it. */
+  get limit(): unknown {
+    return this.found.get("limit")
+  }
+
+  /** A wanted value begins. */
+  #open(at: number) {
+    const field = this.#field
+    if (field === undefined || field === "model" || field === "stream" || field === "limit") return
+    this.#opened = field
+    this.#openedAt = at
+  }
+  #close(at: number) {
+    if (this.#opened !== undefined) this.#prompt.set(this.#opened, [this.#openedAt, at])
+    this.#opened = undefined
+  }
   #bad() {
     this.ok = false
   }
@@ -305,6 +381,7 @@ export class BodyScan {
       this.found.set(field, BodyScan.nested)
     } else {
       if (this.#isExact) this.#exactModel = undefined
+      this.#prompt.delete(field as PromptField)
       try {
         this.found.set(field, JSON.parse(raw ?? ""))
       } catch {

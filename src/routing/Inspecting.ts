@@ -5,7 +5,7 @@
 import { BodyScan } from "./BodyScan.ts"
 import { firstMessageModel } from "./FirstMessage.ts"
 import { boundaryOf, FormScan, fieldText } from "./FormScan.ts"
-import type { Inspection } from "./Router.ts"
+import type { Inspection, PromptPlaces } from "./Router.ts"
 
 /** Below this a parse is cheaper than a scan. */
 const parseBelow = 8 * 1024
@@ -100,7 +100,7 @@ const ofForm = ({ found }: FormScan, body: ReadonlyArray<Buffer>): Inspection =>
   return { ...named, field: "form", spans: found.filter(({ field }) => field === "model").map(({ start, end }) => [start, end] as const) }
 }
 
-const scanOf = (chunks: ReadonlyArray<Buffer>): BodyScan => {
+export const scanOf = (chunks: ReadonlyArray<Buffer>): BodyScan => {
   const scan = new BodyScan()
   for (const chunk of chunks) scan.push(chunk)
   return scan
@@ -135,13 +135,20 @@ const parsed = (chunks: ReadonlyArray<Buffer>, path: string): Inspection => {
   if (record === "other") return nothingInspected
   if (record === "broken") return described(nameFrom(scanOf(chunks)), undefined)
   const model = needsScan(record) ? nameFrom(scanOf(chunks)) : record["model"]
-  const found = described(typeof model === "string" ? model : "", record["stream"])
+  const named = described(typeof model === "string" ? model : "", record["stream"])
+  const limit = record["max_tokens"] ?? record["max_completion_tokens"] ?? record["max_output_tokens"]
+  const found = limit === undefined ? named : { ...named, mostTokens: mostTokensOf(limit) }
   return found.model === "" ? withoutModel(found, record, path) : found
 }
 
 const scanned = (scan: BodyScan, body: ReadonlyArray<Buffer>, size: number, path: string): Inspection => {
   const { messagesAt, promptAt } = scan
-  const found = { ...described(nameFrom(scan), scan.found.get("stream")), conversation: { messagesAt, promptAt } }
+  const found = {
+    ...described(nameFrom(scan), scan.found.get("stream")),
+    conversation: { messagesAt, promptAt },
+    prompt: placesOf(scan),
+    mostTokens: mostTokensOf(scan.limit)
+  }
   // A body that is not whole has no places: nothing is replaced in it, and it is not scanned again to find that out.
   if (found.model !== "") return { ...found, spans: scan.end() ? scan.spans : [] }
   if (!scan.end()) return found
@@ -151,6 +158,11 @@ const scanned = (scan: BodyScan, body: ReadonlyArray<Buffer>, size: number, path
   }
   return inFirstMessage(found, scan.messagesAt < 0 ? undefined : firstMessageModel(body, scan.messagesAt)?.name)
 }
+
+/** Of a body that is not whole nothing is known: it will not be served. */
+export const placesOf = (scan: BodyScan): PromptPlaces => ({ spans: scan.end() ? scan.prompt : [], hasImage: scan.hasImage })
+
+const mostTokensOf = (limit: unknown): number | undefined => (typeof limit === "number" && limit > 0 ? limit : undefined)
 
 /** The last one in a whole object; where that is no name, or the body is broken off, the first non-empty one. */
 const nameFrom = (scan: BodyScan): string => {

@@ -21,8 +21,18 @@ export interface Inspection {
   readonly stream: boolean | undefined
   /** Where the conversation begins, byte offsets of the values as a scan has them; absent: the body was short, or no JSON. */
   readonly conversation?: { readonly messagesAt: number; readonly promptAt: number }
+  /** Absent as above. */
+  readonly prompt?: PromptPlaces
+  /** Tokens that the answer may have; absent: the body does not say. */
+  readonly mostTokens?: number | undefined
   /** Groups of synonyms, one group per required capability; empty: nothing required. */
   readonly capabilities: ReadonlyArray<ReadonlyArray<string>>
+}
+
+/** Where a body has its prompt: byte ranges in the order in which servers put them together. */
+export interface PromptPlaces {
+  readonly spans: ReadonlyArray<readonly [start: number, end: number]>
+  readonly hasImage: boolean
 }
 
 /** The provider whose route was taken; `undefined` on `/olla/proxy/` and translator routes. */

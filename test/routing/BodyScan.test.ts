@@ -12,8 +12,12 @@ const scanOf = (chunks: ReadonlyArray<Buffer>): BodyScan => {
 
 const scanText = (text: string): BodyScan => scanOf([Buffer.from(text)])
 
-const fieldOf = (key: string): Field | undefined =>
-  key === "stream" || key === "messages" ? key : key.toLowerCase() === "model" && key.length === 5 ? "model" : undefined
+const fieldOf = (key: string): Field | undefined => {
+  if (key.toLowerCase() === "model" && key.length === 5) return "model"
+  if (key === "instructions") return "system"
+  if (key === "max_tokens" || key === "max_output_tokens") return "limit"
+  return (["stream", "messages", "tools", "system", "prompt", "input"] as const).find((field) => field === key)
+}
 
 describe("the scan of a body", () => {
   it("finds what JSON.parse finds, wherever the chunks are cut", () => {
@@ -42,6 +46,11 @@ describe("the scan of a body", () => {
         const said = own === undefined ? undefined : (JSON.parse(own) as unknown)
         expect(scan.model).toEqual(isName(said) ? said : wanted.get("model"))
         const last = members.findLast((member) => member.key === "messages" && member.value.startsWith("["))
+        const isText = ({ value }: { readonly value: string }) => /^["[{]/.test(value)
+        const lastOf = (field: Field) => members.findLast(({ key }) => fieldOf(key) === field)
+        const end = [lastOf("messages"), lastOf("prompt"), lastOf("input")].find((member) => member !== undefined && isText(member))
+        const parts = [lastOf("tools"), lastOf("system"), end].filter((member) => member !== undefined && isText(member))
+        expect(scan.prompt.map(([start, to]) => bytes.subarray(start, to).toString())).toEqual(parts.map((member) => member?.value))
         if (last === undefined) expect(scan.messagesAt).toBe(-1)
         else expect(bytes.subarray(scan.messagesAt, scan.messagesAt + Buffer.byteLength(last.value)).toString()).toBe(last.value)
       }),
@@ -131,5 +140,19 @@ describe("the scan of a body", () => {
       for (const chunk of [body.subarray(0, at), body.subarray(at)]) scan.push(chunk)
       expect(scan.values).toBe(10)
     }
+  })
+
+  it.each([
+    ['{"messages":[{"content":[{"type":"image_url","image_url":{"url":"x"}}]}]}', true],
+    ['{"messages":[{"content":[{"source":{"media_type":"image/png","data":"x"}}]}]}', true],
+    ['{"messages":[{"content":[{"type":"image"}]}]}', true],
+    ['{"messages":[{"images":["x"]}]}', true],
+    ['{"input":[{"content":[{"type":"input_image","image_url":"x"}]}]}', true],
+    ['{"messages":[{"content":"data:image/png;base64,x"}]}', true],
+    ['{"messages":[{"content":"imagine data:images"}]}', false],
+    ['{"messages":[{"content":"image of a cat"}]}', false],
+    ['{"messages":[{"content":"dataset"}]}', false]
+  ])("knows of %s whether an image is in it", (text, expected) => {
+    expect(scanText(text).hasImage).toBe(expected)
   })
 })

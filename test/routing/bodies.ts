@@ -26,6 +26,7 @@ export const string = fc.tuple(text, flags).map(([value, escaped]) => literal(va
 const scalar = fc.oneof(string, fc.constantFrom("true", "false", "null", "0", "-1.5e+3", "12345678901234567890"))
 const key = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom("model", "Model", "MODEL", "stream", "messages", "m", "models", "mode", "x") },
+  { weight: 1, arbitrary: fc.constantFrom("tools", "system", "instructions", "prompt", "input", "max_tokens", "max_output_tokens") },
   { weight: 1, arbitrary: fc.string({ maxLength: 6 }) }
 )
 

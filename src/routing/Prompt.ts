@@ -1,0 +1,70 @@
+/**
+ * How much a request gives its model to read, and how long the answer may be: what an attempt costs depends on that. Worked out when it
+ * is asked for; all that was read of a long body was read while it came in.
+ */
+import { blockHashes, blockSize } from "./BlockHashes.ts"
+import { placesOf, scanOf } from "./Inspecting.ts"
+import type { Inspection, PromptPlaces } from "./Router.ts"
+
+/** Bytes of text that count as one token: nobody counts them, and they need only be right beside one another. */
+export const bytesPerToken = 4
+/** Tokens at most where an image is in it: its bytes say nothing of its tokens. */
+const mostWithImage = 4000
+/** Bytes below which all of a body counts as its prompt: it is too little to matter. */
+const shortBody = 2048
+/** Blocks of a prompt that are told apart. */
+const mostBlocks = 1024
+
+/** Of no prompt: shared, and empty. */
+const noBlocks = new Uint32Array(0)
+
+export class Prompt {
+  readonly #inspection: Inspection
+  readonly #size: number
+  /** Until its blocks are known: a body is not held for its numbers. */
+  #body: ReadonlyArray<Buffer> | undefined
+  #tokens = -1
+  #places: PromptPlaces | undefined
+  #blocks: Uint32Array | undefined
+
+  /** `size`: bytes of the body. */
+  constructor(inspection: Inspection, body: ReadonlyArray<Buffer>, size: number) {
+    this.#inspection = inspection
+    this.#body = body
+    this.#size = size
+    this.#places = inspection.prompt
+  }
+
+  get tokens(): number {
+    if (this.#tokens < 0) this.#tokens = this.#count()
+    return this.#tokens
+  }
+
+  /** Tokens that the answer may have; `undefined`: the request does not say. */
+  get mostTokens(): number | undefined {
+    return this.#inspection.mostTokens
+  }
+
+  /** Two numbers for each full block, as `blockHashes` has them. `seed`: of the first call. */
+  blocks(seed: readonly [number, number]): Uint32Array {
+    if (this.#blocks !== undefined) return this.#blocks
+    const body = this.#body ?? []
+    this.#blocks =
+      this.#size < blockSize || this.#inspection.field === "form" ? noBlocks : blockHashes(body, this.#where(body).spans, seed, mostBlocks)
+    this.#body = undefined
+    return this.#blocks
+  }
+
+  #count(): number {
+    if (this.#inspection.field === "form") return 0
+    if (this.#size < shortBody) return this.#size / bytesPerToken
+    const { spans, hasImage } = this.#where(this.#body ?? [])
+    const tokens = spans.reduce((sum, [start, end]) => sum + end - start, 0) / bytesPerToken
+    return hasImage ? Math.min(tokens, mostWithImage) : tokens
+  }
+
+  #where(body: ReadonlyArray<Buffer>): PromptPlaces {
+    this.#places ??= placesOf(scanOf(body))
+    return this.#places
+  }
+}
