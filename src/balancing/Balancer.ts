@@ -4,24 +4,9 @@
  */
 import * as Context from "effect/Context"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import type { StickyVerdict } from "../exchange/Exchange.ts"
 import type { Candidate } from "../routing/Router.ts"
-
-/** The right to use one endpoint for one attempt. */
-export interface Lease {
-  readonly candidate: Candidate
-  readonly sticky: StickyVerdict | undefined
-  /** How the endpoint's breaker let the attempt through, to be told with what comes of it; `undefined`: it is closed. */
-  readonly trial: number | undefined
-  /** Gives the slot back; the second call does nothing. */
-  readonly release: () => void
-}
-
-/** What a session is recognised by: computed once per exchange, before the first attempt; `key` empty: no affinity. */
-export interface StickyKey {
-  readonly key: string
-  readonly source: StickyVerdict["source"]
-}
+import type { Claim } from "./Claim.ts"
+import type { Lease } from "./Lease.ts"
 
 export interface StickyStats {
   readonly active_sessions: number
@@ -34,17 +19,13 @@ export interface StickyStats {
 }
 
 /** A balancer's rule: one of the candidates, all of which can be asked. */
-export type Pick = (candidates: ReadonlyArray<Candidate>) => Candidate | undefined
+export type Pick = (candidates: ReadonlyArray<Candidate>, claim: Claim) => Candidate | undefined
 
 export class Balancer extends Context.Service<
   Balancer,
   {
     /** `undefined`: none of the candidates can be asked now. `preferred` is leased where it can be. */
-    readonly acquire: (
-      candidates: ReadonlyArray<Candidate>,
-      sticky: StickyKey | undefined,
-      preferred?: Endpoint | undefined
-    ) => Lease | undefined
+    readonly acquire: (candidates: ReadonlyArray<Candidate>, claim: Claim, preferred?: Endpoint | undefined) => Lease | undefined
     /** `undefined` while sticky sessions are off. */
     readonly stickyStats: () => StickyStats | undefined
   }

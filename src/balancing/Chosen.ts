@@ -3,27 +3,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
-import type { Candidate } from "../routing/Router.ts"
-import { Balancer, type Lease, type Pick } from "./Balancer.ts"
+import { Balancer, type Pick } from "./Balancer.ts"
+import { Lease } from "./Lease.ts"
 import { leastConnections } from "./LeastConnections.ts"
 import { priority } from "./Priority.ts"
 import { roundRobin } from "./RoundRobin.ts"
-
-const leaseOf = (candidate: Candidate): Lease => {
-  const { endpoint } = candidate
-  endpoint.enter()
-  let held = true
-  return {
-    candidate,
-    sticky: undefined,
-    trial: undefined,
-    release: () => {
-      if (!held) return
-      held = false
-      endpoint.leave()
-    }
-  }
-}
 
 export const layer: Layer.Layer<Balancer, never, Settings> = Layer.effect(
   Balancer,
@@ -36,10 +20,13 @@ export const layer: Layer.Layer<Balancer, never, Settings> = Layer.effect(
       adaptive: leastConnections()
     }
     return Balancer.of({
-      acquire: (candidates, _sticky, preferred) => {
+      acquire: (candidates, claim, preferred) => {
+        const rule = settings.current().proxy.load_balancer
         const wanted = preferred === undefined ? undefined : candidates.find(({ endpoint }) => endpoint === preferred)
-        const picked = wanted ?? rules[settings.current().proxy.load_balancer](candidates)
-        return picked === undefined ? undefined : leaseOf(picked)
+        const picked = wanted ?? rules[rule](candidates, claim)
+        if (picked === undefined) return undefined
+        const lane = claim.usesLanes ? picked.endpoint.lanes.of(picked.nativeName) : undefined
+        return new Lease(picked, lane, wanted === undefined ? rule : "sticky")
       },
       stickyStats: () => undefined
     })

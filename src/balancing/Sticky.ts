@@ -7,7 +7,8 @@ import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { monotonicOf } from "../endpoint/Monotonic.ts"
 import type { StickyVerdict } from "../exchange/Exchange.ts"
-import { Balancer, type Lease } from "./Balancer.ts"
+import { Balancer } from "./Balancer.ts"
+import type { Lease } from "./Lease.ts"
 import { SessionStore } from "./SessionStore.ts"
 
 export const over = <R>(inner: Layer.Layer<Balancer, never, R>): Layer.Layer<Balancer, never, R | Settings | Fleet> =>
@@ -38,20 +39,21 @@ export const over = <R>(inner: Layer.Layer<Balancer, never, R>): Layer.Layer<Bal
         })
       )
 
-      const as = (lease: Lease, outcome: StickyVerdict["outcome"], source: StickyVerdict["source"]): Lease => ({
-        ...lease,
-        sticky: { outcome, source }
-      })
+      const as = (lease: Lease, outcome: StickyVerdict["outcome"], source: StickyVerdict["source"]): Lease => {
+        lease.sticky = { outcome, source }
+        return lease
+      }
 
       return Balancer.of({
-        acquire: (candidates, by) => {
-          if (!config().enabled) return balancer.acquire(candidates, by)
+        acquire: (candidates, claim) => {
+          if (!config().enabled) return balancer.acquire(candidates, claim)
+          const by = claim.sticky
           if (by === undefined || by.key === "") {
-            const lease = balancer.acquire(candidates, by)
+            const lease = balancer.acquire(candidates, claim)
             return lease === undefined ? undefined : as(lease, "disabled", "none")
           }
           const pinned = sessions.find(by.key)
-          const lease = balancer.acquire(candidates, by, pinned)
+          const lease = balancer.acquire(candidates, claim, pinned)
           if (lease === undefined) return undefined
           const { endpoint } = lease.candidate
           if (endpoint === pinned) return as(lease, "hit", by.source)

@@ -1,8 +1,14 @@
 /** What a conversation is recognised by. Keys are internal: only their equality matters. */
 import { hash } from "node:crypto"
 import type { OllaConfig } from "../config/OllaConfig.ts"
+import type { StickyVerdict } from "../exchange/Exchange.ts"
 import { BodyScan } from "../routing/BodyScan.ts"
-import type { StickyKey } from "./Balancer.ts"
+
+/** What a session is recognised by: computed once per exchange, before the first attempt; `key` empty: no affinity. */
+export interface StickyKey {
+  readonly key: string
+  readonly source: StickyVerdict["source"]
+}
 
 /** FNV-1a, 64 bit, as 16 lower-case hex digits. Two 32-bit halves: BigInt would cost more than the request. */
 export const fnv1a64 = (bytes: Uint8Array): string => {

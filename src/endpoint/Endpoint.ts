@@ -19,6 +19,9 @@ import { EndpointBreaker } from "./EndpointBreaker.ts"
 import type { ActorState, EndpointCommand, EndpointEvent, EndpointPolicy } from "./EndpointEvent.ts"
 import { type EndpointSpec, healthPathOf, healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
 import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } from "./EndpointState.ts"
+import type { Lane, LanePort } from "./lane/Lane.ts"
+import type { LaneCondition } from "./lane/LaneCondition.ts"
+import { Lanes } from "./lane/Lanes.ts"
 import type { Credentials, Origin } from "./Origin.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
 import { dueAt, initialState, transition } from "./Transition.ts"
@@ -31,6 +34,9 @@ export const accepts = (endpoint: Endpoint): boolean => isRoutable(endpoint.stat
 
 /** Set by operators: `draining` while earlier attempts still run, `drained` when none does. */
 export type Admin = "active" | "draining" | "drained"
+
+/** Lists that missing models ask for are at least so far apart, in milliseconds. */
+const listingSpacing = 30_000
 
 const namesAlike = (some: ReadonlyArray<ListedModel>, others: ReadonlyArray<ListedModel>): boolean =>
   some.length === others.length && some.every(({ name }, i) => name === others[i]?.name)
@@ -48,6 +54,7 @@ export interface EndpointPort {
   readonly breakerTurned: (isClosed: boolean) => void
   /** It was removed, and its last attempt has ended. */
   readonly gone: () => void
+  readonly lanes: Omit<LanePort, "now">
 }
 
 const admitted = (listed: ReadonlyArray<ListedModel>, { modelFilter }: EndpointSpec): ReadonlyArray<ListedModel> =>
@@ -67,6 +74,8 @@ export class Endpoint {
   readonly refusedDialects = new Map<string, number>()
   /** Paths that this backend does not serve, as it has said. Forgotten with changes of its status, its list and its kind. */
   readonly unserved: UnservedPaths
+  /** What is known of each of its models; only where requests may be repeated elsewhere. */
+  readonly lanes: Lanes
   /** Finished probes since the start, those whose result was discarded included. */
   readonly probeCounts = { success: 0, failure: 0 }
   /** A probe was answered at least once: `state.lastLatency` is a response time. */
@@ -86,6 +95,8 @@ export class Endpoint {
   #inFlight = 0
   /** An attempt was answered since a probe ended or an attempt failed. */
   #answered = false
+  /** When its list was last asked for because a model of it was missing, milliseconds of the monotonic clock. */
+  #missedAt = Number.NEGATIVE_INFINITY
 
   constructor(spec: EndpointSpec, port: EndpointPort) {
     this.spec = spec
@@ -93,6 +104,7 @@ export class Endpoint {
     this.unserved = new UnservedPaths(port.now)
     this.#state = Ref.makeUnsafe(initialState(port.now()))
     this.breaker = new EndpointBreaker(port.now, port.breakerTurned)
+    this.lanes = new Lanes(this, { ...port.lanes, now: port.now, turned: (lane, before) => this.#laneTurned(lane, before) })
   }
 
   /** Base URL as configured: the identity. */
@@ -227,11 +239,24 @@ export class Endpoint {
     MutableRef.set(this.#state.ref, state)
     for (const command of commands) {
       // Learned of the server that was there before.
-      if (command._tag === "Announce") this.#forgetRefusals()
+      if (command._tag === "Announce") {
+        this.#forgetRefusals()
+        if (isRoutable(command.to.status) && !isRoutable(command.from.status)) this.lanes.returned()
+      }
       if (command._tag === "ForgetModels") this.forgetModels()
       this.#port.command(command)
     }
     if (dueAt(state) < dueAt(before)) this.#port.hurry()
+  }
+
+  /** Whoever says that he has not got a model may have another list by now. */
+  #laneTurned(lane: Lane, before: LaneCondition): void {
+    const now = this.#port.now()
+    if (lane.condition.state === "missing" && before.state !== "missing" && now - this.#missedAt >= listingSpacing) {
+      this.#missedAt = now
+      this.step({ _tag: "DiscoverNow", now, reason: "request" })
+    }
+    this.#port.lanes.turned(lane, before)
   }
 
   #forgetRefusals(): void {
@@ -279,6 +304,7 @@ export class Endpoint {
     this.#models = admitted(models, this.spec)
     this.modelsSyncedAt = at
     this.listingIssue = ""
+    if (at > 0) this.lanes.listed()
   }
 
   /** As if nothing had been listed: nobody wants to know models any more. */

@@ -63,7 +63,12 @@ export class EndpointActor {
       command: (command) => this.#receive(command),
       hurry: () => this.#post({ _tag: "Hurry" }),
       breakerTurned: (isClosed) => this.#post({ _tag: "Log", line: breakerLine(this.endpoint.name, isClosed) }),
-      gone: () => fleet.gone(this.endpoint)
+      gone: () => fleet.gone(this.endpoint),
+      lanes: {
+        policy: fleet.lanePolicy,
+        random: fleet.random,
+        turned: (lane, before) => fleet.publish({ _tag: "LaneTurned", endpoint: this.endpoint, lane, before })
+      }
     })
   }
 

@@ -5,6 +5,7 @@ import type { BackendClient } from "./BackendClient.ts"
 import type { Discoverer } from "./Discovery.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
+import type { LanePolicy } from "./lane/LaneCondition.ts"
 import type { ProbePermits } from "./ProbePermits.ts"
 
 /** What all actors of a fleet share. */
@@ -12,6 +13,7 @@ export interface FleetContext {
   readonly client: BackendClient["Service"]
   readonly discoverer: Discoverer
   readonly discovery: () => DiscoveryConfig["model_discovery"]
+  readonly lanePolicy: () => LanePolicy
   /** Milliseconds of the monotonic clock: what the endpoints' states are measured by. */
   readonly now: () => number
   /** Epoch milliseconds: for telling. */

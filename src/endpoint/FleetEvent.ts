@@ -2,6 +2,8 @@
 import type { Endpoint } from "./Endpoint.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import type { EndpointState } from "./EndpointState.ts"
+import type { Lane } from "./lane/Lane.ts"
+import type { LaneCondition } from "./lane/LaneCondition.ts"
 
 export type FleetEvent =
   | { readonly _tag: "StatusChanged"; readonly endpoint: Endpoint; readonly from: EndpointState; readonly to: EndpointState }
@@ -15,5 +17,7 @@ export type FleetEvent =
   | { readonly _tag: "EndpointRemoved"; readonly endpoint: Endpoint }
   /** Nothing of it runs any more: whoever keeps something of it forgets it. */
   | { readonly _tag: "EndpointGone"; readonly endpoint: Endpoint }
+  /** One of its models is asked again, or no longer. */
+  | { readonly _tag: "LaneTurned"; readonly endpoint: Endpoint; readonly lane: Lane; readonly before: LaneCondition }
   /** A listing was read (or dropped, or its type detected): the catalogue is out of date. */
   | { readonly _tag: "ModelsChanged"; readonly endpoint: Endpoint }

@@ -31,6 +31,6 @@ export const watchReachability = (
   }
   look()
   return fleet.onEvent(({ _tag }) => {
-    if (_tag !== "ModelsChanged" && _tag !== "EndpointGone") look()
+    if (_tag !== "ModelsChanged" && _tag !== "LaneTurned" && _tag !== "EndpointGone") look()
   })
 }

@@ -3,6 +3,7 @@
  * Mutable on purpose and owned by one request: every phase writes its own fields once, telemetry reads them at the end.
  */
 import { performance } from "node:perf_hooks"
+import type { AttemptVerdict } from "./AttemptVerdict.ts"
 import type { Failure } from "./Failure.ts"
 
 /** Of the whole exchange, in `performance.now()` milliseconds; 0 while a phase has not been reached. */
@@ -90,6 +91,10 @@ export class Attempt implements AttemptTarget {
   target = ""
   /** The one trial of a breaker that is half open. */
   isTrial = false
+  /** Why this endpoint, in the words of `X-Olla-Pick`; empty: nobody says. */
+  pick = ""
+  /** What its end says of the model there; absent while it is under way, and where nobody judges. */
+  verdict: AttemptVerdict | undefined = undefined
   /** CPU time of translating request and answer, in milliseconds; only where the exchange is sampled. */
   translating = 0
   /** When a kept connection was found dead and a fresh one was opened, `performance.now()` milliseconds; 0: that did not happen. */

@@ -1,7 +1,7 @@
 /** Carries one exchange: attempts and failover, outbound request, engine, relay. */
 import type { ServerResponse } from "node:http"
 import * as Context from "effect/Context"
-import type { StickyKey } from "../balancing/Balancer.ts"
+import type { StickyKey } from "../balancing/StickyKey.ts"
 import type { Exchange, Outcome } from "../exchange/Exchange.ts"
 import { type Failure, ruleOf } from "../exchange/Failure.ts"
 import type { Candidate, Inspection } from "../routing/Router.ts"

@@ -4,10 +4,14 @@
  * effects, since most exchanges are one lease, one send, one report.
  */
 import { performance } from "node:perf_hooks"
-import type { Balancer, Lease } from "../balancing/Balancer.ts"
+import type { Balancer } from "../balancing/Balancer.ts"
+import { Claim } from "../balancing/Claim.ts"
+import { hasRoomToEject } from "../balancing/EjectionCap.ts"
+import type { Lease } from "../balancing/Lease.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
+import { type AttemptVerdict, served, unjudged, verdictOfFailure } from "../exchange/AttemptVerdict.ts"
 import { Attempt } from "../exchange/Exchange.ts"
 import { endedUnanswered, type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
@@ -46,6 +50,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
   readonly #request: CarryRequest
   readonly #ended: (end: Ended) => void
   readonly #remaining: RemainingCandidates
+  readonly #claim: Claim
   /** `performance.now()` of the first lease. */
   #firstLeased = 0
   #last: { readonly failure: Failure; readonly name: string } | undefined = undefined
@@ -72,11 +77,20 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#request = request
     this.#ended = ended
     this.#remaining = new RemainingCandidates(request)
+    const { exchange, inspection, sticky, candidates } = request
+    this.#claim = new Claim({
+      sticky,
+      usesLanes: false,
+      stream: exchange.stream === true,
+      mayRepeat: inspection.model !== "" || exchange.method === "GET" || exchange.method === "HEAD",
+      client: exchange.clientIp,
+      candidates
+    })
   }
 
   /** Tries the next candidate. */
   next(): void {
-    const held = this.#parts.balancer.acquire(this.#remaining.list, this.#request.sticky)
+    const held = this.#parts.balancer.acquire(this.#remaining.list, this.#claim)
     if (held !== undefined) this.#begin(held)
     else if (this.#remaining.advance()) this.next()
     else {
@@ -197,6 +211,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     if (this.#firstLeased === 0) this.#firstLeased = leased
     if (exchange.isSampled) attempt.spanId = newSpanId()
     if (held.trial !== undefined) attempt.isTrial = true
+    if (held.lane !== undefined) attempt.pick = held.pick
     exchange.attempts.push(attempt)
     observer.dispatched(exchange, attempt)
     let spoken: Spoken | undefined
@@ -262,7 +277,22 @@ export class Failover implements AttemptEnd, AttemptOwner {
       if (rule?.demote === true && attempt.failure !== undefined)
         endpoint.attemptFailed({ failure: attempt.failure, startedAt: this.#startedAt })
     }
+    this.#judge(held, attempt)
     observer.attemptEnded(this.#request.exchange, attempt)
+  }
+
+  /** What the attempt's end says of the model there. */
+  #judge({ lane, laneTrial }: Lease, attempt: Attempt): void {
+    if (lane === undefined) return
+    const { failure: why } = attempt
+    const verdict: AttemptVerdict =
+      why === undefined ? (attempt.status === 0 ? unjudged : served) : verdictOfFailure(why.kind, this.#request.response.headersSent)
+    attempt.verdict = verdict
+    lane.judge(verdict, {
+      startedAt: this.#startedAt,
+      trial: laneTrial,
+      hasRoom: () => hasRoomToEject(this.#claim.candidates, lane, 50)
+    })
   }
 
   /**

@@ -2,11 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
-import { Balancer, type Lease } from "../../src/balancing/Balancer.ts"
+import { Balancer } from "../../src/balancing/Balancer.ts"
 import { layer } from "../../src/balancing/BalancerLive.ts"
+import type { Lease } from "../../src/balancing/Lease.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
-import { candidatesOf, configOf, FakeFleet } from "./fakes.ts"
+import { candidatesOf, claimOf, configOf, FakeFleet } from "./fakes.ts"
 
 const world = (fleet: FakeFleet, proxy: string) =>
   layer.pipe(Layer.provide(Layer.merge(Settings.layerOf(configOf(proxy)), Layer.succeed(Fleet, fleet.service))))
@@ -22,6 +23,8 @@ const shown = (lease: Lease | undefined) =>
     ? "nobody"
     : [lease.candidate.endpoint.name, lease.sticky?.outcome, lease.sticky?.source].filter((part) => part !== undefined).join(" ")
 
+const claim = claimOf(undefined)
+
 const byHeader = { key: "k", source: "session_header" } as const
 
 describe("a lease", () => {
@@ -30,7 +33,7 @@ describe("a lease", () => {
     const candidates = candidatesOf(fleet.endpoints)
     return Effect.gen(function* () {
       const balancer = yield* Balancer
-      const leases = Array.from({ length: 6 }, () => balancer.acquire(candidates, undefined))
+      const leases = Array.from({ length: 6 }, () => balancer.acquire(candidates, claim))
       assert.deepStrictEqual(
         fleet.endpoints.map((endpoint) => endpoint.inFlight),
         [2, 2, 2]
@@ -51,10 +54,10 @@ describe("a lease", () => {
       const balancer = yield* Balancer
       fleet.endpoints[0]?.become("offline")
       fleet.endpoints[1]?.become("rate_limited")
-      for (let n = 0; n < 4; n++) assert.strictEqual(shown(balancer.acquire(candidates, undefined)), "c")
+      for (let n = 0; n < 4; n++) assert.strictEqual(shown(balancer.acquire(candidates, claim)), "c")
       fleet.endpoints[2]?.become("unhealthy")
-      assert.isUndefined(balancer.acquire(candidates, undefined))
-      assert.isUndefined(balancer.acquire([], undefined))
+      assert.isUndefined(balancer.acquire(candidates, claim))
+      assert.isUndefined(balancer.acquire([], claim))
     }).pipe(Effect.provide(world(fleet, "")))
   })
 
@@ -69,7 +72,7 @@ describe("a lease", () => {
     return Effect.gen(function* () {
       const balancer = yield* Balancer
       const names = Array.from({ length: 4 }, () => {
-        const lease = balancer.acquire(candidates, undefined)
+        const lease = balancer.acquire(candidates, claim)
         lease?.release()
         return shown(lease)
       })
@@ -96,7 +99,7 @@ describe("what a reload changes", () => {
     })
     return Effect.gen(function* () {
       const balancer = yield* Balancer
-      const names = (count: number) => Array.from({ length: count }, () => shown(balancer.acquire(all, byHeader))).join(", ")
+      const names = (count: number) => Array.from({ length: count }, () => shown(balancer.acquire(all, claimOf(byHeader)))).join(", ")
       assert.strictEqual(names(4), "a, b, c, a")
       config = configOf("load_balancer: round-robin, sticky_sessions: { enabled: true, max_sessions: 5 }")
       assert.strictEqual(names(2), "b miss session_header, b hit session_header")
@@ -105,7 +108,7 @@ describe("what a reload changes", () => {
       assert.isUndefined(balancer.stickyStats())
       const b = fleet.endpoints[1]
       for (let n = 0; n < 5; n++) b?.breaker.fail(undefined)
-      const leased = () => Array.from({ length: 60 }, () => balancer.acquire(all, undefined)?.candidate.endpoint)
+      const leased = () => Array.from({ length: 60 }, () => balancer.acquire(all, claim)?.candidate.endpoint)
       assert.notInclude(leased(), b)
       config = configOf("engine: sherpa, load_balancer: round-robin")
       assert.include(leased(), b)
@@ -121,12 +124,12 @@ describe("a sticky lease", () => {
     const all = candidatesOf(fleet.endpoints)
     return Effect.gen(function* () {
       const balancer = yield* Balancer
-      assert.strictEqual(shown(balancer.acquire(all, byHeader)), "a miss session_header")
+      assert.strictEqual(shown(balancer.acquire(all, claimOf(byHeader))), "a miss session_header")
       // A hit ignores load.
-      for (let n = 0; n < 3; n++) assert.strictEqual(shown(balancer.acquire(all, byHeader)), "a hit session_header")
+      for (let n = 0; n < 3; n++) assert.strictEqual(shown(balancer.acquire(all, claimOf(byHeader))), "a hit session_header")
       // The second attempt of a request, without the endpoint that failed; of the tied two it is the second one's turn.
-      assert.strictEqual(shown(balancer.acquire(all.slice(1), byHeader)), "c repin session_header")
-      assert.strictEqual(shown(balancer.acquire(all, byHeader)), "c hit session_header")
+      assert.strictEqual(shown(balancer.acquire(all.slice(1), claimOf(byHeader))), "c repin session_header")
+      assert.strictEqual(shown(balancer.acquire(all, claimOf(byHeader))), "c hit session_header")
       assert.deepInclude(balancer.stickyStats(), { active_sessions: 1, insertions: 1, hits: 5, misses: 1, evictions: 0 })
     }).pipe(Effect.provide(world(fleet, sticky)))
   })
@@ -136,12 +139,12 @@ describe("a sticky lease", () => {
     const all = candidatesOf(fleet.endpoints)
     return Effect.gen(function* () {
       const balancer = yield* Balancer
-      balancer.acquire(all, byHeader)
+      balancer.acquire(all, claimOf(byHeader))
       fleet.endpoints[0]?.become("busy")
-      assert.strictEqual(shown(balancer.acquire(all, byHeader)), "a hit session_header")
+      assert.strictEqual(shown(balancer.acquire(all, claimOf(byHeader))), "a hit session_header")
       fleet.endpoints[0]?.become("offline")
       assert.strictEqual(balancer.stickyStats()?.active_sessions, 0)
-      assert.strictEqual(shown(balancer.acquire(all, byHeader)), "c miss session_header")
+      assert.strictEqual(shown(balancer.acquire(all, claimOf(byHeader))), "c miss session_header")
     }).pipe(Effect.provide(world(fleet, sticky)))
   })
 
@@ -150,11 +153,11 @@ describe("a sticky lease", () => {
     const all = candidatesOf(fleet.endpoints)
     return Effect.gen(function* () {
       const balancer = yield* Balancer
-      balancer.acquire(all, byHeader)
+      balancer.acquire(all, claimOf(byHeader))
       yield* TestClock.adjust("59 seconds")
-      assert.strictEqual(shown(balancer.acquire(all, byHeader)), "a hit session_header")
+      assert.strictEqual(shown(balancer.acquire(all, claimOf(byHeader))), "a hit session_header")
       yield* TestClock.adjust("60 seconds")
-      assert.strictEqual(shown(balancer.acquire(all, byHeader)), "c miss session_header")
+      assert.strictEqual(shown(balancer.acquire(all, claimOf(byHeader))), "c miss session_header")
     }).pipe(Effect.provide(world(fleet, sticky)))
   })
 
@@ -162,8 +165,8 @@ describe("a sticky lease", () => {
     const fleet = three()
     return Effect.gen(function* () {
       const balancer = yield* Balancer
-      assert.strictEqual(shown(balancer.acquire(candidatesOf(fleet.endpoints), { key: "", source: "none" })), "a disabled none")
-      assert.isUndefined(balancer.acquire([], byHeader))
+      assert.strictEqual(shown(balancer.acquire(candidatesOf(fleet.endpoints), claimOf({ key: "", source: "none" }))), "a disabled none")
+      assert.isUndefined(balancer.acquire([], claimOf(byHeader)))
       assert.deepInclude(balancer.stickyStats(), { active_sessions: 0, insertions: 0 })
     }).pipe(Effect.provide(world(fleet, sticky)))
   })
@@ -172,7 +175,7 @@ describe("a sticky lease", () => {
     const fleet = three()
     return Effect.gen(function* () {
       const balancer = yield* Balancer
-      assert.strictEqual(shown(balancer.acquire(candidatesOf(fleet.endpoints), byHeader)), "a")
+      assert.strictEqual(shown(balancer.acquire(candidatesOf(fleet.endpoints), claimOf(byHeader))), "a")
       assert.isUndefined(balancer.stickyStats())
     }).pipe(Effect.provide(world(fleet, "")))
   })

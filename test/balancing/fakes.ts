@@ -1,5 +1,7 @@
 /** Endpoints and a fleet without probes: a test sets their states, and the listeners are told as they would be. */
 import * as Effect from "effect/Effect"
+import { Claim, type ClaimFields } from "../../src/balancing/Claim.ts"
+import type { StickyKey } from "../../src/balancing/StickyKey.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import type { OllaConfig } from "../../src/config/OllaConfig.ts"
 import { Endpoint } from "../../src/endpoint/Endpoint.ts"
@@ -8,10 +10,20 @@ import type { EndpointSpec } from "../../src/endpoint/EndpointSpec.ts"
 import { type AttemptFailure, type EndpointState, isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
 import { parseOrigin } from "../../src/endpoint/EndpointUrl.ts"
 import type { Fleet, FleetEvent } from "../../src/endpoint/Fleet.ts"
+import type { LanePolicy } from "../../src/endpoint/lane/LaneCondition.ts"
 import { endedUnanswered } from "../../src/exchange/Failure.ts"
 import type { ListedModel } from "../../src/profile/ListedModel.ts"
 import type { Profile } from "../../src/profile/Profile.ts"
 import type { Candidate } from "../../src/routing/Router.ts"
+
+/** `traffic.ejection` as it is by default. */
+export const lanePolicy: LanePolicy = {
+  failures: 3,
+  duration: 10_000,
+  maxDuration: 300_000,
+  slowStart: 30_000,
+  missingFor: Number.POSITIVE_INFINITY
+}
 
 /** `proxy`: YAML flow keys under `proxy:`. */
 export const configOf = (proxy = "", server = ""): OllaConfig => {
@@ -37,7 +49,8 @@ export class FakeEndpoint extends Endpoint {
       command: () => {},
       hurry: () => {},
       breakerTurned: () => {},
-      gone: () => {}
+      gone: () => {},
+      lanes: { policy: () => lanePolicy, random: () => 0.5, turned: () => {} }
     })
     this.#announce = announce
     this.#condition = stateOf(status)
@@ -138,6 +151,10 @@ export const specOf = (name: string, fields: FakeFields = {}, index = 0): Endpoi
     credentials: { headers, names: new Set(headers.map(([header]) => header.toLowerCase())) }
   }
 }
+
+/** Of an exchange that may be repeated elsewhere. */
+export const claimOf = (sticky: StickyKey | undefined, fields: Partial<ClaimFields> = {}): Claim =>
+  new Claim({ sticky, usesLanes: false, stream: false, mayRepeat: true, client: "", candidates: [], ...fields })
 
 export class FakeFleet {
   readonly endpoints: Array<FakeEndpoint> = []

@@ -20,7 +20,8 @@ const made = (name = "a") => {
     command: (command) => commands.push(command),
     hurry: () => at.hurries++,
     breakerTurned: () => {},
-    gone: () => {}
+    gone: () => {},
+    lanes: { policy: () => lanePolicy, random: () => 0.5, turned: () => {} }
   })
   const probe = (result: ProbeResult, now: number): void => {
     at.now = now

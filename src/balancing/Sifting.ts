@@ -1,0 +1,51 @@
+/**
+ * Candidates by what their lanes say now: who may be asked, who is due for a trial, and who is left when there is nobody else. Filled
+ * anew for each choice and read at once, so that most choices allocate nothing.
+ */
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+import type { Candidate } from "../routing/Router.ts"
+
+const laneOf = ({ endpoint, nativeName }: Candidate) => endpoint.lanes.of(nativeName)
+
+export class Sifting {
+  /** The same list when nobody is left out. */
+  usable: ReadonlyArray<Candidate> = []
+  /** The first whose lane is to be tried again. */
+  trial: Candidate | undefined
+  /** Of those that are ejected, missing or tried by somebody else just now, the one that is back first. */
+  last: Candidate | undefined
+  /** Until when the first of those that are paused wants to be left alone, milliseconds of the monotonic clock; Infinity: none is. */
+  pausedUntil = Number.POSITIVE_INFINITY
+
+  of(candidates: ReadonlyArray<Candidate>, canBeAsked: (endpoint: Endpoint) => boolean): this {
+    this.usable = candidates
+    this.trial = this.last = undefined
+    this.pausedUntil = Number.POSITIVE_INFINITY
+    for (const candidate of candidates)
+      if (!canBeAsked(candidate.endpoint) || !laneOf(candidate).isOpen) {
+        this.#sort(candidates, canBeAsked)
+        break
+      }
+    return this
+  }
+
+  #sort(candidates: ReadonlyArray<Candidate>, canBeAsked: (endpoint: Endpoint) => boolean): void {
+    const usable: Array<Candidate> = []
+    let lastUntil = Number.POSITIVE_INFINITY
+    for (const candidate of candidates) {
+      if (!canBeAsked(candidate.endpoint)) continue
+      const lane = laneOf(candidate)
+      const { state } = lane
+      const { until } = lane.condition
+      if (state === "open" || state === "slow_start") usable.push(candidate)
+      else if (state === "paused" || (state === "trial" && lane.isOnTrial && lane.condition.state === "paused"))
+        this.pausedUntil = Math.min(this.pausedUntil, until)
+      else if (state === "trial" && !lane.isOnTrial) this.trial ??= candidate
+      else if (this.last === undefined || until < lastUntil) {
+        this.last = candidate
+        lastUntil = until
+      }
+    }
+    this.usable = usable
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * One model on one endpoint: what is under way there, and whether it is asked for more. It belongs to its endpoint and outlives
+ * listings; nobody else keeps anything by endpoint and model.
+ */
+import type { AttemptVerdict, VerdictReason } from "../../exchange/AttemptVerdict.ts"
+import type { EndpointSpec } from "../EndpointSpec.ts"
+import type { EndpointState } from "../EndpointState.ts"
+import {
+  isOnTrial,
+  isOut,
+  type LaneCondition,
+  type LaneEvent,
+  type LanePolicy,
+  type LaneState,
+  newLane,
+  slowStartShare,
+  stateAt,
+  step
+} from "./LaneCondition.ts"
+import { RecentEnds } from "./RecentEnds.ts"
+
+/** The endpoint, as its lanes see it. */
+export interface LaneOwner {
+  readonly url: string
+  readonly name: string
+  readonly spec: EndpointSpec
+  readonly state: EndpointState
+  /** Attempts under way on all its lanes. */
+  readonly inFlight: number
+}
+
+/** What a lane has of the house. */
+export interface LanePort {
+  /** Milliseconds of the monotonic clock. */
+  readonly now: () => number
+  readonly policy: () => LanePolicy
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  /** Its condition has changed, by an attempt or a listing; what only time changes is not told. */
+  readonly turned: (lane: Lane, before: LaneCondition) => void
+}
+
+/** What came of an attempt, for the lane that it was on. */
+export interface LaneAttempt {
+  /** Milliseconds of the monotonic clock. */
+  readonly startedAt: number
+  /** Of the lease; 0: it was no trial. */
+  readonly trial: number
+  /** Whether one more lane of the model may be ejected; asked only where it matters. */
+  readonly hasRoom: () => boolean
+}
+
+export class Lane {
+  readonly endpoint: LaneOwner
+  /** The endpoint's own name of the model; empty: requests without a model. */
+  readonly model: string
+  /** When an attempt last began or ended, milliseconds of the monotonic clock. */
+  lastUsed: number
+  readonly #port: LanePort
+  readonly #ends = new RecentEnds()
+  #condition: LaneCondition
+  #inFlight = 0
+
+  /** `since`: when its endpoint began to serve. */
+  constructor(endpoint: LaneOwner, model: string, port: LanePort, since: number) {
+    this.endpoint = endpoint
+    this.model = model
+    this.#port = port
+    this.#condition = newLane(since)
+    this.lastUsed = port.now()
+  }
+
+  get condition(): LaneCondition {
+    return this.#condition
+  }
+  /** What it is by now. */
+  get state(): LaneState {
+    return stateAt(this.#condition, this.#port.now(), this.#port.policy())
+  }
+  /** Asked for each candidate of each request: two comparisons where nothing is wrong. */
+  get isOpen(): boolean {
+    return this.#condition.until === 0
+  }
+  /** The one attempt of its trial is under way. */
+  get isOnTrial(): boolean {
+    return isOnTrial(this.#condition, this.#port.now())
+  }
+  /** Ejected, or in the trial that follows. */
+  get isOut(): boolean {
+    return isOut(this.#condition)
+  }
+  /** Share of its weight while it starts slowly, 0.1 to 1. */
+  get slowStartShare(): number {
+    return this.#condition.state === "slow_start" ? slowStartShare(this.#condition, this.#port.now(), this.#port.policy()) : 1
+  }
+  get why(): VerdictReason {
+    return this.#condition.reason
+  }
+
+  /** Attempts under way, this lane's own. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+  /** An attempt begins. Called by leases only, each followed by one `leave`. */
+  enter(): void {
+    this.#inFlight++
+    this.lastUsed = this.#port.now()
+  }
+  leave(): void {
+    this.#inFlight--
+    this.lastUsed = this.#port.now()
+  }
+
+  /** The attempt that now begins is its trial; the number goes with what is told of it. */
+  beginTrial(): number {
+    this.#step({ _tag: "trial_begins" })
+    return this.#condition.trial
+  }
+
+  /** Told once for each attempt, whatever came of it. */
+  judge({ lane, reason }: AttemptVerdict, { startedAt, trial, hasRoom }: LaneAttempt): void {
+    const now = this.#port.now()
+    switch (lane._tag) {
+      case "success":
+        this.#ends.count(now, false)
+        this.#step({ _tag: "succeeded", startedAt, trial })
+        break
+      case "failure": {
+        this.#ends.count(now, true)
+        const { ended, failed } = this.#ends.within(now)
+        const jitter = this.#port.random() * 2 - 1
+        this.#step({ _tag: "failed", startedAt, trial, reason, ended, failed, hasRoom: hasRoom(), jitter })
+        break
+      }
+      case "pause":
+        this.#step({ _tag: "asked_to_wait", startedAt, trial, time: lane.time, reason })
+        break
+      case "missing":
+        this.#step({ _tag: "not_there", startedAt, trial })
+        break
+      case "nothing":
+        if (trial > 0) this.#step({ _tag: "unjudged", trial })
+    }
+  }
+
+  /** Its endpoint's models were listed. */
+  listed(): void {
+    if (this.#condition.state === "missing") this.#step({ _tag: "listed" })
+  }
+
+  /** Its endpoint serves again. */
+  returned(): void {
+    this.#step({ _tag: "returned" })
+  }
+
+  #step(event: LaneEvent): void {
+    const before = this.#condition
+    const after = step(before, event, this.#port.now(), this.#port.policy())
+    if (after === before) return
+    this.#condition = after
+    if (after.state !== before.state || after.until !== before.until) this.#port.turned(this, before)
+  }
+}
