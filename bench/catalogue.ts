@@ -20,6 +20,7 @@ import { type BuildInput, buildSnapshot } from "../src/catalogue/SnapshotBuildin
 import { decodeConfig } from "../src/config/ConfigLoading.ts"
 import { Endpoint } from "../src/endpoint/Endpoint.ts"
 import { loadEndpoints } from "../src/endpoint/EndpointLoading.ts"
+import { lanePolicyOf } from "../src/endpoint/lane/LaneCondition.ts"
 import { inSlices } from "../src/endpoint/TimeSlices.ts"
 import { listingBytes } from "../src/http/ListingAnswer.ts"
 import type { ListedModel } from "../src/profile/ListedModel.ts"
@@ -54,7 +55,8 @@ const endpointsOf = (size: number, type: string): ReadonlyArray<Endpoint> => {
     command: () => {},
     hurry: () => {},
     breakerTurned: () => {},
-    gone: () => {}
+    gone: () => {},
+    lanes: { policy: () => lanePolicyOf(config.traffic.ejection, false), random: () => 0.5, turned: () => {} }
   }
   return loadEndpoints(config, profiles, {}, () => "").specs.map((spec) => {
     const endpoint = new Endpoint(spec, port)

@@ -26,7 +26,7 @@ export const layer: Layer.Layer<Balancer, never, Settings> = Layer.effect(
         const picked = wanted ?? rules[rule](candidates, claim)
         if (picked === undefined) return undefined
         const lane = claim.usesLanes ? picked.endpoint.lanes.of(picked.nativeName) : undefined
-        return new Lease(picked, lane, wanted === undefined ? rule : "sticky")
+        return new Lease(picked, lane, wanted !== undefined ? "sticky" : rule === "adaptive" ? "cost" : rule)
       },
       stickyStats: () => undefined
     })

@@ -26,7 +26,7 @@ import { Fleet } from "./Fleet.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 import { FleetMembers, slotsFor } from "./FleetMembers.ts"
-import type { LanePolicy } from "./lane/LaneCondition.ts"
+import { lanePolicyOf } from "./lane/LaneCondition.ts"
 import { monotonicOf, wallAt } from "./Monotonic.ts"
 import { changed, ownSpan } from "./OwnSpan.ts"
 import { makeProbePermits } from "./ProbePermits.ts"
@@ -65,7 +65,7 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
     client,
     discoverer: makeDiscoverer(client, profiles),
     discovery,
-    lanePolicy: () => lanePolicyOf(discovery().enabled),
+    lanePolicy: () => lanePolicyOf(settings.current().traffic.ejection, discovery().enabled),
     now,
     wall,
     shown: (moment) => new Date(wallAt(moment, { monotonic: now(), wall: wall() })).toISOString(),
@@ -188,17 +188,6 @@ const documentHeaders = [["Accept", "application/json"]] as const
 const maxDocument = 1024 * 1024
 /** Milliseconds. */
 const documentWithin = 1_000
-
-/** Milliseconds for which a missing model is left alone where no list is read that would tell that it is there again. */
-const missingFor = 30_000
-
-const lanePolicyOf = (lists: boolean): LanePolicy => ({
-  failures: 3,
-  duration: 10_000,
-  maxDuration: 300_000,
-  slowStart: 30_000,
-  missingFor: lists ? Number.POSITIVE_INFINITY : missingFor
-})
 
 /** Milliseconds between two records of one shortage. */
 const shortageEvery = 60_000

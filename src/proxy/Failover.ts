@@ -80,7 +80,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     const { exchange, inspection, sticky, candidates } = request
     this.#claim = new Claim({
       sticky,
-      usesLanes: false,
+      usesLanes: parts.config().traffic.enabled,
       stream: exchange.stream === true,
       mayRepeat: inspection.model !== "" || exchange.method === "GET" || exchange.method === "HEAD",
       client: exchange.clientIp,
@@ -288,10 +288,11 @@ export class Failover implements AttemptEnd, AttemptOwner {
     const verdict: AttemptVerdict =
       why === undefined ? (attempt.status === 0 ? unjudged : served) : verdictOfFailure(why.kind, this.#request.response.headersSent)
     attempt.verdict = verdict
+    const share = this.#parts.config().traffic.ejection.max_percent
     lane.judge(verdict, {
       startedAt: this.#startedAt,
       trial: laneTrial,
-      hasRoom: () => hasRoomToEject(this.#claim.candidates, lane, 50)
+      hasRoom: () => hasRoomToEject(this.#claim.candidates, lane, share)
     })
   }
 

@@ -5,7 +5,7 @@ import { leastConnections } from "../../src/balancing/LeastConnections.ts"
 import { priority } from "../../src/balancing/Priority.ts"
 import { roundRobin } from "../../src/balancing/RoundRobin.ts"
 import type { Status } from "../../src/endpoint/EndpointState.ts"
-import { candidatesOf, type FakeEndpoint, FakeFleet } from "./fakes.ts"
+import { candidatesOf, claimOf, type FakeEndpoint, FakeFleet } from "./fakes.ts"
 
 const fleetOf = (fields: ReadonlyArray<{ readonly priority?: number; readonly status?: Status }>): Array<FakeEndpoint> => {
   const fleet = new FakeFleet()
@@ -13,7 +13,10 @@ const fleetOf = (fields: ReadonlyArray<{ readonly priority?: number; readonly st
   return fleet.endpoints
 }
 
-const nameOf = (pick: Pick, endpoints: ReadonlyArray<FakeEndpoint>): string | undefined => pick(candidatesOf(endpoints))?.endpoint.name
+const claim = claimOf(undefined)
+
+const nameOf = (pick: Pick, endpoints: ReadonlyArray<FakeEndpoint>): string | undefined =>
+  pick(candidatesOf(endpoints), claim)?.endpoint.name
 
 /** A repeatable source of even numbers in [0, 1). */
 const seeded = (seed: number): (() => number) => {
@@ -40,11 +43,11 @@ const members = fc.array(fc.record({ priority: fc.constantFrom(0, 1, 50, 100, 20
 
 describe("every balancer", () => {
   it("picks nobody of nobody, and one of the candidates otherwise", () => {
-    for (const pick of [priority(() => 0.5), roundRobin(), leastConnections()]) expect(pick([])).toBeUndefined()
+    for (const pick of [priority(() => 0.5), roundRobin(), leastConnections()]) expect(pick([], claim)).toBeUndefined()
     fc.assert(
       fc.property(members, fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), (of, random) => {
         const candidates = candidatesOf(fleetOf(of))
-        for (const pick of [priority(() => random), roundRobin(), leastConnections()]) expect(candidates).toContain(pick(candidates))
+        for (const pick of [priority(() => random), roundRobin(), leastConnections()]) expect(candidates).toContain(pick(candidates, claim))
       })
     )
   })
@@ -100,7 +103,7 @@ describe("priority", () => {
           if (leaves) away.add(who % of.length)
           else away.delete(who % of.length)
           const here = endpoints.filter((_, i) => !away.has(i))
-          const picked = pick(candidatesOf(here))
+          const picked = pick(candidatesOf(here), claim)
           expect(picked?.endpoint.priority).toBe(here.length === 0 ? undefined : Math.max(...here.map((one) => one.priority)))
         }
       })
@@ -114,7 +117,7 @@ describe("priority", () => {
         const pick = priority(seeded(seed))
         const candidates = candidatesOf(endpoints)
         const draws = 4_000
-        const seen = counts(Array.from({ length: draws }, () => pick(candidates)?.endpoint.name))
+        const seen = counts(Array.from({ length: draws }, () => pick(candidates, claim)?.endpoint.name))
         const weight = (status: Status) => ({ healthy: 1, busy: 0.3, warming: 0.1 })[status as "healthy" | "busy" | "warming"]
         const sum = statuses.reduce((total, status) => total + weight(status), 0)
         for (const [i, status] of statuses.entries()) {
@@ -144,7 +147,7 @@ describe("round-robin", () => {
       nameOf(pick, endpoints),
       nameOf(pick, endpoints.slice(1))
     ]).toEqual(["e0", "e1", "e2", "e2"])
-    expect(pick([])).toBeUndefined()
+    expect(pick([], claim)).toBeUndefined()
     // Nobody to pick is no selection.
     expect(nameOf(pick, endpoints)).toBe("e1")
   })
@@ -195,7 +198,7 @@ describe("least connections", () => {
         const endpoints = fleetOf(Array.from({ length: size }, () => ({})))
         const pick = leastConnections()
         for (let n = 0; n < requests; n++) {
-          const picked = pick(candidatesOf(endpoints))
+          const picked = pick(candidatesOf(endpoints), claim)
           if (picked !== undefined) picked.endpoint.enter()
           const loads = endpoints.map((one) => one.inFlight)
           expect(Math.max(...loads) - Math.min(...loads)).toBeLessThanOrEqual(1)
@@ -223,7 +226,7 @@ describe("least connections", () => {
             if (endpoint.inFlight > 0) endpoint.inFlight--
           } else {
             const here = endpoints.filter((_, i) => !away.has(i))
-            const picked = pick(candidatesOf(here))?.endpoint
+            const picked = pick(candidatesOf(here), claim)?.endpoint
             if (here.length === 0) expect(picked).toBeUndefined()
             else {
               expect(picked?.inFlight).toBe(Math.min(...here.map((endpoint) => endpoint.inFlight)))

@@ -10,27 +10,20 @@ import type { EndpointSpec } from "../../src/endpoint/EndpointSpec.ts"
 import { type AttemptFailure, type EndpointState, isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
 import { parseOrigin } from "../../src/endpoint/EndpointUrl.ts"
 import type { Fleet, FleetEvent } from "../../src/endpoint/Fleet.ts"
-import type { LanePolicy } from "../../src/endpoint/lane/LaneCondition.ts"
+import { lanePolicyOf } from "../../src/endpoint/lane/LaneCondition.ts"
 import { endedUnanswered } from "../../src/exchange/Failure.ts"
 import type { ListedModel } from "../../src/profile/ListedModel.ts"
 import type { Profile } from "../../src/profile/Profile.ts"
 import type { Candidate } from "../../src/routing/Router.ts"
 
-/** `traffic.ejection` as it is by default. */
-export const lanePolicy: LanePolicy = {
-  failures: 3,
-  duration: 10_000,
-  maxDuration: 300_000,
-  slowStart: 30_000,
-  missingFor: Number.POSITIVE_INFINITY
-}
-
-/** `proxy`: YAML flow keys under `proxy:`. */
-export const configOf = (proxy = "", server = ""): OllaConfig => {
-  const { config, diagnostics } = decodeConfig(`proxy: { ${proxy} }\nserver: { ${server} }\n`, "test.yaml", {})
+/** YAML flow keys under `proxy:`, `server:` and `traffic:`. */
+export const configOf = (proxy = "", server = "", traffic = ""): OllaConfig => {
+  const { config, diagnostics } = decodeConfig(`proxy: { ${proxy} }\nserver: { ${server} }\ntraffic: { ${traffic} }\n`, "test.yaml", {})
   if (config === undefined) throw new Error(JSON.stringify(diagnostics))
   return config
 }
+
+const config = configOf()
 
 /** Everything of the real one but its condition, its models and its kind, which the test sets. */
 export class FakeEndpoint extends Endpoint {
@@ -50,7 +43,7 @@ export class FakeEndpoint extends Endpoint {
       hurry: () => {},
       breakerTurned: () => {},
       gone: () => {},
-      lanes: { policy: () => lanePolicy, random: () => 0.5, turned: () => {} }
+      lanes: { policy: () => lanePolicyOf(config.traffic.ejection, true), random: () => 0.5, turned: () => {} }
     })
     this.#announce = announce
     this.#condition = stateOf(status)

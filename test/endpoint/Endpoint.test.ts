@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest"
 import { accepts, Endpoint } from "../../src/endpoint/Endpoint.ts"
 import type { EndpointCommand } from "../../src/endpoint/EndpointEvent.ts"
+import { lanePolicyOf } from "../../src/endpoint/lane/LaneCondition.ts"
 import type { ProbeResult } from "../../src/endpoint/ProbeResult.ts"
 import { reachability } from "../../src/endpoint/Reachability.ts"
 import { failure } from "../../src/exchange/Failure.ts"
 import type { ListedModel } from "../../src/profile/ListedModel.ts"
-import { specOf } from "../balancing/fakes.ts"
+import { configOf, specOf } from "../balancing/fakes.ts"
 
 const good: ProbeResult = { status: "healthy", errorType: 0, statusCode: 200, cause: "", latency: 1, rateLimit: undefined }
 const late: ProbeResult = { ...good, status: "offline", errorType: 2, statusCode: undefined, cause: "timeout after 2s" }
@@ -21,7 +22,7 @@ const made = (name = "a") => {
     hurry: () => at.hurries++,
     breakerTurned: () => {},
     gone: () => {},
-    lanes: { policy: () => lanePolicy, random: () => 0.5, turned: () => {} }
+    lanes: { policy: () => lanePolicyOf(configOf().traffic.ejection, true), random: () => 0.5, turned: () => {} }
   })
   const probe = (result: ProbeResult, now: number): void => {
     at.now = now

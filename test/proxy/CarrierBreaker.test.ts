@@ -16,7 +16,8 @@ const once = (choice: ReadonlyArray<Candidate>) => {
 
 describe("the breaker of the olla engine", () => {
   const opened = (proxy = "load_balancer: round-robin") => {
-    const scene = new Scene(proxy)
+    // Where lanes are kept, one that fails is left out long before its endpoint's breaker opens.
+    const scene = new Scene(proxy, "enabled: false")
     const a = scene.add("a")
     const b = scene.add("b")
     scene.fates.set("a", fails("malformed"))

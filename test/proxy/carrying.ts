@@ -5,8 +5,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import type { StickyKey } from "../../src/balancing/StickyKey.ts"
 import { layer as balancerLayer } from "../../src/balancing/BalancerLive.ts"
+import type { StickyKey } from "../../src/balancing/StickyKey.ts"
 import { Settings } from "../../src/config/Settings.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
@@ -91,8 +91,8 @@ export class Scene {
   readonly ended: Array<Attempt> = []
   readonly #config: ReturnType<typeof configOf>
 
-  constructor(proxy = "") {
-    this.#config = configOf(proxy)
+  constructor(proxy = "", traffic = "") {
+    this.#config = configOf(proxy, "", traffic)
   }
 
   add(name: string, fields?: FakeFields) {

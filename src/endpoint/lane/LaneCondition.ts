@@ -3,6 +3,7 @@
  * Time brings its own changes (an ejection ends in a trial, a slow start in the open lane): they are read by `stateAt` and need no timer.
  * All times are milliseconds of the monotonic clock.
  */
+import type { TrafficConfig } from "../../config/OllaConfig.ts"
 import type { VerdictReason } from "../../exchange/AttemptVerdict.ts"
 
 /** As documents and metrics spell them. */
@@ -18,6 +19,18 @@ export interface LanePolicy {
   /** For how long a model is taken as missing where no list of models tells; Infinity: one will. */
   readonly missingFor: number
 }
+
+/** Milliseconds for which a missing model is left alone where no list is read that would tell that it is there again. */
+const missingFor = 30_000
+
+/** `lists`: the endpoints' models are listed. */
+export const lanePolicyOf = (config: TrafficConfig["ejection"], lists: boolean): LanePolicy => ({
+  failures: config.failures,
+  duration: config.duration,
+  maxDuration: config.max_duration,
+  slowStart: config.slow_start,
+  missingFor: lists ? Number.POSITIVE_INFINITY : missingFor
+})
 
 export interface LaneCondition {
   /** As it was entered; `stateAt` says what it is by now. */
