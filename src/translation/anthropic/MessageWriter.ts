@@ -10,7 +10,8 @@ export class MessageWriter implements WholeWriter {
   readonly #turn: TurnSummary
   readonly #model: string
   readonly #echoes: boolean
-  #thinking = ""
+  /** What is signed is closed: what its server wants back with a signature is just what was said before it. */
+  readonly #thoughts: Array<{ thinking: string; signature: string }> = []
   #text = ""
   readonly #tools = new Map<number, { readonly id: string; readonly name: string; input: string }>()
 
@@ -26,7 +27,7 @@ export class MessageWriter implements WholeWriter {
 
   message(): Message {
     const content: Array<ContentBlock> = []
-    if (this.#thinking !== "") content.push({ type: "thinking", thinking: this.#thinking, signature: "" })
+    for (const { thinking, signature } of this.#thoughts) content.push({ type: "thinking", thinking, signature })
     if (this.#text !== "") content.push({ type: "text", text: this.#text })
     for (const tool of this.#tools.values()) {
       // Broken arguments never fail an answer: the agent sees an empty input and asks again.
@@ -50,9 +51,17 @@ export class MessageWriter implements WholeWriter {
   #push(event: ChatEvent): void {
     this.#turn.note(event)
     switch (event._tag) {
-      case "Thinking":
-        this.#thinking += event.text
+      case "Thinking": {
+        const last = this.#thoughts.at(-1)
+        if (last === undefined || last.signature !== "") this.#thoughts.push({ thinking: event.text, signature: "" })
+        else last.thinking += event.text
         break
+      }
+      case "Signature": {
+        const last = this.#thoughts.at(-1)
+        if (last !== undefined) last.signature = event.signature
+        break
+      }
       case "Text":
       case "Refusal":
         this.#text += event.text

@@ -69,7 +69,7 @@ export const readMessages = (request: JsonRecord): ChatTurn | Complaint => {
   return {
     model: textOf(request["model"]) ?? "",
     system,
-    turns,
+    turns: named(turns),
     tools: tools.tools,
     choice: tools.choice,
     parallel: tools.parallel,
@@ -130,6 +130,15 @@ const readMessage = (
     for (const each of turns) out.push(each)
   }
   return undefined
+}
+
+/** Results say the id of their call only; some servers know calls by the names of their tools. */
+const named = (turns: ReadonlyArray<Turn>): ReadonlyArray<Turn> => {
+  const nameOf = new Map<string, string>()
+  return turns.map((turn) => {
+    if (turn.role === "assistant") for (const { id, name } of turn.calls) nameOf.set(id, name)
+    return turn.role === "tool" ? { ...turn, name: nameOf.get(turn.call) ?? "" } : turn
+  })
 }
 
 const levels: ReadonlyArray<string> = ["minimal", "low", "medium", "high", "xhigh", "max"]
