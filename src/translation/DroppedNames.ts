@@ -1,4 +1,9 @@
-/** The header that names what a translated request had to leave out. */
+/** What a translated request had to leave out, and the header that names it. */
+import type { JsonRecord } from "./JsonValue.ts"
+
+/** Fields that are given and not known, as paths below `at`, which ends with a dot or is empty. */
+export const fieldsBeside = (record: JsonRecord | undefined, known: ReadonlySet<string>, at = ""): ReadonlyArray<string> =>
+  Object.entries(record ?? {}).flatMap(([name, value]) => (known.has(name) || value === null || value === undefined ? [] : [at + name]))
 
 /** Longer lists are cut off behind the last name that fits, in bytes. */
 const maxBytes = 1_000

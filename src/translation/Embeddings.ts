@@ -5,7 +5,7 @@ import type { AnswerHead, AnswerTranslator, Spoken, Translated } from "../proxy/
 import { unpacked } from "../proxy/Unpacking.ts"
 import { answerHeaders, headerOf } from "./AnswerHeaders.ts"
 import { Complaint } from "./Complaint.ts"
-import { droppedHeader } from "./DroppedNames.ts"
+import { droppedHeader, fieldsBeside } from "./DroppedNames.ts"
 import { countOf, type JsonRecord, listOf, numberOf, parseJson, recordOf, textOf } from "./JsonValue.ts"
 import { backendMessageOf } from "./openai/BackendError.ts"
 import { errorBody as openAiError } from "./openai/OpenAiErrors.ts"
@@ -46,7 +46,7 @@ export const readEmbeddings = (client: EmbeddingsClient, request: JsonRecord): E
     input,
     dimensions: numberOf(request["dimensions"]),
     base64: request["encoding_format"] === "base64",
-    dropped: Object.keys(request).filter((name) => !understood[client].has(name) && request[name] !== null)
+    dropped: fieldsBeside(request, understood[client])
   }
 }
 

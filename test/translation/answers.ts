@@ -30,7 +30,8 @@ export const options = ({ model = "asked-model", estimate = 7, stops = [], maxTo
   ...fields
 })
 
-const isStream = (headers: ReadonlyArray<string>): boolean => headers.includes("text/event-stream") || headers.includes("application/x-ndjson")
+const isStream = (headers: ReadonlyArray<string>): boolean =>
+  headers.includes("text/event-stream") || headers.includes("application/x-ndjson")
 
 /** Feeds one backend answer through a translator, as an engine would. */
 export const feed = (translator: AnswerTranslator, status: number, headers: ReadonlyArray<string>, chunks: ReadonlyArray<Buffer>): Seen => {

@@ -1,6 +1,15 @@
 /** Answers of real servers, translated, against what the same server says natively; ids and texts differ, the shape must not. */
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
+import type { AnswerReader } from "../../src/translation/AnswerReader.ts"
+import { anthropicAnswers } from "../../src/translation/anthropic/AnthropicAnswers.ts"
+import { messagesAnswers } from "../../src/translation/anthropic/MessagesReader.ts"
+import { ollamaLines } from "../../src/translation/ollama/OllamaReader.ts"
+import { ollamaAnswers } from "../../src/translation/ollama/OllamaWriter.ts"
+import { chatAnswers } from "../../src/translation/openai/ChatReader.ts"
+import { chatCompletions } from "../../src/translation/openai/ChatWriter.ts"
+import { responsesEvents } from "../../src/translation/responses/ResponsesReader.ts"
+import { responsesAnswers } from "../../src/translation/responses/ResponsesWriter.ts"
 import { TranslatedAnswer } from "../../src/translation/TranslatedAnswer.ts"
 import { eventsOf, feed, options, type StreamEvent, wellFormed } from "./answers.ts"
 
@@ -97,5 +106,39 @@ describe("errors recorded from real servers", () => {
       expect(body.error.message).toMatch(message)
       expect(seen.headers).toContain("application/json")
     }
+  })
+})
+
+describe.each<[string, AnswerReader, text: (whole: string) => string]>([
+  ["llamacpp/chat", chatAnswers, (whole) => JSON.parse(whole).choices[0].message.content],
+  ["ollama/chat", chatAnswers, (whole) => JSON.parse(whole).choices[0].message.content],
+  ["litellm/chat", chatAnswers, (whole) => JSON.parse(whole).choices[0].message.content],
+  ["llamacpp/messages", messagesAnswers, (whole) => JSON.parse(whole).content[0].text],
+  ["ollama/messages", messagesAnswers, (whole) => JSON.parse(whole).content[0].text],
+  ["litellm/messages", messagesAnswers, (whole) => JSON.parse(whole).content[0].text],
+  ["llamacpp/responses", responsesEvents, (whole) => JSON.parse(whole).output[0].content[0].text],
+  ["ollama/responses", responsesEvents, (whole) => JSON.parse(whole).output[0].content[0].text],
+  [
+    "ollama/api-chat",
+    ollamaLines,
+    (lines) =>
+      lines
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).message.content)
+        .join("")
+  ]
+])("%s, as it was recorded", (name, reader, textOf) => {
+  it.each([
+    ["chat", chatCompletions(true), (body: string) => JSON.parse(body).choices[0].message.content],
+    ["messages", anthropicAnswers, (body: string) => JSON.parse(body).content[0].text],
+    ["responses", responsesAnswers({ request: {}, declared: new Map() }), (body: string) => JSON.parse(body).output[0].content[0].text],
+    ["ollama", ollamaAnswers("chat"), (body: string) => JSON.parse(body).message.content]
+  ] as const)("says the same to a client of %s, whole, and ends well as a stream", (_, writer, toldIn) => {
+    const answer = recorded(name)
+    const seen = (streaming: boolean) =>
+      feed(new TranslatedAnswer(options({ reader, writer, streaming })), answer.status, answer.headers, [answer.body])
+    expect(toldIn(seen(false).body)).toBe(textOf(answer.body.toString("utf8")))
+    expect(seen(true).end).toBe("good")
   })
 })

@@ -30,10 +30,13 @@ export const readAssistant = (blocks: ReadonlyArray<JsonRecord>, out: Array<Turn
       case "text":
         saying.text += textOf(block["text"]) ?? ""
         break
-      case "thinking":
+      case "thinking": {
+        const isFirst = saying.reasoning === ""
         saying.reasoning = joined(saying.reasoning, textOf(block["thinking"]) ?? "")
-        saying.signature ??= textOf(block["signature"])
+        // One that is signed is whole by itself: two that were joined are nobody's.
+        saying.signature = isFirst ? textOf(block["signature"]) : undefined
         break
+      }
       case "tool_use": {
         const id = textOf(block["id"])
         const name = textOf(block["name"])

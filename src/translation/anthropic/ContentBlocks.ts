@@ -97,9 +97,11 @@ const readDocument = (block: JsonRecord, parts: Array<Part>, depth: number): Com
       const type = textOf(source["media_type"])
       const data = textOf(source["data"]) ?? ""
       if (type === "text/plain") parts.push(textPart([...heading, Buffer.from(data, "base64").toString("utf8")].join("\n")))
-      else if (type === "application/pdf")
+      else if (type === "application/pdf") {
+        const context = textOf(block["context"])
+        if (context !== undefined) parts.push(textPart(context))
         parts.push({ kind: "file", name: title ?? "document.pdf", data: `data:application/pdf;base64,${data}` })
-      else return new Complaint(`document media type '${wordOf(source["media_type"])}' is not supported`)
+      } else return new Complaint(`document media type '${wordOf(source["media_type"])}' is not supported`)
       return undefined
     }
     default:

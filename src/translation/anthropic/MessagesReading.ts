@@ -1,6 +1,7 @@
 /** An Anthropic Messages request as a turn in no dialect. What no server behind a translation gets is named or refused here. */
 import type { ChatTurn, Level, Output, Thinking, Turn } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
+import { fieldsBeside } from "../DroppedNames.ts"
 import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf, textOf } from "../JsonValue.ts"
 import { placeSystem, type SystemText } from "../SystemTexts.ts"
 import { readAssistant } from "./AssistantBlocks.ts"
@@ -48,6 +49,22 @@ const understood = new Set([
   "betas"
 ])
 
+const knownOutput = new Set(["effort", "format"])
+
+/** Of blocks: what only its maker can read, or was done by its maker's servers. */
+const sealed = new Set<unknown>(["redacted_thinking", "server_tool_use", "mcp_tool_use", "mcp_tool_listing"])
+
+const droppedContent = (request: JsonRecord): ReadonlyArray<string> => {
+  const blocks = (listOf(request["messages"]) ?? []).flatMap((message) => listOf(recordOf(message)?.["content"]) ?? []).filter(isRecord)
+  return blocks.flatMap(({ type, citations }) =>
+    sealed.has(type)
+      ? [`messages.content.${String(type)}`]
+      : recordOf(citations)?.["enabled"] === true
+        ? ["messages.content.citations"]
+        : []
+  )
+}
+
 export const readMessages = (request: JsonRecord): ChatTurn | Complaint => {
   if (continuesThread(request)) return threadNotFound
   if (isRecord(request["thread"])) return unthreaded
@@ -85,7 +102,13 @@ export const readMessages = (request: JsonRecord): ChatTurn | Complaint => {
     stream: request["stream"] === true,
     user: textOf(recordOf(request["metadata"])?.["user_id"]),
     cacheKey: undefined,
-    dropped: [...Object.keys(request).filter((name) => !understood.has(name) && request[name] !== null), ...tools.dropped],
+    dropped: [
+      ...fieldsBeside(request, understood),
+      ...fieldsBeside(recordOf(request["output_config"]), knownOutput, "output_config."),
+      ...(effort.said === undefined || levels.includes(effort.said) ? [] : ["output_config.effort"]),
+      ...droppedContent(request),
+      ...tools.dropped
+    ],
     names: effort.said === undefined ? { ...names, thinking: "thinking" } : names
   }
 }

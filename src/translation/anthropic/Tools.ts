@@ -1,6 +1,7 @@
 /** Anthropic's tool definitions, what its messages say about them in between, and `tool_choice`. */
 import type { Choice, Tool } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
+import { fieldsBeside } from "../DroppedNames.ts"
 import { isRecord, type JsonRecord, listOf, recordOf, textOf } from "../JsonValue.ts"
 import { serverTool } from "./MessagesRequest.ts"
 
@@ -73,6 +74,19 @@ const clientTools: ReadonlyArray<{ readonly type: RegExp; readonly description: 
   }
 ]
 
+/** Carried over, or without effect for whoever answers: all tools are sent at once. */
+const knownFields = new Set([
+  "type",
+  "name",
+  "description",
+  "input_schema",
+  "strict",
+  "cache_control",
+  "defer_loading",
+  "eager_input_streaming"
+])
+const knownOfFixed = new Set([...knownFields, "display_width_px", "display_height_px", "display_number", "max_characters"])
+
 /** Toolsets that stand for more tools than a name and a schema can say. */
 const unknownToolset = /^(?:computer|browser)_toolset_/
 
@@ -88,6 +102,7 @@ export interface ReadTools {
 export const readTools = (request: JsonRecord, changes: ReadonlyArray<JsonRecord>): ReadTools | Complaint => {
   const tools: Array<Tool> = []
   const dropped: Array<{ readonly name: string; readonly path: string }> = []
+  const left = new Set<string>()
   const add = (value: JsonRecord, where: string): Complaint | undefined => {
     const type = textOf(value["type"])
     const name = textOf(value["name"])
@@ -101,6 +116,7 @@ export const readTools = (request: JsonRecord, changes: ReadonlyArray<JsonRecord
       return new Complaint(`${where}: tool type '${type}' is not supported`)
     if (name === undefined) return new Complaint(`${where}.name: a tool needs a name`)
     const description = textOf(value["description"]) ?? fixed?.description ?? ""
+    for (const path of fieldsBeside(value, fixed === undefined ? knownFields : knownOfFixed, "tools.")) left.add(path)
     tools.push({ name, description, schema: schema ?? { type: "object", properties: {} }, strict: value["strict"] === true })
     return undefined
   }
@@ -117,7 +133,7 @@ export const readTools = (request: JsonRecord, changes: ReadonlyArray<JsonRecord
     const complaint = type === "tool_addition" && definition !== undefined ? add(definition, "tool_addition") : undefined
     if (complaint !== undefined) return complaint
   }
-  const paths = [...new Set(dropped.map(({ path }) => path))]
+  const paths = [...new Set(dropped.map(({ path }) => path)), ...left]
   if (tools.length === 0) return { tools: [], choice: undefined, parallel: undefined, dropped: paths }
   const choice = readChoice(request["tool_choice"], new Set(dropped.map(({ name }) => name)))
   if (choice instanceof Complaint) return choice

@@ -1,6 +1,7 @@
 /** Requests of Ollama's own API, `/api/chat` and `/api/generate`, as a turn in no dialect. */
 import type { Call, ChatTurn, Level, Output, Part, Thinking, Tool, Turn } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
+import { fieldsBeside } from "../DroppedNames.ts"
 import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf, textOf } from "../JsonValue.ts"
 import { readSampling, readStops } from "../SamplingReading.ts"
 import { placeSystem, type SystemText } from "../SystemTexts.ts"
@@ -110,10 +111,9 @@ const turnOf = (request: JsonRecord, texts: ReadonlyArray<string>, messages: Rea
     user: undefined,
     cacheKey: undefined,
     dropped: [
-      ...Object.keys(request).filter((name) => !understood.has(name) && request[name] !== null),
-      ...Object.keys(options)
-        .filter((name) => !knownOptions.has(name))
-        .map((name) => `options.${name}`)
+      ...fieldsBeside(request, understood),
+      ...fieldsBeside(options, knownOptions, "options."),
+      ...(typeof request["think"] === "string" && thinkingOf(request["think"]) === "unset" ? ["think"] : [])
     ],
     names
   }

@@ -1,6 +1,7 @@
 /** A chat completion's request as a turn in no dialect, for endpoints that speak another one. */
 import type { Call, ChatTurn, Choice, Level, Output, Part, Sampling, Thinking, Tool, Turn } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
+import { fieldsBeside } from "../DroppedNames.ts"
 import { isRecord, type JsonRecord, kindOf, listOf, numberOf, recordOf, textOf, wordOf } from "../JsonValue.ts"
 import { readSampling, readStops, readTokenLimit } from "../SamplingReading.ts"
 import { placeSystem, type SystemText } from "../SystemTexts.ts"
@@ -72,7 +73,8 @@ const unsupported = (param: string, what: string): Complaint =>
 export const readChat = (request: JsonRecord): ChatTurn | Complaint => {
   const wrong = refusedIn(request)
   if (wrong !== undefined) return wrong
-  const messages = new ChatMessages()
+  const dropped = [...fieldsBeside(request, understood), ...droppedBelow(request)]
+  const messages = new ChatMessages(dropped)
   for (const [index, message] of (listOf(request["messages"]) ?? []).entries()) {
     const param = `messages[${index}]`
     const complaint = isRecord(message)
@@ -99,9 +101,22 @@ export const readChat = (request: JsonRecord): ChatTurn | Complaint => {
     stream: request["stream"] === true,
     user: textOf(request["user"]) ?? textOf(request["safety_identifier"]),
     cacheKey: textOf(request["prompt_cache_key"]),
-    dropped: Object.keys(request).filter((name) => !understood.has(name) && request[name] !== null),
+    dropped,
     names
   }
+}
+
+const templateVariables = new Set(["enable_thinking", "thinking"])
+
+/** What is left out of fields that are carried over. */
+const droppedBelow = (request: JsonRecord): ReadonlyArray<string> => {
+  const effort = textOf(request["reasoning_effort"])
+  const { description } = recordOf(recordOf(request["response_format"])?.["json_schema"]) ?? {}
+  return [
+    ...(effort === undefined || effort === "none" || levels.includes(effort) ? [] : ["reasoning_effort"]),
+    ...(description === undefined ? [] : ["response_format.json_schema.description"]),
+    ...fieldsBeside(recordOf(request["chat_template_kwargs"]), templateVariables, "chat_template_kwargs.")
+  ]
 }
 
 /** What no server of another dialect can do. */
@@ -187,12 +202,19 @@ const choiceOf = (
 class ChatMessages {
   readonly out: Array<Turn | SystemText> = []
   readonly #calls: Array<Call> = []
+  readonly #dropped: Array<string>
+
+  constructor(dropped: Array<string>) {
+    this.#dropped = dropped
+  }
 
   read(message: JsonRecord, param: string): Complaint | undefined {
     const { role } = message
     const parts = partsOf(message["content"], `${param}.content`)
     if (parts instanceof Complaint) return parts
     const text = parts.map((part) => (part.kind === "text" ? part.text : "")).join("")
+    if (role !== "tool" && role !== "function" && textOf(message["name"]) !== undefined) this.#dropped.push("messages.name")
+    if ((listOf(message["content"]) ?? []).some(saysDetail)) this.#dropped.push("messages.content.image_url.detail")
     switch (role) {
       case "system":
       case "developer":
@@ -220,7 +242,9 @@ class ChatMessages {
     const said = [...(listOf(message["tool_calls"]) ?? []), ...(legacy === undefined ? [] : [{ function: legacy }])]
     const calls = said.flatMap((value): ReadonlyArray<Call> => {
       const call = recordOf(value)
-      const fn = recordOf(call?.["function"])
+      // A tool that takes text is nothing that other dialects have: it becomes one that takes an object with it.
+      const custom = recordOf(call?.["custom"])
+      const fn = custom === undefined ? recordOf(call?.["function"]) : { name: custom["name"], arguments: { input: custom["input"] } }
       const name = textOf(fn?.["name"])
       const input = fn?.["arguments"]
       if (name === undefined) return []
@@ -249,6 +273,9 @@ class ChatMessages {
     return undefined
   }
 }
+
+/** How closely to look is the business of one company's models. */
+const saysDetail = (part: unknown): boolean => (recordOf(recordOf(part)?.["image_url"])?.["detail"] ?? "auto") !== "auto"
 
 const textsOf = (parts: ReadonlyArray<Part>): ReadonlyArray<string> => parts.flatMap((part) => (part.kind === "text" ? [part.text] : []))
 

@@ -120,6 +120,9 @@ export class InputItems {
         if (read instanceof Complaint) return read
         if (read !== undefined) parts.push(read)
       }
+    // How closely to look is the business of one company's models.
+    if ((listOf(content) ?? []).some((part) => (recordOf(part)?.["detail"] ?? "auto") !== "auto"))
+      this.#dropped.push("input.content.detail")
     const texts = parts.flatMap((part) => (part.kind === "text" && part.text !== "" ? [part.text] : []))
     switch (role) {
       case "user":

@@ -1,6 +1,7 @@
 /** A request of OpenAI's Responses API as a turn in no dialect, and what of it its answer says again. */
 import type { ChatTurn, Level, Output, Thinking } from "../ChatTurn.ts"
 import { Complaint } from "../Complaint.ts"
+import { fieldsBeside } from "../DroppedNames.ts"
 import { type JsonRecord, listOf, numberOf, recordOf, textOf } from "../JsonValue.ts"
 import { placeSystem } from "../SystemTexts.ts"
 import { InputItems } from "./InputItems.ts"
@@ -61,6 +62,8 @@ const understood = new Set([
   "conversation"
 ])
 
+const untruncated = new Set([...understood, "truncation"])
+
 const refuse = (param: string, code: string, message: string): Complaint => new Complaint(message, { code, param })
 
 /** What is wrong with a request, whoever will answer it; `undefined`: nothing. */
@@ -77,9 +80,12 @@ export const checkResponses = (request: JsonRecord): Complaint | undefined => {
 export const readResponses = (request: JsonRecord): ResponsesTurn | Complaint => {
   const wrong = checkResponses(request) ?? stateOf(request)
   if (wrong !== undefined) return wrong
-  const dropped: Array<string> = Object.keys(request).filter(
-    (name) => !understood.has(name) && request[name] !== null && !(name === "truncation" && request[name] === "disabled")
-  )
+  const effort = textOf(recordOf(request["reasoning"])?.["effort"])
+  const dropped: Array<string> = [
+    ...fieldsBeside(request, request["truncation"] === "disabled" ? untruncated : understood),
+    ...(effort === undefined || effort === "none" || levels.includes(effort) ? [] : ["reasoning.effort"]),
+    ...(recordOf(recordOf(request["text"])?.["format"])?.["description"] === undefined ? [] : ["text.format.description"])
+  ]
   const tools = new DeclaredTools()
   const unknownTool = tools.add(request["tools"], "tools")
   if (unknownTool !== undefined) return unknownTool
@@ -110,7 +116,7 @@ export const readResponses = (request: JsonRecord): ResponsesTurn | Complaint =>
     },
     stops: [],
     output: outputOf(recordOf(recordOf(request["text"])?.["format"])),
-    thinking: thinkingOf(textOf(recordOf(request["reasoning"])?.["effort"])),
+    thinking: thinkingOf(effort),
     stream: request["stream"] === true,
     user: textOf(request["user"]) ?? textOf(request["safety_identifier"]),
     cacheKey: textOf(request["prompt_cache_key"]),

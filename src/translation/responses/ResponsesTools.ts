@@ -103,6 +103,7 @@ export class DeclaredTools {
         else this.#declare("function", name, namespace, textOf(tool["description"]) ?? "", schemaOf(tool), tool["strict"] === true)
         return undefined
       case "namespace":
+        if (textOf(tool["description"]) !== undefined) this.dropped.push("tools.namespace.description")
         return this.add(tool["tools"], `${where}.tools`, name ?? "")
       case "local_shell":
       case "apply_patch":
