@@ -71,4 +71,6 @@ export interface Translated {
 export interface Dialect {
   /** Called for each attempt with the endpoint just leased and its native name for the model. `undefined`: it is asked as it came. */
   readonly speak: (endpoint: Endpoint, nativeName: string) => Spoken | undefined
+  /** Path and query by which that endpoint would be asked, without anything being written for it. `undefined`: as it came. */
+  readonly target: (endpoint: Endpoint, nativeName: string) => string | undefined
 }

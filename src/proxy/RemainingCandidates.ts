@@ -76,6 +76,6 @@ export class RemainingCandidates {
   #refuses({ endpoint, nativeName }: Candidate): boolean {
     if (endpoint.unserved.isEmpty) return false
     const { dialect, target, exchange } = this.#request
-    return endpoint.unserved.has(exchange.method, pathOf(dialect?.speak(endpoint, nativeName)?.target ?? target), nativeName)
+    return endpoint.unserved.has(exchange.method, pathOf(dialect?.target(endpoint, nativeName) ?? target), nativeName)
   }
 }

@@ -109,7 +109,8 @@ export const converse = <Refusal extends string>(
   return {
     dialect: {
       speak: (endpoint, nativeName) =>
-        isNative(endpoint) && !speaking.isOpened ? spokenNatively(endpoint, nativeName) : speaking.translated(endpoint, nativeName)
+        isNative(endpoint) && !speaking.isOpened ? spokenNatively(endpoint, nativeName) : speaking.translated(endpoint, nativeName),
+      target: (endpoint) => (isNative(endpoint) && !speaking.isOpened ? native.target(endpoint) : speaking.target(endpoint))
     },
     isNative,
     complaintFor: ({ endpoint, nativeName }) => speaking.complaintFor(endpoint, nativeName),

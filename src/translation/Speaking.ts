@@ -70,6 +70,13 @@ export class Speaking {
     return chosen instanceof Complaint ? chosen : undefined
   }
 
+  /** Path by which this endpoint is mostly asked; nothing is written for it. */
+  target(endpoint: Endpoint): string | undefined {
+    const spoken = this.#spokenBy(endpoint)
+    const dialect = spoken.find(({ name }) => !this.#options.routes.has(endpoint, name)) ?? spoken[0]
+    return dialect?.target(endpoint.profile)
+  }
+
   /** Only asked for where `complaintFor` has none. `again`: a refusal has been answered with other words already. */
   translated(endpoint: Endpoint, nativeName: string, again: ReadonlySet<string> = new Set()): Spoken {
     const { exchange, lessons, routes } = this.#options
@@ -134,9 +141,8 @@ export class Speaking {
   ): { readonly dialect: BackendDialect; readonly written: Written } | Complaint {
     const { turn } = this
     if (turn instanceof Complaint) return turn
-    const { dialect: client, routes, lessons } = this.#options
-    // A client of chat completions is translated for because they cannot be had there, or because its answer has begun.
-    const all = spokenBy(endpoint.profile, client === "chat" && !this.isOpened ? "chat" : undefined)
+    const { routes, lessons } = this.#options
+    const all = this.#spokenBy(endpoint)
     const spoken = tried.size === 0 ? all : all.filter(({ name }) => !tried.has(name))
     const left = spoken.filter(({ name }) => !routes.has(endpoint, name))
     let complaint: Complaint | undefined
@@ -146,6 +152,11 @@ export class Speaking {
       complaint ??= written
     }
     return complaint ?? new Complaint("the endpoints of this model speak no API that this request could be said in")
+  }
+
+  /** A client of chat completions is translated for because they cannot be had there, or because its answer has begun. */
+  #spokenBy({ profile }: Endpoint): ReadonlyArray<BackendDialect> {
+    return spokenBy(profile, this.#options.dialect === "chat" && !this.isOpened ? "chat" : undefined)
   }
 
   /** Equal words: equal bytes, written once. */

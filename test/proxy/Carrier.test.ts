@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import fc from "fast-check"
 import { type FailureKind, failureRules } from "../../src/exchange/Failure.ts"
 import { timeoutsOf } from "../../src/proxy/AttemptSending.ts"
-import type { AnswerTranslator } from "../../src/proxy/Dialect.ts"
+import type { AnswerTranslator, Dialect } from "../../src/proxy/Dialect.ts"
 import type { Candidate } from "../../src/routing/Router.ts"
 import { configOf } from "../balancing/fakes.ts"
 import { answers, asksAgain, carrying, dies, type FakeResponse, fails, hangs, opensAndFails, refusedOf, Scene } from "./carrying.ts"
@@ -163,6 +163,29 @@ describe("a failure before anything is committed", () => {
   })
 })
 
+describe("a request in other words", () => {
+  it.effect("is written for whoever is asked, not to learn who serves its path", () => {
+    const scene = new Scene("load_balancer: round-robin")
+    const a = scene.add("a")
+    const b = scene.add("b")
+    a.unserved.add("POST", "/there/a", "")
+    b.unserved.add("POST", "/elsewhere", "")
+    const written: Array<string> = []
+    const dialect: Dialect = {
+      speak: ({ name }) => {
+        written.push(name)
+        return { target: `/there/${name}?x=1`, body: [], headers: [], answer: undefined }
+      },
+      target: ({ name }) => `/there/${name}?x=1`
+    }
+    return Effect.gen(function* () {
+      const { carry } = yield* carrying
+      yield* carry(scene.request({ dialect }))
+      expect([scene.tried, written]).toEqual([["b"], ["b"]])
+    }).pipe(Effect.provide(scene.layer))
+  })
+})
+
 describe("a client that was kept waiting for a backend without a head", () => {
   const translator: AnswerTranslator = {
     head: () => undefined,
@@ -171,7 +194,8 @@ describe("a client that was kept waiting for a backend without a head", () => {
     fail: (why) => ({ bytes: Buffer.from(`told of ${why.kind}`), complete: true })
   }
   const dialect = {
-    speak: () => ({ target: "/x", body: [], headers: [], answer: () => translator }) as const
+    speak: () => ({ target: "/x", body: [], headers: [], answer: () => translator }) as const,
+    target: () => "/x"
   }
 
   it.effect("gets the answer of another endpoint", () => {

@@ -43,7 +43,7 @@ export class ChatSurface extends RewordedSurface {
         inspector: undefined
       })
     )
-    return { complaintFor, speak: dialect.speak }
+    return { complaintFor, ...dialect }
   }
 
   protected override errorBody(status: number, message: string, details: JsonRecord | undefined): string {

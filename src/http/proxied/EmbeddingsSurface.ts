@@ -50,6 +50,8 @@ export class EmbeddingsSurface extends RewordedSurface {
   protected override reworded(request: JsonRecord, { inspection }: Asked, _body: Body): OtherWords {
     const read = readEmbeddings(this.#client, request)
     const to = this.#client === "openai" ? "ollama" : "openai"
+    const ending = to === "openai" ? "/v1/embeddings" : "/api/embed"
+    const pathAt = ({ profile }: Endpoint) => profile?.paths.find((each) => each.endsWith(ending)) ?? ending
     return {
       complaintFor: ({ endpoint: { profile } }) => {
         if (read instanceof Complaint) return read
@@ -60,10 +62,9 @@ export class EmbeddingsSurface extends RewordedSurface {
       speak: (endpoint, nativeName) => {
         if (this.isRelayed(endpoint)) return undefined
         if (read instanceof Complaint) throw new Error(read.message)
-        const ending = to === "openai" ? "/v1/embeddings" : "/api/embed"
-        const path = endpoint.profile?.paths.find((each) => each.endsWith(ending)) ?? ending
-        return spokenEmbeddings(this.#client, to, path, nativeName === "" ? inspection.spelling : nativeName, read)
-      }
+        return spokenEmbeddings(this.#client, to, pathAt(endpoint), nativeName === "" ? inspection.spelling : nativeName, read)
+      },
+      target: (endpoint) => (this.isRelayed(endpoint) ? undefined : pathAt(endpoint))
     }
   }
 

@@ -3,7 +3,7 @@
  * parsed, and only for the others it is said in other words.
  */
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
-import type { Spoken } from "../../proxy/Dialect.ts"
+import type { Dialect } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision } from "../../routing/Router.ts"
 import { Complaint } from "../../translation/Complaint.ts"
@@ -19,7 +19,8 @@ import { shapeProblem, textOfBody } from "./TranslatedRequest.ts"
 export interface OtherWords {
   /** Why this endpoint cannot be asked; `undefined`: it can. */
   readonly complaintFor: (candidate: Candidate) => Complaint | undefined
-  readonly speak: (endpoint: Endpoint, nativeName: string) => Spoken | undefined
+  readonly speak: Dialect["speak"]
+  readonly target: Dialect["target"]
 }
 
 export abstract class RewordedSurface extends PlainSurface {
@@ -76,7 +77,8 @@ export abstract class RewordedSurface extends PlainSurface {
           // A former attempt may have been in other words.
           this.context.exchange.translator = undefined
           return this.#words?.speak(endpoint, nativeName)
-        }
+        },
+        target: (endpoint, nativeName) => (this.isRelayed(endpoint) ? this.#words : words())?.target(endpoint, nativeName)
       }
     }
   }

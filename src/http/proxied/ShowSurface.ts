@@ -53,7 +53,8 @@ export class ShowSurface extends PlainSurface {
           body: [Buffer.from(JSON.stringify({ ...rest, model: nativeName === "" ? spelling : nativeName }))],
           headers: ["content-type", "application/json"],
           answer: undefined
-        })
+        }),
+        target: () => this.route.target
       }
     }
   }

@@ -1,4 +1,5 @@
 /** Token counts asked of a backend that can count; whatever goes wrong, the estimate is the answer. */
+import type { Endpoint } from "../../endpoint/Endpoint.ts"
 import type { AnswerHead, AnswerTranslator, Dialect, Translated } from "../../proxy/Dialect.ts"
 import { rewriteModel } from "../../routing/ModelRewrite.ts"
 import type { Inspection } from "../../routing/Router.ts"
@@ -46,11 +47,14 @@ class CountedAnswer implements AnswerTranslator {
   }
 }
 
+const countingPath = ({ profile }: Endpoint): string => `${profile?.anthropic?.messagesPath ?? "/v1/messages"}/count_tokens`
+
 export const countTokensDialect = (body: ReadonlyArray<Buffer>, inspection: Inspection, estimate: number): Dialect => ({
   speak: (endpoint, nativeName) => ({
-    target: `${endpoint.profile?.anthropic?.messagesPath ?? "/v1/messages"}/count_tokens`,
+    target: countingPath(endpoint),
     body: nativeName !== "" && nativeName !== inspection.spelling ? rewriteModel(body, inspection, nativeName) : body,
     headers: ["accept-encoding", "identity"],
     answer: () => new CountedAnswer(estimate)
-  })
+  }),
+  target: countingPath
 })

@@ -68,7 +68,7 @@ const translatorOf = (route: OllamaRoute, learnt: Learnt, memory: NativeMemory<n
   }
 }
 
-const nobodyCounts: Dialect = { speak: () => undefined }
+const nobodyCounts: Dialect = { speak: () => undefined, target: () => undefined }
 
 const estimate = (turn: ReturnType<typeof readOllamaChat>): number => (turn instanceof Complaint ? 1 : estimateTurn(turn))
 

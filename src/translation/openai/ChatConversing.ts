@@ -42,7 +42,8 @@ export const converseInChat = ({ lessons, routes }: Learnt, exchange: Translated
   const isNative: Conversation["isNative"] = ({ profile }) => relaysChat(profile, exchange.passthrough)
   return {
     dialect: {
-      speak: (endpoint, nativeName) => (isNative(endpoint) && !speaking.isOpened ? undefined : speaking.translated(endpoint, nativeName))
+      speak: (endpoint, nativeName) => (isNative(endpoint) && !speaking.isOpened ? undefined : speaking.translated(endpoint, nativeName)),
+      target: (endpoint) => (isNative(endpoint) && !speaking.isOpened ? undefined : speaking.target(endpoint))
     },
     isNative,
     complaintFor: ({ endpoint, nativeName }) => speaking.complaintFor(endpoint, nativeName),

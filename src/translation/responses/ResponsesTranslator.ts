@@ -49,7 +49,8 @@ export const makeResponsesTranslator = (learnt: Learnt, owners: ResponseOwners):
 const nobodyCounts: Dialect = {
   speak: () => {
     throw new Error("no endpoint counts tokens of this dialect")
-  }
+  },
+  target: () => undefined
 }
 
 const estimate = (request: JsonRecord): number => {
