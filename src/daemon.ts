@@ -3,7 +3,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import * as Semaphore from "effect/Semaphore"
 import * as Tracer from "effect/Tracer"
 import { Catalogue } from "./catalogue/Catalogue.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
@@ -13,8 +12,8 @@ import { dnsLookup } from "./endpoint/DnsLookup.ts"
 import { DnsStatuses, makeDnsSource } from "./endpoint/DnsSource.ts"
 import { configured, together, withSource } from "./endpoint/EndpointSources.ts"
 import { Fleet } from "./endpoint/Fleet.ts"
-import { fleetChange } from "./endpoint/FleetChange.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
+import { handOver } from "./endpoint/HandOver.ts"
 import { watchReachability } from "./endpoint/ReachabilityEdges.ts"
 import { all, Observer } from "./exchange/Observer.ts"
 import { TracingDecisions } from "./exchange/Tracing.ts"
@@ -55,8 +54,6 @@ import { makeResponsesTranslator } from "./translation/responses/ResponsesTransl
 
 /** Milliseconds between two looks for memory that can be given back. */
 const spareLookEvery = 3_000
-/** Milliseconds that a changed fleet waits for new endpoints to be probed and read. */
-const joinsWithin = 3_000
 
 export interface Starting {
   readonly inForce: InForce
@@ -154,27 +151,7 @@ const serve = Effect.fnUntraced(function* (
   sink.table(FleetLive.endpointTable(fleet.endpoints))
   sink.table(routeTable(Context.get(context, Profiles).all, inForce.current().config.server.root_routes))
   yield* Context.get(context, Catalogue).settled
-  // One after the other: a reload and a name that leads elsewhere may come together.
-  const oneByOne = Semaphore.makeUnsafe(1)
-  const settled = Context.get(context, Catalogue).settled
-  const bring = oneByOne.withPermit(Effect.suspend(() => fleet.apply(sources())).pipe(Effect.andThen(settled)))
-  const handOver = oneByOne.withPermit(
-    Effect.gen(function* () {
-      const wanted = sources()
-      const before = fleet.endpoints.map(({ spec }) => spec)
-      const { added, removed } = fleetChange(before, wanted)
-      if (added.length > 0) {
-        // Whoever goes stays until the newcomers can be asked: a machine that gets another address loses no request.
-        yield* fleet.apply([...wanted, ...removed])
-        const newcomers = new Set(added.map(({ url }) => url))
-        const joining = fleet.endpoints.filter(({ spec }) => newcomers.has(spec.url))
-        yield* Effect.forEach(joining, fleet.probe, { concurrency: "unbounded", discard: true }).pipe(Effect.timeoutOption(joinsWithin))
-        yield* settled
-      }
-      yield* fleet.apply(wanted)
-      yield* settled
-    })
-  )
+  const bring = handOver(fleet, sources, Context.get(context, Catalogue).settled)
   dns.whenChanged(bring)
   const reload = yield* makeReload({
     inForce,
@@ -186,7 +163,7 @@ const serve = Effect.fnUntraced(function* (
         yield* dns.update(next.dns)
         configureLog(next)
         inForce.replace(next)
-        yield* handOver
+        yield* bring
       })
   })
   if (search !== undefined) {
