@@ -3,6 +3,7 @@ import { hash } from "node:crypto"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { StickyVerdict } from "../exchange/Exchange.ts"
 import { BodyScan } from "../routing/BodyScan.ts"
+import { closeBracket, membersAt, openBracket, skipSpace, valueEnd } from "../routing/JsonPlaces.ts"
 
 /** What a session is recognised by: computed once per exchange, before the first attempt; `key` empty: no affinity. */
 export interface StickyKey {
@@ -89,7 +90,7 @@ const placesIn = (body: ReadonlyArray<Buffer>): Places => {
  */
 export const conversationStart = (body: ReadonlyArray<Buffer>, most: number, places: Places = placesIn(body)): Buffer | undefined => {
   const messages = bytesFrom(body, places.messagesAt, most)
-  if (messages[0] === OPEN_BRACKET && messages[skipSpace(messages, 1)] !== CLOSE_BRACKET)
+  if (messages[0] === openBracket && messages[skipSpace(messages, 1)] !== closeBracket)
     return messages.subarray(0, firstUserMessageEnd(messages))
   const prompt = bytesFrom(body, places.promptAt, most)
   if (prompt.length === 0) return undefined
@@ -109,74 +110,14 @@ const bytesFrom = (body: ReadonlyArray<Buffer>, start: number, most: number): Bu
   return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
 }
 
-const OPEN_BRACKET = 91
-const CLOSE_BRACKET = 93
-
-/** End of the JSON value that begins at `at`; -1 when it does not end. */
-const valueEnd = (b: Buffer, at: number): number => {
-  let depth = 0
-  for (let i = at; i < b.length; i++) {
-    const c = b[i]
-    if (c === 34) {
-      i = stringEnd(b, i)
-      if (i < 0) return -1
-      if (depth === 0) return i + 1
-    } else if (c === 123 || c === 91) depth++
-    else if (c === 125 || c === 93) {
-      if (depth === 0) return i
-      if (--depth === 0) return i + 1
-    } else if (depth === 0 && (c === 44 || c === 32 || c === 10 || c === 13 || c === 9)) return i
-  }
-  return -1
-}
-
-/** Index of the closing quote. Prompts are long and quotes are rare: the search for the next one is native. */
-const stringEnd = (b: Buffer, open: number): number => {
-  for (let quote = b.indexOf(34, open + 1); quote >= 0; quote = b.indexOf(34, quote + 1)) {
-    let back = quote
-    while (b[back - 1] === 92) back--
-    if ((quote - back) % 2 === 0) return quote
-  }
-  return -1
-}
-
-const skipSpace = (b: Buffer, at: number): number => {
-  let i = at
-  while (b[i] === 32 || b[i] === 10 || b[i] === 13 || b[i] === 9) i++
-  return i
-}
-
-/** Byte ranges of the values of an object's own keys; the last duplicate wins. */
-const topLevel = (b: Buffer, from = 0): ReadonlyMap<string, readonly [number, number]> => {
-  const out = new Map<string, readonly [number, number]>()
-  let i = skipSpace(b, from)
-  if (b[i] !== 123) return out
-  i = skipSpace(b, i + 1)
-  while (b[i] === 34) {
-    const close = stringEnd(b, i)
-    if (close < 0) return out
-    const key = b.toString("latin1", i + 1, close)
-    i = skipSpace(b, close + 1)
-    if (b[i] !== 58) return out
-    const start = skipSpace(b, i + 1)
-    const end = valueEnd(b, start)
-    if (end < 0) return out
-    out.set(key, [start, end])
-    i = skipSpace(b, end)
-    if (b[i] !== 44) return out
-    i = skipSpace(b, i + 1)
-  }
-  return out
-}
-
 /** Of a list that begins at 0, and may be cut off. */
 const firstUserMessageEnd = (b: Buffer): number => {
   let i = skipSpace(b, 1)
-  while (i < b.length && b[i] !== CLOSE_BRACKET) {
+  while (i < b.length && b[i] !== closeBracket) {
     const close = valueEnd(b, i)
     // What is no value would not move on.
     if (close <= i) return b.length
-    const role = topLevel(b, i).get("role")
+    const role = membersAt(b, i).get("role")
     if (role !== undefined && b.toString("latin1", role[0], role[1]) === '"user"') return close
     i = skipSpace(b, close)
     if (b[i] === 44) i = skipSpace(b, i + 1)

@@ -2,11 +2,12 @@
  * Who may see what is not for clients: by TCP peer and by `Host`, so that neither another machine nor a rebound DNS name gets in.
  * Headers of proxies are never consulted. Compiled once per configuration.
  */
+
 import { isIP } from "node:net"
 import type * as IpNetwork from "effect/net/IpNetwork"
+import { inNetworks, parseNetworks } from "../config/Cidr.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { sameToken } from "./BearerToken.ts"
-import { inNetworks, parseNetworks } from "./ClientAddress.ts"
 import { hostName } from "./CrossSite.ts"
 
 export interface AccessDenial {

@@ -4,11 +4,10 @@
  * configuration, and what was found out about a peer is kept, because peers are few and ask often.
  */
 import { isIP, isIPv4 } from "node:net"
-import * as IpInterface from "effect/net/IpInterface"
-import * as IpNetwork from "effect/net/IpNetwork"
+import type * as IpNetwork from "effect/net/IpNetwork"
 import * as NetAddress from "effect/net/NetAddress"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { inNetworks, parseNetworks, unmap } from "../config/Cidr.ts"
 import { headerOf, headersOf } from "../exchange/RawHeaders.ts"
 
 /** Whose request this is. */
@@ -44,27 +43,6 @@ export const forwardedAddress = (element: string): string | undefined => {
   const plain = Result.getOrUndefined(NetAddress.ipFromString(bare))
   if (plain === undefined) return undefined
   return NetAddress.formatIp(unmap(plain))
-}
-
-const unmap = (address: NetAddress.IpAddress): NetAddress.IpAddress =>
-  NetAddress.isIpv6Address(address) ? Option.getOrElse(NetAddress.fromIpv4Mapped(address), () => address) : address
-
-/** Networks and bare addresses; entries that are neither have been refused with the configuration and match nothing. */
-export const parseNetworks = (entries: ReadonlyArray<string>): ReadonlyArray<IpNetwork.IpNetwork> =>
-  entries.flatMap((entry) => {
-    const text = entry.trim()
-    if (text === "") return []
-    const whole = text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`
-    // An interface may have host bits set; its network has them masked off.
-    const parsed = Result.getOrUndefined(IpInterface.fromString(whole))
-    return parsed === undefined ? [] : [IpNetwork.fromInterface(parsed)]
-  })
-
-export const inNetworks = (networks: ReadonlyArray<IpNetwork.IpNetwork>, address: string): boolean => {
-  const parsed = Result.getOrUndefined(NetAddress.ipFromString(address))
-  if (parsed === undefined) return false
-  const plain = unmap(parsed)
-  return networks.some((network) => IpNetwork.contains(network, plain))
 }
 
 /**

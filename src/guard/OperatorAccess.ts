@@ -2,10 +2,11 @@
  * Who may act on the daemon. Any web page can post to loopback, and any proxy on this machine makes everybody loopback: so an action
  * always says that it is meant, comes from no foreign page, and from this machine itself or with the dashboard's token. Pure.
  */
+
 import { isIP } from "node:net"
+import { inNetworks, parseNetworks } from "../config/Cidr.ts"
 import { headerOf, headersOf } from "../exchange/RawHeaders.ts"
 import { bearerOf, sameToken } from "./BearerToken.ts"
-import { inNetworks, parseNetworks } from "./ClientAddress.ts"
 import { hostName, sameOrigin } from "./CrossSite.ts"
 
 export interface OperatorRequest {

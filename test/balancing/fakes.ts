@@ -96,6 +96,7 @@ export class FakeEndpoint extends Endpoint {
 }
 
 export interface FakeFields {
+  readonly labels?: Readonly<Record<string, string>>
   readonly url?: string
   readonly type?: string
   readonly priority?: number
@@ -138,7 +139,7 @@ export const specOf = (name: string, fields: FakeFields = {}, index = 0): Endpoi
     weight: 1,
     maxConcurrent: 0,
     maxResident: 0,
-    labels: {},
+    labels: fields.labels ?? {},
     modelFilter: { include: [], exclude: [] },
     origin: parseOrigin(url.href === `${url.origin}/` ? url.origin : url.href, fields.tls),
     credentials: { headers, names: new Set(headers.map(([header]) => header.toLowerCase())) }

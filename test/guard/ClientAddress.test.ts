@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { ClientAddresses, forwardedAddress, inNetworks, limitKey, normaliseAddress, parseNetworks } from "../../src/guard/ClientAddress.ts"
+import { inNetworks, parseNetworks } from "../../src/config/Cidr.ts"
+import { ClientAddresses, forwardedAddress, limitKey, normaliseAddress } from "../../src/guard/ClientAddress.ts"
 
 const privates = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
 const trusting = (cidrs: ReadonlyArray<string> = privates) => new ClientAddresses({ trust_proxy_headers: true, trusted_proxy_cidrs: cidrs })
