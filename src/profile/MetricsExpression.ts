@@ -6,12 +6,16 @@
 
 export type Value = number | string | boolean | null
 
+/** By place. */
+export type Values = ReadonlyArray<Value | undefined>
+
 export interface Expression {
-  readonly variables: ReadonlySet<string>
-  readonly evaluate: (variables: ReadonlyMap<string, Value>) => Value
+  /** Places of the variables that it names. */
+  readonly variables: ReadonlyArray<number>
+  readonly evaluate: (variables: Values) => Value
 }
 
-type Node = (variables: ReadonlyMap<string, Value>) => Value
+type Node = (variables: Values) => Value
 
 const tokenPattern =
   /\s*(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([A-Za-z_]\w*)|(==|!=|<=|>=|&&|\|\||[-+*/%<>!?:(),]))/y
@@ -51,11 +55,13 @@ const binary: ReadonlyArray<Readonly<Record<string, (a: Value, b: Value) => Valu
 
 class Parser {
   readonly #tokens: ReadonlyArray<Token>
-  readonly variables = new Set<string>()
+  readonly #places: Map<string, number>
+  readonly variables = new Set<number>()
   #at = 0
 
-  constructor(source: string) {
+  constructor(source: string, places: Map<string, number>) {
     this.#tokens = tokens(source)
+    this.#places = places
   }
 
   parse(): Node {
@@ -146,14 +152,16 @@ class Parser {
         return typeof value === "string" ? value.length : 0
       }
     }
-    this.variables.add(token.text)
-    return (variables) => variables.get(token.text) ?? null
+    const place = this.#places.get(token.text) ?? this.#places.size
+    this.#places.set(token.text, place)
+    this.variables.add(place)
+    return (variables) => variables[place] ?? null
   }
 }
 
-/** Throws a SyntaxError that says what is wrong. */
-export const compileExpression = (source: string): Expression => {
-  const parser = new Parser(source)
+/** `places`: of variables; names that are new get the next one. Throws a SyntaxError that says what is wrong. */
+export const compileExpression = (source: string, places = new Map<string, number>()): Expression => {
+  const parser = new Parser(source, places)
   const evaluate = parser.parse()
-  return { variables: parser.variables, evaluate }
+  return { variables: [...parser.variables], evaluate }
 }

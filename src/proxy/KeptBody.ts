@@ -1,12 +1,23 @@
-/** Keeps the beginning and the last 8 KiB of an answer for usage figures, by reference: nothing is copied. */
+/**
+ * Keeps of an answer what usage figures are read from, by reference: nothing is copied. Of a stream its beginning and its end, of a
+ * JSON document everything, up to a size.
+ */
 import type { Exchange } from "../exchange/Exchange.ts"
 import { headerValue } from "../exchange/RawHeaders.ts"
 
-/** Bytes of the tail; a read is kept whole, so a little more may stay. */
-const tailBytes = 8192
+/** Bytes of a JSON document; of a longer one there is nothing to read. */
+const longestDocument = 1024 * 1024
+/** Bytes of the end that are kept in any case; a read is kept whole, so a little more may stay. */
+const least = 8 * 1024
+/** A stream's last words may be longer than that, when they say all of it once more: then they come in large reads, of which so many are kept. */
+const reads = 16
+const most = 64 * 1024
+
+const json = /^application\/(?:[\w.+-]+\+)?json\b/i
 
 export class KeptBody {
   readonly #kept: Exchange["kept"]
+  readonly #isDocument: boolean
   #size = 0
 
   /** `headers`: of the answer, names and values by turns. */
@@ -16,6 +27,7 @@ export class KeptBody {
     kept.tail = []
     kept.headers = headers
     kept.contentType = headerValue(headers, "content-type")
+    this.#isDocument = json.test(kept.contentType)
   }
 
   push(bytes: Buffer): void {
@@ -23,6 +35,12 @@ export class KeptBody {
     if (this.#kept.head === undefined) this.#kept.head = bytes
     tail.push(bytes)
     this.#size += bytes.length
-    while (tail.length > 2 && this.#size - (tail[0]?.length ?? 0) >= tailBytes) this.#size -= tail.shift()?.length ?? 0
+    if (this.#isDocument && this.#size <= longestDocument) return
+    while (tail.length > 2) {
+      const rest = this.#size - (tail[0]?.length ?? 0)
+      if (rest < most && (rest < least || tail.length <= reads)) return
+      tail.shift()
+      this.#size = rest
+    }
   }
 }

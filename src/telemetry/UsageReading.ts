@@ -7,14 +7,17 @@ import type { ReadUsage } from "./Usage.ts"
 /** Bytes of a body that are looked at. */
 const most = 1024 * 1024
 
-/** The kept bytes as text. They are a body's own: engines keep payload, never the frames around it. */
-export const keptText = (kept: Exchange["kept"]): string => {
-  const parts = kept.tail.map((part) => Buffer.from(part.buffer, part.byteOffset, part.length))
+const none = Buffer.alloc(0)
+const line = Buffer.from("\n")
+
+/** The kept bytes. They are a body's own: engines keep payload, never the frames around it. */
+export const keptBytes = ({ head, tail }: Exchange["kept"]): Buffer => {
+  const [only] = tail
+  const size = tail.reduce((sum, part) => sum + part.length, 0)
+  if (only === undefined || size > most) return none
   // The head is a part of its own once the tail has moved on.
-  const apart = kept.head !== undefined && kept.head !== kept.tail[0]
-  const bytes = Buffer.concat(parts)
-  if (bytes.length > most) return ""
-  return `${apart ? `${Buffer.from(kept.head ?? []).toString("utf8")}\n` : ""}${bytes.toString("utf8")}`
+  if (head !== undefined && head !== only) return Buffer.concat([head, line, ...tail])
+  return tail.length === 1 && Buffer.isBuffer(only) ? only : Buffer.concat(tail)
 }
 
 export const readUsage =
@@ -26,5 +29,5 @@ export const readUsage =
     const { kept } = exchange
     const { timings } = attempt
     const responseMs = timings.started > 0 && timings.lastByte > timings.started ? timings.lastByte - timings.started : 0
-    return extractUsage(profile, { contentType: kept.contentType, text: () => keptText(kept), headers: kept.headers, responseMs })
+    return extractUsage(profile, { contentType: kept.contentType, bytes: () => keptBytes(kept), headers: kept.headers, responseMs })
   }

@@ -12,7 +12,7 @@ const usage = (kind: string, contentType: string, body: unknown) => {
 }
 const seen = (contentType: string, text: string, more: Partial<AnswerSeen> = {}): AnswerSeen => ({
   contentType,
-  text: () => text,
+  bytes: () => Buffer.from(text),
   headers: [],
   responseMs: 0,
   ...more
@@ -84,6 +84,12 @@ describe("usage figures", () => {
     expect(usage("llamacpp", "text/event-stream", stream)).toMatchObject({ inputTokens: 9, outputTokens: 5 })
   })
 
+  it("come from the last event of a Responses stream", () => {
+    const last = { type: "response.completed", response: { model: "m", usage: { input_tokens: 3, output_tokens: 4, total_tokens: 7 } } }
+    const stream = `event: response.created\ndata: {"type":"response.created","response":{"model":"m","usage":null}}\n\nevent: response.completed\ndata: ${JSON.stringify(last)}\n\n`
+    expect(usage("vllm", "text/event-stream", stream)).toEqual({ inputTokens: 3, outputTokens: 4, totalTokens: 7, model: "m" })
+  })
+
   it("use the measured time where the kind reports none", () => {
     for (const kind of ["lemonade", "docker-model-runner"]) {
       const profile = profiles.byName(kind)
@@ -104,17 +110,17 @@ describe("usage figures", () => {
       headers: { input_tokens: "x-tokens-in", output_tokens: "X-Tokens-Out", model: "x-model", speed: "X-Speed", total_tokens: "absent" },
       calculations: { tokens_per_second: "speed * 2" }
     }
-    const text = () => {
+    const bytes = () => {
       throw new Error("the body was read")
     }
-    expect(extractUsage({ ...vllm, metrics }, { ...seen("application/json", "", { headers }), text })).toEqual({
+    expect(extractUsage({ ...vllm, metrics }, { ...seen("application/json", "", { headers }), bytes })).toEqual({
       inputTokens: 7,
       outputTokens: 9,
       totalTokens: 16,
       model: "m7",
       tokensPerSecond: 25
     })
-    expect(extractUsage({ ...vllm, metrics }, { ...seen("", ""), text })).toBeUndefined()
+    expect(extractUsage({ ...vllm, metrics }, { ...seen("", ""), bytes })).toBeUndefined()
     // A body beside: its fields win over the headers'.
     const both = { ...metrics, source: "response_body" }
     expect(extractUsage({ ...vllm, metrics: both }, seen("application/json", JSON.stringify(chat), { headers }))).toMatchObject({
@@ -202,7 +208,7 @@ describe("the expression language", () => {
     ["missing != null || 0", false],
     ["-2 % 3", -2]
   ])("%s is %s", (source, value) => {
-    expect(compileExpression(source).evaluate(new Map())).toBe(value)
+    expect(compileExpression(source).evaluate([])).toBe(value)
   })
 
   it.each(["1 +", "(1", "a ? b", "1 2", "#"])("refuses %s", (source) => {

@@ -1,7 +1,8 @@
 import { expect, it } from "vitest"
 import type { Exchange } from "../../src/exchange/Exchange.ts"
-import { keptText } from "../../src/telemetry/UsageReading.ts"
+import { keptBytes } from "../../src/telemetry/UsageReading.ts"
 
+const keptText = (all: Exchange["kept"]): string => Buffer.from(keptBytes(all)).toString("utf8")
 const kept = (head: Buffer | undefined, ...tail: ReadonlyArray<Buffer>): Exchange["kept"] => ({
   head,
   tail: [...tail],
