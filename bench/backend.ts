@@ -1,5 +1,8 @@
-/** A backend that costs as little as possible: what is measured is the proxy. Prints its port, ends with its parent. */
-import { createServer } from "node:http"
+/**
+ * A backend that costs as little as possible: what is measured is the proxy. Arguments: `resets` or `serves`, and how many ports it listens on.
+ * Prints its ports, ends with its parent.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 
 const answer = JSON.stringify({
@@ -39,7 +42,7 @@ const closing =
 
 const resets = process.argv[2] === "resets"
 
-const server = createServer({ noDelay: true, keepAliveTimeout: 600_000 }, (req, res) => {
+const serve = (req: IncomingMessage, res: ServerResponse): void => {
   if (req.method === "GET") {
     res.writeHead(200, { "content-type": "application/json", "content-length": models.length })
     res.end(models)
@@ -73,6 +76,14 @@ const server = createServer({ noDelay: true, keepAliveTimeout: 600_000 }, (req, 
     }, every)
     res.on("close", () => clearInterval(timer))
   })
-})
-server.listen(0, "127.0.0.1", 4096, () => process.stdout.write(`${(server.address() as AddressInfo).port}\n`))
+}
+
+const listen = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer({ noDelay: true, keepAliveTimeout: 600_000 }, serve)
+    server.listen(0, "127.0.0.1", 4096, () => resolve((server.address() as AddressInfo).port))
+  })
+
+const ports = await Promise.all(Array.from({ length: Number(process.argv[3] ?? 1) }, listen))
+process.stdout.write(`${ports.join(" ")}\n`)
 process.stdin.resume().on("end", () => process.exit(0))

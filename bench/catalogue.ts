@@ -55,7 +55,6 @@ const endpointsOf = (size: number, type: string): ReadonlyArray<Endpoint> => {
     command: () => {},
     hurry: () => {},
     breakerTurned: () => {},
-    loaded: () => {},
     gone: () => {},
     lanes: { policy: () => lanePolicyOf(config.traffic.ejection, false), random: () => 0.5, turned: () => {} }
   }

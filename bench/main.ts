@@ -4,6 +4,8 @@
  *
  *   npm run bench -- [--rounds 9] [--only requests,tokens,prompts] [--targets raw,olla,undici,logging,native,translated]
  *   npm run bench -- --targets features    what each feature costs alone
+ *   npm run bench -- --targets traffic --only requests,prompts    eight candidates: without traffic handling, with it, and adaptive
+ *   npm run bench -- traffic               what balancing and failover are worth: simulations and live trials (`traffic/main.ts`)
  *   npm run bench -- --targets engines     both engines, both clients of `olla`
  *   npm run bench -- --targets raw,olla,olla-otel0,olla-otel1,olla-log,olla-logfull    what telling of requests costs
  *   npm run bench -- --only thousand,storm --targets raw,olla,storm
@@ -33,7 +35,8 @@ const rounds = Number(argument("rounds", "9"))
 const only = argument("only", "requests,tokens,prompts").split(",")
 const groups: Readonly<Record<string, string>> = {
   features: "raw,olla,logging,sticky,alias,cors,priority,rotation,gathered,native,translated",
-  engines: "raw,olla,undici,sherpa"
+  engines: "raw,olla,undici,sherpa",
+  traffic: "raw,plain8,traffic8,adaptive8"
 }
 const asked = argument("targets", "raw,olla,logging,native,translated")
 const wanted = (groups[asked] ?? asked).split(",")
@@ -51,6 +54,9 @@ const variants: Readonly<Record<string, OllaOptions>> = {
   rotation: { name: "olla, round-robin", yaml: "proxy: {load_balancer: round-robin}" },
   gathered: { name: "olla, profile standard", yaml: "proxy: {profile: standard}" },
   storm: { name: "olla, failover storm", storm: true, endpoint: "check_interval: 1s" },
+  plain8: { name: "8, traffic off", yaml: "traffic: {enabled: false}", isWide: true },
+  traffic8: { name: "8, traffic on", isWide: true },
+  adaptive8: { name: "8, adaptive", yaml: "proxy: {load_balancer: adaptive}", isWide: true },
   before: { name: "olla before", dist: resolve(argument("before", "dist")) },
   "olla-otel0": { name: "olla, traces, none sampled", traces: 0 },
   "olla-otel1": { name: "olla, traces, all sampled", traces: 1 },
@@ -63,6 +69,12 @@ const variants: Readonly<Record<string, OllaOptions>> = {
 const told: ReadonlySet<string> = new Set(
   ["olla-otel0", "olla-otel1", "olla-log", "olla-logfull"].map((name) => variants[name]?.name ?? "")
 )
+
+/** Of each the one that it is measured against. */
+const narrower: Readonly<Record<string, OllaOptions | undefined>> = {
+  "8, traffic on": variants["plain8"],
+  "8, adaptive": variants["traffic8"]
+}
 
 const tracesYaml = (collector: number, sample: number): string =>
   `telemetry: {otlp: {endpoint: "http://127.0.0.1:${collector}", sample: ${sample}, queue: 100000}}`
@@ -123,9 +135,19 @@ const moreThan = (name: string, values: ReadonlyArray<number>, base: ReadonlyArr
   return `  than ${name} ${median(more) >= 0 ? "+" : ""}${median(more).toFixed(1)} us (${(100 * median(part)).toFixed(1)} %)`
 }
 
+const endpointsOf = (
+  variant: OllaOptions,
+  backends: ReadonlyArray<{ readonly port: number; readonly ports: ReadonlyArray<number> }>,
+  resetting: number | undefined
+): ReadonlyArray<number> => {
+  if (variant.isWide === true) return backends.flatMap(({ ports }) => ports)
+  const ports = backends.map(({ port }) => port)
+  return variant.storm === true && resetting !== undefined ? [...ports, resetting] : ports
+}
+
 const main = async (): Promise<void> => {
   console.log(`node ${process.version}, ${availableParallelism()} cores, ${rounds} rounds, targets in changing order`)
-  const backends = [await startBackend(), await startBackend()]
+  const backends = [await startBackend(false, 4), await startBackend(false, 4)]
   const ports = backends.map((backend) => backend.port)
   const resetting = wanted.includes("storm") ? await startBackend(true) : undefined
   const collector = wanted.some((name) => variants[name]?.traces !== undefined) ? await startCollector() : undefined
@@ -136,7 +158,7 @@ const main = async (): Promise<void> => {
     targets.push(
       variant === undefined
         ? await startScriptTarget(name, name === "raw" ? "raw.ts" : name, ...ports)
-        : await startOlla(variant.storm === true && resetting !== undefined ? [...ports, resetting.port] : ports, {
+        : await startOlla(endpointsOf(variant, backends, resetting?.port), {
             ...variant,
             ...(variant.traces === undefined || collector === undefined ? {} : { yaml: tracesYaml(collector.port, variant.traces) })
           })
@@ -177,6 +199,8 @@ const main = async (): Promise<void> => {
       const relayed = cost.get("olla")
       for (const [target, values] of cost) {
         let ratio = target === "raw" ? "" : ratioTo("raw", values, base)
+        const base8 = narrower[target]?.name
+        if (base8 !== undefined) ratio += moreThan(base8, values, cost.get(base8))
         if (told.has(target)) ratio += moreThan("olla", values, relayed)
         if (target === variants["translated"]?.name || target === variants["native"]?.name) ratio += ratioTo("olla", values, relayed)
         console.log(
@@ -194,4 +218,5 @@ const main = async (): Promise<void> => {
   }
 }
 
-await main()
+if (process.argv[2] === "traffic") await import("./traffic/main.ts")
+else await main()

@@ -44,15 +44,19 @@ const stopper = (child: ChildProcess) => (): Promise<void> =>
 const startScript = async (
   script: string,
   args: ReadonlyArray<string> = []
-): Promise<{ readonly child: ChildProcess; readonly port: number }> => {
+): Promise<{ readonly child: ChildProcess; readonly port: number; readonly ports: ReadonlyArray<number> }> => {
   const child = spawn(process.execPath, [resolve(here, script), ...args], { stdio: ["pipe", "pipe", "inherit"] })
-  return { child, port: Number(await firstLine(child, (line) => /^\d+$/.test(line))) }
+  const ports = (await firstLine(child, (line) => /^\d+( \d+)*$/.test(line))).split(" ").map(Number)
+  return { child, port: ports[0] ?? 0, ports }
 }
 
-/** `resets`: it answers probes, and resets whoever asks for more. */
-export const startBackend = async (resets = false): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
-  const { child, port } = await startScript("backend.ts", resets ? ["resets"] : [])
-  return { port, stop: stopper(child) }
+/** `resets`: it answers probes, and resets whoever asks for more. `count`: of its ports, each of which passes for a backend of its own. */
+export const startBackend = async (
+  resets = false,
+  count = 1
+): Promise<{ readonly port: number; readonly ports: ReadonlyArray<number>; readonly stop: () => Promise<void> }> => {
+  const { child, port, ports } = await startScript("backend.ts", [resets ? "resets" : "serves", String(count)])
+  return { port, ports, stop: stopper(child) }
 }
 
 /** Takes traces and forgets them. */
@@ -93,6 +97,8 @@ export interface OllaOptions {
   /** Flow keys of the server's section. */
   readonly server?: string
   readonly model?: string
+  /** Eight endpoints instead of two. */
+  readonly isWide?: boolean
   /** A third backend resets everything but probes. */
   readonly storm?: boolean
   /** Traces are sent, of this part of the requests. */

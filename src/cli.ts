@@ -9,6 +9,7 @@ import { banner, versionDetails } from "./banner.ts"
 import { parseBackends } from "./config/Backends.ts"
 import { parseDuration } from "./config/Duration.ts"
 import { editDistance, nearest } from "./config/NearestWord.ts"
+import { stories } from "./simulator/Stories.ts"
 import { type Command, commands, type Flag, type FlagName, flagOf, flags, shortUsage, usage } from "./usage.ts"
 
 export interface CommandLine {
@@ -111,6 +112,9 @@ const judge = (line: CommandLine, wrong: Wrong): Parsed => {
       return wrong(`--${name} belongs to ${inWords(flag.commands.map((each) => `"${each}"`))}, not to "${command}"`)
   if (command === "demo" && line.configFile !== undefined)
     return wrong('"demo" brings its own configuration: leave --config out, or use "serve"')
+  const story = line.values.get("story")
+  if (story !== undefined && !Object.hasOwn(stories, story))
+    return wrong(`there is no story ${JSON.stringify(story)}: there are ${inWords(Object.keys(stories).map((each) => `"${each}"`))}`)
   const most = Object.hasOwn(commands, command) && (commands[command] as Command).words !== undefined ? 1 : 0
   const extra = words[most]
   if (extra !== undefined) return wrong(`"${command}" does not take "${extra}"`)
@@ -211,6 +215,8 @@ export const main = async (
   }
   err(head)
   const serving = { configFile, env, backends, profile: on.has("profile") || env["OLLA_ENABLE_PROFILER"] === "true" }
+  const story = values.get("story")
+  if (story !== undefined) return (await import("./story.ts")).tellStory(story, serving)
   if (command === "demo") return (await import("./demo.ts")).demo(serving)
   return (await import("./startup.ts")).serve(serving)
 }

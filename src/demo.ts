@@ -43,11 +43,13 @@ export interface Keyboard {
   readonly press: (key: string) => Promise<string | undefined>
 }
 
+/** A terminal in raw mode hands Ctrl-C over as a character. */
+export const isBreakKey = (key: string): boolean => key === "q" || key === "\u0003" || key === "\u0004"
+
 /** 1 to 5 stop a backend or start it again, `q` ends. `end`: as a stop signal does. */
 export const keyboard = (members: DemoFleet["members"], end: () => void): Keyboard => ({
   press: async (key) => {
-    // A terminal in raw mode hands Ctrl-C over as a character.
-    if (key === "q" || key === "\u0003" || key === "\u0004") {
+    if (isBreakKey(key)) {
       end()
       return undefined
     }
@@ -61,7 +63,7 @@ export const keyboard = (members: DemoFleet["members"], end: () => void): Keyboa
 })
 
 /** Until the returned function is called. */
-const listen = (keys: Keyboard, say: (text: string) => void): (() => void) => {
+export const listenToKeys = (keys: Keyboard, say: (text: string) => void): (() => void) => {
   const { stdin } = process
   if (stdin.isTTY && !isInForeground()) return () => {}
   if (stdin.isTTY) stdin.setRawMode(true)
@@ -94,7 +96,7 @@ export const demo = async (options: ServeOptions): Promise<number> => {
       log: demoLog,
       whenReady: () => {
         say(fleet.introduction(port))
-        unlisten = listen(
+        unlisten = listenToKeys(
           keyboard(fleet.members, () => process.kill(process.pid, "SIGINT")),
           say
         )

@@ -15,7 +15,7 @@ export const commands: Readonly<Record<string, Command>> = {
     help: "show: the configuration in force and where each value comes from, --json for machines; init: write the first file"
   },
   routes: { help: "list every route that a daemon with this configuration answers" },
-  demo: { help: "serve a simulated fleet: nothing else needed to try Olla" },
+  demo: { help: "serve a simulated fleet: nothing else needed to try Olla; --story plays what Olla does about trouble" },
   status: { help: "how the running daemon's endpoints are: state and why, in flight, models, p95" },
   drain: { words: "<endpoint>", help: "give an endpoint no further request; what runs there ends" },
   resume: { words: "<endpoint>", help: "take a drained endpoint back into service" },
@@ -57,6 +57,7 @@ export const flags = {
   force: { help: "even the last endpoint of a model", commands: ["drain"] },
   reason: { value: "TEXT", help: "why, for the daemon's log", commands: ["drain", "resume"] },
   watch: { help: "show it again every two seconds", commands: ["status"] },
+  story: { value: "NAME", help: "failover, overload, cold or cache: clients that never stop, and what Olla does", commands: ["demo"] },
   version: { help: "print what this build is" },
   profile: { help: "start the profiling server on localhost:19841" },
   help: { short: "h", help: "the same as help; behind a command, what that takes" }

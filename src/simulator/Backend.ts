@@ -56,6 +56,8 @@ export interface SimulatedBackend {
   readonly requests: Array<RecordedRequest>
   /** Requests to chat, completion, embedding and message routes only. */
   readonly inference: () => ReadonlyArray<RecordedRequest>
+  /** How many of those there were; counted also where no record is kept. */
+  readonly asked: () => number
   /** Answers under way. */
   readonly active: () => number
   /** `scope`: inference requests unless said otherwise. `times`: so many requests, then all is well again. */
@@ -95,8 +97,9 @@ class Backend implements SimulatedBackend {
   #sockets = new Set<Socket>()
   #comesBack: NodeJS.Timeout | undefined
   #active = 0
-  /** Inference requests among them. */
+  /** Inference requests among them, and all that there were. */
   #working = 0
+  #asked = 0
   port = 0
 
   constructor(options: BackendOptions) {
@@ -115,6 +118,10 @@ class Backend implements SimulatedBackend {
 
   inference(): ReadonlyArray<RecordedRequest> {
     return this.requests.filter((request) => isInference(request.url.split("?")[0] ?? ""))
+  }
+
+  asked(): number {
+    return this.#asked
   }
 
   active(): number {
@@ -188,7 +195,10 @@ class Backend implements SimulatedBackend {
     res.on("error", () => {})
     const isWorking = isInference(record.url.split("?")[0] ?? "")
     this.#active++
-    if (isWorking) this.#working++
+    if (isWorking) {
+      this.#asked++
+      this.#working++
+    }
     res.once("close", () => {
       this.#active--
       if (isWorking) this.#working--

@@ -76,6 +76,8 @@ describe("a command line", () => {
     [["--backend"], /^flag needs an argument: -backend/],
     [["demo", "--backend", "http://a:1"], /^--backend belongs to "serve", "server", "validate" and "config", not to "demo"/],
     [["config", "shwo"], /^"config" needs a word: unknown "shwo"/],
+    [["demo", "--story", "war"], /^there is no story "war": there are "failover", "overload", "cold" and "cache"/],
+    [["serve", "--story", "cold"], /^--story belongs to "demo", not to "serve"/],
     [["demo", "--config", "x.yaml"], /^"demo" brings its own configuration/],
     [["serve", "--json"], /^--json belongs to "validate", "config", .* and "reload", not to "serve"/]
   ])("%j is refused", (args, message) => {

@@ -8,29 +8,42 @@ import { expect, it } from "vitest"
 import { ask, chat } from "./ask.ts"
 import { freePort } from "./freePort.ts"
 
-it("fails over when a key stops the backend that answered, with a line a request, and ends with q", async () => {
+const startDemo = async (...words: ReadonlyArray<string>) => {
   const port = await freePort()
-  const child = spawn(process.execPath, [join(import.meta.dirname, "..", "..", "dist", "main.js"), "demo"], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "..", "..", "dist", "main.js"), "demo", ...words], {
     cwd: mkdtempSync(join(tmpdir(), "olla-demo-")),
     env: { PATH: process.env["PATH"] ?? "", OLLA_SERVER_PORT: String(port) },
     stdio: ["pipe", "pipe", "pipe"]
   })
-  let [out, err] = ["", ""]
+  const said = { out: "", err: "" }
   child.stdout.on("data", (chunk: Buffer) => {
-    out += chunk.toString()
+    said.out += chunk.toString()
   })
-  const saw = (text: string) =>
+  child.stderr.on("data", (chunk: Buffer) => {
+    said.err += chunk.toString()
+  })
+  const saw = (text: string | RegExp) =>
     new Promise<void>((resolve) => {
       const look = () => {
-        if (err.includes(text)) resolve()
+        if (typeof text === "string" ? said.err.includes(text) : text.test(said.err)) resolve()
       }
       child.stderr.on("data", look)
       look()
     })
-  child.stderr.on("data", (chunk: Buffer) => {
-    err += chunk.toString()
-  })
   const ended = new Promise<number | null>((resolve) => child.once("close", (code) => resolve(code)))
+  return { port, child, said, saw, ended }
+}
+
+it("tells a story until q ends it", async () => {
+  const { child, said, saw, ended } = await startDemo("--story", "failover")
+  await saw(/ -- all three are well --\n +\d+ s {2}chat: [1-9]\d* answers; first token .*\n +by gpu-1 \d+, gpu-2 \d+, gpu-3 \d+/)
+  child.stdin.write("q")
+  expect(await ended).toBe(0)
+  expect(said.out).toBe("")
+})
+
+it("fails over when a key stops the backend that answered, with a line a request, and ends with q", async () => {
+  const { port, child, said, saw, ended } = await startDemo()
   await saw("q ends")
   const answeredBy = async () => {
     const answer = await ask(port, {
@@ -52,7 +65,7 @@ it("fails over when a key stops the backend that answered, with a line a request
   for await (const _ of await openai.chat.completions.create({ model: "gemma-3-12b", stream: true, messages }));
   child.stdin.write("q")
   expect(await ended).toBe(0)
-  const requests = out.split("\n").filter((line) => /"msg":"[^"]*Request/.test(line))
+  const requests = said.out.split("\n").filter((line) => /"msg":"[^"]*Request/.test(line))
   expect(requests.map((line) => JSON.parse(line) as unknown)).toEqual([
     expect.objectContaining({ msg: "Request completed", endpoint: first }),
     expect.objectContaining({ msg: "Request completed", endpoint: first === "gpu-1" ? "gpu-2" : "gpu-1" }),

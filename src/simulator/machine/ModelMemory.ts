@@ -40,6 +40,10 @@ export class ModelMemory {
     return this.#options.maxResident === undefined || this.#held.get(model)?.loaded === true
   }
 
+  isLoading(model: string): boolean {
+    return this.#held.get(model)?.loaded === false
+  }
+
   /** Milliseconds until it could answer, were it asked for now; 0: it can. */
   untilReady(model: string): number {
     if (this.isResident(model)) return 0
