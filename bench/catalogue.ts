@@ -55,6 +55,7 @@ const endpointsOf = (size: number, type: string): ReadonlyArray<Endpoint> => {
     command: () => {},
     hurry: () => {},
     breakerTurned: () => {},
+    loaded: () => {},
     gone: () => {},
     lanes: { policy: () => lanePolicyOf(config.traffic.ejection, false), random: () => 0.5, turned: () => {} }
   }

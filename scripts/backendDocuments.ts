@@ -245,7 +245,9 @@ metrics:
 | \`request.response_format\` | FORMATS |
 | \`metrics.extraction.source\` | \`response_body\`, or \`response_headers\` with \`headers: {input_tokens: X-Tokens-In}\` |
 | \`metrics.extraction.calculations\` | numbers, the fields of \`paths\` and \`headers\`, \`response_time_ms\` as measured, \`+ - * / %\`, comparisons, \`&& \\|\\| !\`, \`?:\`, \`len()\` |
-| \`characteristics\`, \`resources\`, \`models\`, the rest of \`detection\` | checked and kept for reference; nothing is capped or guessed by them |
+| \`characteristics.fixed_model\` | \`true\`: a server has its models in memory for as long as it runs, unless it says otherwise |
+| \`characteristics.prompt_cache_tokens\` | tokens of prompts that a server keeps, where it does not say; 64000 when absent |
+| the rest of \`characteristics\`, \`resources\`, \`models\`, the rest of \`detection\` | checked and kept for reference; nothing is capped or guessed by them |
 
 | key that a whole replacement keeps | |
 |---|---|
@@ -256,6 +258,7 @@ metrics:
 | \`api.listing_paths\` | paths under its prefixes that Olla answers with the kind's models, each with the form of the list. \`model_discovery_path\` and, of an OpenAI-compatible kind, \`/v1/models\` are such without being said |
 | \`models.implied_tag\` | the tag of a name without one, as Ollama's \`latest\` |
 | \`detection.proofs\` | what \`type: auto\` knows the kind by, each a mapping: \`path\` to ask; \`place\` (whole number, 50), lower ones first over all kinds; and marks that must all be there: \`lists\` (keys of the answer), \`lacks\` (a list that is not there), \`entry_fields\` and \`owned_by\` (some entry of \`data\` has one), \`text\` (the whole answer), \`header\` (\`name\`, or \`name: beginning\`). \`anywhere: true\`: also for a list at an endpoint's own \`model_url\`; \`listing: false\`: the answer is no list of models |
+| \`signals.sources\` | where a server tells of its load, each a mapping: \`path\`; \`format\` (\`json\`, or \`prometheus\`); names of series, or dotted paths into the answer, of which the first that is there counts: \`running\`, \`waiting\`, \`kv_used\` (0 to 1), \`slots\`; \`cache_tokens\`: factors of what fits into its memory for prompts (of a series its value, or the labels that follow its name); \`model_labels\`: labels that name a model. What is in memory: \`loaded\` (\`list\`, \`names\` of an entry, and \`field\` with \`value\` where not all entries are loaded), \`asleep\` (path of a value that is true while nothing is) |
 | \`version_listing\` | \`name\` and \`place\` among \`supported_backends\` of \`/version\` |
 
 \`proxy.profile_filter\` takes kinds away: their routes, and their names as \`type\`.

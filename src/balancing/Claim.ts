@@ -3,6 +3,7 @@
  * what costs is worked out when it is asked for.
  */
 import type { Lane } from "../endpoint/lane/Lane.ts"
+import type { Prompt } from "../routing/Prompt.ts"
 import type { Candidate } from "../routing/Router.ts"
 import type { StickyKey } from "./StickyKey.ts"
 
@@ -17,6 +18,7 @@ export interface ClaimFields {
   readonly client: string
   /** All that routing named: the lanes of the model. */
   readonly candidates: ReadonlyArray<Candidate>
+  readonly prompt: Prompt
 }
 
 export class Claim {
@@ -26,6 +28,7 @@ export class Claim {
   readonly mayRepeat: boolean
   readonly client: string
   readonly candidates: ReadonlyArray<Candidate>
+  readonly prompt: Prompt
   /** Lanes that an attempt of this exchange was on. */
   readonly tried: Array<Lane> = []
 
@@ -36,5 +39,11 @@ export class Claim {
     this.mayRepeat = fields.mayRepeat
     this.client = fields.client
     this.candidates = fields.candidates
+    this.prompt = fields.prompt
+  }
+
+  /** Where somebody of an upper tier can be asked, nobody of a lower one is. */
+  tierOf({ endpoint }: Candidate): number {
+    return endpoint.priority
   }
 }

@@ -3,6 +3,7 @@
  * holder gives the slot back.
  */
 import type { Lane } from "../endpoint/lane/Lane.ts"
+import type { Stint } from "../endpoint/lane/LaneWork.ts"
 import type { StickyVerdict } from "../exchange/Exchange.ts"
 import type { Candidate } from "../routing/Router.ts"
 
@@ -30,6 +31,11 @@ export class Lease {
   trial: number | undefined = undefined
   /** The attempt is its lane's trial; 0: it is none. */
   laneTrial = 0
+  /** Its part of the lane's work; absent where no lanes are kept. */
+  stint: Stint | undefined = undefined
+  /** Leading tokens of the prompt that its backend has probably kept, and milliseconds to the first byte as expected; 0: not looked at. */
+  cached = 0
+  cost = 0
   #held = true
 
   /** Counts at once, so that parallel requests see each other. */

@@ -54,7 +54,9 @@ export interface EndpointPort {
   readonly breakerTurned: (isClosed: boolean) => void
   /** It was removed, and its last attempt has ended. */
   readonly gone: () => void
-  readonly lanes: Omit<LanePort, "now">
+  /** What it has in memory has changed, as an attempt shows. */
+  readonly loaded: () => void
+  readonly lanes: Omit<LanePort, "now" | "loaded">
 }
 
 const admitted = (listed: ReadonlyArray<ListedModel>, { modelFilter }: EndpointSpec): ReadonlyArray<ListedModel> =>
@@ -104,7 +106,12 @@ export class Endpoint {
     this.unserved = new UnservedPaths(port.now)
     this.#state = Ref.makeUnsafe(initialState(port.now()))
     this.breaker = new EndpointBreaker(port.now, port.breakerTurned)
-    this.lanes = new Lanes(this, { ...port.lanes, now: port.now, turned: (lane, before) => this.#laneTurned(lane, before) })
+    this.lanes = new Lanes(this, {
+      ...port.lanes,
+      now: port.now,
+      loaded: port.loaded,
+      turned: (lane, before) => this.#laneTurned(lane, before)
+    })
   }
 
   /** Base URL as configured: the identity. */
@@ -242,6 +249,7 @@ export class Endpoint {
       if (command._tag === "Announce") {
         this.#forgetRefusals()
         if (isRoutable(command.to.status) && !isRoutable(command.from.status)) this.lanes.returned()
+        if (!isRoutable(command.to.status)) this.lanes.lost()
       }
       if (command._tag === "ForgetModels") this.forgetModels()
       this.#port.command(command)

@@ -64,6 +64,7 @@ export class EndpointActor {
       hurry: () => this.#post({ _tag: "Hurry" }),
       breakerTurned: (isClosed) => this.#post({ _tag: "Log", line: breakerLine(this.endpoint.name, isClosed) }),
       gone: () => fleet.gone(this.endpoint),
+      loaded: () => {},
       lanes: {
         policy: fleet.lanePolicy,
         random: fleet.random,

@@ -85,7 +85,9 @@ export class FleetMembers {
 
   /** The last attempt of a removed endpoint has ended. */
   gone(endpoint: Endpoint): void {
-    if (this.#leaving.delete(endpoint)) this.#context.publish({ _tag: "EndpointGone", endpoint })
+    if (!this.#leaving.delete(endpoint)) return
+    endpoint.lanes.release()
+    this.#context.publish({ _tag: "EndpointGone", endpoint })
   }
 
   /** Makes these the endpoints of one source. */

@@ -66,6 +66,11 @@ export interface AttemptTarget {
   readonly model: string
 }
 
+/** Who wants to know when an answer's body begins. `ok`: it is an answer, not an error. */
+export interface FirstByteListener {
+  readonly firstByte: (ok: boolean) => void
+}
+
 /** One try on one endpoint. */
 export class Attempt implements AttemptTarget {
   readonly endpoint: AttemptedEndpoint
@@ -99,6 +104,9 @@ export class Attempt implements AttemptTarget {
   translating = 0
   /** When a kept connection was found dead and a fresh one was opened, `performance.now()` milliseconds; 0: that did not happen. */
   reconnected = 0
+
+  /** Told once; absent: nobody wants to know. */
+  listener: FirstByteListener | undefined = undefined
 
   /** `leased`: when the endpoint was leased, `performance.now()` milliseconds. */
   constructor(target: AttemptTarget, leased: number) {
@@ -134,6 +142,13 @@ export class Attempt implements AttemptTarget {
   /** The request is out, or is being answered before it is; told more than once, the first counts. */
   requestSent(): void {
     if (this.timings.sent === 0) this.timings.sent = performance.now()
+  }
+
+  /** Bytes of the answer's body are here; told with each of them, the first counts. */
+  bytesCame(): void {
+    if (this.timings.firstByte > 0) return
+    this.timings.firstByte = performance.now()
+    this.listener?.firstByte(this.status >= 200 && this.status <= 299)
   }
 
   /**

@@ -1,5 +1,6 @@
 /** What a *kind* of backend is. The shipped kinds are data in `config/profiles/*.yaml`; another takes one more file and no code. */
 import type { ListingFormat } from "./ListingFormats.ts"
+import type { SignalSource } from "./SignalSource.ts"
 
 /**
  * How a chat request tells this kind whether to think: not at all, by variables of its chat template, or by
@@ -66,6 +67,12 @@ export interface Profile {
   readonly ollama: boolean
   /** In whose form it makes embeddings. */
   readonly embeddings: ReadonlyArray<EmbeddingsForm>
+  /** Where a server tells of its load and of what it has in memory. */
+  readonly signals: ReadonlyArray<SignalSource>
+  /** A server has its models in memory for as long as it runs, unless it says otherwise. */
+  readonly fixedModel: boolean
+  /** Tokens of prompts that a server keeps, where it does not say; `undefined`: nothing is known. */
+  readonly promptCacheTokens: number | undefined
   /** Where chat completions live on this kind (`/v1/chat/completions`, `/api/v1/chat/completions`, ...). */
   readonly chatPath: string
 }

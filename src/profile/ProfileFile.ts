@@ -3,6 +3,7 @@ import { readYaml, type YamlNode } from "../config/YamlTree.ts"
 import { type ListingFormat, listingFormats } from "./ListingFormats.ts"
 import type { EmbeddingsForm, Profile, ThinkingSwitch } from "./Profile.ts"
 import { checkShape, readBool } from "./ProfileSchema.ts"
+import { signalSourcesOf } from "./SignalSource.ts"
 
 export type RawProfile = { readonly [key: string]: unknown }
 
@@ -80,6 +81,7 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
   const embeddings = list("api.embeddings")
   const listingFormat = formatCalled(format) ?? "openai"
   const discoveryPath = text("api.model_discovery_path")
+  const signals = signalSourcesOf(at(source, "signals.sources"))
   const listingPaths = Object.entries(map("api.listing_paths"))
   const profile: Profile = {
     name,
@@ -151,6 +153,9 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
       calculations: map("metrics.extraction.calculations"),
       headers: map("metrics.extraction.headers")
     },
+    signals: signals.sources,
+    fixedModel: bool("characteristics.fixed_model"),
+    promptCacheTokens: int("characteristics.prompt_cache_tokens") || undefined,
     chatPath:
       paths.find((path) => path.endsWith("/v1/chat/completions")) ??
       (chatPath.startsWith("/") && chatPath.endsWith("/chat/completions") ? chatPath : "/v1/chat/completions")
@@ -179,6 +184,7 @@ export const buildProfile = (source: RawProfile): ProfileBuild => {
     ...(profile.anthropic?.enabled === true && messagesPath === ""
       ? ["api.anthropic_support is enabled without messages_path, /v1/messages is used"]
       : []),
+    ...signals.findings,
     ...indexFindings(at(source, "path_indices"), paths.length),
     ...sizeFindings(at(source, "resources.model_sizes"))
   ]

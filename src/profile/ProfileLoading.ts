@@ -173,6 +173,8 @@ const keptWhenReplaced = (shipped: RawProfile): RawProfile => {
     api: section("api", "listing_paths"),
     models: section("models", "implied_tag"),
     detection: section("detection", "proofs"),
+    signals: section("signals", "sources"),
+    characteristics: section("characteristics", "fixed_model", "prompt_cache_tokens"),
     version_listing: section("version_listing", "name", "place")
   }
 }

@@ -94,7 +94,29 @@ export const profileShape: Shape = {
         max_concurrent_requests: "int",
         default_priority: "int",
         streaming_support: "bool",
+        fixed_model: "bool",
+        prompt_cache_tokens: "int",
         auth: { keys: { types: texts, required: "bool", default_header: "text" } }
+      }
+    },
+    signals: {
+      keys: {
+        sources: {
+          list: {
+            keys: {
+              path: "text",
+              format: "text",
+              running: texts,
+              waiting: texts,
+              kv_used: texts,
+              slots: texts,
+              cache_tokens: texts,
+              model_labels: texts,
+              loaded: { keys: { list: "text", names: texts, field: "text", value: "text" } },
+              asleep: "text"
+            }
+          }
+        }
       }
     },
     detection: {

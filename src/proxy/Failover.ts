@@ -16,6 +16,7 @@ import { Attempt } from "../exchange/Exchange.ts"
 import { endedUnanswered, type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import { newSpanId } from "../exchange/TraceContext.ts"
+import { Prompt } from "../routing/Prompt.ts"
 import type { Candidate } from "../routing/Router.ts"
 import { type AttemptOwner, AttemptSending } from "./AttemptSending.ts"
 import type { Cancelled, CarryRequest, Completed, Ended, Refused } from "./Carrier.ts"
@@ -84,7 +85,8 @@ export class Failover implements AttemptEnd, AttemptOwner {
       stream: exchange.stream === true,
       mayRepeat: inspection.model !== "" || exchange.method === "GET" || exchange.method === "HEAD",
       client: exchange.clientIp,
-      candidates
+      candidates,
+      prompt: new Prompt(inspection, request.body, request.bodySize)
     })
   }
 
@@ -212,6 +214,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     if (exchange.isSampled) attempt.spanId = newSpanId()
     if (held.trial !== undefined) attempt.isTrial = true
     if (held.lane !== undefined) attempt.pick = held.pick
+    attempt.listener = held.stint
     exchange.attempts.push(attempt)
     observer.dispatched(exchange, attempt)
     let spoken: Spoken | undefined
@@ -265,6 +268,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#turn++
     const { hasBreakers, observer, config } = this.#parts
     held.release()
+    held.stint?.end(failed === undefined && !interrupted && attempt.status >= 200 && attempt.status <= 299)
     attempt.ended = performance.now()
     const { endpoint } = held.candidate
     if (failed !== undefined || interrupted) {

@@ -157,7 +157,7 @@ class OllaAttempt implements Relay, Running {
 
   onBytes(bytes: Buffer, last: boolean, payload: ReadonlyArray<Buffer> | undefined): boolean {
     const { attempt, response } = this.#sending
-    if (attempt.timings.firstByte === 0) attempt.timings.firstByte = performance.now()
+    attempt.bytesCame()
     if (this.#translated !== undefined) return this.#translated.push(Buffer.from(bytes))
     if (this.#kept !== undefined) {
       if (payload === undefined) this.#kept.push(Buffer.from(bytes))

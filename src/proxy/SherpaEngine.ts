@@ -92,7 +92,7 @@ const relayAsItCame = (sending: Sending, conversation: Conversation, head: Respo
   } else conversation.gather()
   const write = (parts: ReadonlyArray<Buffer>) =>
     Effect.suspend(() => {
-      if (attempt.timings.firstByte === 0) attempt.timings.firstByte = performance.now()
+      attempt.bytesCame()
       const size = sizeOf(parts)
       // Whole before the first output: its length is known after all.
       commit(conversation.isComplete ? size : undefined)
@@ -162,7 +162,7 @@ const relayTranslated = (
   const piece = (bytes: Buffer | undefined) =>
     step(() => {
       if (bytes === undefined) return writing.silent()
-      if (attempt.timings.firstByte === 0) attempt.timings.firstByte = performance.now()
+      attempt.bytesCame()
       return writing.push(bytes)
     })
   const pieces = translator.silent === undefined ? body : withSeconds(body)

@@ -8,7 +8,7 @@ import { boundaryOf, FormScan, fieldText } from "./FormScan.ts"
 import type { Inspection, PromptPlaces } from "./Router.ts"
 
 /** Below this a parse is cheaper than a scan. */
-const parseBelow = 8 * 1024
+export const parseBelow = 8 * 1024
 /** Bodies beyond this are not looked at for capabilities. */
 const capabilityLimit = 1024 * 1024
 

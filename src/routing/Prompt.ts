@@ -3,15 +3,13 @@
  * is asked for; all that was read of a long body was read while it came in.
  */
 import { blockHashes, blockSize } from "./BlockHashes.ts"
-import { placesOf, scanOf } from "./Inspecting.ts"
+import { parseBelow, placesOf, scanOf } from "./Inspecting.ts"
 import type { Inspection, PromptPlaces } from "./Router.ts"
 
 /** Bytes of text that count as one token: nobody counts them, and they need only be right beside one another. */
 export const bytesPerToken = 4
 /** Tokens at most where an image is in it: its bytes say nothing of its tokens. */
 const mostWithImage = 4000
-/** Bytes below which all of a body counts as its prompt: it is too little to matter. */
-const shortBody = 2048
 /** Blocks of a prompt that are told apart. */
 const mostBlocks = 1024
 
@@ -24,7 +22,6 @@ export class Prompt {
   /** Until its blocks are known: a body is not held for its numbers. */
   #body: ReadonlyArray<Buffer> | undefined
   #tokens = -1
-  #places: PromptPlaces | undefined
   #blocks: Uint32Array | undefined
 
   /** `size`: bytes of the body. */
@@ -32,7 +29,6 @@ export class Prompt {
     this.#inspection = inspection
     this.#body = body
     this.#size = size
-    this.#places = inspection.prompt
   }
 
   get tokens(): number {
@@ -55,16 +51,16 @@ export class Prompt {
     return this.#blocks
   }
 
+  /** Of a short body all counts: too little of it is anything else. */
   #count(): number {
-    if (this.#inspection.field === "form") return 0
-    if (this.#size < shortBody) return this.#size / bytesPerToken
-    const { spans, hasImage } = this.#where(this.#body ?? [])
-    const tokens = spans.reduce((sum, [start, end]) => sum + end - start, 0) / bytesPerToken
-    return hasImage ? Math.min(tokens, mostWithImage) : tokens
+    const { field, prompt } = this.#inspection
+    if (field === "form") return 0
+    if (prompt === undefined) return this.#size < parseBelow ? this.#size / bytesPerToken : 0
+    const tokens = prompt.spans.reduce((sum, [start, end]) => sum + end - start, 0) / bytesPerToken
+    return prompt.hasImage ? Math.min(tokens, mostWithImage) : tokens
   }
 
   #where(body: ReadonlyArray<Buffer>): PromptPlaces {
-    this.#places ??= placesOf(scanOf(body))
-    return this.#places
+    return this.#inspection.prompt ?? placesOf(scanOf(body))
   }
 }

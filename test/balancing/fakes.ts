@@ -14,6 +14,8 @@ import { lanePolicyOf } from "../../src/endpoint/lane/LaneCondition.ts"
 import { endedUnanswered } from "../../src/exchange/Failure.ts"
 import type { ListedModel } from "../../src/profile/ListedModel.ts"
 import type { Profile } from "../../src/profile/Profile.ts"
+import { nothingInspected } from "../../src/routing/Inspecting.ts"
+import { Prompt } from "../../src/routing/Prompt.ts"
 import type { Candidate } from "../../src/routing/Router.ts"
 
 /** YAML flow keys under `proxy:`, `server:` and `traffic:`. */
@@ -42,6 +44,7 @@ export class FakeEndpoint extends Endpoint {
       command: () => {},
       hurry: () => {},
       breakerTurned: () => {},
+      loaded: () => {},
       gone: () => {},
       lanes: { policy: () => lanePolicyOf(config.traffic.ejection, true), random: () => 0.5, turned: () => {} }
     })
@@ -148,7 +151,16 @@ export const specOf = (name: string, fields: FakeFields = {}, index = 0): Endpoi
 
 /** Of an exchange that may be repeated elsewhere. */
 export const claimOf = (sticky: StickyKey | undefined, fields: Partial<ClaimFields> = {}): Claim =>
-  new Claim({ sticky, usesLanes: false, stream: false, mayRepeat: true, client: "", candidates: [], ...fields })
+  new Claim({
+    sticky,
+    usesLanes: false,
+    stream: false,
+    mayRepeat: true,
+    client: "",
+    candidates: [],
+    prompt: new Prompt(nothingInspected, [], 0),
+    ...fields
+  })
 
 export class FakeFleet {
   readonly endpoints: Array<FakeEndpoint> = []

@@ -21,6 +21,7 @@ const made = (name = "a") => {
     command: (command) => commands.push(command),
     hurry: () => at.hurries++,
     breakerTurned: () => {},
+    loaded: () => {},
     gone: () => {},
     lanes: { policy: () => lanePolicyOf(configOf().traffic.ejection, true), random: () => 0.5, turned: () => {} }
   })

@@ -34,7 +34,8 @@ describe("a request's prompt", () => {
 
   it("of a form, or of no JSON, is none", () => {
     expect(promptOf(text(20), "multipart/form-data; boundary=x").tokens).toBe(0)
-    expect(promptOf(text(20)).tokens).toBe(0)
+    expect(promptOf(text(20), "audio/mpeg").tokens).toBe(0)
+    expect([...promptOf(text(20), "audio/mpeg").blocks([1, 2])]).toEqual([])
   })
 
   it.each([

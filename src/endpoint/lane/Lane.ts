@@ -3,6 +3,8 @@
  * listings; nobody else keeps anything by endpoint and model.
  */
 import type { AttemptVerdict, VerdictReason } from "../../exchange/AttemptVerdict.ts"
+import type { ListedModel } from "../../profile/ListedModel.ts"
+import type { Profile } from "../../profile/Profile.ts"
 import type { EndpointSpec } from "../EndpointSpec.ts"
 import type { EndpointState } from "../EndpointState.ts"
 import {
@@ -17,7 +19,13 @@ import {
   stateAt,
   step
 } from "./LaneCondition.ts"
+import { LaneWork } from "./LaneWork.ts"
 import { RecentEnds } from "./RecentEnds.ts"
+
+/** Tokens of prompts that a backend keeps of which nobody says. */
+const usualPromptCache = 64_000
+/** Use of the memory for prompts, 0 to 1, from which on a backend takes no more at once than it has. */
+const fullCache = 0.95
 
 /** The endpoint, as its lanes see it. */
 export interface LaneOwner {
@@ -25,6 +33,8 @@ export interface LaneOwner {
   readonly name: string
   readonly spec: EndpointSpec
   readonly state: EndpointState
+  readonly models: ReadonlyArray<ListedModel>
+  readonly profile: Profile | undefined
   /** Attempts under way on all its lanes. */
   readonly inFlight: number
 }
@@ -38,6 +48,8 @@ export interface LanePort {
   readonly random: () => number
   /** Its condition has changed, by an attempt or a listing; what only time changes is not told. */
   readonly turned: (lane: Lane, before: LaneCondition) => void
+  /** An attempt shows that its backend has loaded the model. */
+  readonly loaded: () => void
 }
 
 /** What came of an attempt, for the lane that it was on. */
@@ -56,6 +68,8 @@ export class Lane {
   readonly model: string
   /** When an attempt last began or ended, milliseconds of the monotonic clock. */
   lastUsed: number
+  /** What it has to do, and how fast it does it. */
+  readonly work: LaneWork
   readonly #port: LanePort
   readonly #ends = new RecentEnds()
   #condition: LaneCondition
@@ -68,6 +82,27 @@ export class Lane {
     this.#port = port
     this.#condition = newLane(since)
     this.lastUsed = port.now()
+    this.work = new LaneWork({
+      now: port.now,
+      size: () => endpoint.models.find(({ name }) => name === model)?.size,
+      loaded: port.loaded
+    })
+  }
+
+  /** Attempts that its backend works on at once, as far as anybody says; Infinity: nobody does. */
+  get slots(): number {
+    const { maxConcurrent } = this.endpoint.spec
+    if (maxConcurrent > 0) return maxConcurrent
+    const report = this.work.reportAt(this.#port.now())
+    if (report === undefined) return Number.POSITIVE_INFINITY
+    if (report.slots !== undefined) return report.slots
+    // Whoever lets requests wait shows how many he takes.
+    return report.waiting > 0 || (report.kvUsed ?? 0) >= fullCache ? Math.max(1, report.running) : Number.POSITIVE_INFINITY
+  }
+
+  /** Tokens of prompts that its backend keeps, as far as anybody says. */
+  get promptCache(): number {
+    return this.work.cacheTokens ?? this.endpoint.profile?.promptCacheTokens ?? usualPromptCache
   }
 
   get condition(): LaneCondition {

@@ -54,11 +54,27 @@ export class Lanes {
     for (const lane of this) lane.returned()
   }
 
+  /** The endpoint does not serve: another process may be there when it does. */
+  lost(): void {
+    for (const lane of this) lane.work.prefix?.clear()
+  }
+
+  /** The endpoint is gone. */
+  release(): void {
+    for (const lane of this.#byModel.values()) lane.work.prefix?.release()
+    this.#byModel.clear()
+    this.#last = undefined
+  }
+
   #forgetIdle(): void {
     const now = this.#port.now()
     if (now - this.#looked < lookEvery) return
     this.#looked = now
-    for (const [model, lane] of this.#byModel) if (lane.inFlight === 0 && now - lane.lastUsed >= idleFor) this.#byModel.delete(model)
+    for (const [model, lane] of this.#byModel)
+      if (lane.inFlight === 0 && now - lane.lastUsed >= idleFor) {
+        lane.work.prefix?.release()
+        this.#byModel.delete(model)
+      }
     this.#last = undefined
   }
 }
