@@ -19,6 +19,7 @@ import { EndpointBreaker } from "./EndpointBreaker.ts"
 import type { ActorState, EndpointCommand, EndpointEvent, EndpointPolicy } from "./EndpointEvent.ts"
 import { type EndpointSpec, healthPathOf, healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
 import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } from "./EndpointState.ts"
+import { Host } from "./Host.ts"
 import type { Lane, LanePort } from "./lane/Lane.ts"
 import type { LaneCondition } from "./lane/LaneCondition.ts"
 import { Lanes } from "./lane/Lanes.ts"
@@ -57,6 +58,8 @@ export interface EndpointPort {
   /** What it has in memory has changed, as an attempt shows. */
   readonly loaded: () => void
   readonly lanes: Omit<LanePort, "now" | "loaded">
+  /** Absent: no other endpoint is on the same server. */
+  readonly host?: Host
 }
 
 const admitted = (listed: ReadonlyArray<ListedModel>, { modelFilter }: EndpointSpec): ReadonlyArray<ListedModel> =>
@@ -78,6 +81,8 @@ export class Endpoint {
   readonly unserved: UnservedPaths
   /** What is known of each of its models; only where requests may be repeated elsewhere. */
   readonly lanes: Lanes
+  /** The server that it is on, with whatever other endpoints are. */
+  readonly host: Host
   /** Finished probes since the start, those whose result was discarded included. */
   readonly probeCounts = { success: 0, failure: 0 }
   /** A probe was answered at least once: `state.lastLatency` is a response time. */
@@ -112,6 +117,8 @@ export class Endpoint {
       loaded: port.loaded,
       turned: (lane, before) => this.#laneTurned(lane, before)
     })
+    this.host = port.host ?? new Host()
+    this.host.join(this)
   }
 
   /** Base URL as configured: the identity. */
@@ -215,6 +222,11 @@ export class Endpoint {
     return isDisabled(this.inner.discovery)
   }
 
+  /** It takes no attempt beside those under way, there or at the other endpoints of its server. */
+  get isFull(): boolean {
+    const { maxConcurrent } = this.spec
+    return (maxConcurrent > 0 && this.#inFlight >= maxConcurrent) || (this.host.isShared && this.host.isFull)
+  }
   /** Attempts under way. */
   get inFlight(): number {
     return this.#inFlight
@@ -222,9 +234,11 @@ export class Endpoint {
   /** An attempt begins. Called by leases only, each followed by one `leave`. */
   enter(): void {
     this.#inFlight++
+    this.host.inFlight++
   }
   leave(): void {
     this.#inFlight--
+    this.host.inFlight--
     if (this.#inFlight === 0 && this.removed) this.#port.gone()
   }
 

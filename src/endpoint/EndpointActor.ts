@@ -65,6 +65,7 @@ export class EndpointActor {
       breakerTurned: (isClosed) => this.#post({ _tag: "Log", line: breakerLine(this.endpoint.name, isClosed) }),
       gone: () => fleet.gone(this.endpoint),
       loaded: () => {},
+      host: fleet.hosts.of(spec),
       lanes: {
         policy: fleet.lanePolicy,
         random: fleet.random,

@@ -5,6 +5,7 @@ import type { BackendClient } from "./BackendClient.ts"
 import type { Discoverer } from "./Discovery.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
+import type { Hosts } from "./Host.ts"
 import type { LanePolicy } from "./lane/LaneCondition.ts"
 import type { ProbePermits } from "./ProbePermits.ts"
 
@@ -22,6 +23,7 @@ export interface FleetContext {
   readonly shown: (moment: number) => string
   /** [0, 1). */
   readonly random: () => number
+  readonly hosts: Hosts
   readonly probePermits: ProbePermits
   /** For start-up and periodic discovery: the configured workers. */
   readonly discoveryWorkers: Semaphore.Semaphore

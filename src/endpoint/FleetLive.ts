@@ -26,6 +26,7 @@ import { Fleet } from "./Fleet.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 import { FleetMembers, slotsFor } from "./FleetMembers.ts"
+import { Hosts } from "./Host.ts"
 import { lanePolicyOf } from "./lane/LaneCondition.ts"
 import { monotonicOf, wallAt } from "./Monotonic.ts"
 import { changed, ownSpan } from "./OwnSpan.ts"
@@ -70,6 +71,7 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
     wall,
     shown: (moment) => new Date(wallAt(moment, { monotonic: now(), wall: wall() })).toISOString(),
     random: () => random.nextDoubleUnsafe(),
+    hosts: new Hosts(),
     probePermits,
     shortage,
     discoveryWorkers: yield* Semaphore.make(Math.max(1, discovery().concurrent_workers)),

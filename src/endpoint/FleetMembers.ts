@@ -87,6 +87,7 @@ export class FleetMembers {
   gone(endpoint: Endpoint): void {
     if (!this.#leaving.delete(endpoint)) return
     endpoint.lanes.release()
+    this.#context.hosts.leave(endpoint)
     this.#context.publish({ _tag: "EndpointGone", endpoint })
   }
 
