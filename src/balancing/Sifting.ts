@@ -14,13 +14,12 @@ export class Sifting {
   trial: Candidate | undefined
   /** Of those that are ejected, missing or tried by somebody else just now, the one that is back first. */
   last: Candidate | undefined
-  /** Until when the first of those that are paused wants to be left alone, milliseconds of the monotonic clock; Infinity: none is. */
-  pausedUntil = Number.POSITIVE_INFINITY
+  /** Of those that want to be left alone for now, the one that may be asked first. */
+  paused: Candidate | undefined
 
   of(candidates: ReadonlyArray<Candidate>, canBeAsked: (endpoint: Endpoint) => boolean): this {
     this.usable = candidates
-    this.trial = this.last = undefined
-    this.pausedUntil = Number.POSITIVE_INFINITY
+    this.trial = this.last = this.paused = undefined
     for (const candidate of candidates)
       if (!canBeAsked(candidate.endpoint) || !laneOf(candidate).isOpen) {
         this.#sort(candidates, canBeAsked)
@@ -32,15 +31,19 @@ export class Sifting {
   #sort(candidates: ReadonlyArray<Candidate>, canBeAsked: (endpoint: Endpoint) => boolean): void {
     const usable: Array<Candidate> = []
     let lastUntil = Number.POSITIVE_INFINITY
+    let pausedUntil = Number.POSITIVE_INFINITY
     for (const candidate of candidates) {
       if (!canBeAsked(candidate.endpoint)) continue
       const lane = laneOf(candidate)
       const { state } = lane
       const { until } = lane.condition
       if (state === "open" || state === "slow_start") usable.push(candidate)
-      else if (state === "paused" || (state === "trial" && lane.isOnTrial && lane.condition.state === "paused"))
-        this.pausedUntil = Math.min(this.pausedUntil, until)
-      else if (state === "trial" && !lane.isOnTrial) this.trial ??= candidate
+      else if (state === "paused" || (state === "trial" && lane.isOnTrial && lane.condition.state === "paused")) {
+        if (this.paused === undefined || until < pausedUntil) {
+          this.paused = candidate
+          pausedUntil = until
+        }
+      } else if (state === "trial" && !lane.isOnTrial) this.trial ??= candidate
       else if (this.last === undefined || until < lastUntil) {
         this.last = candidate
         lastUntil = until

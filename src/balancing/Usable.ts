@@ -67,12 +67,14 @@ export const over = <R>(inner: Layer.Layer<Balancer, never, R>): Layer.Layer<Bal
           const usable = those(candidates, can)
           return usable.length === 0 ? undefined : balancer.acquire(usable, claim, preferred)
         }
-        const { usable, trial, last } = sifting.of(candidates, can)
+        const { usable, trial, last, paused } = sifting.of(candidates, can)
         // A trial is for requests that somebody else can serve if it fails, unless there is nobody else.
         if (trial !== undefined && (usable.length === 0 || (claim.mayRepeat && !isAmong(usable, preferred))))
           return onTrial(balancer.acquire([trial], claim))
         if (usable.length > 0) return balancer.acquire(usable, claim, preferred)
-        return last === undefined ? undefined : inPanic(balancer.acquire([last], claim))
+        if (last !== undefined) return inPanic(balancer.acquire([last], claim))
+        // Nobody waits for the end of a pause as yet.
+        return paused === undefined ? undefined : balancer.acquire([paused], claim)
       }
 
       return Balancer.of({

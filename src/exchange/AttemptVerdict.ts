@@ -58,6 +58,8 @@ export const verdictOfFailure = (kind: FailureKind, committed: boolean): Attempt
     case "breaker_open":
     case "descriptors":
     case "path_unknown":
+    // Its answer says what it means.
+    case "withheld":
       return committed ? unjudged : elsewhere
     case "refused":
     case "unreachable":

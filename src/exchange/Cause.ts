@@ -55,7 +55,11 @@ export interface Ending {
   readonly phase: PhaseName
 }
 
-const causeOfKind: Readonly<Record<Exclude<FailureKind, "client_gone" | "client_write" | "path_unknown">, Cause>> = {
+/** Kinds of failures that are answers: their status says it all. */
+type Answered = "path_unknown" | "withheld"
+const isAnswered = (kind: FailureKind): kind is Answered => kind === "path_unknown" || kind === "withheld"
+
+const causeOfKind: Readonly<Record<Exclude<FailureKind, "client_gone" | "client_write" | Answered>, Cause>> = {
   refused: "connect_refused",
   unreachable: "unreachable",
   dns: "dns",
@@ -112,7 +116,7 @@ const cancelledWhere = (exchange: Exchange): Cause => {
 /** What one attempt came to; `none`: it was answered, below 400. */
 export const attemptCause = (attempt: Attempt): Cause => {
   const kind = attempt.failure?.kind
-  if (kind === undefined || kind === "path_unknown") return causeOfStatus(attempt.status)
+  if (kind === undefined || isAnswered(kind)) return causeOfStatus(attempt.status)
   if (kind !== "client_gone" && kind !== "client_write") return causeOfKind[kind]
   return attempt.timings.firstByte === 0 ? "cancelled_waiting" : "cancelled_streaming"
 }
@@ -120,7 +124,7 @@ export const attemptCause = (attempt: Attempt): Cause => {
 /** The attempt failed, or was answered with 500 and above. */
 export const attemptFailed = (attempt: Attempt): boolean => {
   const kind = attempt.failure?.kind
-  return kind === undefined || kind === "path_unknown" ? attempt.status >= 500 : kind !== "client_gone" && kind !== "client_write"
+  return kind === undefined || isAnswered(kind) ? attempt.status >= 500 : kind !== "client_gone" && kind !== "client_write"
 }
 
 /** Where the attempt was when it ended. */
@@ -152,7 +156,7 @@ const wordOf = (exchange: Exchange, outcome: Outcome): Pick<Ending, "outcome" | 
       const { kind } = outcome.failure
       return kind === "client_gone" || kind === "client_write"
         ? { outcome: "cancelled", cause: cancelledWhere(exchange) }
-        : { outcome: "failed", cause: kind === "path_unknown" ? "unreachable" : causeOfKind[kind] }
+        : { outcome: "failed", cause: isAnswered(kind) ? "unreachable" : causeOfKind[kind] }
     }
   }
 }

@@ -20,6 +20,7 @@ export type FailureKind =
   | "idle_timeout"
   | "untranslatable"
   | "path_unknown"
+  | "withheld"
   | "descriptors"
   | "client_gone"
   | "client_write"
@@ -73,6 +74,8 @@ export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   untranslatable: rule("upstream", false, false, false),
   // It answers, but has no such route: somebody else may.
   path_unknown: rule("upstream", true, false, false),
+  // It answered, with an error that somebody else may not have.
+  withheld: rule("upstream", true, false, false),
   idle_timeout: rule("upstream", false, false, false, 504),
   // Ours are used up: somebody else may be reached on a connection that is kept.
   descriptors: rule("olla", true, false, false, 503),

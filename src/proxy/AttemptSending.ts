@@ -11,7 +11,7 @@ import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { AttemptProgress, Sending } from "./Engine.ts"
 import { flushes } from "./FlushMode.ts"
 import type { ReplyHead } from "./HeaderLines.ts"
-import { HeldRefusal } from "./HeldRefusal.ts"
+import { HeldAnswer, isRewordable, type Judge } from "./HeldAnswer.ts"
 import { outboundHead } from "./Outbound.ts"
 import { mayRefusePath } from "./PathRefusal.ts"
 import { replyHead } from "./ReplyHeaders.ts"
@@ -36,9 +36,11 @@ export const timeoutsOf = (proxy: OllaConfig["proxy"], firstLeased: number): Dea
 const sizeOf = (chunks: ReadonlyArray<Buffer>): number => chunks.reduce((sum, chunk) => sum + chunk.length, 0)
 
 /** Whose attempt it is. */
-export interface AttemptOwner extends AttemptProgress {
+export interface AttemptOwner extends AttemptProgress, Judge {
   /** Somebody else could be asked, if this endpoint turned out not to serve the path. */
   mayAskOther(): boolean
+  /** An answer of this status is not passed on before it is known whether somebody else is asked. */
+  withholds(status: number): boolean
 }
 
 export class AttemptSending implements Sending {
@@ -98,11 +100,18 @@ export class AttemptSending implements Sending {
 
   translatorOf(status: number, length: number): AnswerTranslator | undefined {
     const { translator } = this
-    if (!mayRefusePath(status, length) || !this.#told.mayAskOther()) return translator
-    return new HeldRefusal({
+    const refusesPath = mayRefusePath(status, length) && this.#told.mayAskOther()
+    const maySpeakOtherwise = this.#spoken?.maySpeakOtherwise === true
+    // Whoever has been kept waiting is told of an error in the middle of a stream: once its dialect has been asked, it is told.
+    const isTold = this.response.headersSent && maySpeakOtherwise && isRewordable(status)
+    const judge = !isTold && this.#told.withholds(status) ? this.#told : undefined
+    if (!refusesPath && judge === undefined) return translator
+    return new HeldAnswer({
       translator,
-      maySpeakOtherwise: this.#spoken?.maySpeakOtherwise === true,
-      model: this.#request.inspection.spelling
+      maySpeakOtherwise,
+      model: this.#request.inspection.spelling,
+      mayRefusePath: refusesPath,
+      judge
     })
   }
 

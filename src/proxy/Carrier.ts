@@ -1,6 +1,7 @@
 /** Carries one exchange: attempts and failover, outbound request, engine, relay. */
 import type { ServerResponse } from "node:http"
 import * as Context from "effect/Context"
+import type { RetryBudget } from "../balancing/RetryBudget.ts"
 import type { StickyKey } from "../balancing/StickyKey.ts"
 import type { Exchange, Outcome } from "../exchange/Exchange.ts"
 import { type Failure, ruleOf } from "../exchange/Failure.ts"
@@ -40,6 +41,8 @@ export interface Refused {
   readonly failure: Failure
   /** Sentence for the client: names endpoints, never addresses. */
   readonly message: string
+  /** The word for it that a client's program may look for; absent: the status says it. */
+  readonly code?: string | undefined
 }
 
 /**
@@ -69,5 +72,7 @@ export class Carrier extends Context.Service<
      * It settles nothing: that is the caller's. No effect: a fiber for each exchange would be a tenth of what a request costs.
      */
     readonly start: (request: CarryRequest, ended: (end: Ended) => void) => Carrying
+    /** Of all attempts beyond the first. */
+    readonly retries: RetryBudget
   }
 >()("olla/proxy/Carrier") {}

@@ -4,6 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Balancer } from "../balancing/Balancer.ts"
+import { RetryBudget } from "../balancing/RetryBudget.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
 import { monotonicOf } from "../endpoint/Monotonic.ts"
@@ -23,12 +24,15 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Engines | 
     const engines = yield* Engines
     const observer = yield* Observer
     const clock = yield* Clock.Clock
+    const retries = new RetryBudget()
     const partsOf = (engine: Engine): FailoverParts => ({
       config: () => settings.current(),
       balancer,
       engine,
       hasBreakers: engine.name === "olla",
       observer,
+      retries,
+      wall: () => clock.currentTimeMillisUnsafe(),
       now: () => monotonicOf(clock)
     })
     const byName: Readonly<Record<OllaConfig["proxy"]["engine"], FailoverParts>> = {
@@ -37,6 +41,7 @@ export const layer: Layer.Layer<Carrier, never, Settings | Balancer | Engines | 
     }
 
     return Carrier.of({
+      retries,
       start: (request, ended) => {
         // An exchange keeps the engine that it began with.
         const failover = new Failover(byName[settings.current().proxy.engine], request, ended)

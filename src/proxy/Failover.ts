@@ -8,24 +8,28 @@ import type { Balancer } from "../balancing/Balancer.ts"
 import { Claim } from "../balancing/Claim.ts"
 import { hasRoomToEject } from "../balancing/EjectionCap.ts"
 import type { Lease } from "../balancing/Lease.ts"
+import { pausedUntil } from "../balancing/Pauses.ts"
+import type { RetryBudget } from "../balancing/RetryBudget.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
-import { type AttemptVerdict, served, unjudged, verdictOfFailure } from "../exchange/AttemptVerdict.ts"
+import type { AttemptVerdict } from "../exchange/AttemptVerdict.ts"
 import { Attempt } from "../exchange/Exchange.ts"
 import { endedUnanswered, type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import { newSpanId } from "../exchange/TraceContext.ts"
 import { Prompt } from "../routing/Prompt.ts"
 import type { Candidate } from "../routing/Router.ts"
+import { AttemptJudging, brokenAtMost, mayHaveBroken } from "./AttemptJudging.ts"
 import { type AttemptOwner, AttemptSending } from "./AttemptSending.ts"
 import type { Cancelled, CarryRequest, Completed, Ended, Refused } from "./Carrier.ts"
 import { cutAfterFlush, endBroken } from "./ClientSocket.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { AttemptEnd, Engine, Running } from "./Engine.ts"
-import { failureText } from "./FailureText.ts"
+import { type HeldAnswer, writeHeld } from "./HeldAnswer.ts"
 import { endsWithLastWord } from "./LastWord.ts"
 import { Opening } from "./Opening.ts"
+import { type LastFailure, refusedAfter, refusedAsCrashing, refusedUnasked } from "./RefusalText.ts"
 import { pathOf, RemainingCandidates } from "./RemainingCandidates.ts"
 
 /** What all exchanges share. */
@@ -36,15 +40,15 @@ export interface FailoverParts {
   /** The engine has breakers: its attempts report to those of the endpoints. */
   readonly hasBreakers: boolean
   readonly observer: ExchangeObserver
+  readonly retries: RetryBudget
+  /** Epoch milliseconds. */
+  readonly wall: () => number
   /** Milliseconds of the monotonic clock. */
   readonly now: () => number
 }
 
 /** How a breaker let an attempt through: a closed one or none (`undefined`), or as the one trial of a half-open one. */
 type TrialToken = number | undefined
-
-/** Endpoints that may end the connection unanswered: a request that makes backends crash must not reach the whole fleet. */
-const unansweredAtMost = 1
 
 export class Failover implements AttemptEnd, AttemptOwner {
   readonly #parts: FailoverParts
@@ -54,7 +58,16 @@ export class Failover implements AttemptEnd, AttemptOwner {
   readonly #claim: Claim
   /** `performance.now()` of the first lease. */
   #firstLeased = 0
-  #last: { readonly failure: Failure; readonly name: string } | undefined = undefined
+  #last: LastFailure | undefined = undefined
+  readonly #judging: AttemptJudging
+  /** Of the attempt under way, where its lane has been told already. */
+  #verdict: AttemptVerdict | undefined = undefined
+  /** Who is asked next, leased before the attempt under way has ended. */
+  #next: Lease | undefined = undefined
+  /** The last answer that was held back: what the client gets when nobody has a better one. */
+  #kept: { readonly answer: HeldAnswer; readonly attempt: Attempt } | undefined = undefined
+  /** Attempts that were more than looking for somebody who can be reached. */
+  #spent = 0
   #allConnection = true
   #held: Lease | undefined = undefined
   #attempt: Attempt | undefined = undefined
@@ -70,8 +83,9 @@ export class Failover implements AttemptEnd, AttemptOwner {
   /** Tells one start of the engine from the next: an engine may be through before it returns. */
   #turn = 0
   #over = false
-  /** Backends that took the request and closed the connection without an answer. */
-  #unanswered = 0
+  /** Backends that took the request and closed the connection without an answer: they may have died of it. */
+  #broken = 0
+  #crashes = false
 
   constructor(parts: FailoverParts, request: CarryRequest, ended: (end: Ended) => void) {
     this.#parts = parts
@@ -79,6 +93,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#ended = ended
     this.#remaining = new RemainingCandidates(request)
     const { exchange, inspection, sticky, candidates } = request
+    this.#judging = new AttemptJudging(() => parts.config().traffic, inspection, parts.wall)
     this.#claim = new Claim({
       sticky,
       usesLanes: parts.config().traffic.enabled,
@@ -92,12 +107,18 @@ export class Failover implements AttemptEnd, AttemptOwner {
 
   /** Tries the next candidate. */
   next(): void {
-    const held = this.#parts.balancer.acquire(this.#remaining.list, this.#claim)
+    const held = this.#acquire()
     if (held !== undefined) this.#begin(held)
-    else if (this.#remaining.advance()) this.next()
     else {
       this.#recordBreakerRefusal()
       this.#refuse()
+    }
+  }
+
+  #acquire(): Lease | undefined {
+    for (;;) {
+      const held = this.#parts.balancer.acquire(this.#remaining.list, this.#claim)
+      if (held !== undefined || !this.#remaining.advance()) return held
     }
   }
 
@@ -105,6 +126,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
   abort(): Cancelled | Completed {
     this.#over = true
     this.#running?.abort()
+    this.#next?.release()
     if (this.#attempt !== undefined && endsWithLastWord(this.#attempt.lastPiece)) {
       this.#noteServed()
       this.#report(undefined, false)
@@ -119,6 +141,34 @@ export class Failover implements AttemptEnd, AttemptOwner {
   mayAskOther(): boolean {
     const held = this.#held
     return held !== undefined && (this.#last !== undefined || this.#remaining.hasOther(held.candidate))
+  }
+
+  withholds(status: number): boolean {
+    return this.#claim.usesLanes && this.#judging.withholds(status)
+  }
+
+  /** Somebody else is leased here and now: whether an answer goes to the client depends on it. */
+  goesOn(answer: HeldAnswer): boolean {
+    const held = this.#held
+    const attempt = this.#attempt
+    if (held === undefined || attempt === undefined) return false
+    const verdict = this.#judging.ofAnswer(answer, held.candidate.nativeName)
+    this.#judge(held, attempt, verdict)
+    if (verdict.again !== "yes" || !this.#claim.mayRepeat) return false
+    this.#remaining.remove(held.candidate)
+    if (!this.#affords(verdict)) return false
+    held.release()
+    this.#next = this.#acquire()
+    if (this.#next === undefined) return false
+    if (answer.isWhole) this.#kept = { answer, attempt }
+    return true
+  }
+
+  /** When those who may be asked again all want to be left alone for now: until the first of them may be. */
+  retryAfter(status: number): number | undefined {
+    if (status !== 429 && status !== 503) return undefined
+    const until = pausedUntil(this.#claim.candidates)
+    return until === undefined ? undefined : Math.max(1, Math.ceil((until - this.#parts.now()) / 1000))
   }
 
   answered(): void {
@@ -155,23 +205,56 @@ export class Failover implements AttemptEnd, AttemptOwner {
     const held = this.#held
     const attempt = this.#attempt
     if (this.#over || held === undefined || attempt === undefined) return
-    const isHeadless = attempt.timings.headers === 0
+    if (failed.kind === "withheld") {
+      this.#goOnWithNext()
+      return
+    }
     this.#report(failed, false)
     if (failed.kind === "path_unknown") this.#onUnservedPath(held.candidate, attempt.status)
-    else this.#onFailure(failed, held.candidate, isHeadless)
+    else this.#onFailure(failed, held.candidate, attempt)
   }
 
-  /** `isHeadless`: the backend has sent no head. What the client has then only kept it waiting. */
-  #onFailure(failed: Failure, candidate: Candidate, isHeadless: boolean): void {
+  /** Its answer was complete, and is told of as such. */
+  #goOnWithNext(): void {
+    const next = this.#next
+    this.#next = undefined
+    this.#report(undefined, false)
+    if (next !== undefined) this.#begin(next)
+    else this.#refuse()
+  }
+
+  /** Something of its answer has been handed to the client. What it had before the head only kept it waiting. */
+  #isCommitted({ timings }: Attempt): boolean {
+    return this.#request.response.headersSent && timings.headers !== 0
+  }
+
+  #onFailure(failed: Failure, candidate: Candidate, attempt: Attempt): void {
     const why = namingItsKey(failed, this.#parts.config().proxy)
     this.#last = { failure: why, name: candidate.endpoint.name }
-    if (this.#request.response.headersSent && !isHeadless)
-      this.#end({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
-    else if (!ruleOf(why).failover) {
-      this.#allConnection = false
-      this.#refuse()
-    } else if (endedUnanswered(why.kind) && ++this.#unanswered > unansweredAtMost) this.#refuse()
-    else this.#goOn(candidate)
+    if (!ruleOf(why).failover) this.#allConnection = false
+    this.#remaining.remove(candidate)
+    const { verdict } = attempt
+    if (this.#isCommitted(attempt)) this.#end({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
+    else if (verdict === undefined ? this.#mayGoOn(why) : this.#mayRepeat(why, attempt, verdict)) this.#goOn()
+    else this.#refuse()
+  }
+
+  /** Where no lanes are kept: only what could not be connected, or was closed unanswered once. */
+  #mayGoOn(why: Failure): boolean {
+    return ruleOf(why).failover && !(endedUnanswered(why.kind) && ++this.#broken >= brokenAtMost)
+  }
+
+  #mayRepeat(why: Failure, attempt: Attempt, verdict: AttemptVerdict): boolean {
+    if (mayHaveBroken(why, attempt) && ++this.#broken >= brokenAtMost) this.#crashes = true
+    return !this.#crashes && verdict.again === "yes" && (this.#claim.mayRepeat || ruleOf(why).failover) && this.#affords(verdict)
+  }
+
+  /** Somebody is left, and one more attempt is within what this request may have, and all of them together. */
+  #affords({ isFree }: AttemptVerdict): boolean {
+    const { retries, config, now } = this.#parts
+    const { max_attempts: most, budget_percent: percent } = config().traffic.failover
+    if (!isFree && this.#spent >= most) return false
+    return this.#remaining.goOn() && (isFree || retries.grants(now(), percent))
   }
 
   #noteServed(): void {
@@ -190,12 +273,12 @@ export class Failover implements AttemptEnd, AttemptOwner {
     const { endpoint, nativeName } = candidate
     if (status !== 501) endpoint.unserved.add(exchange.method, path, "")
     else if (nativeName !== "") endpoint.unserved.add(exchange.method, path, nativeName)
-    this.#goOn(candidate)
+    this.#remaining.remove(candidate)
+    this.#goOn()
   }
 
-  #goOn(from: Candidate): void {
-    this.#remaining.remove(from)
-    if (this.#remaining.list.length > 0 || this.#remaining.advance()) this.next()
+  #goOn(): void {
+    if (this.#remaining.goOn()) this.next()
     else this.#refuse()
   }
 
@@ -211,6 +294,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     const attempt = attemptOf(held.candidate, leased)
     this.#attempt = attempt
     if (this.#firstLeased === 0) this.#firstLeased = leased
+    if (held.lane !== undefined) this.#count()
     if (exchange.isSampled) attempt.spanId = newSpanId()
     if (held.trial !== undefined) attempt.isTrial = true
     if (held.lane !== undefined) attempt.pick = held.pick
@@ -226,6 +310,15 @@ export class Failover implements AttemptEnd, AttemptOwner {
       return
     }
     this.#send(spoken)
+  }
+
+  /** Whoever could not be reached, or does not serve the path, was no attempt. */
+  #count(): void {
+    const { retries, now } = this.#parts
+    const { attempts } = this.#request.exchange
+    const before = attempts.at(-1)
+    if (before === undefined) retries.request(now())
+    else if (before.verdict?.isFree === false) retries.spend(now())
   }
 
   #send(spoken: Spoken | undefined): void {
@@ -281,17 +374,17 @@ export class Failover implements AttemptEnd, AttemptOwner {
       if (rule?.demote === true && attempt.failure !== undefined)
         endpoint.attemptFailed({ failure: attempt.failure, startedAt: this.#startedAt })
     }
-    this.#judge(held, attempt)
+    if (this.#verdict === undefined) this.#judge(held, attempt, this.#judging.ofEnd(attempt, this.#isCommitted(attempt)))
+    this.#verdict = undefined
     observer.attemptEnded(this.#request.exchange, attempt)
   }
 
   /** What the attempt's end says of the model there. */
-  #judge({ lane, laneTrial }: Lease, attempt: Attempt): void {
+  #judge({ lane, laneTrial }: Lease, attempt: Attempt, verdict: AttemptVerdict): void {
     if (lane === undefined) return
-    const { failure: why } = attempt
-    const verdict: AttemptVerdict =
-      why === undefined ? (attempt.status === 0 ? unjudged : served) : verdictOfFailure(why.kind, this.#request.response.headersSent)
+    this.#verdict = verdict
     attempt.verdict = verdict
+    if (!verdict.isFree) this.#spent++
     const share = this.#parts.config().traffic.ejection.max_percent
     lane.judge(verdict, {
       startedAt: this.#startedAt,
@@ -327,6 +420,11 @@ export class Failover implements AttemptEnd, AttemptOwner {
   }
 
   #refuse(): void {
+    const kept = this.#kept
+    if (kept !== undefined && !this.#crashes) {
+      this.#relayKept(kept)
+      return
+    }
     const refusal = this.#refusal()
     const { response } = this.#request
     if (!response.headersSent) {
@@ -338,6 +436,15 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#end({ _tag: "failed", status: this.#toldStatus(), failure: refusal.failure, committed: true })
   }
 
+  /** The last answer that any attempt was given: an error, but what a backend said. */
+  #relayKept({ answer, attempt }: { readonly answer: HeldAnswer; readonly attempt: Attempt }): void {
+    const { response } = this.#request
+    const { bytes, fault } = writeHeld(response, answer)
+    attempt.bytes = bytes
+    const status = this.#toldStatus()
+    this.#end(fault === undefined ? { _tag: "completed", status } : { _tag: "failed", status, failure: fault, committed: true })
+  }
+
   #end(end: Ended): void {
     this.#over = true
     this.#ended(end)
@@ -345,17 +452,10 @@ export class Failover implements AttemptEnd, AttemptOwner {
 
   #refusal(): Refused {
     const { candidates, exchange } = this.#request
-    if (this.#last === undefined) {
-      const why = candidates.length === 0 ? "no endpoints available" : "no routable endpoints available"
-      return { _tag: "refused", failure: failure("unreachable", why), message: `endpoint selection failed: ${why}` }
-    }
-    const { failure: why, name } = this.#last
-    const text = failureText(why, name, performance.now() - exchange.timings.accepted)
-    if (!this.#allConnection || why.kind === "breaker_open" || why.kind === "descriptors")
-      return { _tag: "refused", failure: why, message: text }
-    const isOnly = candidates.length === 1 && exchange.attempts.length === 1
-    const who = isOnly ? `the only reachable endpoint ${exchange.model === "" ? "for this request" : "with this model"}` : "all endpoints"
-    return { _tag: "refused", failure: why, message: `${who} failed with ${isOnly ? "a connection error" : "connection errors"}: ${text}` }
+    if (this.#last === undefined) return refusedUnasked(candidates)
+    return this.#crashes
+      ? refusedAsCrashing(this.#last, exchange, this.#broken)
+      : refusedAfter(this.#last, exchange, candidates.length, this.#allConnection)
   }
 
   /** The status that the client got, which a translator may have changed; the backend's while nothing was sent. */

@@ -27,6 +27,7 @@ const words: Readonly<Record<FailureKind, string>> = {
   response_timeout: "no answer",
   malformed: "what it answered is no HTTP",
   path_unknown: "it does not serve this path",
+  withheld: "it answered with an error",
   breaker_open: "not asked, since it failed too often just now",
   idle_timeout: "it stopped sending",
   truncated: "it broke off in the middle of its answer",
@@ -84,6 +85,8 @@ export const failureText = (failure: Failure, endpoint: string, elapsed: number)
       return `request failed ${after}: the answer of endpoint ${endpoint} could not be translated`
     case "path_unknown":
       return `request failed ${after}: endpoint ${endpoint} does not serve this path`
+    case "withheld":
+      return `request failed ${after}: endpoint ${endpoint} answered with an error`
     case "descriptors":
       return `request failed ${after}: Olla has no file descriptor left for a connection to endpoint ${endpoint}; raise the limit of its process (ulimit -n)`
     case "client_gone":

@@ -36,6 +36,11 @@ export class RemainingCandidates {
     this.#list = this.#list.filter((each) => each !== candidate)
   }
 
+  /** Somebody is left, of this group or of the next, which then takes its turn. */
+  goOn(): boolean {
+    return this.#list.length > 0 || this.advance()
+  }
+
   /** Whether somebody else than `candidate` could be asked now. */
   hasOther(candidate: Candidate): boolean {
     const canBeAsked = ({ endpoint }: Candidate) => endpoint !== candidate.endpoint && accepts(endpoint) && endpoint.breaker.wouldAdmit

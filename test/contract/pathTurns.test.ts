@@ -133,7 +133,8 @@ describe.each(engines)("a path that the first endpoint does not serve, with %s",
     const entry = (name: string, { url }: Scripted, type: string, priority: number) =>
       `      - {url: "${url}", name: ${name}, type: ${type}, priority: ${priority}, ${rareChecks}}\n`
     daemon = await startDaemon(
-      `proxy: {engine: ${engine}, load_balancer: priority}\ndiscovery:\n  static:\n    endpoints:\n${entry("a", a, "vllm", 300)}${entry("b", b, "openai-compatible", 200)}${entry("omlx", omlx, "omlx", 100)}${entry("lmdeploy", lmdeploy, "lmdeploy", 50)}`,
+      // Errors that are of no path are repeated elsewhere otherwise.
+      `proxy: {engine: ${engine}, load_balancer: priority}\ntraffic: {enabled: false}\ndiscovery:\n  static:\n    endpoints:\n${entry("a", a, "vllm", 300)}${entry("b", b, "openai-compatible", 200)}${entry("omlx", omlx, "omlx", 100)}${entry("lmdeploy", lmdeploy, "lmdeploy", 50)}`,
       { env }
     )
   })

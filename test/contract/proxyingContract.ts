@@ -27,6 +27,8 @@ export const proxyingContract = (label: string, engine: "olla" | "sherpa", env: 
   response_header_timeout: 1500ms
   read_timeout: 1s
   sticky_sessions: {enabled: true, key_sources: [session_header, prefix_hash]}
+# What one test breaks must not be left out in the next, and errors are to arrive.
+traffic: {ejection: {failures: 0}, failover: {statuses: []}}
 model_aliases:
   both: [backend-name-a, backend-name-b]
 discovery:

@@ -24,6 +24,7 @@ describe("an attempt that failed", () => {
     ["response_timeout", "failure no timeout", "failure no timeout"],
     ["untranslatable", "failure no transport", "failure no transport"],
     ["path_unknown", "nothing yes free", "nothing no"],
+    ["withheld", "nothing yes free", "nothing no"],
     ["breaker_open", "nothing yes free", "nothing no"],
     ["descriptors", "nothing yes free", "nothing no"],
     ["client_gone", "nothing no", "nothing no"],

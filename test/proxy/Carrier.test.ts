@@ -10,7 +10,7 @@ import type { Candidate } from "../../src/routing/Router.ts"
 import { configOf } from "../balancing/fakes.ts"
 import { answers, asksAgain, carrying, dies, type FakeResponse, fails, hangs, opensAndFails, refusedOf, Scene } from "./carrying.ts"
 
-/** failover, demotion, breaker, status: as the page has them. */
+/** Failover of any request, demotion, breaker, status. */
 const table: ReadonlyArray<readonly [FailureKind, boolean, boolean, boolean, number]> = [
   ["refused", true, true, true, 502],
   ["unreachable", true, true, true, 502],
@@ -34,9 +34,13 @@ const once = (choice: ReadonlyArray<Candidate>) => {
 
 const isSlow = (kind: FailureKind): boolean => kind === "header_timeout" || kind === "response_timeout"
 
+/** What does no harm is asked of somebody else as well when this one had the request already. */
+const isWorthAnother = (kind: FailureKind): boolean => kind === "header_timeout" || kind === "malformed"
+
 describe("a failure before anything is committed", () => {
   for (const method of ["GET", "POST", "DELETE"])
-    it.effect.each(table)(`of a ${method}: %s`, ([kind, failover, demote, trips, status]) => {
+    it.effect.each(table)(`of a ${method}: %s`, ([kind, always, demote, trips, status]) => {
+      const failover = always || (method === "GET" && isWorthAnother(kind))
       const scene = new Scene("load_balancer: round-robin")
       const a = scene.add("a")
       scene.add("b")

@@ -12,7 +12,7 @@ import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { Fleet } from "../../src/endpoint/Fleet.ts"
 import { monotonicOf } from "../../src/endpoint/Monotonic.ts"
 import { type Attempt, Exchange } from "../../src/exchange/Exchange.ts"
-import { type Failure, type FailureKind, failure } from "../../src/exchange/Failure.ts"
+import { endedUnanswered, type Failure, type FailureKind, failure } from "../../src/exchange/Failure.ts"
 import { Observer } from "../../src/exchange/Observer.ts"
 import { Carrier, type CarryRequest, outcomeOf, type Refused } from "../../src/proxy/Carrier.ts"
 import { layer as carrierLayer, Engines } from "../../src/proxy/CarrierLive.ts"
@@ -23,6 +23,7 @@ import { candidatesOf, configOf, type FakeFields, FakeFleet } from "../balancing
 /** What one attempt comes to. */
 export type Fate =
   | { readonly _tag: "answers"; readonly status: number }
+  | { readonly _tag: "says"; readonly status: number; readonly body: string; readonly headers: ReadonlyArray<string> }
   | { readonly _tag: "fails"; readonly failure: Failure; readonly committed: boolean; readonly told: number }
   /** Its client was kept waiting by an opening before it failed without a head. */
   | { readonly _tag: "opensAndFails"; readonly failure: Failure }
@@ -32,6 +33,8 @@ export type Fate =
   | { readonly _tag: "dies" }
 
 export const answers = (status = 200): Fate => ({ _tag: "answers", status })
+/** An answer with a body, told as engines tell one. */
+export const says = (status: number, body = "", headers: ReadonlyArray<string> = []): Fate => ({ _tag: "says", status, body, headers })
 /** `told`: the status that the client saw, when it was committed. */
 export const fails = (kind: FailureKind, committed = false, told = 200): Fate => ({
   _tag: "fails",
@@ -51,6 +54,13 @@ export class FakeResponse extends EventEmitter {
   socket = null
 
   written = ""
+  headers: ReadonlyArray<string> = []
+
+  writeHead(status: number, headers: ReadonlyArray<string>): void {
+    this.headersSent = true
+    this.statusCode = status
+    this.headers = headers
+  }
 
   write(bytes: Buffer): boolean {
     this.written += bytes.toString()
@@ -59,7 +69,8 @@ export class FakeResponse extends EventEmitter {
 
   ended = false
 
-  end(): void {
+  end(bytes?: Buffer): void {
+    if (bytes !== undefined) this.write(bytes)
     this.ended = true
   }
 
@@ -120,7 +131,26 @@ export class Scene {
               response.headersSent = true
               response.statusCode = fate.status
               return Effect.succeed(undefined)
+            case "says": {
+              const { attempt } = sending
+              attempt.status = fate.status
+              attempt.timings.sent = attempt.timings.headers = performance.now()
+              sending.answered()
+              const translator = sending.translatorOf(fate.status, fate.body.length)
+              const head = { status: fate.status, headers: fate.headers }
+              translator?.head(head)
+              const said =
+                translator === undefined
+                  ? { head, bytes: Buffer.from(fate.body) }
+                  : (translator.push(Buffer.from(fate.body)) ?? translator.end())
+              if (said?.elsewhere !== undefined) return Effect.fail(said.elsewhere)
+              if (said?.head !== undefined) response.writeHead(said.head.status, said.head.headers)
+              response.end(said?.bytes)
+              return Effect.succeed(undefined)
+            }
             case "fails":
+              // They had all of the request.
+              if (endedUnanswered(fate.failure.kind)) sending.attempt.timings.sent = performance.now()
               if (fate.committed) {
                 sending.attempt.status = 200
                 sending.attempt.timings.headers = performance.now()
@@ -161,6 +191,11 @@ export class Scene {
       ended: () => {}
     })
     return carrierLayer.pipe(Layer.provide(balancerLayer), Layer.provide(Layer.mergeAll(settings, fleet, engines, observer)))
+  }
+
+  /** Everybody, who calls the model so. */
+  candidates(nativeName: string) {
+    return candidatesOf(this.fleet.endpoints, nativeName)
   }
 
   request(

@@ -7,6 +7,7 @@ import type { ListedModel } from "../../profile/ListedModel.ts"
 import type { Profile } from "../../profile/Profile.ts"
 import type { EndpointSpec } from "../EndpointSpec.ts"
 import type { EndpointState } from "../EndpointState.ts"
+import { RecentCounts } from "../RecentCounts.ts"
 import {
   isOnTrial,
   isOut,
@@ -15,12 +16,12 @@ import {
   type LanePolicy,
   type LaneState,
   newLane,
+  recentFor,
   slowStartShare,
   stateAt,
   step
 } from "./LaneCondition.ts"
 import { LaneWork } from "./LaneWork.ts"
-import { RecentEnds } from "./RecentEnds.ts"
 
 /** Tokens of prompts that a backend keeps of which nobody says. */
 const usualPromptCache = 64_000
@@ -71,7 +72,8 @@ export class Lane {
   /** What it has to do, and how fast it does it. */
   readonly work: LaneWork
   readonly #port: LanePort
-  readonly #ends = new RecentEnds()
+  /** Attempts that ended, and those that failed. */
+  readonly #ends = new RecentCounts(recentFor)
   #condition: LaneCondition
   #inFlight = 0
 
@@ -157,12 +159,12 @@ export class Lane {
     const now = this.#port.now()
     switch (lane._tag) {
       case "success":
-        this.#ends.count(now, false)
+        this.#ends.count(now, 1, 0)
         this.#step({ _tag: "succeeded", startedAt, trial })
         break
       case "failure": {
-        this.#ends.count(now, true)
-        const { ended, failed } = this.#ends.within(now)
+        this.#ends.count(now, 1, 1)
+        const [ended, failed] = [this.#ends.first(now), this.#ends.second(now)]
         const jitter = this.#port.random() * 2 - 1
         this.#step({ _tag: "failed", startedAt, trial, reason, ended, failed, hasRoom: hasRoom(), jitter })
         break

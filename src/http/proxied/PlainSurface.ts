@@ -104,14 +104,14 @@ export class PlainSurface implements Surface {
   }
 
   /** Every attempt failed before its first byte. */
-  refused({ failure, message }: Refused): void {
+  refused({ failure, message, code }: Refused): void {
     const context = this.context
     if (failure.kind === "internal") {
       context.error("internal", { id: context.exchange.id }, context.decisionHeaders())
       return
     }
     const { status } = ruleOf(failure)
-    const plain = context.renderError(status, fill("proxy", { detail: message }), null)
+    const plain = context.renderError(status, fill("proxy", { detail: message }), code ?? null)
     context.answer(status, plain.contentType, plain.body, [
       "X-Content-Type-Options",
       "nosniff",

@@ -124,7 +124,7 @@ export class TranslatedSurface implements Surface {
     return { target: "", candidates: order.first, nextChoice: order.next, dialect: conversation.dialect }
   }
 
-  refused({ failure, message }: Refused): void {
+  refused({ failure, message, code }: Refused): void {
     const context = this.#context
     const { exchange } = context
     if (failure.kind === "internal") {
@@ -135,7 +135,7 @@ export class TranslatedSurface implements Surface {
     const { status } = ruleOf(failure)
     const text = fill("untranslated", { detail })
     this.#services.log.untranslated(exchange, status, text)
-    context.fail(status, text, null, [...shortWait(failure), ...context.decisionHeaders()])
+    context.fail(status, text, code ?? null, [...shortWait(failure), ...context.decisionHeaders()])
   }
 
   settled(): void {

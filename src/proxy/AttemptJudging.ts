@@ -1,0 +1,61 @@
+/** What the answers and failures of one exchange's attempts mean: the facts that the table of verdicts is asked with. */
+import type { TrafficConfig } from "../config/OllaConfig.ts"
+import { retryWindow } from "../endpoint/RetryAfter.ts"
+import {
+  type AttemptVerdict,
+  type JudgedRequest,
+  judgeHead,
+  served,
+  unjudged,
+  verdictOfAnswer,
+  verdictOfFailure
+} from "../exchange/AttemptVerdict.ts"
+import type { Attempt } from "../exchange/Exchange.ts"
+import { endedUnanswered, type Failure } from "../exchange/Failure.ts"
+import type { Inspection } from "../routing/Router.ts"
+import type { HeldAnswer } from "./HeldAnswer.ts"
+
+/** Endpoints that one request may break: a prompt that makes servers crash must not walk through the fleet. */
+export const brokenAtMost = 2
+
+export class AttemptJudging {
+  readonly #traffic: () => TrafficConfig
+  readonly #inspection: Inspection
+  readonly #wall: () => number
+
+  /** `wall`: epoch milliseconds. */
+  constructor(traffic: () => TrafficConfig, inspection: Inspection, wall: () => number) {
+    this.#traffic = traffic
+    this.#inspection = inspection
+    this.#wall = wall
+  }
+
+  /** It is not passed on before all of it, or enough, is here. */
+  withholds(status: number): boolean {
+    return status >= 400 && judgeHead(status, this.#request()) === "withhold"
+  }
+
+  /** `nativeName`: what the endpoint calls the model. */
+  ofAnswer(answer: HeldAnswer, nativeName: string): AttemptVerdict {
+    const { status } = answer
+    const { spelling, model } = this.#inspection
+    const said = answer.retryAfter
+    const window = said === undefined ? undefined : retryWindow(said, this.#wall())
+    const retryAfter = window === undefined || window.defaulted !== undefined ? undefined : window.wait
+    return verdictOfAnswer({ status, retryAfter }, answer.text ?? "", [nativeName, spelling, model], this.#request())
+  }
+
+  /** Of an attempt that has ended; `committed`: something of its answer has been handed to the client. */
+  ofEnd({ failure, status }: Attempt, committed: boolean): AttemptVerdict {
+    if (failure !== undefined) return verdictOfFailure(failure.kind, committed)
+    return status === 0 ? unjudged : served
+  }
+
+  #request(): JudgedRequest {
+    return { statuses: this.#traffic().failover.statuses, namesModel: this.#inspection.model !== "", hasChain: false }
+  }
+}
+
+/** The request may have made the server crash: it had all of it, and its connection ended without a byte of an answer's body. */
+export const mayHaveBroken = ({ kind }: Failure, { timings }: Attempt): boolean =>
+  timings.sent > 0 && (endedUnanswered(kind) || (kind === "truncated" && timings.firstByte === 0))
