@@ -90,6 +90,8 @@ const cleaned = (text: string): string => redactText(text.indexOf("\u001b") === 
 /** Characters of one value. Clients may send a megabyte of headers, and several records tell of each request. */
 export const longestValue = 8192
 
+const slash = 0x2f
+
 /** After redaction, so that no secret is cut where it would not be known as one. */
 const bounded = (text: string): string =>
   text.length <= longestValue ? text : `${text.slice(0, longestValue)}… (${text.length - longestValue} more characters)`
@@ -110,7 +112,28 @@ const prepare = (text: string): string => {
   return made
 }
 
-const jsonString = (text: string): string => (careful.test(text) ? prepare(text) : JSON.stringify(bounded(text)))
+/**
+ * By character: it stands in JSON as it is, and nothing that it is part of can be a secret: letters, digits and a few signs. Two of
+ * those that a URL needs, `:` and `/`, are among them, but not the `?` that a query begins with.
+ */
+const isPlain = Uint8Array.from({ length: 128 }, (_, code) => (/[\w\-.,:;@+/()[\]]/.test(String.fromCharCode(code)) ? 1 : 0))
+/** Longer ones are looked at by other means. */
+const longestPlain = 64
+
+const jsonString = (text: string): string => {
+  const { length } = text
+  if (length <= longestPlain) {
+    let at = 0
+    for (let before = 0; at < length; at++) {
+      const code = text.charCodeAt(at)
+      // `://` is careful's affair.
+      if (code >= 128 || isPlain[code] === 0 || (code === slash && before === slash)) break
+      before = code
+    }
+    if (at === length) return `"${text}"`
+  }
+  return careful.test(text) ? prepare(text) : JSON.stringify(bounded(text))
+}
 
 const describe = (error: Error): string => {
   const cause = error.cause instanceof Error ? `: ${error.cause.message}` : ""
@@ -157,25 +180,70 @@ const jsonValue = (value: unknown): string => {
 }
 
 /** Encoded `,"key":` of the keys in use; records have a few dozen of them. A key of the record itself gets a mark. */
-const keys = new Map<string, string>()
+const encodedKeys = new Map<string, string>()
 const maxKeys = 1000
 const reserved = new Set(["timestamp", "level", "msg", "time"])
 
 const jsonKey = (key: string): string => {
-  const known = keys.get(key)
+  const known = encodedKeys.get(key)
   if (known !== undefined) return known
   const made = `,${JSON.stringify(reserved.has(key) ? `field_${key}` : key)}:`
-  if (keys.size < maxKeys) keys.set(key, made)
+  if (encodedKeys.size < maxKeys) encodedKeys.set(key, made)
+  return made
+}
+
+/**
+ * What the last record with this message said, and how: most of it is what the next one says (who was asked, for what, by whom), and a
+ * comparison costs less than another look for secrets. A record has its fields in the same order each time.
+ */
+interface Remembered {
+  /** Level and message, as they stand in the record. */
+  readonly level: Level
+  readonly head: string
+  readonly keys: Array<string>
+  readonly texts: Array<string>
+  readonly pieces: Array<string>
+}
+
+const remembered = new Map<string, Remembered>()
+const mostRemembered = 200
+/** Characters of a text that is remembered. */
+const longestRemembered = 128
+
+const rememberedOf = (level: Level, message: string): Remembered => {
+  const known = remembered.get(message)
+  if (known !== undefined && known.level === level) return known
+  const made = { level, head: `,"level":"${level.toUpperCase()}","msg":${jsonString(message)},"time":"`, keys: [], texts: [], pieces: [] }
+  if (remembered.size >= mostRemembered) remembered.clear()
+  remembered.set(message, made)
   return made
 }
 
 /** `at`: epoch milliseconds. */
 export const jsonLine = (level: Level, message: string, fields: Fields, at: number): string => {
   const time = now.zoned(at)
-  let line = `{"timestamp":"${now.local}","level":"${level.toUpperCase()}","msg":${jsonString(message)},"time":"${time}"`
+  const { head, keys, texts, pieces } = rememberedOf(level, message)
+  let line = `{"timestamp":"${now.local}"${head}${time}"`
+  let field = 0
   for (const key in fields) {
     const value = fields[key]
-    if (value !== undefined) line += jsonKey(key) + jsonValue(value)
+    const place = field++
+    if (value === undefined) continue
+    if (typeof value !== "string") {
+      line += jsonKey(key) + jsonValue(value)
+      continue
+    }
+    if (texts[place] === value && keys[place] === key) {
+      line += pieces[place]
+      continue
+    }
+    const piece = jsonKey(key) + jsonString(value)
+    line += piece
+    if (value.length <= longestRemembered) {
+      keys[place] = key
+      texts[place] = value
+      pieces[place] = piece
+    }
   }
   return `${line}}`
 }

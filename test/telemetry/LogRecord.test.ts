@@ -117,6 +117,39 @@ describe("text", () => {
   })
 })
 
+describe("one record after another", () => {
+  const level = fc.constantFrom("info" as const, "warn" as const)
+  const value = fc.oneof(
+    fc.constantFrom("POST", "/olla/openai/v1/chat/completions", "http://u:p@host/?token=x", "Bearer abcdefgh12", "a b", "", "?", "//", '"'),
+    fc.constant(undefined),
+    fc.integer(),
+    anything
+  )
+  const fields = fc.dictionary(fc.constantFrom("a", "b", "c", "msg"), value)
+
+  it("says the same as it would alone, whatever the one before it said", () => {
+    let n = 0
+    fc.assert(
+      fc.property(fc.array(fc.tuple(level, fields), { maxLength: 6 }), (records) => {
+        for (const [word, said] of records) {
+          const alone = `alone ${n++}`
+          expect(jsonLine(word, "again", said, at)).toBe(jsonLine(word, alone, said, at).replace(alone, "again"))
+        }
+      })
+    )
+  })
+
+  it("quotes nothing that JSON would escape, and lets no secret by", () => {
+    fc.assert(
+      fc.property(fc.oneof(anything, fc.string(), fc.webUrl({ withQueryParameters: true })), (text) => {
+        const line = jsonLine("info", "m", { text }, at)
+        expect(jsonLine("info", "m", { nested: [text] }, at)).toContain(line.slice(line.indexOf('"text":') + 7, -1))
+      })
+    )
+    expect(jsonLine("info", "m", { a: "https://user:pw@h/x", b: "a?key=1", c: "//u@h" }, at)).not.toMatch(/pw|=1/)
+  })
+})
+
 describe("long values", () => {
   it("are cut after redaction in every form, and say so", () => {
     const value = `${"a".repeat(longestValue - 12)}?token=SECRET-AND-LONG ${"b".repeat(500_000)}`

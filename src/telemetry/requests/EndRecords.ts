@@ -7,7 +7,7 @@ import { formatDuration } from "../../config/Duration.ts"
 import { attemptCause, attemptFailed, type Ending, endingOf } from "../../exchange/Cause.ts"
 import type { Exchange, Outcome } from "../../exchange/Exchange.ts"
 import type { Failure } from "../../exchange/Failure.ts"
-import { type Phases, phasesOf } from "../../exchange/Phases.ts"
+import { phasesOf } from "../../exchange/Phases.ts"
 import { failureText, failureWords, limitKeys } from "../../proxy/FailureText.ts"
 import type { Fields, Level } from "../LogRecord.ts"
 import type { LogSink } from "../LogSink.ts"
@@ -25,31 +25,8 @@ const limitStatuses: ReadonlySet<number> = new Set([413, 429, 431])
 /** Relayed answers that nobody should overlook. */
 const alarming = (status: number): boolean => status >= 500 || status === 401 || status === 403 || status === 429
 
-const longestAgent = 128
-const tenths = (millis: number): number => Math.round(millis * 10) / 10
-
 const limitFields = ({ kind, limitMs }: Failure): Fields =>
   limitMs === undefined || limitKeys[kind] === undefined ? {} : { limit: formatDuration(limitMs), limit_key: limitKeys[kind] }
-
-/** What brief records say beyond the older fields. */
-const briefFields = (exchange: Exchange, { outcome, cause, phase }: Ending, phases: Phases): Fields => {
-  const last = exchange.lastAttempt
-  const first = last === undefined || last.timings.firstByte === 0 ? undefined : last.timings.firstByte - exchange.timings.accepted
-  return {
-    outcome,
-    cause: cause === "none" ? undefined : cause,
-    phase: outcome === "ok" ? undefined : phase,
-    attempts: exchange.attempts.length > 1 ? exchange.attempts.length : undefined,
-    queue_ms: phases.queue > 0 ? wholeMillis(phases.queue) : undefined,
-    overhead_ms: tenths(phases.overhead),
-    first_ms: first === undefined ? undefined : wholeMillis(first),
-    client_ip: exchange.clientIp,
-    method: exchange.method,
-    path: exchange.path,
-    request_bytes: exchange.requestBytes > 0 ? exchange.requestBytes : undefined,
-    user_agent: exchange.userAgent === "" ? undefined : exchange.userAgent.slice(0, longestAgent)
-  }
-}
 
 /** Who failed before, and why: `2 attempts (gpu-1 closed_early)`. */
 const earlier = (exchange: Exchange): string => {
@@ -151,20 +128,18 @@ export const endRecords = (sink: LogSink, options: RequestLogOptions): ((exchang
     const last = exchange.lastAttempt
     const figures = last === undefined || isCancelled ? undefined : usage(exchange, last)
     const words = outcome.status >= 400 && !isCancelled && options.backendErrors() ? backendError(exchange.kept) : undefined
-    const brief =
-      options.form() === "brief"
-        ? briefFields(exchange, ending, phasesOf(exchange))
-        : { cause: ending.cause === "none" ? undefined : ending.cause }
-    sink.write(
-      level,
-      isCancelled ? "Request cancelled" : "Request completed",
-      {
-        ...completedFields(exchange, isCancelled ? "cancelled" : "completed", outcome.status, duration, figures),
-        ...brief,
-        backend_error: words
-      },
-      false,
-      () => summaryOf(exchange, isCancelled ? 499 : outcome.status, ending, duration, words ?? "", figures)
+    const phases = options.form() === "brief" ? phasesOf(exchange) : undefined
+    const completion = {
+      word: isCancelled ? "cancelled" : "completed",
+      status: outcome.status,
+      duration,
+      ending,
+      usage: figures,
+      words,
+      phases
+    }
+    sink.write(level, isCancelled ? "Request cancelled" : "Request completed", completedFields(exchange, completion), false, () =>
+      summaryOf(exchange, isCancelled ? 499 : outcome.status, ending, duration, words ?? "", figures)
     )
     if (!sink.enabled("debug")) return
     sink.write("debug", "Request metrics", { ...identity(exchange), ...metricsFields(exchange, duration, figures) })

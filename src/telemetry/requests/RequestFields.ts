@@ -1,5 +1,7 @@
 /** The fields of request records. Pure; `undefined` is left out of a record. */
+import type { Ending } from "../../exchange/Cause.ts"
 import type { AttemptTimings, Exchange } from "../../exchange/Exchange.ts"
+import type { Phases } from "../../exchange/Phases.ts"
 import type { Fields } from "../LogRecord.ts"
 import type { Usage } from "../Usage.ts"
 
@@ -32,19 +34,6 @@ export const identity = (
 export const routingFields = ({ verdict }: Exchange): Fields =>
   verdict === undefined ? {} : { routing_strategy: verdict.strategy, routing_action: verdict.action, routing_reason: some(verdict.reason) }
 
-/** The subset for people. */
-export const usageSummary = (usage: Usage | undefined): Fields =>
-  usage === undefined
-    ? {}
-    : {
-        input_tokens: positive(usage.inputTokens),
-        output_tokens: positive(usage.outputTokens),
-        total_tokens: positive(usage.totalTokens),
-        tokens_per_sec: usage.tokensPerSecond !== undefined && usage.tokensPerSecond > 0 ? usage.tokensPerSecond.toFixed(1) : undefined,
-        ttft_ms: positive(usage.ttftMs),
-        provider_model: usage.model === undefined ? undefined : some(usage.model)
-      }
-
 const usageDetail = (usage: Usage | undefined): Fields =>
   usage === undefined
     ? {}
@@ -62,32 +51,70 @@ const usageDetail = (usage: Usage | undefined): Fields =>
         finish_reason: usage.finishReason === undefined ? undefined : some(usage.finishReason)
       }
 
-/** `Request completed`, proxied. */
-export const completedFields = (
-  exchange: Exchange,
-  status: string,
-  httpStatus: number,
-  duration: number,
-  usage: Usage | undefined
-): Fields => {
+const longestAgent = 128
+const tenths = (millis: number): number => Math.round(millis * 10) / 10
+
+/** How a proxied request ended, for the record that tells it. */
+export interface Completion {
+  /** `completed` or `cancelled`. */
+  readonly word: string
+  readonly status: number
+  /** Milliseconds. */
+  readonly duration: number
+  readonly ending: Ending
+  readonly usage: Usage | undefined
+  /** The backend's own words; `undefined`: none may be told. */
+  readonly words: string | undefined
+  /** `undefined` in full form, where other records tell what the brief one adds. */
+  readonly phases: Phases | undefined
+}
+
+/** `Request completed`, proxied. One object with all fields in their places, since one is made of each request. */
+export const completedFields = (exchange: Exchange, { word, status, duration, ending, usage, words, phases }: Completion): Fields => {
+  const { translator, verdict, sticky, attempts, timings, traceId, spanId } = exchange
   const last = exchange.lastAttempt
+  const brief = phases !== undefined
+  const speed = usage?.tokensPerSecond
   return {
-    ...identity(exchange),
+    request_id: exchange.id,
+    trace_id: some(traceId),
+    span_id: some(spanId),
     endpoint: last?.endpointName ?? "",
     duration_ms: duration,
-    status,
-    http_status: httpStatus,
+    status: word,
+    http_status: status,
     model: some(exchange.model),
     total_bytes: positive(last?.bytes),
-    translator_mode: exchange.translator?.mode,
-    client_dialect: some(exchange.translator?.client ?? ""),
-    backend_dialect: some(exchange.translator?.backend ?? ""),
-    dropped: some(exchange.translator?.dropped ?? ""),
-    ...usageSummary(usage),
-    ...routingFields(exchange),
-    sticky_outcome: exchange.sticky === undefined || exchange.sticky.outcome === "disabled" ? undefined : exchange.sticky.outcome,
+    translator_mode: translator?.mode,
+    client_dialect: some(translator?.client ?? ""),
+    backend_dialect: some(translator?.backend ?? ""),
+    dropped: some(translator?.dropped ?? ""),
+    input_tokens: positive(usage?.inputTokens),
+    output_tokens: positive(usage?.outputTokens),
+    total_tokens: positive(usage?.totalTokens),
+    tokens_per_sec: speed !== undefined && speed > 0 ? speed.toFixed(1) : undefined,
+    ttft_ms: positive(usage?.ttftMs),
+    provider_model: some(usage?.model ?? ""),
+    routing_strategy: verdict?.strategy,
+    routing_action: verdict?.action,
+    routing_reason: some(verdict?.reason ?? ""),
+    sticky_outcome: sticky === undefined || sticky.outcome === "disabled" ? undefined : sticky.outcome,
     session_id: some(exchange.sessionId),
-    fallback_reason: exchange.translator === undefined ? undefined : some(exchange.translator.fallbackReason)
+    fallback_reason: some(translator?.fallbackReason ?? ""),
+    outcome: brief ? ending.outcome : undefined,
+    cause: ending.cause === "none" ? undefined : ending.cause,
+    phase: brief && ending.outcome !== "ok" ? ending.phase : undefined,
+    attempts: brief && attempts.length > 1 ? attempts.length : undefined,
+    queue_ms: brief && phases.queue > 0 ? wholeMillis(phases.queue) : undefined,
+    overhead_ms: brief ? tenths(phases.overhead) : undefined,
+    first_ms:
+      brief && last !== undefined && last.timings.firstByte > 0 ? wholeMillis(last.timings.firstByte - timings.accepted) : undefined,
+    client_ip: brief ? exchange.clientIp : undefined,
+    method: brief ? exchange.method : undefined,
+    path: brief ? exchange.path : undefined,
+    request_bytes: brief ? positive(exchange.requestBytes) : undefined,
+    user_agent: brief ? some(exchange.userAgent.slice(0, longestAgent)) : undefined,
+    backend_error: words
   }
 }
 
