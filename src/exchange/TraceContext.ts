@@ -43,35 +43,39 @@ export const readTraceparent = (text: string): ClientTrace | undefined =>
 /** `parent`: a valid `traceparent`. Its lowest flag, without reading the rest. */
 export const isFlagged = (traceparent: string): boolean => (Number.parseInt(traceparent.charAt(54), 16) & 1) === 1
 
-/** Random bytes are asked for this many at a time. */
+/** Random bytes are asked for, and made digits, this many at a time. */
 const pool = Buffer.alloc(4096)
-let used = pool.length
+let digits = ""
+let used = 0
 
-const randomHex = (bytes: number): string => {
-  if (used + bytes > pool.length) {
-    randomFillSync(pool)
+const randomHex = (count: number): string => {
+  if (used + count > digits.length) {
+    digits = randomFillSync(pool).toString("hex")
     used = 0
   }
-  used += bytes
-  return pool.toString("hex", used - bytes, used)
+  used += count
+  return digits.slice(used - count, used)
 }
 
 export const newSpanId = (): string => {
-  const id = randomHex(8)
+  const id = randomHex(16)
   return id === "0000000000000000" ? newSpanId() : id
 }
 
 /** Hexadecimal digits of a trace id that decide on its sampling. */
 const randomDigits = 14
 const randomRange = 2 ** 56
+const halfRange = 2 ** 28
+
+const three = Array.from({ length: 4096 }, (_, n) => n.toString(16).padStart(3, "0"))
+/** `n`: below 2^28. */
+const seven = (n: number): string => `${three[n >>> 16]}${three[(n >>> 4) & 0xfff]}${(n & 0xf).toString(16)}`
 
 /** `randomness`: 0 (inclusive) to 1, which becomes the low 56 bits, so that whoever sees the id decides alike. */
 export const newTraceId = (randomness: number): string => {
-  const id =
-    randomHex(9) +
-    Math.floor(randomness * randomRange)
-      .toString(16)
-      .padStart(randomDigits, "0")
+  const scaled = randomness * halfRange
+  const high = Math.floor(scaled)
+  const id = randomHex(32 - randomDigits) + seven(high) + seven(Math.floor((scaled - high) * halfRange))
   return isZero(id, 0, 32) ? newTraceId(randomness) : id
 }
 

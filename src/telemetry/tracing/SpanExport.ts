@@ -3,12 +3,11 @@
  * An outage is told once, and its end.
  */
 
-import type { ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { TraceSettings } from "../../config/TraceSettings.ts"
 import type { Collector, Sent } from "./Collector.ts"
-import type { SpanQueue } from "./SpanQueue.ts"
+import type { SpanEncoding, SpanQueue } from "./SpanQueue.ts"
 
 /** How often one batch is sent at most. */
 const mostTries = 5
@@ -33,10 +32,10 @@ type Settings = Pick<TraceSettings, "interval" | "timeout" | "batch">
 export const pauseAfter = (failures: number, random: number): number =>
   Math.min(longestPause, firstPause * 2 ** (failures - 1)) * (1 - jitter + 2 * jitter * random)
 
-class Exporting {
-  readonly #queue: SpanQueue
+class Exporting<Packed> {
+  readonly #queue: SpanQueue<Packed>
   readonly #collector: Collector
-  readonly #encode: (spans: ReadonlyArray<ReadableSpan>) => Uint8Array | undefined
+  readonly #encode: SpanEncoding<Packed>["body"]
   readonly #settings: Settings
   readonly #events: ExportEvents
   readonly #now: () => number
@@ -52,9 +51,9 @@ class Exporting {
   #wake: (() => void) | undefined
 
   constructor(
-    queue: SpanQueue,
+    queue: SpanQueue<Packed>,
     collector: Collector,
-    encode: (spans: ReadonlyArray<ReadableSpan>) => Uint8Array | undefined,
+    encode: SpanEncoding<Packed>["body"],
     settings: Settings,
     events: ExportEvents,
     now: () => number
@@ -102,10 +101,10 @@ class Exporting {
 
   /** `undefined`: nothing waits, or it cannot be encoded. */
   #nextBody(): Uint8Array | undefined {
-    const spans = this.#queue.take(this.#settings.batch)
-    this.#inBody = spans.length
-    this.#body = spans.length === 0 ? undefined : this.#encode(spans)
-    if (this.#body === undefined && spans.length > 0) this.#giveUp("failed", "they cannot be encoded")
+    const { packed, spans } = this.#queue.take(this.#settings.batch)
+    this.#inBody = spans
+    this.#body = spans === 0 ? undefined : this.#encode(packed)
+    if (this.#body === undefined && spans > 0) this.#giveUp("failed", "they cannot be encoded")
     return this.#body
   }
 
@@ -196,7 +195,7 @@ class Exporting {
     return Effect.ensuring(
       Effect.timeoutOrElse(Effect.suspend(next), { duration: Math.min(timeout, longestFlush), orElse: () => Effect.void }),
       Effect.sync(() => {
-        this.#queue.drop(this.#inBody + this.#queue.take(Number.POSITIVE_INFINITY).length, "shutdown")
+        this.#queue.drop(this.#inBody + this.#queue.take(Number.POSITIVE_INFINITY).spans, "shutdown")
         this.#clear()
       })
     )
@@ -209,10 +208,10 @@ const thisTurn = Effect.callback<void>((resume) => {
 })
 
 /** Exports for as long as the scope is open, and what is left at its end. */
-export const exportSpans = (
-  queue: SpanQueue,
+export const exportSpans = <Packed>(
+  queue: SpanQueue<Packed>,
   collector: Collector,
-  encode: (spans: ReadonlyArray<ReadableSpan>) => Uint8Array | undefined,
+  encode: SpanEncoding<Packed>["body"],
   settings: Settings,
   events: ExportEvents,
   now: () => number

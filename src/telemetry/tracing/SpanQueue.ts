@@ -23,7 +23,7 @@ const spanBytes = 500
 const partBytes = 80
 
 /** About what it takes in memory until it is sent. */
-export const bytesOf = ({ attributes, events, links }: ReadableSpan): number => {
+const bytesOf = ({ attributes, events, links }: ReadableSpan): number => {
   let bytes = spanBytes + (events.length + links.length) * partBytes
   for (const name in attributes) {
     const value = attributes[name]
@@ -32,14 +32,43 @@ export const bytesOf = ({ attributes, events, links }: ReadableSpan): number => 
   return bytes
 }
 
-interface Waiting {
-  readonly spans: ReadonlyArray<ReadableSpan>
+/** How spans wait, and become the body of a request. */
+export interface SpanEncoding<Packed> {
+  /** Of spans that go together; asked once. */
+  readonly pack: (spans: ReadonlyArray<ReadableSpan>) => Packed
+  /** What was packed last is not wanted. */
+  readonly undo: () => void
+  readonly bytesOf: (packed: Packed) => number
+  /** `undefined`: it cannot be done. */
+  readonly body: (all: ReadonlyArray<Packed>) => Uint8Array | undefined
+}
+
+type Objects = ReadonlyArray<ReadableSpan>
+
+/** They wait as they are, and are encoded together. */
+export const objectEncoding = (body: (spans: Array<ReadableSpan>) => Uint8Array | undefined): SpanEncoding<Objects> => ({
+  pack: (spans) => spans,
+  undo: () => {},
+  bytesOf: (spans) => spans.reduce((sum, span) => sum + bytesOf(span), 0),
+  body: (all) => body(all.flat())
+})
+
+interface Waiting<Packed> {
+  readonly packed: Packed
+  readonly spans: number
   readonly bytes: number
 }
 
-export class SpanQueue {
+/** What is taken together. */
+export interface Batch<Packed> {
+  readonly packed: ReadonlyArray<Packed>
+  readonly spans: number
+}
+
+export class SpanQueue<Packed> {
   readonly #most: number
-  #waiting: Array<Waiting> = []
+  readonly #encoding: SpanEncoding<Packed>
+  #waiting: Array<Waiting<Packed>> = []
   #spans = 0
   #bytes = 0
   readonly #dropped: Record<DropReason, number> = { queue_full: 0, failed: 0, rejected: 0, shutdown: 0 }
@@ -48,8 +77,9 @@ export class SpanQueue {
   onOffer: () => void = () => {}
 
   /** `most`: spans. */
-  constructor(most: number) {
+  constructor(most: number, encoding: SpanEncoding<Packed>) {
     this.#most = most
+    this.#encoding = encoding
   }
 
   get size(): number {
@@ -62,12 +92,18 @@ export class SpanQueue {
 
   /** False: it is full, and all of them are dropped. */
   offer(spans: ReadonlyArray<ReadableSpan>): boolean {
-    const bytes = spans.reduce((sum, span) => sum + bytesOf(span), 0)
-    if (this.#spans + spans.length > this.#most || this.#bytes + bytes > mostBytes) {
+    if (this.#spans + spans.length > this.#most) {
       this.drop(spans.length, "queue_full")
       return false
     }
-    this.#waiting.push({ spans, bytes })
+    const packed = this.#encoding.pack(spans)
+    const bytes = this.#encoding.bytesOf(packed)
+    if (this.#bytes + bytes > mostBytes) {
+      this.#encoding.undo()
+      this.drop(spans.length, "queue_full")
+      return false
+    }
+    this.#waiting.push({ packed, spans: spans.length, bytes })
     this.#spans += spans.length
     this.#bytes += bytes
     this.onOffer()
@@ -75,18 +111,18 @@ export class SpanQueue {
   }
 
   /** The first that came together, up to so many spans and at least those of one exchange. */
-  take(most: number): ReadonlyArray<ReadableSpan> {
-    const out: Array<ReadableSpan> = []
-    let n = 0
-    for (; n < this.#waiting.length; n++) {
-      const { spans, bytes } = this.#waiting[n] as Waiting
-      if (n > 0 && out.length + spans.length > most) break
-      out.push(...spans)
+  take(most: number): Batch<Packed> {
+    const packed: Array<Packed> = []
+    let taken = 0
+    for (const { packed: one, spans, bytes } of this.#waiting) {
+      if (packed.length > 0 && taken + spans > most) break
+      packed.push(one)
+      taken += spans
       this.#bytes -= bytes
     }
-    this.#waiting = this.#waiting.slice(n)
-    this.#spans -= out.length
-    return out
+    this.#waiting = this.#waiting.slice(packed.length)
+    this.#spans -= taken
+    return { packed, spans: taken }
   }
 
   sent(spans: number): void {

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -19,7 +20,8 @@ import { exchangeSpans, type SpanSources } from "./ExchangeSpans.ts"
 import { identify, keptBy, makeSampling } from "./Sampling.ts"
 import type { SpanOrigin } from "./Span.ts"
 import { exportSpans } from "./SpanExport.ts"
-import { type SpanCounts, SpanQueue } from "./SpanQueue.ts"
+import { jsonEncoding } from "./SpanJson.ts"
+import { objectEncoding, type SpanCounts, type SpanEncoding, SpanQueue } from "./SpanQueue.ts"
 
 /** What became of spans; `undefined` where no traces are sent. */
 export const TraceCounts = Context.Reference<(() => SpanCounts) | undefined>("olla/telemetry/TraceCounts", {
@@ -56,7 +58,7 @@ const load = Effect.promise(() =>
   Promise.all([import("@opentelemetry/otlp-transformer"), import("@opentelemetry/resources"), import("./ControlPlaneTracer.ts")])
 )
 
-const observerOf = (settings: TraceSettings, sources: SpanSources, queue: SpanQueue): ExchangeObserver => ({
+const observerOf = <Packed>(settings: TraceSettings, sources: SpanSources, queue: SpanQueue<Packed>): ExchangeObserver => ({
   dispatched: () => {},
   attemptEnded: (exchange, attempt) => {
     if (!exchange.isSampled && settings.keepErrors && attemptFailed(attempt)) identify(exchange)
@@ -69,32 +71,24 @@ const observerOf = (settings: TraceSettings, sources: SpanSources, queue: SpanQu
   }
 })
 
-/** Sends until the scope is closed, and what is left then. */
-export const openTraces: (
+type Connect = (settings: TraceSettings, serializer: TraceSerializer) => Collector
+
+const openWith = Effect.fnUntraced(function* <Packed>(
   settings: TraceSettings,
   parts: TraceParts,
-  connect?: (settings: TraceSettings, serializer: TraceSerializer) => Collector
-) => Effect.Effect<Traces, never, Scope.Scope> = Effect.fnUntraced(function* (settings, parts, connect = openCollector) {
-  const [{ JsonTraceSerializer, ProtobufTraceSerializer }, { resourceFromAttributes }, { controlPlaneTracer }] = yield* load
-  const serializer: TraceSerializer = settings.protocol === "http/json" ? JsonTraceSerializer : ProtobufTraceSerializer
-  const origin: SpanOrigin = {
-    resource: resourceFromAttributes(resourceAttributes(settings)),
-    scope: { name: "olla", version: build.version }
-  }
-  const queue = new SpanQueue(settings.queue)
-  const collector = { collector: new URL(settings.url).host }
+  origin: SpanOrigin,
+  encoding: SpanEncoding<Packed>,
+  collector: Collector,
+  { controlPlaneTracer }: typeof import("./ControlPlaneTracer.ts")
+) {
+  const queue = new SpanQueue(settings.queue, encoding)
+  const host = { collector: new URL(settings.url).host }
   const clock = yield* Clock.Clock
-  yield* exportSpans(
-    queue,
-    connect(settings, serializer),
-    (spans) => serializer.serializeRequest([...spans]),
-    settings,
-    {
-      failing: (why) => parts.write("warn", "Traces cannot be sent", { ...collector, error: why }),
-      working: (dropped) => parts.write("info", "Traces are sent again", { ...collector, dropped })
-    },
-    () => clock.currentTimeMillisUnsafe()
-  )
+  const events = {
+    failing: (why: string) => parts.write("warn", "Traces cannot be sent", { ...host, error: why }),
+    working: (dropped: number) => parts.write("info", "Traces are sent again", { ...host, dropped })
+  }
+  yield* exportSpans(queue, collector, encoding.body, settings, events, () => clock.currentTimeMillisUnsafe())
   return {
     tracing: makeSampling(settings),
     observer: observerOf(settings, { ...parts, origin }, queue),
@@ -102,3 +96,19 @@ export const openTraces: (
     tracer: settings.controlPlane === "none" ? undefined : yield* controlPlaneTracer(origin, settings, (spans) => void queue.offer(spans))
   }
 })
+
+/** Sends until the scope is closed, and what is left then. */
+export const openTraces: (settings: TraceSettings, parts: TraceParts, connect?: Connect) => Effect.Effect<Traces, never, Scope.Scope> =
+  Effect.fnUntraced(function* (settings, parts, connect = openCollector) {
+    const [{ JsonTraceSerializer, ProtobufTraceSerializer }, { resourceFromAttributes }, controlPlane] = yield* load
+    const isJson = settings.protocol === "http/json"
+    const collector = connect(settings, isJson ? JsonTraceSerializer : ProtobufTraceSerializer)
+    const origin: SpanOrigin = {
+      resource: resourceFromAttributes(resourceAttributes(settings)),
+      scope: { name: "olla", version: build.version }
+    }
+    const encodeObjects = (spans: Array<ReadableSpan>) => ProtobufTraceSerializer.serializeRequest(spans)
+    return isJson
+      ? yield* openWith(settings, parts, origin, jsonEncoding(origin), collector, controlPlane)
+      : yield* openWith(settings, parts, origin, objectEncoding(encodeObjects), collector, controlPlane)
+  })

@@ -8,6 +8,7 @@ import { attemptPhases } from "../../../src/exchange/Phases.ts"
 import { exchangeSpans, type SpanSources } from "../../../src/telemetry/tracing/ExchangeSpans.ts"
 import { routeNames } from "../../../src/telemetry/tracing/RouteNames.ts"
 import { identify, makeSampling } from "../../../src/telemetry/tracing/Sampling.ts"
+import { jsonEncoding } from "../../../src/telemetry/tracing/SpanJson.ts"
 import { profiles } from "../../catalogue/fakes.ts"
 import { endpointOf, newExchange } from "../exchanges.ts"
 import { type DecodedSpan, decodeSpans } from "./otlp.ts"
@@ -19,6 +20,7 @@ const sources: SpanSources = {
   offered: (model) => (model === "m" ? "m" : undefined),
   words: () => "CUDA out of memory"
 }
+const ownJson = jsonEncoding(sources.origin)
 const rules = { ratio: 1, followsClient: true, parent: "continue", keepErrors: true, keepSlow: 0 } as const
 const client = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -57,8 +59,10 @@ const story = (outcome: Outcome, tries: ReadonlyArray<Try>, traceparent = "", pa
 const asSent = (exchange: Exchange): ReadonlyArray<DecodedSpan> => {
   const spans = [...exchangeSpans(exchange, undefined, sources)]
   const [json, proto] = [JsonTraceSerializer, ProtobufTraceSerializer].map((each) => each.serializeRequest(spans) as Uint8Array)
+  const own = ownJson.body([ownJson.pack(spans), ownJson.pack(spans)]) as Uint8Array
   const decoded = decodeSpans("application/json", json as Uint8Array)
   expect(decodeSpans("application/x-protobuf", proto as Uint8Array)).toEqual(decoded)
+  expect(decodeSpans("application/json", own)).toEqual([...decoded, ...decoded])
   return decoded
 }
 

@@ -10,7 +10,7 @@ import { describe } from "vitest"
 import type { Sent } from "../../../src/telemetry/tracing/Collector.ts"
 import { contextOf, FinishedSpan, noStatus } from "../../../src/telemetry/tracing/Span.ts"
 import { exportSpans, pauseAfter } from "../../../src/telemetry/tracing/SpanExport.ts"
-import { SpanQueue } from "../../../src/telemetry/tracing/SpanQueue.ts"
+import { objectEncoding, SpanQueue } from "../../../src/telemetry/tracing/SpanQueue.ts"
 
 const origin = { resource: {} as never, scope: { name: "olla", version: "1" } }
 const span = (attributes: Record<string, string> = {}): ReadableSpan =>
@@ -32,6 +32,9 @@ const span = (attributes: Record<string, string> = {}): ReadableSpan =>
   )
 const spans = (count: number) => Array.from({ length: count }, () => span())
 
+/** A byte each. */
+const encoding = objectEncoding((batched) => new Uint8Array(batched.length))
+
 const good: Sent = { _tag: "sent", rejected: 0, why: "" }
 const later = (after?: number): Sent => ({ _tag: "later", why: "it answers 503", after })
 const refused: Sent = { _tag: "refused", why: "it answers 413" }
@@ -39,7 +42,7 @@ const refused: Sent = { _tag: "refused", why: "it answers 413" }
 const open = (says: (nth: number) => Sent | "hangs", { queue: most = 100, batch = 10, interval = 5_000, timeout = 10_000 } = {}) =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
-    const queue = new SpanQueue(most)
+    const queue = new SpanQueue(most, encoding)
     const sent: Array<readonly [at: number, spans: number]> = []
     const told: Array<string> = []
     let aborted = 0
@@ -55,7 +58,7 @@ const open = (says: (nth: number) => Sent | "hangs", { queue: most = 100, batch 
           }),
         close: () => told.push("closed")
       },
-      (batched) => new Uint8Array(batched.length),
+      encoding.body,
       { interval, timeout, batch },
       { failing: (why) => told.push(`failing: ${why}`), working: (dropped) => told.push(`working: ${dropped}`) },
       () => clock.currentTimeMillisUnsafe()
@@ -100,7 +103,7 @@ describe("spans", () => {
       const { queue } = yield* open(() => "hangs", { queue: 10 })
       expect([queue.offer(spans(8)), queue.offer(spans(3)), queue.offer(spans(2))]).toEqual([true, false, true])
       expect(queue.counts).toEqual({ exported: 0, queued: 10, dropped: { queue_full: 3, failed: 0, rejected: 0, shutdown: 0 } })
-      const large = new SpanQueue(1e9)
+      const large = new SpanQueue(1e9, encoding)
       let taken = 0
       while (large.offer([span({ text: "x".repeat(1_000_000) })])) taken++
       expect(taken).toBe(16)
