@@ -76,6 +76,7 @@ const causeOfKind: Readonly<Record<Exclude<FailureKind, "client_gone" | "client_
   truncated: "broken_stream",
   idle_timeout: "timeout_idle",
   untranslatable: "untranslatable",
+  redirected: "untranslatable",
   internal: "internal"
 }
 

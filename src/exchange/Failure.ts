@@ -19,6 +19,7 @@ export type FailureKind =
   | "truncated"
   | "idle_timeout"
   | "untranslatable"
+  | "redirected"
   | "path_unknown"
   | "withheld"
   | "descriptors"
@@ -72,6 +73,8 @@ export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   truncated: rule("upstream", false, false, false),
   // What it said is an error, or nothing that the client's dialect can be made of.
   untranslatable: rule("upstream", false, false, false),
+  // It sends the request elsewhere, where clients cannot follow: it is configured by the wrong address.
+  redirected: rule("upstream", true, false, false),
   // It answers, but has no such route: somebody else may.
   path_unknown: rule("upstream", true, false, false),
   // It answered, with an error that somebody else may not have.

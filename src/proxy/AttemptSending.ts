@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
+import { failure } from "../exchange/Failure.ts"
 import { rewriteModel } from "../routing/ModelRewrite.ts"
 import type { Candidate } from "../routing/Router.ts"
 import type { CarryRequest } from "./Carrier.ts"
@@ -34,6 +35,12 @@ export const timeoutsOf = (proxy: OllaConfig["proxy"], firstLeased: number): Dea
 }
 
 const sizeOf = (chunks: ReadonlyArray<Buffer>): number => chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+
+/** Its body is of no use, whatever it is. */
+const redirected = (status: number): AnswerTranslator => {
+  const end = { elsewhere: failure("redirected", `the endpoint answered with a redirect (status ${status})`) }
+  return { head: () => undefined, push: () => end, end: () => end, fail: () => undefined }
+}
 
 /** Whose attempt it is. */
 export interface AttemptOwner extends AttemptProgress, Judge {
@@ -100,6 +107,8 @@ export class AttemptSending implements Sending {
 
   translatorOf(status: number, length: number): AnswerTranslator | undefined {
     const { translator } = this
+    // A client that has got a beginning is told in its stream.
+    if (status > 300 && status < 400 && this.#request.refusesRedirects && !this.response.headersSent) return redirected(status)
     const refusesPath = mayRefusePath(status, length) && this.#told.mayAskOther()
     const maySpeakOtherwise = this.#spoken?.maySpeakOtherwise === true
     // Whoever has been kept waiting is told of an error in the middle of a stream: once its dialect has been asked, it is told.

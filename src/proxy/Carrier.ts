@@ -25,6 +25,8 @@ export interface CarryRequest {
   readonly sticky: StickyKey | undefined
   /** Absent: relayed as it came. */
   readonly dialect: Dialect | undefined
+  /** An answer that sends the client elsewhere is none: what is asked for has its place here. */
+  readonly refusesRedirects: boolean
   /** Headers of ours that every answer of this request carries (rate limit, CORS, mode): raw name/value pairs. */
   readonly replyHeaders: ReadonlyArray<string>
   readonly response: ServerResponse

@@ -231,7 +231,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
   #onFailure(failed: Failure, candidate: Candidate, attempt: Attempt): void {
     const why = namingItsKey(failed, this.#parts.config().proxy)
     this.#last = { failure: why, name: candidate.endpoint.name }
-    if (!ruleOf(why).failover) this.#allConnection = false
+    if (!ruleOf(why).failover || why.kind === "redirected") this.#allConnection = false
     this.#remaining.remove(candidate)
     const { verdict } = attempt
     if (this.#isCommitted(attempt)) this.#end({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })

@@ -26,6 +26,7 @@ const words: Readonly<Record<FailureKind, string>> = {
   header_timeout: "no answer",
   response_timeout: "no answer",
   malformed: "what it answered is no HTTP",
+  redirected: "it sends the request elsewhere",
   path_unknown: "it does not serve this path",
   withheld: "it answered with an error",
   breaker_open: "not asked, since it failed too often just now",
@@ -83,6 +84,8 @@ export const failureText = (failure: Failure, endpoint: string, elapsed: number)
       return `connection closed ${after} - endpoint ${endpoint} broke off in the middle of its answer`
     case "untranslatable":
       return `request failed ${after}: the answer of endpoint ${endpoint} could not be translated`
+    case "redirected":
+      return `request failed ${after}: endpoint ${endpoint} answered with a redirect, which is not followed; its url in the configuration should be where that leads`
     case "path_unknown":
       return `request failed ${after}: endpoint ${endpoint} does not serve this path`
     case "withheld":

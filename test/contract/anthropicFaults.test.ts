@@ -109,7 +109,7 @@ describe.each(["olla", "sherpa"])("on the %s engine", (engine) => {
       ["JSON without choices", (res) => json(res, 200, { hello: 1 }), /no choices/],
       ["choices of another kind", (res) => json(res, 200, { choices: ["x"] }), /invalid choice format/],
       ["a choice without a message", (res) => json(res, 200, { choices: [{}] }), /no message in choice/],
-      ["a redirect", (res) => res.writeHead(302, { location: "/elsewhere" }).end(), /answered 302/]
+      ["a redirect", (res) => res.writeHead(302, { location: "/elsewhere" }).end(), /answered with a redirect/]
     ] satisfies ReadonlyArray<readonly [string, (res: import("node:http").ServerResponse) => unknown, RegExp]>)(
       "that is %s is a 502 and a failure, whole and streamed",
       async (_, answer, text) => {

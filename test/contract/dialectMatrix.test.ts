@@ -259,6 +259,32 @@ const statusOf = (thrown: unknown): unknown => {
   return status ?? code
 }
 
+describe("a redirect of a server", () => {
+  it.each([
+    ["/v1/chat/completions", "chat"],
+    ["/olla/proxy/v1/chat/completions", "chat"],
+    ["/v1/messages", "messages"],
+    ["/v1/responses", "responses"],
+    ["/v1/responses/compact", "responses"],
+    ["/api/chat", "ollama"],
+    ["/api/generate", "ollama"],
+    ["/v1/embeddings", "chat"],
+    ["/api/show", "ollama"],
+    ["/v1/messages", "chat"]
+  ] as const)("to %s is a failure, and never leads a client to it (asked of a server of %s)", async (path, kind) => {
+    const server = scripted.get(kind) as ScriptedModel
+    server.answer = (_req, res) => {
+      res.writeHead(307, { location: `${server.url}/elsewhere` }).end()
+    }
+    const body = { model: `on-${kind}`, max_tokens: 5, stream: true, messages: [{ role: "user", content: "Hi" }], input: "Hi", prompt: "Hi" }
+    const answer = await fetch(daemon.url + path, { method: "POST", redirect: "manual", body: JSON.stringify(body) })
+    const text = await answer.text()
+    expect([answer.status, answer.headers.get("location")]).toEqual([502, null])
+    expect(text).toContain("answered with a redirect")
+    expect(text).not.toContain(new URL(server.url).port)
+  })
+})
+
 describe("below prefixes", () => {
   const ask = async (path: string, model: string) => {
     scripted.get("chat")?.reset()

@@ -23,6 +23,7 @@ describe("an attempt that failed", () => {
     ["idle_timeout", "failure yes timeout", "failure no timeout"],
     ["response_timeout", "failure no timeout", "failure no timeout"],
     ["untranslatable", "failure no transport", "failure no transport"],
+    ["redirected", "failure yes transport", "failure no transport"],
     ["path_unknown", "nothing yes free", "nothing no"],
     ["withheld", "nothing yes free", "nothing no"],
     ["breaker_open", "nothing yes free", "nothing no"],

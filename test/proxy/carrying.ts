@@ -228,6 +228,7 @@ export class Scene {
       ...(some.nextChoice === undefined ? {} : { nextChoice: some.nextChoice }),
       sticky: some.sticky,
       dialect: some.dialect,
+      refusesRedirects: false,
       replyHeaders: [],
       response: new FakeResponse() as unknown as ServerResponse,
       bodyTaken: () => {}

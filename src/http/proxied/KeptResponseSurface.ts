@@ -23,7 +23,7 @@ export class KeptResponseSurface extends PlainSurface {
   override plan(walk: Settling, _asked: Asked, _body: Body, { candidates }: Decision): Plan | undefined {
     const { context } = this
     const mine = candidates.filter(({ endpoint }) => endpoint === this.#owner)
-    if (mine.length > 0) return { target: this.route.target, candidates: mine, dialect: undefined }
+    if (mine.length > 0) return { target: this.route.target, candidates: mine, dialect: undefined, refusesRedirects: true }
     const isAway = !accepts(this.#owner)
     walk.settle({ _tag: "rejected", status: isAway ? 503 : 404, reason: isAway ? "responseAway" : "noSuchResponse" })
     if (isAway) context.error("responseAway", { endpoint: this.#owner.name }, [...retryAfter(this.#services), ...context.decisionHeaders()])
@@ -37,7 +37,7 @@ export class NativeResponsesSurface extends PlainSurface {
   override plan(walk: Settling, _asked: Asked, _body: Body, { candidates }: Decision): Plan | undefined {
     const { context } = this
     const natives = candidates.filter(({ endpoint: { profile } }) => profile?.responses?.enabled === true)
-    if (natives.length > 0) return { target: this.route.target, candidates: natives, dialect: undefined }
+    if (natives.length > 0) return { target: this.route.target, candidates: natives, dialect: undefined, refusesRedirects: true }
     walk.settle({ _tag: "rejected", status: 404, reason: "notCompacted" })
     context.error("notCompacted", {}, context.decisionHeaders())
     return undefined

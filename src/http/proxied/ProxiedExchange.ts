@@ -189,7 +189,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     if (logs) log.received(exchange, this.#context.head.userAgent, this.#surface.details)
   }
 
-  #carry({ inspection }: Asked, body: Body, { target, candidates, nextChoice, dialect, within }: Plan): void {
+  #carry({ inspection }: Asked, body: Body, { target, candidates, nextChoice, dialect, refusesRedirects, within }: Plan): void {
     const { carrier, wantsUsage } = this.#services
     const { req, res, trustedPeer, extra } = this.#context
     const exchange = this.#exchange
@@ -207,6 +207,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
         nextChoice,
         sticky: this.#sticky(body, inspection),
         dialect,
+        refusesRedirects: refusesRedirects === true,
         replyHeaders: extra,
         response: res,
         bodyTaken: (byOne) => this.#giveBack(byOne)

@@ -50,7 +50,8 @@ export abstract class RewordedSurface extends PlainSurface {
   }
 
   override plan(walk: Settling, asked: Asked, body: Body, decision: Decision): Plan | undefined {
-    const plan = super.plan(walk, asked, body, decision)
+    const plain = super.plan(walk, asked, body, decision)
+    const plan = plain && { ...plain, refusesRedirects: this.context.exchange.method === "POST" }
     const isRelayed = ({ endpoint }: Candidate) => this.isRelayed(endpoint)
     if (plan === undefined || this.services.fleet.endpoints.every((endpoint) => this.isRelayed(endpoint))) return plan
     const words = () => this.#otherWords(asked, body)

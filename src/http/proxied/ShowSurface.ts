@@ -47,6 +47,7 @@ export class ShowSurface extends PlainSurface {
     return {
       target: this.route.target,
       candidates: natives.length > 0 ? natives : decision.candidates,
+      refusesRedirects: true,
       dialect: {
         speak: (_endpoint, nativeName) => ({
           target: this.route.target,

@@ -32,6 +32,8 @@ export interface Plan {
   readonly nextChoice?: () => ReadonlyArray<Candidate>
   /** Decides for each endpoint in which words it is asked; absent: all are asked as it came. */
   readonly dialect: Dialect | undefined
+  /** An answer that sends the client elsewhere is none: it would be asked again there without Olla. Absent: it is relayed. */
+  readonly refusesRedirects?: boolean
   /** Milliseconds after which the surface does without an answer; absent: there is no end but the proxy's own limits. */
   readonly within?: number
 }

@@ -121,7 +121,7 @@ export class TranslatedSurface implements Surface {
       setMode(context, translator, "translation", "")
       if (translator.warnsOfTools) this.#warnOfTools(conversation.droppedTools())
     }
-    return { target: "", candidates: order.first, nextChoice: order.next, dialect: conversation.dialect }
+    return { target: "", candidates: order.first, nextChoice: order.next, dialect: conversation.dialect, refusesRedirects: true }
   }
 
   refused({ failure, message, code }: Refused): void {
