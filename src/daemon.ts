@@ -48,7 +48,6 @@ import { makeAnthropicTranslator } from "./translation/anthropic/AnthropicTransl
 import type { Learnt } from "./translation/Conversing.ts"
 import { Lessons } from "./translation/Lessons.ts"
 import { makeOllamaTranslators } from "./translation/ollama/OllamaTranslator.ts"
-import { RouteRefusals } from "./translation/RouteRefusals.ts"
 import { ResponseOwners } from "./translation/responses/ResponseOwners.ts"
 import { makeResponsesTranslator } from "./translation/responses/ResponsesTranslator.ts"
 
@@ -183,7 +182,7 @@ const serve = Effect.fnUntraced(function* (
   )
   // Every API that is offered in translation has its line here.
   const clock = () => performance.now()
-  const learnt: Learnt = { lessons: new Lessons(clock), routes: new RouteRefusals(() => services.fleet.now()) }
+  const learnt: Learnt = { lessons: new Lessons(clock) }
   const owners = new ResponseOwners(clock)
   const translators = [makeAnthropicTranslator(learnt), makeResponsesTranslator(learnt, owners), ...makeOllamaTranslators(learnt)]
   for (const [name, title] of new Map(translators.map(({ name, title }) => [name, title]))) {

@@ -72,11 +72,6 @@ export class Endpoint {
   spec: EndpointSpec
   /** Of the `olla` engine's attempts; stays closed where nobody reports to it. */
   readonly breaker: EndpointBreaker
-  /**
-   * Dialects whose native route this backend refused though its kind has it, and until which monotonic moment that holds. Forgotten with
-   * each change of status: it may be another server then.
-   */
-  readonly refusedDialects = new Map<string, number>()
   /** Paths that this backend does not serve, as it has said. Forgotten with changes of its status, its list and its kind. */
   readonly unserved: UnservedPaths
   /** What is known of each of its models; only where requests may be repeated elsewhere. */
@@ -249,7 +244,7 @@ export class Endpoint {
     const { modelFilter } = this.spec
     this.spec = spec
     if (!isDeepStrictEqual(modelFilter, spec.modelFilter)) this.#models = admitted(this.#listed, spec)
-    if (anew) this.#forgetRefusals()
+    if (anew) this.unserved.clear()
     this.step({ _tag: "SpecChanged", now: this.#port.now(), anew, paced })
   }
 
@@ -261,7 +256,7 @@ export class Endpoint {
     for (const command of commands) {
       // Learned of the server that was there before.
       if (command._tag === "Announce") {
-        this.#forgetRefusals()
+        this.unserved.clear()
         if (isRoutable(command.to.status) && !isRoutable(command.from.status)) this.lanes.returned()
         if (!isRoutable(command.to.status)) this.lanes.lost()
       }
@@ -279,11 +274,6 @@ export class Endpoint {
       this.step({ _tag: "DiscoverNow", now, reason: "request" })
     }
     this.#port.lanes.turned(lane, before)
-  }
-
-  #forgetRefusals(): void {
-    this.refusedDialects.clear()
-    this.unserved.clear()
   }
 
   /** An attempt failed in a way that says something of the backend (`ruleOf(failure).demote`). */

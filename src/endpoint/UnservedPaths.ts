@@ -38,6 +38,12 @@ export class UnservedPaths {
     if (this.#until.size > maxPaths) this.#until.delete(this.#until.keys().next().value as string)
   }
 
+  /** What an answer of this status says for a while; 501 may hold for the one model only (a feature that it lacks). */
+  refused(status: number, method: string, path: string, model: string): void {
+    if (status !== 501) this.add(method, path, "")
+    else if (model !== "") this.add(method, path, model)
+  }
+
   /** It has answered well. Called for each such answer. */
   served(method: string, path: string, model: string): void {
     if (path.length > longestPath || model.length > longestPath) return

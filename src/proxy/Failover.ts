@@ -266,13 +266,11 @@ export class Failover implements AttemptEnd, AttemptOwner {
     endpoint.unserved.served(exchange.method, pathOf(this.#spoken?.target ?? target), nativeName)
   }
 
-  /** 501 may hold for one model only (a feature that it lacks); other statuses hold for the path. */
   #onUnservedPath(candidate: Candidate, status: number): void {
     const { exchange, target } = this.#request
     const path = pathOf(this.#spoken?.target ?? target)
     const { endpoint, nativeName } = candidate
-    if (status !== 501) endpoint.unserved.add(exchange.method, path, "")
-    else if (nativeName !== "") endpoint.unserved.add(exchange.method, path, nativeName)
+    endpoint.unserved.refused(status, exchange.method, path, nativeName)
     this.#remaining.remove(candidate)
     this.#goOn()
   }

@@ -7,7 +7,7 @@ import type { ServerResponse } from "node:http"
 import { type Failure, failure } from "../exchange/Failure.ts"
 import { headerOf, headerValue } from "../exchange/RawHeaders.ts"
 import type { AnswerHead, AnswerTranslator, LastWords, Translated } from "./Dialect.ts"
-import { refusesPath } from "./PathRefusal.ts"
+import { missingBy } from "./PathRefusal.ts"
 import { unpacked } from "./Unpacking.ts"
 
 /** A refusal of a path is a sentence or a page: what is longer, in bytes, is an answer. */
@@ -129,7 +129,8 @@ export class HeldAnswer implements AnswerTranslator {
   }
 
   #refusesPath(): boolean {
-    return this.#options.mayRefusePath && this.#size <= maxRefusal && refusesPath(this.#head.status, this.text ?? "{}", this.#options.model)
+    const { mayRefusePath, model } = this.#options
+    return mayRefusePath && this.#size <= maxRefusal && missingBy(this.#head.status, this.text ?? "{}", model) === "route"
   }
 
   #pass(bytes: Buffer): Translated | undefined {

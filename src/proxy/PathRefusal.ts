@@ -1,6 +1,6 @@
 /**
- * Whether an error says that a server has no such route, and not that it has no such model, response or file: only then may another
- * server have what was asked for. Judged by what the servers that are known say; of any other 404 in JSON nothing is concluded.
+ * What an error says that a server has not got: the route, or a model. Only without the route may another server, or the same one on
+ * another route, have what was asked for. Judged by what the servers that are known say; any other 404 in JSON does not say it.
  */
 
 /** LM Studio says so with 200, in a short sentence: bytes. */
@@ -47,18 +47,19 @@ const names = (text: string, model: string): boolean => {
   return false
 }
 
-/** `body`: what the answer says, uncompressed; `model`: what was asked for, empty for none. */
-export const refusesPath = (status: number, body: string, model: string): boolean => {
+export type Missing = "route" | "model" | "unclear"
+
+/** Of an answer that `mayRefusePath`. `body`: what it says, uncompressed; `model`: what was asked for, empty for none. */
+export const missingBy = (status: number, body: string, model: string): Missing => {
   // Of the method and of what is not built in, whatever the words.
-  if (status === 405 || status === 501) return true
-  if (status === 200) return lmStudio.test(body)
-  if (status !== 404) return false
+  if (status === 405 || status === 501) return "route"
+  if (status === 200) return lmStudio.test(body) ? "route" : "unclear"
   const text = body.trim()
-  if (text === "") return true
-  if (/\bmodels?\b/i.test(text) || names(text.toLowerCase(), model.toLowerCase())) return false
+  if (text === "") return "route"
+  if (/\bmodels?\b|model_not_found/i.test(text) || names(text.toLowerCase(), model.toLowerCase())) return "model"
   const value = parsed(text)
   // A page or a bare line comes of a router or a web server.
-  if (value === undefined) return !/^[{[]/.test(text)
+  if (value === undefined) return /^[{[]/.test(text) ? "unclear" : "route"
   const words = wordsOf(value)
-  return words !== undefined && sentences.some((sentence) => sentence.test(words.trim()))
+  return words !== undefined && sentences.some((sentence) => sentence.test(words.trim())) ? "route" : "unclear"
 }

@@ -14,14 +14,12 @@ import type { Lessons } from "./Lessons.ts"
 import { NativeAnswer, type NativeForm } from "./NativeAnswer.ts"
 import type { NativeMemory } from "./NativeMemory.ts"
 import type { Lesson } from "./openai/Wording.ts"
-import type { RouteRefusals } from "./RouteRefusals.ts"
 import { Speaking } from "./Speaking.ts"
 import type { Conversation, TranslatedExchange } from "./Translator.ts"
 
 /** What all exchanges of all dialects learn together. */
 export interface Learnt {
   readonly lessons: Lessons<Lesson>
-  readonly routes: RouteRefusals
 }
 
 /** How a dialect is answered by endpoints that speak it themselves. */
@@ -65,12 +63,12 @@ const both = (one: Taking | undefined, other: Taking | undefined): Taking | unde
 
 export const converse = <Refusal extends string>(
   exchange: TranslatedExchange,
-  { lessons, routes }: Learnt,
+  { lessons }: Learnt,
   { name, title, native, read, writer, answer }: ClientDialect<Refusal>
 ): Conversation => {
   const { inspection } = exchange
   const opened: Opened = { sent: false }
-  const speaking = new Speaking({ exchange, opened, dialect: name, read, writer, answer, lessons, routes, reasoning: exchange.reasoning })
+  const speaking = new Speaking({ exchange, opened, dialect: name, read, writer, answer, lessons, reasoning: exchange.reasoning })
 
   const spokenNatively = (endpoint: Endpoint, nativeName: string): Spoken => {
     exchange.onMode("passthrough", name, [])
@@ -93,10 +91,8 @@ export const converse = <Refusal extends string>(
               ? speaking.translated(endpoint, nativeName, new Set([name]))
               : undefined,
           refuses: native.refuses,
-          onRefusal: (refusal) => {
-            // A route that it has answered on is there: this was about the one request.
-            if (refusal !== "route" || !endpoint.unserved.hasServed("POST", native.target(endpoint)))
-              native.memory.refused(endpoint, inspection.spelling, refusal)
+          onRefusal: (refusal, status) => {
+            native.memory.refused(endpoint, inspection.spelling, native.target(endpoint), status, refusal)
             exchange.onOddities([{ what: `the backend refuses ${title} natively, asked again in translation (${refusal})`, count: 1 }])
           },
           onBytes: both(native.watch?.(endpoint), exchange.inspector?.relayed)
@@ -105,7 +101,9 @@ export const converse = <Refusal extends string>(
   }
 
   const isNative = (endpoint: Endpoint): boolean =>
-    exchange.passthrough && native.canDo(endpoint) && native.memory.mayAnswer(endpoint, inspection.spelling, native.has)
+    exchange.passthrough &&
+    native.canDo(endpoint) &&
+    native.memory.mayAnswer(endpoint, inspection.spelling, native.target(endpoint), native.has)
   return {
     dialect: {
       speak: (endpoint, nativeName) =>

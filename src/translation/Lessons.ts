@@ -1,7 +1,7 @@
 /** What servers have taught, for each endpoint and model; forgotten after a while, as servers are updated. */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 
-export const rememberedForMs = 15 * 60_000
+const rememberedForMs = 15 * 60_000
 /** Models of one endpoint that are remembered; the oldest goes. */
 const maxModels = 1_000
 

@@ -5,11 +5,11 @@
  */
 import { type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { AnswerHead, AnswerTranslator, LastWords, Spoken, Translated } from "../proxy/Dialect.ts"
+import { missingBy } from "../proxy/PathRefusal.ts"
 import { isPlain, unpacked } from "../proxy/Unpacking.ts"
 import { answerHeaders, headerOf } from "./AnswerHeaders.ts"
 import { isRecord, parseJson } from "./JsonValue.ts"
 import type { KeepAlive, Opened } from "./KeepAlive.ts"
-import { isNoRoute } from "./MissingRoute.ts"
 import { backendMessageOf } from "./openai/BackendError.ts"
 
 /** Bytes of a refusal that are looked at before it is relayed. */
@@ -52,8 +52,8 @@ export interface NativeOptions<Refusal extends string> {
   readonly translated: () => Spoken | undefined
   /** What of the request an error says that the server cannot take. */
   readonly refuses: (status: number, sentence: string) => Refusal | Route | undefined
-  /** To be remembered. */
-  readonly onRefusal: (refusal: Refusal | Route) => void
+  /** To be remembered. `status`: of the answer that says so. */
+  readonly onRefusal: (refusal: Refusal | Route, status: number) => void
   /** Everything relayed, for the inspector. */
   readonly onBytes: ((bytes: Buffer, head: AnswerHead) => void) | undefined
 }
@@ -140,7 +140,7 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
     const refusal = this.#refusal(body?.toString("utf8"))
     if (refusal !== undefined) {
       const again = this.#options.translated()
-      if (again !== undefined || refusal === "route") this.#options.onRefusal(refusal)
+      if (again !== undefined || refusal === "route") this.#options.onRefusal(refusal, this.#head.status)
       if (again !== undefined) return { again }
     }
     return this.#options.opened.sent ? this.#refuse(body?.toString("utf8") ?? "") : this.#release(true)
@@ -178,7 +178,7 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
     }
     if (status !== 404 && status !== 405 && status !== 501) return this.#options.refuses(status, backendMessageOf(body ?? ""))
     if (body === undefined) return "route"
-    return !this.#options.form.isOwnError(body) && isNoRoute(status, body, this.#options.model) ? "route" : undefined
+    return !this.#options.form.isOwnError(body) && missingBy(status, body, this.#options.model) !== "model" ? "route" : undefined
   }
 
   fail(why: Failure): LastWords | undefined {

@@ -4,6 +4,7 @@
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Spoken } from "../proxy/Dialect.ts"
+import { missingBy } from "../proxy/PathRefusal.ts"
 import type { AnswerWriter, StreamWriter, TurnOptions } from "./AnswerWriter.ts"
 import { type BackendDialect, type DialectName, spokenBy } from "./BackendDialects.ts"
 import type { ChatTurn } from "./ChatTurn.ts"
@@ -11,10 +12,8 @@ import { Complaint } from "./Complaint.ts"
 import { droppedHeader } from "./DroppedNames.ts"
 import type { Opened } from "./KeepAlive.ts"
 import type { Lessons } from "./Lessons.ts"
-import { isNoRoute } from "./MissingRoute.ts"
 import type { ReasoningKept } from "./openai/ChatRequestWriting.ts"
 import { type Lesson, lessonOf } from "./openai/Wording.ts"
-import type { RouteRefusals } from "./RouteRefusals.ts"
 import { TranslatedAnswer } from "./TranslatedAnswer.ts"
 import type { TranslatedExchange } from "./Translator.ts"
 
@@ -32,9 +31,12 @@ export interface SpeakingOptions {
   readonly writer: () => AnswerWriter
   readonly answer: () => TurnOptions
   readonly lessons: Lessons<Lesson>
-  readonly routes: RouteRefusals
   readonly reasoning: ReasoningKept
 }
+
+/** Those whose route the endpoint has not refused. */
+const served = (dialects: ReadonlyArray<BackendDialect>, { profile, unserved }: Endpoint, model: string): ReadonlyArray<BackendDialect> =>
+  unserved.isEmpty ? dialects : dialects.filter(({ target }) => !unserved.has("POST", target(profile), model))
 
 interface Written {
   /** Everything behind the model's name. */
@@ -73,13 +75,13 @@ export class Speaking {
   /** Path by which this endpoint is mostly asked; nothing is written for it. */
   target(endpoint: Endpoint): string | undefined {
     const spoken = this.#spokenBy(endpoint)
-    const dialect = spoken.find(({ name }) => !this.#options.routes.has(endpoint, name)) ?? spoken[0]
+    const dialect = served(spoken, endpoint, this.#modelOf(""))[0] ?? spoken[0]
     return dialect?.target(endpoint.profile)
   }
 
   /** Only asked for where `complaintFor` has none. `again`: a refusal has been answered with other words already. */
   translated(endpoint: Endpoint, nativeName: string, again: ReadonlySet<string> = new Set()): Spoken {
-    const { exchange, lessons, routes } = this.#options
+    const { exchange, lessons } = this.#options
     const { turn } = this
     const model = this.#modelOf(nativeName)
     const untried = this.#choose(endpoint, model, again)
@@ -108,8 +110,8 @@ export class Speaking {
           keepAlive: exchange.keepAlive,
           opened: this.#options.opened,
           reworded: (status, refusal) => {
-            if (isNoRoute(status, refusal, model)) {
-              routes.add(endpoint, dialect.name)
+            if ((status === 404 || status === 405 || status === 501) && missingBy(status, refusal, model) !== "model") {
+              endpoint.unserved.refused(status, "POST", dialect.target(endpoint.profile), model)
               const tried = new Set([...again, dialect.name])
               const next = this.#choose(endpoint, model, tried)
               if (next instanceof Complaint) return undefined
@@ -141,10 +143,10 @@ export class Speaking {
   ): { readonly dialect: BackendDialect; readonly written: Written } | Complaint {
     const { turn } = this
     if (turn instanceof Complaint) return turn
-    const { routes, lessons } = this.#options
+    const { lessons } = this.#options
     const all = this.#spokenBy(endpoint)
     const spoken = tried.size === 0 ? all : all.filter(({ name }) => !tried.has(name))
-    const left = spoken.filter(({ name }) => !routes.has(endpoint, name))
+    const left = served(spoken, endpoint, model)
     let complaint: Complaint | undefined
     for (const dialect of left.length > 0 ? left : spoken) {
       const written = this.#write(dialect, turn, endpoint, lessons.of(endpoint, model))

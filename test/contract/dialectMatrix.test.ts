@@ -276,7 +276,14 @@ describe("a redirect of a server", () => {
     server.answer = (_req, res) => {
       res.writeHead(307, { location: `${server.url}/elsewhere` }).end()
     }
-    const body = { model: `on-${kind}`, max_tokens: 5, stream: true, messages: [{ role: "user", content: "Hi" }], input: "Hi", prompt: "Hi" }
+    const body = {
+      model: `on-${kind}`,
+      max_tokens: 5,
+      stream: true,
+      messages: [{ role: "user", content: "Hi" }],
+      input: "Hi",
+      prompt: "Hi"
+    }
     const answer = await fetch(daemon.url + path, { method: "POST", redirect: "manual", body: JSON.stringify(body) })
     const text = await answer.text()
     expect([answer.status, answer.headers.get("location")]).toEqual([502, null])

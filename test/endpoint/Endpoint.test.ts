@@ -83,15 +83,6 @@ describe("an endpoint", () => {
     expect(accepts(endpoint)).toBe(true)
     endpoint.answered()
   })
-  it("forgets which dialects it refused when its status changes", () => {
-    const { endpoint, probe } = made()
-    probe(good, 1000)
-    endpoint.refusedDialects.set("messages", 1)
-    probe(good, 6000)
-    expect(endpoint.refusedDialects.size).toBe(1)
-    probe(refused, 11_000)
-    expect(endpoint.refusedDialects.size).toBe(0)
-  })
   it("hurries its actor when something is due sooner, and only then", () => {
     const { endpoint, at, probe } = made()
     probe(good, 1000)

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import { UnservedPaths } from "../../src/endpoint/UnservedPaths.ts"
 import { BodyBudget } from "../../src/guard/BodyBudget.ts"
 import { metricFamilies } from "../../src/http/Metrics.ts"
 import type { MetricsView } from "../../src/http/metrics/MetricsView.ts"
@@ -121,6 +122,21 @@ const allNames = [...page, ...processFamilies].map(([name]) => name).toSorted()
 const rates = page.map(([name]) => name).filter((name) => name.includes("success_rate"))
 const nasty = 'back\\slash "quoted"\nnew line ü'
 
+const speaking = {
+  anthropic: { enabled: true, messagesPath: "/v1/messages" },
+  responses: { enabled: true, responsesPath: "/v1/responses" }
+}
+
+/** Refused long ago, and just now. */
+const unserving = (): UnservedPaths => {
+  let now = 0
+  const paths = new UnservedPaths(() => now)
+  paths.add("POST", "/v1/responses", "")
+  now = 16 * 60_000
+  paths.add("POST", "/v1/messages", "")
+  return paths
+}
+
 const endpoint = (name: string, url: string, status = "healthy"): Endpoint =>
   ({
     name,
@@ -132,10 +148,8 @@ const endpoint = (name: string, url: string, status = "healthy"): Endpoint =>
     inFlight: 0,
     breaker: { phase: url === "http://two:1" ? "open" : url === "http://one:1" ? "half-open" : "closed" },
     probeCounts: { success: 3, failure: 1 },
-    refusedDialects: new Map([
-      ["messages", 6_000],
-      ["responses", 4_000]
-    ])
+    profile: speaking,
+    unserved: unserving()
   }) as unknown as Endpoint
 
 const figures: Usage = { inputTokens: 7, outputTokens: 11, tokensPerSecond: 12.3456789 }

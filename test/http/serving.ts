@@ -35,7 +35,6 @@ import { Statistics } from "../../src/telemetry/Statistics.ts"
 import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
 import { makeAnthropicTranslator } from "../../src/translation/anthropic/AnthropicTranslator.ts"
 import { Lessons } from "../../src/translation/Lessons.ts"
-import { RouteRefusals } from "../../src/translation/RouteRefusals.ts"
 import { type ListedFleet, profiles } from "../catalogue/fakes.ts"
 
 export type EngineName = "olla" | "undici" | "sherpa"
@@ -188,10 +187,6 @@ export interface Listening {
 export const listen = async ({ services }: Rooms, more: ReadonlyArray<RouteModule> = []): Promise<Listening> => {
   const { server } = services.settings.current()
   const http = await Effect.runPromise(makeHttpServer({ ...server, host: "127.0.0.1", port: 0 }))
-  http.open(services, [
-    ...more,
-    actionRoutes,
-    translatorRoutes(services, makeAnthropicTranslator({ lessons: new Lessons(now), routes: new RouteRefusals(now) }))
-  ])
+  http.open(services, [...more, actionRoutes, translatorRoutes(services, makeAnthropicTranslator({ lessons: new Lessons(now) }))])
   return { port: (http.addresses[0] as AddressInfo).port, stop: http.stop }
 }

@@ -1,6 +1,7 @@
 /** What is added to a native answer, and where nothing may be. */
 import { describe, expect, it } from "vitest"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import { UnservedPaths } from "../../src/endpoint/UnservedPaths.ts"
 import { failure } from "../../src/exchange/Failure.ts"
 import { messagesForm } from "../../src/translation/anthropic/MessagesForm.ts"
 import { type Features, featuresOf, speaksNatively } from "../../src/translation/anthropic/MessagesRequest.ts"
@@ -8,7 +9,6 @@ import { hasWhatIsRefused, type NativeRefusal, refusalOf } from "../../src/trans
 import { Lessons } from "../../src/translation/Lessons.ts"
 import { NativeAnswer } from "../../src/translation/NativeAnswer.ts"
 import { NativeMemory } from "../../src/translation/NativeMemory.ts"
-import { RouteRefusals } from "../../src/translation/RouteRefusals.ts"
 import { feed } from "./answers.ts"
 
 const begun = (status: number, ...headers: ReadonlyArray<string>) => {
@@ -157,18 +157,18 @@ describe("a native refusal", () => {
     const plain = featuresOf({ messages: [{ role: "user", content: "a" }] })
     expect(refusalOf(400, "role system is not allowed", plain)).toBeUndefined()
     let now = 0
-    const native = new NativeMemory<NativeRefusal>("messages", new RouteRefusals(() => now), new Lessons(() => now))
+    const native = new NativeMemory<NativeRefusal>(new Lessons(() => now))
     const support = { enabled: true, limitations: ["no_server_tools"], threads: false }
-    const endpoint = { profile: { anthropic: support }, refusedDialects: new Map() } as unknown as Endpoint
+    const endpoint = { profile: { anthropic: support }, unserved: new UnservedPaths(() => now) } as unknown as Endpoint
     const answers = (model: string, asked: Features) =>
       speaksNatively({ ...support, messagesPath: "", tokenCount: false, minVersion: "" }, asked) &&
-      native.mayAnswer(endpoint, model, (refusal) => hasWhatIsRefused(asked, refusal))
+      native.mayAnswer(endpoint, model, "/v1/messages", (refusal) => hasWhatIsRefused(asked, refusal))
     expect(answers("m", features)).toBe(true)
     expect(answers("m", featuresOf({ tools: [{ type: "web_search_20250305" }] }))).toBe(false)
-    native.refused(endpoint, "m", "system")
+    native.refused(endpoint, "m", "/v1/messages", 400, "system")
     expect([answers("m", features), answers("n", features), answers("m", plain)]).toEqual([false, true, true])
-    native.refused(endpoint, "m", "route")
-    expect([answers("n", plain), endpoint.refusedDialects.size]).toEqual([false, 1])
+    native.refused(endpoint, "m", "/v1/messages", 404, "route")
+    expect(answers("n", plain)).toBe(false)
     now = 15 * 60_000 + 1
     expect(answers("m", features)).toBe(true)
   })

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import { UnservedPaths } from "../../src/endpoint/UnservedPaths.ts"
 import { failure } from "../../src/exchange/Failure.ts"
 import { Lessons } from "../../src/translation/Lessons.ts"
 import { NativeAnswer } from "../../src/translation/NativeAnswer.ts"
 import { NativeMemory } from "../../src/translation/NativeMemory.ts"
-import { RouteRefusals } from "../../src/translation/RouteRefusals.ts"
 import {
   hasRefused,
   type ResponsesFeatures,
@@ -16,11 +16,13 @@ import {
 } from "../../src/translation/responses/NativeResponses.ts"
 import { feed } from "./answers.ts"
 
-const endpoint = (support: object | undefined) => ({ profile: { responses: support }, refusedDialects: new Map() }) as unknown as Endpoint
+const endpoint = (support: object | undefined) =>
+  ({ profile: { responses: support }, unserved: new UnservedPaths(() => 0) }) as unknown as Endpoint
 const functionsOnly = { enabled: true, responsesPath: "/v1/responses", limitations: ["functions_only"], stateful: false }
-const memory = () => new NativeMemory<ResponsesRefusal>("responses", new RouteRefusals(() => 0), new Lessons(() => 0))
+const memory = () => new NativeMemory<ResponsesRefusal>(new Lessons(() => 0))
 const answersResponses = (shown: ReturnType<typeof memory>, server: Endpoint, model: string, features: ResponsesFeatures) =>
-  speaksResponses(server.profile?.responses, features) && shown.mayAnswer(server, model, (refusal) => hasRefused(features, refusal))
+  speaksResponses(server.profile?.responses, features) &&
+  shown.mayAnswer(server, model, "/v1/responses", (refusal) => hasRefused(features, refusal))
 const asked = (request: object, support: object | undefined = functionsOnly) =>
   answersResponses(memory(), endpoint(support), "m", responsesFeatures({ model: "m", input: "x", ...request }))
 
@@ -53,12 +55,12 @@ describe("who answers Responses natively", () => {
     const shown = memory()
     const server = endpoint(functionsOnly)
     const withTools = responsesFeatures({ tools: [{ type: "function", name: "a" }] })
-    shown.refused(server, "m", "tools")
+    shown.refused(server, "m", "/v1/responses", 400, "tools")
     expect([answersResponses(shown, server, "m", withTools), answersResponses(shown, server, "m", responsesFeatures({}))]).toEqual([
       false,
       true
     ])
-    shown.refused(server, "m", "route")
+    shown.refused(server, "m", "/v1/responses", 404, "route")
     expect(answersResponses(shown, server, "n", responsesFeatures({}))).toBe(false)
   })
 })

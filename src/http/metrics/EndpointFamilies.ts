@@ -2,6 +2,7 @@
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
 import type { Family } from "../../telemetry/PrometheusText.ts"
 import type { EndpointTotals } from "../../telemetry/Statistics.ts"
+import { spokenBy } from "../../translation/BackendDialects.ts"
 import { type LabelsOf, one, rate, type Single, single } from "./Families.ts"
 import type { MetricsView } from "./MetricsView.ts"
 
@@ -72,7 +73,9 @@ export const endpointFamilies = (view: MetricsView, labelsOf: LabelsOf): Readonl
       "dialect_refusals",
       "1 for each API that the endpoint's kind has and it has refused: requests are translated for a while.",
       all.flatMap(({ endpoint, labels }) =>
-        [...endpoint.refusedDialects].flatMap(([dialect, until]) => (until >= view.monotonic ? one(1, { ...labels, dialect }) : []))
+        spokenBy(endpoint.profile).flatMap(({ name, target }) =>
+          endpoint.unserved.has("POST", target(endpoint.profile), "") ? one(1, { ...labels, dialect: name }) : []
+        )
       )
     ),
     single(

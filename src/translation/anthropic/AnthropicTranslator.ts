@@ -12,7 +12,7 @@ import { relayedAnswer } from "./RelayedAnswer.ts"
 import { estimateTokens } from "./TokenEstimate.ts"
 
 export const makeAnthropicTranslator = (learnt: Learnt): Translator => {
-  const native = new NativeMemory<NativeRefusal>("messages", learnt.routes, new Lessons(() => performance.now()))
+  const native = new NativeMemory<NativeRefusal>(new Lessons(() => performance.now()))
   return {
     name: "anthropic",
     title: "Anthropic",

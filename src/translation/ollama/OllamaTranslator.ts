@@ -17,7 +17,7 @@ const errorBody = (_status: number, message: string): string => JSON.stringify({
 
 /** One for each of the two routes: they differ in where a request has its text, and an answer too. */
 export const makeOllamaTranslators = (learnt: Learnt): ReadonlyArray<Translator> => {
-  const memory = new NativeMemory<never>("ollama", learnt.routes, new Lessons(() => performance.now()))
+  const memory = new NativeMemory<never>(new Lessons(() => performance.now()))
   return (["chat", "generate"] as const).map((route) => translatorOf(route, learnt, memory))
 }
 

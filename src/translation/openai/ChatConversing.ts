@@ -18,7 +18,7 @@ import { chatCompletions } from "./ChatWriter.ts"
 export const relaysChat = (profile: Profile | undefined, passthrough: boolean): boolean =>
   (profile?.chat ?? true) && (passthrough || spokenBy(profile, "chat").length === 0)
 
-export const converseInChat = ({ lessons, routes }: Learnt, exchange: TranslatedExchange): Conversation => {
+export const converseInChat = ({ lessons }: Learnt, exchange: TranslatedExchange): Conversation => {
   const { request } = exchange
   const speaking: Speaking = new Speaking({
     exchange,
@@ -36,7 +36,6 @@ export const converseInChat = ({ lessons, routes }: Learnt, exchange: Translated
       }
     },
     lessons,
-    routes,
     reasoning: exchange.reasoning
   })
   const isNative: Conversation["isNative"] = ({ profile }) => relaysChat(profile, exchange.passthrough)

@@ -22,7 +22,7 @@ import { checkResponses, readResponses } from "./ResponsesReading.ts"
 import { responsesAnswers } from "./ResponsesWriter.ts"
 
 export const makeResponsesTranslator = (learnt: Learnt, owners: ResponseOwners): Translator => {
-  const native = new NativeMemory<ResponsesRefusal>("responses", learnt.routes, new Lessons(() => performance.now()))
+  const native = new NativeMemory<ResponsesRefusal>(new Lessons(() => performance.now()))
   return {
     name: "responses",
     title: "Responses",
