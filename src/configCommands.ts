@@ -4,6 +4,7 @@ import { type ModelsFileReport, placed } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import { printConfig, shownValues } from "./config/ConfigPrinting.ts"
 import { type Diagnostic, type Finding, findingOf, placeOf, render, textOf } from "./config/Diagnostic.ts"
+import { withTraceVariables } from "./config/TraceSettings.ts"
 import { modelsFileOf, readConfiguration } from "./configuration.ts"
 import { redactText } from "./guard/Redaction.ts"
 import { routeTable } from "./http/Surface.ts"
@@ -113,7 +114,7 @@ const counted = (count: number, noun: string): string => `${count} ${noun}${coun
 
 /** Every value in force with its origin; a configuration that no daemon would start with is told instead. */
 export const showCommand = (options: LoadOptions, asJson: boolean, out: Out): number => {
-  const loaded = loadConfig(options)
+  const loaded = withTraceVariables(loadConfig(options), options.env)
   if (loaded.config === undefined || loaded.diagnostics.some((diagnostic) => diagnostic.severity === "error"))
     return validateCommand(options, asJson, out)
   if (asJson) out(`${JSON.stringify({ file: loaded.path, values: shownValues(loaded, redactText) })}\n`)

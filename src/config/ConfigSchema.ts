@@ -406,7 +406,7 @@ export const configSchema = Schema.Struct({
         example: '"http://localhost:4318"'
       }),
       protocol: word(["http/json", "http/protobuf"], "http/json", "Encoding of what is sent. gRPC is not spoken."),
-      headers: texts("Headers sent to the collector.", { secret: true, example: "{X-Team: research}" }),
+      headers: texts("Headers sent to the collector. ${VAR} is expanded.", { secret: true, example: "{X-Team: research}" }),
       interval: duration(5 * seconds, "Longest wait before spans are sent."),
       timeout: duration(10 * seconds, "Time for sending once.", { min: 1 }),
       queue: int(4096, "Spans that wait at most; beyond it whole traces are dropped and counted.", { min: 1 }),

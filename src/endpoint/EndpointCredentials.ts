@@ -6,9 +6,9 @@ import { authExamples } from "../config/ConfigExamples.ts"
 import { reasonOf } from "../config/FileReason.ts"
 import { nearest } from "../config/NearestWord.ts"
 import type { AuthConfig, EndpointConfig } from "../config/OllaConfig.ts"
+import { expandVariables, missingVariables, withFallback } from "../config/VariableExpansion.ts"
 import { sendersOwn } from "../exchange/TransportHeaders.ts"
 import type { Credentials } from "./Origin.ts"
-import { expandVariables, missingVariables, withFallback } from "./VariableExpansion.ts"
 
 /** A complaint about one key below the endpoint. */
 export interface Complaint {

@@ -7,6 +7,7 @@ import { formatDuration } from "../config/Duration.ts"
 import { checkFilter } from "../config/FilterPattern.ts"
 import { nearest } from "../config/NearestWord.ts"
 import type { EndpointConfig, OllaConfig } from "../config/OllaConfig.ts"
+import { expandVariables, missingVariables, withFallback } from "../config/VariableExpansion.ts"
 import type { ProfileSet } from "../profile/Profiles.ts"
 import { hasPath } from "./BasePath.ts"
 import { type Complaint, resolveCredentials, type SecretSources } from "./EndpointCredentials.ts"
@@ -27,7 +28,6 @@ import {
   redactUrl,
   sameEndpointKey
 } from "./EndpointUrl.ts"
-import { expandVariables, missingVariables, withFallback } from "./VariableExpansion.ts"
 
 export interface LoadedEndpoints {
   /** Those without errors, in configuration order; of two with one URL the later. */

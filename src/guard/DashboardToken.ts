@@ -2,7 +2,7 @@
 import type { Diagnostic } from "../config/Diagnostic.ts"
 import { reasonOf } from "../config/FileReason.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
-import { expandVariables, missingVariables, withFallback } from "../endpoint/VariableExpansion.ts"
+import { expandVariables, missingVariables, withFallback } from "../config/VariableExpansion.ts"
 
 export interface TokenSources {
   readonly env: Readonly<Record<string, string | undefined>>

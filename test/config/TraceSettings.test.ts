@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
-import { readTraceSettings, type TraceSettings } from "../../src/config/TraceSettings.ts"
+import { shownValues } from "../../src/config/ConfigPrinting.ts"
+import { readTraceSettings, type TraceSettings, withTraceVariables } from "../../src/config/TraceSettings.ts"
 
 const read = (otlp = "{}", env: Readonly<Record<string, string>> = {}) => {
   const { config, diagnostics } = decodeConfig(`telemetry: {otlp: ${otlp}}\n`, "test.yaml", {})
@@ -101,5 +102,61 @@ describe("where traces are sent", () => {
     const { config, diagnostics } = decodeConfig("telemetry: {otlp: nonsense}\n", "test.yaml", {})
     expect(config?.telemetry.otlp.endpoint).toBe("")
     expect(diagnostics.map(({ severity }) => severity)).toEqual(["warning"])
+  })
+})
+
+describe("headers for the collector", () => {
+  it("take their secrets from variables, as other secrets do", () => {
+    const otlp = '{endpoint: "http://c:1", headers: {authorization: "Bearer ${OTLP_TOKEN}", team: "${TEAM:-lab}"}}'
+    expect(read(otlp, { OTLP_TOKEN: "t0k" })).toMatchObject({
+      settings: { headers: { authorization: "Bearer t0k", team: "lab" } },
+      warnings: []
+    })
+  })
+
+  it("are left out with a warning where a variable is not set or has what HTTP cannot carry, and no start is refused", () => {
+    const { settings, warnings } = read('{endpoint: "http://c:1", headers: {a: "${MISSING}", b: "${ODD}", c: d}}', { ODD: "x\ny" })
+    expect(settings?.headers).toEqual({ c: "d" })
+    expect(warnings.map(({ severity, detail }) => [severity, detail])).toEqual([
+      ["warning", 'telemetry.otlp.headers: a: required environment variable "MISSING" is not set'],
+      ["warning", "telemetry.otlp.headers: b: it has characters that HTTP does not allow"]
+    ])
+  })
+})
+
+describe("the configuration as it is shown", () => {
+  const shown = (text: string, env: Readonly<Record<string, string>>) => {
+    const values = shownValues(withTraceVariables(decodeConfig(text, "olla.yaml", {}), env), (said) => said)
+    return Object.fromEntries(
+      values
+        .filter(({ path }) => path.startsWith("telemetry.otlp."))
+        .map(({ path, value, origin }) => [path.slice(15), `${value} ${origin}`])
+    )
+  }
+  const text = 'telemetry:\n  otlp:\n    endpoint: "http://file:4318"\n    sample: 0.5\n    resource: {site: lab, rack: one}\n'
+
+  it("says which variable a value is from", () => {
+    const env = {
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://env:4318/mine",
+      OTEL_EXPORTER_OTLP_HEADERS: "x-key=s3cret",
+      OTEL_TRACES_SAMPLER: "traceidratio",
+      OTEL_TRACES_SAMPLER_ARG: "0.25",
+      OTEL_RESOURCE_ATTRIBUTES: "service.name=two,site=desk",
+      OTEL_EXPORTER_OTLP_TIMEOUT: "soon"
+    }
+    expect(shown(text, env)).toMatchObject({
+      endpoint: "http://env:4318/mine OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+      "headers.x-key": "******** OTEL_EXPORTER_OTLP_HEADERS",
+      sample: "0.25 OTEL_TRACES_SAMPLER",
+      service_name: "two OTEL_RESOURCE_ATTRIBUTES",
+      "resource.site": "desk OTEL_RESOURCE_ATTRIBUTES",
+      "resource.rack": "one olla.yaml:5",
+      timeout: "10s default"
+    })
+  })
+
+  it("says that a variable has switched traces off, and nothing where none is set", () => {
+    expect(shown(text, { OTEL_SDK_DISABLED: "true" })["endpoint"]).toBe(" OTEL_SDK_DISABLED")
+    expect(shown(text, {})).toMatchObject({ endpoint: "http://file:4318 olla.yaml:3", sample: "0.5 olla.yaml:4" })
   })
 })

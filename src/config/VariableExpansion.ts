@@ -1,4 +1,4 @@
-/** `${VAR}` and `${VAR:-fallback}` in credentials, header values and URLs of endpoints. */
+/** `${VAR}` and `${VAR:-fallback}` in secrets, header values and URLs. */
 
 export type Expansion =
   | { readonly _tag: "Expanded"; readonly value: string }
