@@ -55,9 +55,14 @@ const endpointsOf = (size: number, type: string): ReadonlyArray<Endpoint> => {
     command: () => {},
     hurry: () => {},
     breakerTurned: () => {},
-    loaded: () => {},
     gone: () => {},
-    lanes: { policy: () => lanePolicyOf(config.traffic.ejection, false), random: () => 0.5, turned: () => {} }
+    lanes: {
+      policy: () => lanePolicyOf(config.traffic.ejection, false),
+      random: () => 0.5,
+      turned: () => {},
+      loaded: () => {},
+      rested: () => {}
+    }
   }
   return loadEndpoints(config, profiles, {}, () => "").specs.map((spec) => {
     const endpoint = new Endpoint(spec, port)

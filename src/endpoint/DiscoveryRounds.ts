@@ -11,6 +11,8 @@ import type { FleetMembers } from "./FleetMembers.ts"
 
 /** Milliseconds of a round's pause while nothing is discovered. */
 const longestSleep = 3_600_000
+/** Milliseconds that a start waits for what backends tell of their load. */
+const longestFirstSignals = 1_500
 
 /** Asks these, and reports as one round. */
 const round = Effect.fnUntraced(function* (
@@ -51,6 +53,10 @@ export const firstRound = Effect.fnUntraced(function* (members: FleetMembers, { 
   yield* Effect.logDebug("Initialising model discovery service", { interval: Duration.millis(discovery().interval) })
   // Each endpoint reads its models as soon as its own first probe is through; here is only waited for them.
   const failure = yield* round(routable(members), (actor) => actor.discoveryEnd)
+  yield* Effect.forEach(routable(members), (actor) => Effect.timeoutOption(Deferred.await(actor.firstSignals), longestFirstSignals), {
+    concurrency: "unbounded",
+    discard: true
+  })
   if (failure !== undefined) yield* Effect.logWarning("Initial model discovery failed", { error: describe(failure) })
 })
 

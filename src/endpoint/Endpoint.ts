@@ -20,9 +20,9 @@ import type { ActorState, EndpointCommand, EndpointEvent, EndpointPolicy } from 
 import { type EndpointSpec, healthPathOf, healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
 import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } from "./EndpointState.ts"
 import { Host } from "./Host.ts"
-import type { Lane, LanePort } from "./lane/Lane.ts"
+import type { Lane } from "./lane/Lane.ts"
 import type { LaneCondition } from "./lane/LaneCondition.ts"
-import { Lanes } from "./lane/Lanes.ts"
+import { Lanes, type LanesPort } from "./lane/Lanes.ts"
 import type { Credentials, Origin } from "./Origin.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
 import { dueAt, initialState, transition } from "./Transition.ts"
@@ -55,9 +55,7 @@ export interface EndpointPort {
   readonly breakerTurned: (isClosed: boolean) => void
   /** It was removed, and its last attempt has ended. */
   readonly gone: () => void
-  /** What it has in memory has changed, as an attempt shows. */
-  readonly loaded: () => void
-  readonly lanes: Omit<LanePort, "now" | "loaded">
+  readonly lanes: Omit<LanesPort, "now">
   /** Absent: no other endpoint is on the same server. */
   readonly host?: Host
 }
@@ -88,6 +86,8 @@ export class Endpoint {
   listingIssue = ""
   /** How often its actor crashed and was started anew. */
   restarts = 0
+  /** Attempts that have ended there. */
+  attemptsEnded = 0
   readonly #port: EndpointPort
   readonly #state: Ref.Ref<ActorState>
   #listed: ReadonlyArray<ListedModel> = []
@@ -109,7 +109,6 @@ export class Endpoint {
     this.lanes = new Lanes(this, {
       ...port.lanes,
       now: port.now,
-      loaded: port.loaded,
       turned: (lane, before) => this.#laneTurned(lane, before)
     })
     this.host = port.host ?? new Host()
@@ -234,6 +233,7 @@ export class Endpoint {
   leave(): void {
     this.#inFlight--
     this.host.inFlight--
+    this.attemptsEnded++
     if (this.#inFlight === 0 && this.removed) this.#port.gone()
   }
 

@@ -17,6 +17,7 @@ import type { DiscoveryReason, EndpointCommand } from "./EndpointEvent.ts"
 import { readListing } from "./EndpointListing.ts"
 import { breakerLine, demotionLine, type LogLine, write } from "./EndpointLog.ts"
 import { probeEndpoint } from "./EndpointProbing.ts"
+import { EndpointSignals } from "./EndpointSignals.ts"
 import type { EndpointSpec } from "./EndpointSpec.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import { supervised } from "./Supervision.ts"
@@ -29,12 +30,14 @@ export type DiscoveryOutcome = DiscoveryFailure | "read" | "skipped"
 type Message =
   | Extract<EndpointCommand, { readonly _tag: "Probe" | "Discover" }>
   | { readonly _tag: "Hurry" }
+  | { readonly _tag: "Signals" }
   | { readonly _tag: "Log"; readonly line: LogLine }
   | { readonly _tag: "Crash"; readonly cause: Cause.Cause<never> }
 
 interface Children {
   readonly probe: FiberHandle.FiberHandle
   readonly listing: FiberHandle.FiberHandle
+  readonly signals: FiberHandle.FiberHandle
 }
 
 /** Nothing is due: how long to sleep before looking again, in milliseconds. */
@@ -44,7 +47,10 @@ export class EndpointActor {
   readonly endpoint: Endpoint
   /** Completes when its condition is known: with the first probe's result, where it is probed. */
   readonly firstStatus = Deferred.makeUnsafe<void>()
+  /** Completes when it was first asked what it tells of its load. */
+  readonly firstSignals = Deferred.makeUnsafe<void>()
   readonly #fleet: FleetContext
+  readonly #signals: EndpointSignals
   readonly #mail: Queue.Queue<Message>
   /** Those who wait for the probe that is under way. */
   #probing: Deferred.Deferred<void> | undefined
@@ -64,14 +70,22 @@ export class EndpointActor {
       hurry: () => this.#post({ _tag: "Hurry" }),
       breakerTurned: (isClosed) => this.#post({ _tag: "Log", line: breakerLine(this.endpoint.name, isClosed) }),
       gone: () => fleet.gone(this.endpoint),
-      loaded: () => {},
       host: fleet.hosts.of(spec),
       lanes: {
         policy: fleet.lanePolicy,
         random: fleet.random,
+        loaded: () => {
+          this.#signals.hurryMemory()
+          this.hurrySignals()
+        },
+        rested: () => {
+          this.#signals.hurryAll()
+          this.hurrySignals()
+        },
         turned: (lane, before) => fleet.publish({ _tag: "LaneTurned", endpoint: this.endpoint, lane, before })
       }
     })
+    this.#signals = new EndpointSignals(this.endpoint, fleet)
   }
 
   static readonly make = (spec: EndpointSpec, fleet: FleetContext): Effect.Effect<EndpointActor> =>
@@ -126,6 +140,7 @@ export class EndpointActor {
   #receive(command: EndpointCommand): void {
     switch (command._tag) {
       case "Announce":
+        this.hurrySignals()
         return this.#fleet.publish({ _tag: "StatusChanged", endpoint: this.endpoint, from: command.from, to: command.to })
       case "ForgetModels":
         return this.#fleet.publish({ _tag: "ModelsChanged", endpoint: this.endpoint })
@@ -147,7 +162,7 @@ export class EndpointActor {
   /** Children live in this scope: they end with it, however it ends. */
   readonly #life: Effect.Effect<never, never, Scope.Scope> = Effect.gen({ self: this }, function* () {
     const pulse = yield* FiberHandle.make()
-    const children = { probe: yield* FiberHandle.make(), listing: yield* FiberHandle.make() }
+    const children = { probe: yield* FiberHandle.make(), listing: yield* FiberHandle.make(), signals: yield* FiberHandle.make() }
     const beat = FiberHandle.run(pulse, this.#crashing(this.#pulse))
     yield* beat
     while (true) {
@@ -170,13 +185,35 @@ export class EndpointActor {
     return Effect.asVoid(Effect.repeat(whenDue, schedule))
   })
 
+  /** Looks at what it tells of its load whenever that is due. */
+  readonly #watchSignals: Effect.Effect<void> = Effect.suspend(() => {
+    const untilDue = Effect.sync(() => Duration.millis(Math.min(this.#signals.untilDue, longestSleep)))
+    const read = Effect.andThen(
+      this.#signals.read,
+      Effect.sync(() => Deferred.doneUnsafe(this.firstSignals, Effect.void))
+    )
+    return Effect.asVoid(
+      Effect.repeat(
+        read,
+        Schedule.modifyDelay(Schedule.forever, () => untilDue)
+      )
+    )
+  })
+
+  /** Something of it is due earlier than planned. */
+  hurrySignals(): void {
+    this.#post({ _tag: "Signals" })
+  }
+
   /** A probe or listing of before ends: what commands another while it runs is that it asks as it should no longer. */
-  #carryOut(message: Exclude<Message, { readonly _tag: "Hurry" }>, { probe, listing }: Children): Effect.Effect<unknown> {
+  #carryOut(message: Exclude<Message, { readonly _tag: "Hurry" }>, { probe, listing, signals }: Children): Effect.Effect<unknown> {
     switch (message._tag) {
       case "Probe":
         return FiberHandle.run(probe, this.#crashing(this.#probe))
       case "Discover":
         return FiberHandle.run(listing, this.#crashing(this.#read(message.reason, this.#discovering)))
+      case "Signals":
+        return FiberHandle.run(signals, this.#crashing(this.#watchSignals))
       case "Log":
         return write(message.line)
       case "Crash":
@@ -198,7 +235,11 @@ export class EndpointActor {
   }
 
   #read(reason: DiscoveryReason, ended: Deferred.Deferred<DiscoveryOutcome> | undefined): Effect.Effect<void> {
-    return Effect.map(readListing(this.endpoint, this.#fleet, reason), (outcome) => this.#endDiscovery(ended, outcome))
+    return Effect.map(readListing(this.endpoint, this.#fleet, reason), (outcome) => {
+      this.#endDiscovery(ended, outcome)
+      // Its kind may have been found out, and models may have come.
+      if (outcome === "read") this.hurrySignals()
+    })
   }
 
   /** A defect in a child crashes the actor, instead of ending the child silently. */

@@ -15,6 +15,8 @@ export interface FleetContext {
   readonly discoverer: Discoverer
   readonly discovery: () => DiscoveryConfig["model_discovery"]
   readonly lanePolicy: () => LanePolicy
+  /** Milliseconds between two looks at what backends tell of their load; 0: nobody looks. */
+  readonly signals: () => number
   /** Milliseconds of the monotonic clock: what the endpoints' states are measured by. */
   readonly now: () => number
   /** Epoch milliseconds: for telling. */

@@ -67,6 +67,7 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
     discoverer: makeDiscoverer(client, profiles),
     discovery,
     lanePolicy: () => lanePolicyOf(settings.current().traffic.ejection, discovery().enabled),
+    signals: () => (settings.current().traffic.enabled ? settings.current().traffic.signals.interval : 0),
     now,
     wall,
     shown: (moment) => new Date(wallAt(moment, { monotonic: now(), wall: wall() })).toISOString(),
@@ -117,10 +118,11 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
     endpoint.step({ _tag: "AskNow", now: now() })
     context.publish({ _tag: "ModelsChanged", endpoint })
   }
-  let before = { discovery: discovery(), kinds: profiles.all }
+  let before = { discovery: discovery(), kinds: profiles.all, signals: context.signals() }
   const unlisten = settings.onReplace(() => {
     const last = before
-    before = { discovery: discovery(), kinds: profiles.all }
+    before = { discovery: discovery(), kinds: profiles.all, signals: context.signals() }
+    if (before.signals !== last.signals) for (const actor of members.actors) actor.hurrySignals()
     if (before.kinds !== last.kinds) for (const endpoint of members.endpoints) reviewKind(endpoint)
     if (isDeepStrictEqual(before.discovery, last.discovery)) return
     const { concurrent_workers: workers, enabled } = before.discovery

@@ -44,9 +44,14 @@ export class FakeEndpoint extends Endpoint {
       command: () => {},
       hurry: () => {},
       breakerTurned: () => {},
-      loaded: () => {},
       gone: () => {},
-      lanes: { policy: () => lanePolicyOf(config.traffic.ejection, true), random: () => 0.5, turned: () => {} }
+      lanes: {
+        policy: () => lanePolicyOf(config.traffic.ejection, true),
+        random: () => 0.5,
+        turned: () => {},
+        loaded: () => {},
+        rested: () => {}
+      }
     })
     this.#announce = announce
     this.#condition = stateOf(status)

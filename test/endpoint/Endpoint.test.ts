@@ -21,9 +21,14 @@ const made = (name = "a") => {
     command: (command) => commands.push(command),
     hurry: () => at.hurries++,
     breakerTurned: () => {},
-    loaded: () => {},
     gone: () => {},
-    lanes: { policy: () => lanePolicyOf(configOf().traffic.ejection, true), random: () => 0.5, turned: () => {} }
+    lanes: {
+      policy: () => lanePolicyOf(configOf().traffic.ejection, true),
+      random: () => 0.5,
+      turned: () => {},
+      loaded: () => {},
+      rested: () => {}
+    }
   })
   const probe = (result: ProbeResult, now: number): void => {
     at.now = now

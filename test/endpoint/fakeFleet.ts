@@ -79,11 +79,20 @@ export interface Entry {
   readonly keys?: string
 }
 
-/** `discovery`: YAML flow keys of `model_discovery`. */
-export const fleetLayer = (here: World, entries: ReadonlyArray<Entry>, discovery = "", random = calm): Layer.Layer<Fleet> => {
+/** Nobody is asked for its load. */
+const quiet = "signals: { interval: 0s }"
+
+/** `discovery`, `traffic`: YAML flow keys of `model_discovery` and `traffic`. */
+export const fleetLayer = (
+  here: World,
+  entries: ReadonlyArray<Entry>,
+  discovery = "",
+  random = calm,
+  traffic = quiet
+): Layer.Layer<Fleet> => {
   const list = entries.map(({ host, keys }) => `{ url: "http://${host}", name: ${host}, ${keys ?? "type: ollama"} }`).join(", ")
   const { config, diagnostics } = decodeConfig(
-    `discovery: { static: { endpoints: [${list}] }, model_discovery: { ${discovery} } }`,
+    `discovery: { static: { endpoints: [${list}] }, model_discovery: { ${discovery} } }\ntraffic: { ${traffic} }`,
     "test.yaml",
     {}
   )

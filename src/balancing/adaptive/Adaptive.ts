@@ -4,7 +4,7 @@
  */
 import type { Lane } from "../../endpoint/lane/Lane.ts"
 import { paceUnmeasured, unlessNoise } from "../../endpoint/lane/Pace.ts"
-import type { PrefixTable } from "../../endpoint/lane/PrefixTable.ts"
+import { type PrefixTable, tokensPerBlock } from "../../endpoint/lane/PrefixTable.ts"
 import type { Candidate } from "../../routing/Router.ts"
 import type { Claim } from "../Claim.ts"
 import type { Lease, PickReason } from "../Lease.ts"
@@ -20,8 +20,6 @@ const allUpTo = 32
 const [withPrefix, byChance] = [2, 4]
 /** Attempts on a lane, beside the mean of all, from which on what it has kept counts no more. */
 const hotSpot = { least: 2, share: 1.5 }
-/** Tokens of prompt for each block. */
-export const tokensPerBlock = 256
 
 export interface AdaptiveParts {
   /** Milliseconds of the monotonic clock. */

@@ -22,6 +22,7 @@ import {
   step
 } from "./LaneCondition.ts"
 import { LaneWork } from "./LaneWork.ts"
+import { tokensPerBlock } from "./PrefixTable.ts"
 
 /** Tokens of prompts that a backend keeps of which nobody says. */
 const usualPromptCache = 64_000
@@ -51,6 +52,8 @@ export interface LanePort {
   readonly turned: (lane: Lane, before: LaneCondition) => void
   /** An attempt shows that its backend has loaded the model. */
   readonly loaded: () => void
+  /** An attempt begins, at this moment. */
+  readonly used: (now: number) => void
 }
 
 /** What came of an attempt, for the lane that it was on. */
@@ -89,6 +92,13 @@ export class Lane {
       size: () => endpoint.models.find(({ name }) => name === model)?.size,
       loaded: port.loaded
     })
+  }
+
+  /** Its backend says how many tokens of prompts it keeps. */
+  keepsTokens(tokens: number): void {
+    if (this.work.cacheTokens === tokens) return
+    this.work.cacheTokens = tokens
+    if (this.work.prefix !== undefined) this.work.prefix.capacity = Math.floor(tokens / tokensPerBlock)
   }
 
   /** Attempts that its backend works on at once, as far as anybody says; Infinity: nobody does. */
@@ -142,6 +152,7 @@ export class Lane {
   enter(): void {
     this.#inFlight++
     this.lastUsed = this.#port.now()
+    this.#port.used(this.lastUsed)
   }
   leave(): void {
     this.#inFlight--

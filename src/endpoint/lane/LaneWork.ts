@@ -35,6 +35,8 @@ export interface LaneReport {
   /** Monotonic milliseconds: when it was asked for, and until when that counts. */
   readonly at: number
   readonly until: number
+  /** Its figures do not move, and are not used. */
+  readonly isFrozen: boolean
 }
 
 export interface LaneWorkPort {
@@ -104,13 +106,19 @@ export class LaneWork {
   }
   /** What its backend says of its load, while that counts. */
   reportAt(now: number): LaneReport | undefined {
-    return this.report !== undefined && now <= this.report.until ? this.report : undefined
+    const { report } = this
+    return report !== undefined && now <= report.until && !report.isFrozen ? report : undefined
   }
 
   /** Nobody has said for long what it has in memory. */
   outdated(): void {
-    this.report = undefined
     this.#reside(stepResidency(this.#residency, { _tag: "outdated" }))
+  }
+
+  /** Nothing of what its backend said before counts. */
+  untold(): void {
+    this.report = undefined
+    this.outdated()
   }
 
   /**

@@ -4,6 +4,13 @@ import { Lane, type LaneOwner, type LanePort } from "./Lane.ts"
 /** Milliseconds without use after which a lane is forgotten, and how often it is looked for such. */
 const idleFor = 3_600_000
 const lookEvery = 60_000
+/** Milliseconds without an attempt after which an endpoint rests. */
+export const restsAfter = 60_000
+
+export interface LanesPort extends Omit<LanePort, "used"> {
+  /** Somebody uses the endpoint again. */
+  readonly rested: () => void
+}
 
 export class Lanes {
   readonly #owner: LaneOwner
@@ -13,10 +20,14 @@ export class Lanes {
   /** Since when the endpoint has been serving, milliseconds of the monotonic clock. */
   #since: number
   #looked: number
+  readonly #rested: () => void
+  /** When an attempt began last, milliseconds of the monotonic clock. */
+  usedAt = Number.NEGATIVE_INFINITY
 
-  constructor(owner: LaneOwner, port: LanePort) {
+  constructor(owner: LaneOwner, port: LanesPort) {
     this.#owner = owner
-    this.#port = port
+    this.#port = { ...port, used: (now) => this.#use(now) }
+    this.#rested = port.rested
     this.#since = this.#looked = port.now()
   }
 
@@ -64,6 +75,12 @@ export class Lanes {
     for (const lane of this.#byModel.values()) lane.work.prefix?.release()
     this.#byModel.clear()
     this.#last = undefined
+  }
+
+  #use(now: number): void {
+    const rested = now - this.usedAt >= restsAfter
+    this.usedAt = now
+    if (rested) this.#rested()
   }
 
   #forgetIdle(): void {

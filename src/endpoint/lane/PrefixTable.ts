@@ -4,6 +4,8 @@
  * oldest are dropped first: no block goes before those behind it, so how many leading blocks a lane holds is found by halving.
  */
 
+/** Tokens of a prompt that each block stands for. */
+export const tokensPerBlock = 256
 /** Bytes of the table for each block, its share of the buckets included. */
 const bytesPerBlock = 48
 /** No entry: they are numbered from 1. */

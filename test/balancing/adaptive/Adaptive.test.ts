@@ -76,6 +76,7 @@ const report = (fields: Partial<LaneReport>): LaneReport => ({
   foreign: 0,
   at: 0,
   until: Number.POSITIVE_INFINITY,
+  isFrozen: false,
   ...fields
 })
 
