@@ -8,7 +8,7 @@ import type { TLSSocket } from "node:tls"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Daemon, startDaemon } from "./daemon.ts"
 
-type Kind = "probe" | "listing" | "request"
+type Kind = "probe" | "listing" | "load" | "request"
 
 interface Seen {
   readonly kind: Kind
@@ -22,9 +22,11 @@ const kindOf = (req: IncomingMessage): Kind => {
   const agent = req.headers["user-agent"] ?? ""
   return agent.startsWith("olla-HealthChecker/") || req.url?.startsWith("/health") === true
     ? "probe"
-    : req.method === "GET"
-      ? "listing"
-      : "request"
+    : /\/(?:metrics|is_sleeping)$/.test(req.url ?? "")
+      ? "load"
+      : req.method === "GET"
+        ? "listing"
+        : "request"
 }
 
 /** A backend with one model, called as the backend is, that keeps what it is shown. `turn`: answers first, if it wants to. */
@@ -144,9 +146,9 @@ describe("credentials", () => {
     headers: { authorization: "Bearer tok-SECRET-1", "x-team": "header-SECRET-6", "x-literal": "$T_TEAM", "user-agent": "mine/1" },
     plain: { authorization: undefined, "x-api-key": undefined, "x-team": undefined }
   }
-  it.each(names)("%s: the same on probe, listing and request", async (name) => {
+  it.each(names)("%s: the same on probe, listing, looks at the load and request", async (name) => {
     expect((await chat(daemon, `${name}-m`)).status).toBe(200)
-    for (const kind of ["probe", "listing", "request"] as const) {
+    for (const kind of ["probe", "listing", "load", "request"] as const) {
       const seen = backends[name].of(kind)
       expect([kind, seen.length > 0]).toEqual([kind, true])
       for (const { headers } of seen)
@@ -215,12 +217,22 @@ describe("redirects of probes and listings", () => {
 
   it("inside the origin are followed with everything", async () => {
     expect((await statuses(daemon))["inside"]).toMatchObject({ status: "healthy", model_count: 1 })
-    expect(backends.inside.seen.map(({ path }) => path).sort()).toEqual(["/health", "/moved/health", "/moved/v1/models", "/v1/models"])
+    expect(
+      backends.inside.seen
+        .filter(({ kind }) => kind !== "load")
+        .map(({ path }) => path)
+        .sort()
+    ).toEqual(["/health", "/moved/health", "/moved/v1/models", "/v1/models"])
     for (const { headers } of backends.inside.seen) expect(headers).toMatchObject({ "x-api-key": "SECRET", "x-team": "blue" })
   })
   it("may be relative", async () => {
     expect((await statuses(daemon))["relative"]).toMatchObject({ status: "healthy", model_count: 1 })
-    expect(backends.relative.seen.map(({ path }) => path)).toEqual(["/health", "/health/live?deep=1", "/v1/models", "/v2/models"])
+    expect(backends.relative.seen.filter(({ kind }) => kind !== "load").map(({ path }) => path)).toEqual([
+      "/health",
+      "/health/live?deep=1",
+      "/v1/models",
+      "/v2/models"
+    ])
   })
   it("to another origin are not followed, and are told", async () => {
     expect((await statuses(daemon))["leaving"]).toMatchObject({
@@ -279,6 +291,7 @@ describe("certificates", () => {
   ] as const)("%s: probe, listing and request get through", async (name, certificate) => {
     expect((await statuses(daemon))[name]).toMatchObject({ status: "healthy", model_count: 1 })
     expect((await chat(daemon, `${name}-m`)).status).toBe(200)
+    expect(new Set(backends[name].of("load").map((each) => each.certificate))).toEqual(new Set([certificate]))
     for (const kind of ["probe", "listing", "request"] as const)
       expect([kind, backends[name].of(kind).map((each) => each.certificate)]).toEqual([kind, [certificate]])
   })
