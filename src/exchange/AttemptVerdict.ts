@@ -69,6 +69,7 @@ export const verdictOfFailure = (kind: FailureKind, committed: boolean): Attempt
     case "tls":
       return unreached
     case "header_timeout":
+    case "first_token_timeout":
     case "idle_timeout":
       return committed ? stalled : failedInTime
     // The time for all attempts together is over.

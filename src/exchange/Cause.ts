@@ -70,6 +70,7 @@ const causeOfKind: Readonly<Record<Exclude<FailureKind, "client_gone" | "client_
   reset: "closed_early",
   header_timeout: "timeout_headers",
   response_timeout: "timeout_response",
+  first_token_timeout: "timeout_first_token",
   malformed: "malformed",
   breaker_open: "breaker_open",
   descriptors: "descriptors",

@@ -88,6 +88,8 @@ export class Attempt implements AttemptTarget {
   failure: Failure | undefined = undefined
   /** What the client was sent last of a relayed answer; frames without payload do not count. */
   lastPiece: Uint8Array | string = ""
+  /** Something of the backend's answer has been handed to the client: nobody else can answer any more. */
+  isCommitted = false
   /** It goes out on a kept connection. */
   isReused = false
   /** Of its span; empty: none so far. */
@@ -160,6 +162,7 @@ export class Attempt implements AttemptTarget {
     timings.headers = timings.firstByte = timings.lastByte = 0
     this.status = 0
     this.bytes = 0
+    this.isCommitted = false
     this.lastPiece = ""
   }
 }

@@ -14,6 +14,7 @@ export type FailureKind =
   | "reset"
   | "header_timeout"
   | "response_timeout"
+  | "first_token_timeout"
   | "malformed"
   | "breaker_open"
   | "truncated"
@@ -68,6 +69,7 @@ export const failureRules: Readonly<Record<FailureKind, FailureRule>> = {
   reset: rule("upstream", true, true, true),
   header_timeout: rule("upstream", false, false, true, 504),
   response_timeout: rule("upstream", false, false, true, 504),
+  first_token_timeout: rule("upstream", false, false, false, 504),
   malformed: rule("upstream", false, false, true),
   breaker_open: rule("upstream", true, false, false),
   truncated: rule("upstream", false, false, false),
@@ -99,6 +101,9 @@ export interface Failure {
 
 export const failure = (kind: FailureKind, detail: string, limitMs?: number): Failure =>
   limitMs === undefined ? { _tag: "Failure", kind, detail } : { _tag: "Failure", kind, detail, limitMs }
+
+/** A server whose front still answers while what is behind it is dead. */
+export const endedBehindHead = failure("truncated", "the backend closed the connection behind the head of its answer")
 
 /** The backend took the connection, and ended it without an answer. */
 export const endedUnanswered = (kind: FailureKind): boolean => kind === "closed" || kind === "reset"

@@ -45,9 +45,9 @@ export class AttemptJudging {
     return verdictOfAnswer({ status, retryAfter }, answer.text ?? "", [nativeName, spelling, model], this.#request())
   }
 
-  /** Of an attempt that has ended; `committed`: something of its answer has been handed to the client. */
-  ofEnd({ failure, status }: Attempt, committed: boolean): AttemptVerdict {
-    if (failure !== undefined) return verdictOfFailure(failure.kind, committed)
+  /** Of an attempt that has ended. */
+  ofEnd({ failure, status, isCommitted }: Attempt): AttemptVerdict {
+    if (failure !== undefined) return verdictOfFailure(failure.kind, isCommitted)
     return status === 0 ? unjudged : served
   }
 

@@ -20,8 +20,22 @@ import { outboundPath } from "./TargetUrl.ts"
 
 const orDefault = (value: number, fallback: number): number => (value === 0 ? fallback : value)
 
-/** The limits of one attempt (docs/proxying.md). `firstLeased`: `performance.now()` of the exchange's first lease, from which `proxy.response_timeout` counts. */
-export const timeoutsOf = (proxy: OllaConfig["proxy"], firstLeased: number): Deadlines => {
+/** How long the head of a good answer waits for its first byte where somebody else could be asked, in milliseconds. */
+const headWait = 5_000
+
+/** What of an attempt its limits depend on. */
+export interface Timed {
+  /** `performance.now()` of the exchange's first lease, from which `proxy.response_timeout` counts. */
+  readonly firstLeased: number
+  /** `performance.now()` of this one. */
+  readonly leased: number
+  /** Lanes are kept: whoever fails before the first byte may be replaced. */
+  readonly usesLanes: boolean
+  readonly stream: boolean
+}
+
+/** The limits of one attempt (docs/proxying.md). */
+export const timeoutsOf = ({ proxy, traffic }: OllaConfig, { firstLeased, leased, usesLanes, stream }: Timed): Deadlines => {
   const set = proxy.response_header_timeout
   return {
     connect: orDefault(proxy.connection_timeout, 60_000),
@@ -30,6 +44,8 @@ export const timeoutsOf = (proxy: OllaConfig["proxy"], firstLeased: number): Dea
     // While a model loads or reads a long prompt nothing comes for minutes: no limit unless one is configured.
     headers: set === undefined || set < 0 ? 0 : orDefault(set, 30_000),
     response: proxy.response_timeout > 0 ? firstLeased + proxy.response_timeout : 0,
+    firstByte: usesLanes && stream && traffic.first_token_timeout > 0 ? leased + traffic.first_token_timeout : 0,
+    hold: usesLanes ? Math.max(headWait, stream ? traffic.first_token_timeout : 0) : 0,
     idle: proxy.read_timeout
   }
 }
@@ -60,6 +76,7 @@ export class AttemptSending implements Sending {
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
   readonly timeouts: Deadlines
+  readonly needsBody: boolean
   readonly translator: AnswerTranslator | undefined
   readonly response: ServerResponse
   readonly bufferSize: number
@@ -68,13 +85,12 @@ export class AttemptSending implements Sending {
   readonly #spoken: Spoken | undefined
   readonly #told: AttemptOwner
 
-  /** `firstLeased`: `performance.now()` of the exchange's first lease. */
   constructor(
     config: OllaConfig,
     request: CarryRequest,
     candidate: Candidate,
     attempt: Attempt,
-    firstLeased: number,
+    timed: Timed,
     spoken: Spoken | undefined,
     told: AttemptOwner
   ) {
@@ -90,7 +106,8 @@ export class AttemptSending implements Sending {
     this.body = spoken !== undefined ? spoken.body : rename ? rewriteModel(request.body, inspection, nativeName) : request.body
     this.bodySize = this.body === request.body ? request.bodySize : sizeOf(this.body)
     this.headers = outboundHead(request, endpoint, this.bodySize, spoken, attempt.spanId)
-    this.timeouts = timeoutsOf(config.proxy, firstLeased)
+    this.timeouts = timeoutsOf(config, timed)
+    this.needsBody = timed.usesLanes && inspection.model !== ""
     this.translator = spoken?.answer?.()
     this.response = request.response
     this.bufferSize = config.proxy.stream_buffer_size

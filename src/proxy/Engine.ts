@@ -20,7 +20,8 @@ export interface AttemptProgress {
   /** The head of an answer is in, whatever it says; told once, before anything of it is passed on. */
   answered(): void
   /**
-   * Of an answer that is relayed as it comes: nothing of the request is left to be written, and no other endpoint will be asked.
+   * Of an answer that is relayed as it comes: it is being handed to the client, so that no other endpoint will be asked, and nothing
+   * of the request is left to be written.
    * `once`: it was not written to another connection before. Told at most once.
    */
   bodyTaken(once: boolean): void
@@ -48,6 +49,8 @@ export interface Sending extends AttemptProgress {
   reply(rawHeaders: ReadonlyArray<string>): ReplyHead
   /** Push every read out at once, or gather, by the answer's content type. */
   flushes(contentType: string): boolean
+  /** A good answer that ends with its connection before a byte of a body came is none. */
+  readonly needsBody: boolean
   readonly translator: AnswerTranslator | undefined
   /** Who rewrites an answer of this status and declared length (negative: none); `undefined`: it is relayed as it comes. */
   translatorOf(status: number, length: number): AnswerTranslator | undefined
@@ -61,9 +64,9 @@ export interface AttemptEnd {
   /** Relayed to the end. With `again`, nothing was committed and the translator wants the same endpoint asked once more, by that request. */
   readonly done: (again: Spoken | undefined) => void
   /**
-   * `response.headersSent` says whether anything was committed: then what had come was delivered, the translator's last
-   * words were sent and the socket was destroyed. But not where the backend sent no head: then what was sent only kept the client
-   * waiting, and another attempt may go on from there.
+   * `attempt.isCommitted` says whether anything of the answer was handed to the client: then what had come was delivered, the
+   * translator's last words were sent and the socket was destroyed. Else what the client has, if anything, only kept it waiting, and
+   * another attempt may go on from there.
    */
   readonly failed: (why: Failure) => void
 }
@@ -103,6 +106,6 @@ export const engineOf = (
 const failureOf = (cause: Cause.Cause<Failure>, { response, attempt }: Sending): Failure => {
   for (const reason of cause.reasons) if (reason._tag === "Fail") return reason.error
   // A fault of ours: whoever was in the middle of an answer must see that it is broken.
-  if (response.headersSent && attempt.timings.headers !== 0) cutAfterFlush(response)
+  if (attempt.isCommitted) cutAfterFlush(response)
   return failure("internal", Cause.pretty(cause))
 }

@@ -223,18 +223,13 @@ export class Failover implements AttemptEnd, AttemptOwner {
     else this.#refuse()
   }
 
-  /** Something of its answer has been handed to the client. What it had before the head only kept it waiting. */
-  #isCommitted({ timings }: Attempt): boolean {
-    return this.#request.response.headersSent && timings.headers !== 0
-  }
-
   #onFailure(failed: Failure, candidate: Candidate, attempt: Attempt): void {
-    const why = namingItsKey(failed, this.#parts.config().proxy)
+    const why = namingItsKey(failed, this.#parts.config())
     this.#last = { failure: why, name: candidate.endpoint.name }
     if (!ruleOf(why).failover || why.kind === "redirected") this.#allConnection = false
     this.#remaining.remove(candidate)
     const { verdict } = attempt
-    if (this.#isCommitted(attempt)) this.#end({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
+    if (attempt.isCommitted) this.#end({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
     else if (verdict === undefined ? this.#mayGoOn(why) : this.#mayRepeat(why, attempt, verdict)) this.#goOn()
     else this.#refuse()
   }
@@ -327,7 +322,13 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#running = undefined
     this.#spoken = spoken
     try {
-      const sending = new AttemptSending(this.#parts.config(), this.#request, held.candidate, attempt, this.#firstLeased, spoken, this)
+      const timed = {
+        firstLeased: this.#firstLeased,
+        leased: attempt.timings.leased,
+        usesLanes: this.#claim.usesLanes,
+        stream: this.#claim.stream
+      }
+      const sending = new AttemptSending(this.#parts.config(), this.#request, held.candidate, attempt, timed, spoken, this)
       this.#translator = sending.translator
       const waiting = sending.translator?.waiting
       this.#opening?.stop()
@@ -342,7 +343,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
   /** A fault of ours ends this exchange only. */
   #fault(error: unknown): void {
     const { response } = this.#request
-    if (response.headersSent && this.#attempt?.timings.headers !== 0) cutAfterFlush(response)
+    if (this.#attempt?.isCommitted === true) cutAfterFlush(response)
     this.failed(failure("internal", error instanceof Error ? (error.stack ?? error.message) : String(error)))
   }
 
@@ -363,7 +364,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     attempt.ended = performance.now()
     const { endpoint } = held.candidate
     if (failed !== undefined || interrupted) {
-      if (failed !== undefined) attempt.failure = namingItsKey(failed, config().proxy)
+      if (failed !== undefined) attempt.failure = namingItsKey(failed, config())
       else if (attempt.status === 0) attempt.failure = failure("client_gone", "the client left before an answer")
       const rule = attempt.failure === undefined ? undefined : ruleOf(attempt.failure)
       if (hasBreakers && rule?.trips === true && !this.#isOnlySlow(attempt.failure, endpoint)) endpoint.breaker.fail(this.#trial)
@@ -372,7 +373,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
       if (rule?.demote === true && attempt.failure !== undefined)
         endpoint.attemptFailed({ failure: attempt.failure, startedAt: this.#startedAt })
     }
-    if (this.#verdict === undefined) this.#judge(held, attempt, this.#judging.ofEnd(attempt, this.#isCommitted(attempt)))
+    if (this.#verdict === undefined) this.#judge(held, attempt, this.#judging.ofEnd(attempt))
     this.#verdict = undefined
     observer.attemptEnded(this.#request.exchange, attempt)
   }
@@ -475,6 +476,10 @@ const attemptOf = ({ endpoint, nativeName }: Candidate, leased: number): Attempt
     leased
   )
 
-/** The deadline over all attempts fired: the limit that is named is the configured one, not what was left of it. */
-const namingItsKey = (failed: Failure, proxy: OllaConfig["proxy"]): Failure =>
-  failed.kind === "response_timeout" ? { ...failed, limitMs: proxy.response_timeout } : failed
+/** A deadline fired: the limit that is named is the configured one, not what was left of it. */
+const namingItsKey = (failed: Failure, { proxy, traffic }: OllaConfig): Failure =>
+  failed.kind === "response_timeout"
+    ? { ...failed, limitMs: proxy.response_timeout }
+    : failed.kind === "first_token_timeout"
+      ? { ...failed, limitMs: traffic.first_token_timeout }
+      : failed

@@ -11,6 +11,7 @@ export const limitKeys: Partial<Readonly<Record<FailureKind, string>>> = {
   tls_timeout: "proxy.tls_handshake_timeout",
   header_timeout: "proxy.response_header_timeout",
   response_timeout: "proxy.response_timeout",
+  first_token_timeout: "traffic.first_token_timeout",
   idle_timeout: "proxy.read_timeout"
 }
 
@@ -25,6 +26,7 @@ const words: Readonly<Record<FailureKind, string>> = {
   reset: "it dropped the connection without an answer",
   header_timeout: "no answer",
   response_timeout: "no answer",
+  first_token_timeout: "no first byte of an answer",
   malformed: "what it answered is no HTTP",
   redirected: "it sends the request elsewhere",
   path_unknown: "it does not serve this path",
@@ -72,6 +74,8 @@ export const failureText = (failure: Failure, endpoint: string, elapsed: number)
       return `request timeout ${after} - endpoint ${endpoint} sent no response headers${limit === "" ? "" : `${limit} is proxy.response_header_timeout`}`
     case "response_timeout":
       return `request timeout ${after} - no endpoint sent response headers, ${endpoint} last${limit === "" ? "" : `${limit} is proxy.response_timeout`}`
+    case "first_token_timeout":
+      return `request timeout ${after} - endpoint ${endpoint} sent no first byte of an answer${limit === "" ? "" : `${limit} is traffic.first_token_timeout`}`
     case "malformed":
       if (failure.detail === headTooLarge)
         return `request failed ${after}: endpoint ${endpoint} answered with headers larger than ${maxHead / 1024} KiB`

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net"
 import { performance } from "node:perf_hooks"
-import type { Failure } from "../exchange/Failure.ts"
+import { endedBehindHead, type Failure } from "../exchange/Failure.ts"
 import { headerValue } from "../exchange/RawHeaders.ts"
 import { cutAfterFlush, writeHead } from "./ClientSocket.ts"
 import { Coalescing } from "./Coalescing.ts"
@@ -52,8 +52,15 @@ class OllaAttempt implements Relay, Running {
   /** Headers that frame the body, where the backend's own cannot be passed on. */
   #coding: ReadonlyArray<string> = []
   #hasLength = false
+  /** The head waits for the first byte of the body. */
+  #holds = false
+  /** Chunk frames will be passed on as they are. */
+  #splices = false
+  #isDelimitedByEnd = false
   #drains = false
-  #taken = false
+  /** Nothing of the request is left to be written. */
+  #isTaken = false
+  #isTakenTold = false
   readonly #onDrain = () => this.#sent?.resume()
 
   constructor(sending: Sending, transport: Transport, end: AttemptEnd) {
@@ -115,6 +122,8 @@ class OllaAttempt implements Relay, Running {
     attempt.timings.headers = performance.now()
     attempt.status = head.status
     sending.answered()
+    const isGood = head.status >= 200 && head.status <= 299
+    this.#isDelimitedByEnd = isGood && !head.chunked && head.length < 0
     const reply = sending.reply(head.raw)
     const contentType = headerValue(head.raw, "content-type")
     const translator = sending.translatorOf(head.status, head.length)
@@ -126,7 +135,8 @@ class OllaAttempt implements Relay, Running {
       this.#translated.head({ status: head.status, headers: pairsOfReply(reply) })
       return false
     }
-    if (taken) this.#bodyTaken()
+    this.#holds = isGood && sending.timeouts.hold > 0 && head.length !== 0
+    this.#isTaken = taken
     if (exchange.wantsUsage || head.status >= 400) this.#kept = new KeptBody(exchange.kept, head.raw)
     this.#status = head.status
     this.#reply = reply
@@ -140,19 +150,36 @@ class OllaAttempt implements Relay, Running {
     if (this.#hasLength) return false
     const { socket } = response
     // Raw frames only where node's response owns the socket, has nothing queued and will frame the end itself.
-    const splice = head.chunked && socket !== null && response.req.httpVersionMinor === 1 && response.req.httpVersionMajor === 1
-    if (splice) this.#coding = chunked
+    this.#splices = head.chunked && socket !== null && response.req.httpVersionMinor === 1 && response.req.httpVersionMajor === 1
+    if (this.#splices) this.#coding = chunked
+    if (!this.#holds) this.#openStream()
+    return this.#splices
+  }
+
+  /** The head goes out with what of the body comes in the same turn. */
+  #openStream(): void {
+    const { socket } = this.#sending.response
+    this.#holds = false
     socket?.cork()
     this.#writeHead(true, false)
     if (socket !== null) process.nextTick(() => socket.uncork())
-    if (splice) this.#socket = socket.on("drain", this.#onDrain)
-    return splice
+    if (this.#splices) this.#socket = socket?.on("drain", this.#onDrain)
   }
 
   onWait(): void {
     const { response } = this.#sending
-    if (this.#over || this.#translated !== undefined || this.#coalescing !== undefined || !this.#hasLength) return
+    if (this.#over || this.#holds || this.#translated !== undefined || this.#coalescing !== undefined || !this.#hasLength) return
     if (!response.headersSent && response.socket !== null) this.#writeHead(true, false)
+  }
+
+  onHeld(): void {
+    if (this.#over) return
+    if (this.#translated !== undefined) this.#translated.held()
+    else if (this.#holds && this.#coalescing === undefined) {
+      this.#holds = false
+      if (!this.#hasLength) this.#openStream()
+      else this.onWait()
+    }
   }
 
   onBytes(bytes: Buffer, last: boolean, payload: ReadonlyArray<Buffer> | undefined): boolean {
@@ -163,6 +190,7 @@ class OllaAttempt implements Relay, Running {
       if (payload === undefined) this.#kept.push(Buffer.from(bytes))
       else for (const part of payload) this.#kept.push(Buffer.from(part))
     }
+    if (this.#holds && this.#coalescing === undefined && !this.#hasLength) this.#openStream()
     const short = bytes.length <= oneWrite
     if (this.#socket !== undefined) {
       const piece = short ? bytes.toString("latin1") : Buffer.from(bytes)
@@ -189,11 +217,17 @@ class OllaAttempt implements Relay, Running {
     if (this.#over) return
     // The connection is the pool's again: what follows must not touch it.
     this.#sent = undefined
+    const { attempt, needsBody } = this.#sending
+    if (payload === 0 && this.#isDelimitedByEnd && needsBody && !attempt.isCommitted) {
+      if (this.#translated !== undefined) this.#translated.fail(endedBehindHead)
+      else this.#finish(endedBehindHead)
+      return
+    }
     if (this.#translated !== undefined) {
       this.#translated.end()
       return
     }
-    if (taken) this.#bodyTaken()
+    if (taken) this.#isTaken = true
     this.#account(payload)
     const rest = this.#coalescing?.rest()
     // Whole before the first output: its length is known after all.
@@ -201,12 +235,13 @@ class OllaAttempt implements Relay, Running {
       this.#coding = ["Content-Length", String(rest?.length ?? 0)]
     if (!response.headersSent) this.#writeHead(false, true)
     if (!response.writableEnded) response.end(rest)
+    this.#tellTaken()
     this.#finish(undefined)
   }
 
-  #bodyTaken(): void {
-    if (this.#taken) return
-    this.#taken = true
+  #tellTaken(): void {
+    if (!this.#isTaken || this.#isTakenTold) return
+    this.#isTakenTold = true
     this.#sending.bodyTaken(!this.#repeated)
   }
 
@@ -226,8 +261,7 @@ class OllaAttempt implements Relay, Running {
     this.#account(payload)
     const rest = this.#coalescing?.rest()
     if (rest !== undefined) this.#writePart(rest)
-    // Where there was no head, what was sent is not this answer's.
-    if (response.headersSent && this.#sending.attempt.timings.headers !== 0) cutAfterFlush(response)
+    if (this.#sending.attempt.isCommitted) cutAfterFlush(response)
     this.#finish(why)
   }
 
@@ -261,7 +295,9 @@ class OllaAttempt implements Relay, Running {
 
   /** `last`: the whole body goes with it. */
   #writeHead(flush: boolean, last: boolean): void {
-    const { response } = this.#sending
+    const { response, attempt } = this.#sending
+    attempt.isCommitted = true
+    this.#tellTaken()
     writeHead(response, this.#status, this.#reply, this.#coding)
     if (last) return
     this.#drains = true

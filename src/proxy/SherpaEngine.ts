@@ -8,7 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Failure } from "../exchange/Failure.ts"
+import { endedBehindHead, type Failure } from "../exchange/Failure.ts"
 import { headerValue } from "../exchange/RawHeaders.ts"
 import { cutAfterFlush } from "./ClientSocket.ts"
 import type { ResponseHead } from "./client/ResponseHead.ts"
@@ -71,25 +71,58 @@ const relay = (sending: Sending, conversation: Conversation, head: ResponseHead,
   sending.answered()
   const headers = pairsOfReply(sending.reply(head.raw))
   const translator = sending.translatorOf(head.status, head.length)
-  if (translator === undefined && conversation.isBodyTaken) sending.bodyTaken(!repeated)
+  const answer = { status: head.status, headers, ...partsOf(head, sending) }
   return translator === undefined
-    ? relayAsItCame(sending, conversation, head, headers)
-    : relayTranslated(sending, translator, { status: head.status, headers }, conversation.body)
+    ? relayAsItCame(sending, conversation, head, answer, repeated)
+    : relayTranslated(sending, translator, answer, conversation)
 }
 
-const relayAsItCame = (sending: Sending, conversation: Conversation, head: ResponseHead, headers: Array<string>): Attempted<Failure> => {
+/** How the body of an answer is waited for. */
+interface Waiting {
+  /** The head goes out with its first byte. */
+  readonly holds: boolean
+  /** Without a body it is no answer. */
+  readonly isNothingAlone: boolean
+}
+
+const partsOf = ({ status, chunked, length }: ResponseHead, { timeouts, needsBody }: Sending): Waiting => {
+  const isGood = status >= 200 && status <= 299
+  return { holds: isGood && timeouts.hold > 0 && length !== 0, isNothingAlone: isGood && needsBody && !chunked && length < 0 }
+}
+
+const relayAsItCame = (
+  sending: Sending,
+  conversation: Conversation,
+  head: ResponseHead,
+  { headers, holds, isNothingAlone }: Waiting & { readonly headers: Array<string> },
+  repeated: boolean
+): Attempted<Failure> => {
   const { exchange, attempt, response } = sending
   const usage = exchange.wantsUsage || head.status >= 400 ? new KeptBody(exchange.kept, head.raw) : undefined
+  let isTaken = false
+  const tellTaken = () => {
+    if (isTaken || !conversation.isBodyTaken) return
+    isTaken = true
+    sending.bodyTaken(!repeated)
+  }
   const commit = (length: number | undefined) => {
     if (response.headersSent) return
+    attempt.isCommitted = true
+    tellTaken()
     if (length !== undefined && head.length < 0) headers.push("Content-Length", String(length))
     response.writeHead(head.status, headers)
   }
   const flows = head.length === 0 || sending.flushes(headerValue(head.raw, "content-type"))
-  if (flows) {
+  const letGo = () => {
     commit(undefined)
-    conversation.onHeadAlone = () => flushHead(response)
-  } else conversation.gather()
+    flushHead(response)
+  }
+  if (!flows) conversation.gather()
+  else if (holds) conversation.onHeldOut = letGo
+  else {
+    commit(undefined)
+    conversation.onHeadAlone = letGo
+  }
   const write = (parts: ReadonlyArray<Buffer>) =>
     Effect.suspend(() => {
       attempt.bytesCame()
@@ -111,12 +144,14 @@ const relayAsItCame = (sending: Sending, conversation: Conversation, head: Respo
   return Effect.matchEffect(Stream.runForEachArray(conversation.body, write), {
     onFailure: (why) => {
       attempt.timings.lastByte = performance.now()
-      if (response.headersSent) cutAfterFlush(response)
+      if (attempt.isCommitted) cutAfterFlush(response)
       return Effect.fail(why)
     },
     onSuccess: () => {
       attempt.timings.lastByte = performance.now()
+      if (isNothingAlone && !attempt.isCommitted) return Effect.fail(endedBehindHead)
       commit(0)
+      tellTaken()
       sending.relayed()
       response.end()
       return Effect.succeed(undefined)
@@ -138,11 +173,13 @@ type Stop = Extract<Standing, { readonly _tag: "again" | "failed" }>
 const relayTranslated = (
   sending: Sending,
   translator: AnswerTranslator,
-  head: AnswerHead,
-  body: Stream.Stream<Buffer, Failure>
+  { status, headers, isNothingAlone }: AnswerHead & Waiting,
+  conversation: Conversation
 ): Attempted<Failure> => {
   const { attempt, response } = sending
+  const { body } = conversation
   const writing = new TranslatedWriting(sending, translator)
+  conversation.onHeldOut = () => void writing.held()
   const complete = Deferred.makeUnsafe<void>()
   const step = (take: () => Standing): Effect.Effect<void, Stop> =>
     Effect.suspend(() => {
@@ -167,11 +204,11 @@ const relayTranslated = (
     })
   const pieces = translator.silent === undefined ? body : withSeconds(body)
   const whole = Effect.andThen(
-    step(() => writing.head(head)),
+    step(() => writing.head({ status, headers })),
     Stream.runForEach(pieces, piece)
   )
   const answer = Effect.matchEffect(whole, {
-    onSuccess: () => step(() => writing.end()),
+    onSuccess: () => step(() => (isNothingAlone && attempt.timings.firstByte === 0 ? writing.fail(endedBehindHead) : writing.end())),
     onFailure: (why) => (why._tag === "Failure" ? step(() => writing.fail(why)) : Effect.fail(why))
   })
   const tooLate = Effect.andThen(Deferred.await(complete), Effect.sleep(endWithin))

@@ -37,6 +37,11 @@ export class TranslatedRelay {
     return standing._tag !== "full"
   }
 
+  /** Nothing of the body came for as long as a head may wait for it. */
+  held(): void {
+    this.#on(this.#writing.held())
+  }
+
   end(): void {
     this.#on(this.#writing.end())
     if (this.#awaitsEnd) this.#done()

@@ -33,6 +33,8 @@ export class TranslatedWriting {
   readonly #sending: Sending
   readonly #translator: AnswerTranslator
   #kept: KeptBody | undefined
+  /** As the translator wants it, while it waits for the first bytes of the body. */
+  #heldHead: AnswerHead | undefined
   #lastSent = performance.now()
   #standing: Standing = open
 
@@ -45,10 +47,19 @@ export class TranslatedWriting {
     const { exchange } = this.#sending
     // Usage is read from the backend's answer, before translation.
     if (exchange.wantsUsage || head.status >= 400) this.#kept = new KeptBody(exchange.kept, head.headers)
+    const holds = this.#sending.timeouts.hold > 0 && head.status <= 299
     return this.#ask(() => {
       const now = this.#translator.head(head)
-      return now === undefined ? undefined : { head: now }
+      if (now === undefined) return undefined
+      if (!holds) return { head: now }
+      this.#heldHead = now
+      return undefined
     }, true)
+  }
+
+  /** Nothing of the body came for as long as a head may wait for it. */
+  held(): Standing {
+    return isOpen(this.#standing) && this.#heldHead !== undefined ? this.#say({}, true) : this.#standing
   }
 
   push(bytes: Buffer): Standing {
@@ -58,55 +69,58 @@ export class TranslatedWriting {
 
   /** For translators that can fill a silence. */
   silent(): Standing {
-    return this.#ask(() => this.#translator.silent?.(performance.now() - this.#lastSent))
+    return this.#ask(() => this.#translator.silent?.(performance.now() - this.#lastSent), false, true)
   }
 
   /** The backend's answer is complete. */
   end(): Standing {
-    const standing = this.#ask(() => this.#translator.end())
+    const standing = this.#ask(() => this.#translator.end() ?? (this.#heldHead === undefined ? undefined : {}))
     if (!isOpen(standing)) return standing
     this.#sending.relayed()
     this.#sending.response.end()
     return this.#become(complete)
   }
 
-  /** The backend's answer broke off. */
+  /** The backend's answer broke off. Where none of it was handed on, nothing is said: somebody else may be asked. */
   fail(why: Failure): Standing {
     if (!isOpen(this.#standing)) return this.#standing
-    const { response } = this.#sending
+    const { response, attempt } = this.#sending
+    if (!attempt.isCommitted) return this.#become({ _tag: "failed", why })
     let last: LastWords | undefined
     try {
       last = this.#translator.fail(why)
     } catch {
       // The translator itself is broken: the cut has to do.
     }
-    if (response.headersSent) {
-      this.#sending.attempt.bytes += last?.bytes.length ?? 0
-      endBroken(response, last)
-    }
+    attempt.bytes += last?.bytes.length ?? 0
+    endBroken(response, last)
     return this.#become({ _tag: "failed", why })
   }
 
   /** An exception in a translator ends this exchange, not the process: some calls come from a socket's reads. */
-  #ask(question: () => Translated | undefined, flush = false): Standing {
+  #ask(question: () => Translated | undefined, flush = false, isOwn = false): Standing {
     if (!isOpen(this.#standing)) return this.#standing
     const { attempt, exchange } = this.#sending
     try {
       const began = exchange.isSampled ? performance.now() : 0
       const said = question()
       if (exchange.isSampled) attempt.translating += performance.now() - began
-      return said === undefined ? open : this.#say(said, flush)
+      return said === undefined ? open : this.#say(said, flush, isOwn)
     } catch (error) {
       const { response } = this.#sending
-      if (response.headersSent) cutAfterFlush(response)
+      if (attempt.isCommitted) cutAfterFlush(response)
       return this.#become({ _tag: "failed", why: failure("internal", `the translator failed: ${error}`) })
     }
   }
 
-  #say({ again, elsewhere, head, bytes, done, fault }: Translated, flush: boolean): Standing {
+  /** `isOwn`: not the backend's words, but what keeps a client waiting for them. */
+  #say({ again, elsewhere, head: said, bytes, done, fault }: Translated, flush: boolean, isOwn = false): Standing {
     const { attempt, response } = this.#sending
     if (again !== undefined) return this.#become({ _tag: "again", spoken: again })
     if (elsewhere !== undefined) return this.#become({ _tag: "failed", why: elsewhere })
+    const head = said ?? this.#heldHead
+    if (!isOwn || this.#heldHead !== undefined) attempt.isCommitted = true
+    this.#heldHead = undefined
     if (head !== undefined && !response.headersSent) {
       response.writeHead(head.status, [...head.headers])
       if (flush || bytes === undefined) flushHead(response)

@@ -20,6 +20,7 @@ describe("an attempt that failed", () => {
     ["malformed", "failure yes transport", "failure no transport"],
     ["truncated", "failure yes transport", "failure no transport"],
     ["header_timeout", "failure yes timeout", "failure no timeout"],
+    ["first_token_timeout", "failure yes timeout", "failure no timeout"],
     ["idle_timeout", "failure yes timeout", "failure no timeout"],
     ["response_timeout", "failure no timeout", "failure no timeout"],
     ["untranslatable", "failure no transport", "failure no transport"],

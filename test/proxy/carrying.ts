@@ -155,6 +155,7 @@ export class Scene {
                 sending.attempt.status = 200
                 sending.attempt.timings.headers = performance.now()
                 sending.answered()
+                sending.attempt.isCommitted = true
                 response.headersSent = true
                 response.statusCode = fate.told
               }

@@ -39,6 +39,8 @@ const limits = (some: Partial<Deadlines>): Deadlines => ({
   tls: 2_000,
   headers: 5_000,
   response: 0,
+  firstByte: 0,
+  hold: 0,
   idle: 5_000,
   keepAlive: 30_000,
   ...some

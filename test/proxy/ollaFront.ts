@@ -96,7 +96,7 @@ export class OllaFront {
       headers: `Host: 127.0.0.1:${this.backendPort}\r\nContent-Length: ${bodySize}\r\n`,
       body,
       bodySize,
-      timeouts: { connect: 5_000, tls: 5_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
+      timeouts: { connect: 5_000, tls: 5_000, headers: 5_000, response: 0, firstByte: 0, hold: 0, idle: 5_000, keepAlive: 30_000 },
       reply: (raw) => ({
         lines: linesOf(raw.flatMap((name, i) => (i % 2 === 0 && !hop.has(name.toLowerCase()) ? [name, raw[i + 1] as string] : []))),
         length: headerValue(raw, "content-length"),
@@ -105,6 +105,7 @@ export class OllaFront {
       answered: () => {},
       bodyTaken: () => {},
       relayed: () => {},
+      needsBody: false,
       flushes: () => true,
       translator: undefined,
       translatorOf() {

@@ -129,11 +129,12 @@ export class Front {
           headers: `Host: ${endpoint.origin.authority}\r\n${size > 0 || req.method === "POST" ? `Content-Length: ${size}\r\n` : ""}`,
           body,
           bodySize: size,
-          timeouts: { connect: 2_000, tls: 2_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 },
+          timeouts: { connect: 2_000, tls: 2_000, headers: 5_000, response: 0, firstByte: 0, hold: 5_000, idle: 5_000, keepAlive: 30_000 },
           reply: (raw) => replyHead(exchange, endpoint, raw, [], false),
           answered: () => {},
           bodyTaken: () => {},
           relayed: () => {},
+          needsBody: false,
           flushes: () => true,
           translator: undefined,
           translatorOf() {

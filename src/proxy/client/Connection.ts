@@ -37,7 +37,7 @@ const requestHead = ({ path, method, headers }: Outgoing): string => {
   return method + " " + path + " HTTP/1.1\r\n" + headers + "\r\n"
 }
 
-const noDeadlines: Deadlines = { connect: 0, tls: 0, headers: 0, response: 0, idle: 0, keepAlive: 0 }
+const noDeadlines: Deadlines = { connect: 0, tls: 0, headers: 0, response: 0, firstByte: 0, hold: 0, idle: 0, keepAlive: 0 }
 
 /** Bodies up to this size go out in one string with their head, in bytes. */
 const oneString = 8 * 1024
@@ -72,6 +72,8 @@ export class Connection {
   #unsent = 0
   /** A limit had passed at the last look: what came meanwhile may only wait to be read. */
   #late = false
+  /** The relay has been told that the head waited long enough. */
+  #heldOut = false
   /** Among the pool's active ones. */
   place = -1
   /** When an idle connection is dropped. */
@@ -116,6 +118,7 @@ export class Connection {
     this.#interim = 0
     this.#unsent = 0
     this.#late = false
+    this.#heldOut = false
     this.#answered = false
     this.#uses++
     this.#since = outgoing.at
@@ -177,7 +180,7 @@ export class Connection {
   /** Looks at the deadlines; `now` is `performance.now()`. A limit must have passed at two looks, since the loop itself may have been late. */
   sweep(now: number): void {
     if (this.#relay === undefined || this.#paused) return
-    const { connect, headers, response, idle } = this.#deadlines
+    const { connect, headers, response, firstByte, hold, idle } = this.#deadlines
     const waiting = this.#head === undefined
     if (this.#connected && waiting) {
       // A long prompt that is still going out is progress, not silence.
@@ -190,11 +193,20 @@ export class Connection {
     const limit = waiting ? (this.#connected ? headers : connect) : idle
     const expired = limit > 0 && now - this.#since >= limit
     const tooLong = waiting && response > 0 && now >= response
-    if (!(expired || tooLong) || !this.#late) {
-      this.#late = expired || tooLong
+    const isBodiless = waiting || this.payload === 0
+    const isMute = isBodiless && firstByte > 0 && now >= firstByte
+    if (!waiting && isBodiless && hold > 0 && !this.#heldOut && now - this.#since >= hold) {
+      this.#heldOut = true
+      this.#relay.onHeld()
+      if (this.#relay === undefined) return
+    }
+    const isLate = expired || tooLong || isMute
+    if (!isLate || !this.#late) {
+      this.#late = isLate
       return
     }
-    if (tooLong) this.#fail("response_timeout", "no response headers in time")
+    if (isMute && this.#connected) this.#fail("first_token_timeout", "no first byte of an answer in time")
+    else if (tooLong) this.#fail("response_timeout", "no response headers in time")
     else if (!waiting) this.#fail("idle_timeout", "the backend fell silent", idle)
     else if (this.#connected) this.#fail("header_timeout", "no response headers in time", headers)
     else this.#fail("connect_timeout", "no connection in time", connect)

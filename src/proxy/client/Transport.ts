@@ -13,6 +13,10 @@ export interface Deadlines {
   readonly headers: number
   /** `performance.now()` by which the head of some attempt's answer must be in, whatever this one is doing until then. */
   readonly response: number
+  /** `performance.now()` by which the first byte of the answer's body must be in. */
+  readonly firstByte: number
+  /** How long the head of a good answer waits for its first byte. */
+  readonly hold: number
   /** Silence between bytes of the answer, while the backend is waited for. */
   readonly idle: number
   /** TCP keep-alive interval. */
@@ -45,8 +49,10 @@ export interface Relay {
   readonly onSent: () => void
   /** `taken`: nothing of the request is left to be written. True: chunk frames may be passed on as they are; false: payload only. */
   readonly onHead: (head: ResponseHead, taken: boolean) => boolean
-  /** The head came alone: what is to be sent of it need not wait for the body. */
+  /** The head came alone. */
   readonly onWait: () => void
+  /** Nothing of the body has come for as long as the head may wait for it (`Deadlines.hold`). Told once, some time after. */
+  readonly onHeld: () => void
   /**
    * The bytes are the relay's only until it returns: they may lie where the next read of any connection goes to.
    * Whole bytes of frames, or payload. False asks for a pause until `resume`. `payload`: what is between the frames, only

@@ -75,6 +75,8 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   #paused = false
   #unsent = 0
   #late = false
+  /** The relay has been told that the head waited long enough. */
+  #heldOut = false
   /** Begin of the wait that is going on. */
   #since = 0
   payload = 0
@@ -135,7 +137,7 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
   /** As the own client's: a limit must have passed at two looks. The connector has its own limits. */
   sweep(now: number): void {
     if (this.#paused || this.#over) return
-    const { headers, response, idle } = this.#outgoing.deadlines
+    const { headers, response, firstByte, hold, idle } = this.#outgoing.deadlines
     const { socket } = this.#link
     const unsent = this.#answered || socket === undefined ? 0 : unsentOf(socket)
     if (unsent !== this.#unsent) {
@@ -145,11 +147,19 @@ class Flight implements Sent, Dispatcher.DispatchHandler {
     const limit = this.#answered ? idle : this.#sent ? headers : 0
     const expired = limit > 0 && now - this.#since >= limit
     const tooLong = !this.#answered && response > 0 && now >= response
-    if (!(expired || tooLong) || !this.#late) {
-      this.#late = expired || tooLong
+    const isMute = this.#sent && this.payload === 0 && firstByte > 0 && now >= firstByte
+    if (this.#answered && this.payload === 0 && hold > 0 && !this.#heldOut && now - this.#since >= hold) {
+      this.#heldOut = true
+      this.#relay.onHeld()
+      if (this.#over) return
+    }
+    const isLate = expired || tooLong || isMute
+    if (!isLate || !this.#late) {
+      this.#late = isLate
       return
     }
-    if (tooLong) this.#fail(failure("response_timeout", "no response headers in time"), false)
+    if (isMute) this.#fail(failure("first_token_timeout", "no first byte of an answer in time"), false)
+    else if (tooLong) this.#fail(failure("response_timeout", "no response headers in time"), false)
     else if (this.#answered) this.#fail(failure("idle_timeout", "the backend fell silent", idle), false)
     else this.#fail(failure("header_timeout", "no response headers in time", headers), false)
   }

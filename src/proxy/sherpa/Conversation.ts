@@ -38,6 +38,9 @@ export class Conversation implements Relay {
   /** Told when nothing of the body came with the head. */
   onHeadAlone: () => void = () => {}
 
+  /** Told when nothing of it came for as long as the head may wait. */
+  onHeldOut: () => void = () => {}
+
   /** `readAhead`: bytes that may wait for their reader before the backend is held back. */
   constructor(readAhead: number, marks: Marks) {
     this.#readAhead = readAhead
@@ -93,6 +96,10 @@ export class Conversation implements Relay {
 
   onWait(): void {
     this.onHeadAlone()
+  }
+
+  onHeld(): void {
+    this.onHeldOut()
   }
 
   onBytes(bytes: Buffer, last: boolean): boolean {

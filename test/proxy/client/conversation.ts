@@ -118,6 +118,7 @@ export class Recorder implements Relay {
   }
 
   onWait(): void {}
+  onHeld(): void {}
 
   onBytes(bytes: Buffer, _last: boolean, payload: ReadonlyArray<Buffer> | undefined): boolean {
     this.#parts.push(Buffer.from(bytes))
@@ -144,6 +145,8 @@ export const patient: Deadlines = {
   tls: 5_000,
   headers: 5_000,
   response: 0,
+  firstByte: 0,
+  hold: 0,
   idle: 5_000,
   keepAlive: 30_000
 }

@@ -36,6 +36,7 @@ const send = (origin: Origin, method: string): Promise<string> =>
       onSent: () => {},
       onHead: () => false,
       onWait: () => {},
+      onHeld: () => {},
       onBytes: (bytes) => {
         text += bytes.toString()
         return true
@@ -44,7 +45,7 @@ const send = (origin: Origin, method: string): Promise<string> =>
       onEnd: () => resolve(text),
       onFail: ({ kind }) => resolve(kind)
     }
-    const deadlines = { connect: 2_000, tls: 2_000, headers: 5_000, response: 0, idle: 5_000, keepAlive: 30_000 }
+    const deadlines = { connect: 2_000, tls: 2_000, headers: 5_000, response: 0, firstByte: 0, hold: 0, idle: 5_000, keepAlive: 30_000 }
     const body = method === "GET" ? [] : [Buffer.from("{}")]
     const headers = `Host: ${origin.authority}\r\n${body.length > 0 ? "Content-Length: 2\r\n" : ""}`
     const at = performance.now()
