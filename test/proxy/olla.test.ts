@@ -5,6 +5,7 @@ import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
 import { bodySizes } from "./bodySizes.ts"
 import { brokenAnswers } from "./brokenAnswers.ts"
 import { engineContract } from "./engineContract.ts"
+import { firstByteContract } from "./firstByteContract.ts"
 
 const name = "olla on its own client"
 const make = Effect.acquireRelease(
@@ -19,3 +20,4 @@ const make = Effect.acquireRelease(
 engineContract(name, make)
 bodySizes(name, make)
 brokenAnswers(name, make)
+firstByteContract(name, make)

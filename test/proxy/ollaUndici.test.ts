@@ -4,6 +4,7 @@ import { makeOllaEngine } from "../../src/proxy/OllaEngine.ts"
 import { bodySizes } from "./bodySizes.ts"
 import { brokenAnswers } from "./brokenAnswers.ts"
 import { engineContract } from "./engineContract.ts"
+import { firstByteContract } from "./firstByteContract.ts"
 
 const name = "olla on undici"
 const make = Effect.acquireRelease(
@@ -14,3 +15,4 @@ const make = Effect.acquireRelease(
 engineContract(name, make)
 bodySizes(name, make)
 brokenAnswers(name, make)
+firstByteContract(name, make)
