@@ -218,8 +218,7 @@ discovery:
     })
 
     describe("the answer", () => {
-      it("has our headers once, before its first byte, and the backend's that may pass", async () => {
-        let goOn = () => {}
+      it("has our headers once, in one piece with its first byte, and the backend's that may pass", async () => {
         a.answer = (res) => {
           res.writeHead(201, [
             ...["Content-Type", "text/event-stream", "X-Olla-Endpoint", "fake", "X-Olla-Unknown", "fake", "Set-Cookie", "a=b"],
@@ -230,21 +229,17 @@ discovery:
             ...["X-RateLimit-Limit-Tokens", "5", "Proxy-Authenticate", "Basic"]
           ])
           res.flushHeaders()
-          // Once the client has them.
-          goOn = () => res.end("data: 1\n\n")
+          setTimeout(() => res.end("data: 1\n\n"), 100)
         }
         let headed = ""
         const answer = await raw("/olla/proxy/v1/chat/completions", {
           method: "POST",
           body: '{"model":"only-a","messages":[{"role":"user","content":"Hi"}]}',
           onBytes: (soFar) => {
-            if (headed !== "" || !soFar.includes("\r\n\r\n")) return
-            headed = soFar.toString("latin1")
-            goOn()
+            if (headed === "") headed = soFar.toString("latin1")
           }
         })
-        expect(headed).not.toContain("data: 1")
-        expect(headed).toContain("\r\n\r\n")
+        expect(headed).toContain("data: 1")
         expect(answer?.status).toBe(201)
         const one = (name: string) => named(answer, name)
         expect(one("x-served-by").length === 1 && version.test(one("x-served-by")[0] as string)).toBe(true)
