@@ -1,18 +1,11 @@
 /**
- * The text of /internal/metrics, put together by the platform's own module, in either form. The figures come from
- * the statistics that are kept anyway; each scrape registers them as pull-style metrics in a registry of its own, so
- * nothing is counted twice and nothing costs a request. What the page asks for beyond the module is done here: HELP and
- * TYPE of families that have no samples, the order, and numbers of at most six decimals.
- *
- * The module brings Effect's HTTP router with it (60 ms and 9 MB), so it is loaded with the first scrape, and not for
- * those who never scrape.
+ * The text of /internal/metrics, in Prometheus' form or as OpenMetrics 1.0. The figures come from the statistics that are kept anyway, so
+ * nothing is counted twice and nothing costs a request. A family may have thousands of samples: what they have in common is put
+ * together once. No name differs between the two forms: Prometheus asks for OpenMetrics by itself, and would otherwise store other
+ * series than before.
  */
-import { createRequire } from "node:module"
-import * as Context from "effect/Context"
-import * as Metric from "effect/Metric"
-import type * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import type { HistogramTotals } from "./metrics/Histogram.ts"
-import { openMetricsBlock, openMetricsEnd, type TextForm } from "./OpenMetrics.ts"
+import type { TextForm } from "./OpenMetrics.ts"
 
 export type Labels = Readonly<Record<string, string>>
 
@@ -36,85 +29,129 @@ export type Family =
   | (Described & { readonly type: "gauge" | "counter"; readonly samples: ReadonlyArray<Sample> })
   | (Described & { readonly type: "histogram"; readonly samples: ReadonlyArray<HistogramSample> })
 
-const require = createRequire(import.meta.url)
-let loaded: typeof PrometheusMetrics | undefined
-const platform = (): typeof PrometheusMetrics => {
-  loaded ??= require("effect/observability/PrometheusMetrics") as typeof PrometheusMetrics
-  return loaded
+/** At most six decimals. */
+const numberText = (value: number): string => {
+  if (Number.isInteger(value)) return String(value)
+  if (Number.isFinite(value)) return String(Number(value.toFixed(6)))
+  return Number.isNaN(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf"
 }
 
-const sixDecimals = (value: number): number => Number(value.toFixed(6))
+const escapedHelp = (text: string, isOpen: boolean): string => {
+  const escaped = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")
+  return isOpen ? escaped.replaceAll('"', '\\"') : escaped
+}
 
-const escapeHelp = (text: string): string => text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")
+const needsEscape = /[\\"\n]/
+const escapedValue = (text: string): string =>
+  needsEscape.test(text) ? text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n") : text
 
-const ignored = () => {}
-const pull = <State>(state: State) => ({ get: () => state, update: ignored, modify: ignored })
+/** `a="1",b="2"` */
+const labelText = (labels: Labels): string => {
+  let text = ""
+  for (const name in labels) text += `${text === "" ? "" : ","}${name}="${escapedValue(labels[name] ?? "")}"`
+  return text
+}
+
+interface Sorted<S> {
+  readonly sample: S
+  readonly key: string
+}
 
 /** By label values, one after the other. */
-const inOrder = <S extends { readonly labels: Labels }>(samples: ReadonlyArray<S>): ReadonlyArray<S> =>
-  samples.length < 2
-    ? samples
-    : samples
-        .map((sample) => ({ sample, key: Object.values(sample.labels).join("\u0000") }))
-        .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
-        .map(({ sample }) => sample)
+const inOrder = <S extends { readonly labels: Labels }>(samples: ReadonlyArray<S>): ReadonlyArray<S> => {
+  if (samples.length < 2) return samples
+  const keyed = samples.map((sample): Sorted<S> => {
+    let key = ""
+    for (const name in sample.labels) key += `${sample.labels[name]}\u0000`
+    return { sample, key }
+  })
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ sample }) => sample)
+}
 
-/** `samples` in the order in which they are printed. */
-const register = (family: Family, registry: Context.Context<never>): void => {
-  const { name, help: description } = family
+const total = "_total"
+
+/** HELP and TYPE. OpenMetrics names counters without their suffix; one that never had it is of no type that it knows. */
+const head = ({ name, help, type }: Family, isOpen: boolean): string => {
+  const isNamed = type === "counter" && name.endsWith(total)
+  const family = isOpen && isNamed ? name.slice(0, -total.length) : name
+  return `# HELP ${family} ${escapedHelp(help, isOpen)}\n# TYPE ${family} ${isOpen && type === "counter" && !isNamed ? "unknown" : type}\n`
+}
+
+const boundText = (bound: number, isOpen: boolean): string => {
+  const text = numberText(bound)
+  // Whole numbers have a decimal point there.
+  return isOpen && /^\d+$/.test(text) ? `${text}.0` : text
+}
+
+/** Beginnings of a histogram's bucket lines, behind the labels; the bounds of a family's samples are the same. */
+class BoundTexts {
+  readonly #isOpen: boolean
+  #texts: ReadonlyArray<readonly [bound: number, text: string]> = []
+
+  constructor(isOpen: boolean) {
+    this.#isOpen = isOpen
+  }
+
+  of(index: number, bound: number): string {
+    const known = this.#texts[index]
+    if (known !== undefined && known[0] === bound) return known[1]
+    const text = `le="${boundText(bound, this.#isOpen)}"} `
+    this.#texts = this.#texts.toSpliced(index, 1, [bound, text])
+    return text
+  }
+}
+
+const histogramText = (name: string, { labels, histogram }: HistogramSample, bounds: BoundTexts, isOpen: boolean): string => {
+  const { buckets, count, sum, exemplars } = histogram
+  const own = labelText(labels)
+  const bucket = `${name}_bucket{${own}${own === "" ? "" : ","}`
+  const rest = own === "" ? " " : `{${own}} `
+  let text = ""
+  for (let i = 0; i < buckets.length; i++) {
+    const [bound, value] = buckets[i] as readonly [number, number]
+    const exemplar = isOpen ? exemplars?.[i] : undefined
+    const seen = exemplar === undefined ? "" : ` # {trace_id="${exemplar.traceId}"} ${exemplar.value} ${exemplar.at}`
+    text += `${bucket}${bounds.of(i, bound)}${value}${seen}\n`
+  }
+  return `${text}${name}_sum${rest}${numberText(sum)}\n${name}_count${rest}${count}\n`
+}
+
+/** Samples that are written at once; a histogram is some twenty lines. */
+const atOnce = { histogram: 10, counter: 200, gauge: 200 } as const
+
+/** One block, a part at a time. */
+function* block(family: Family, isOpen: boolean): Generator<string> {
+  const { name, type } = family
+  const step = atOnce[type]
+  let text = head(family, isOpen)
+  let written = 0
   if (family.type === "histogram") {
-    for (const { labels: attributes, histogram } of family.samples) {
-      const { buckets, count, sum } = histogram
-      const boundaries = buckets.map(([bound]) => bound)
-      const state = { buckets: buckets.map(([bound, n]): [number, number] => [bound, n]), count, sum: sixDecimals(sum), min: 0, max: 0 }
-      Metric.registerUnsafe(Metric.histogram(name, { description, attributes, boundaries }), registry, pull(state))
+    const bounds = new BoundTexts(isOpen)
+    for (const sample of inOrder(family.samples)) {
+      text += histogramText(name, sample, bounds, isOpen)
+      if (++written % step !== 0) continue
+      yield text
+      text = ""
     }
-    return
-  }
-  for (const { labels: attributes, value } of family.samples) {
-    const number = sixDecimals(value)
-    if (family.type === "gauge") Metric.registerUnsafe(Metric.gauge(name, { description, attributes }), registry, pull({ value: number }))
-    else Metric.registerUnsafe(Metric.counter(name, { description, attributes }), registry, pull({ count: number, incremental: true }))
-  }
-}
-
-const block = (family: Family): string => {
-  if (family.samples.length === 0) return `# HELP ${family.name} ${escapeHelp(family.help)}\n# TYPE ${family.name} ${family.type}\n`
-  const registry = Context.make(Metric.MetricRegistry, new Map()) as Context.Context<never>
-  register(family, registry)
-  return platform().formatUnsafe(registry)
-}
-
-const sorted = (family: Family): Family =>
-  family.type === "histogram" ? { ...family, samples: inOrder(family.samples) } : { ...family, samples: inOrder(family.samples) }
-
-/** Samples that are written at once, since a family may have thousands; a histogram is some twenty lines. */
-const atOnce = { histogram: 5, counter: 50, gauge: 50 } as const
-
-/** One block in parts; only the first has its head. */
-function* parts(family: Family, isOpen: boolean): Generator<string> {
-  const write = (some: Family): string => (isOpen ? openMetricsBlock(some, block(some)) : block(some))
-  const { samples } = family
-  const size = atOnce[family.type]
-  if (samples.length <= size) {
-    yield write(family)
-    return
-  }
-  for (let from = 0; from < samples.length; from += size) {
-    const part = write({ ...family, samples: samples.slice(from, from + size) } as Family)
-    yield from === 0 ? part : part.slice(part.indexOf("\n", part.indexOf("\n") + 1) + 1)
-  }
+  } else
+    for (const { labels, value } of inOrder(family.samples)) {
+      const own = labelText(labels)
+      text += `${own === "" ? name : `${name}{${own}}`} ${numberText(value)}\n`
+      if (++written % step !== 0) continue
+      yield text
+      text = ""
+    }
+  yield text
 }
 
 /** Families by name, each one block, its samples by label values; a step for each part of a block. */
 export function* prometheusText(families: ReadonlyArray<Family>, form: TextForm = "prometheus"): Generator<void, string> {
   const isOpen = form === "openMetrics"
   let text = ""
-  for (const one of families.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    for (const part of parts(sorted(one), isOpen)) {
+  for (const family of families.toSorted((a, b) => (a.name < b.name ? -1 : 1)))
+    for (const part of block(family, isOpen)) {
       text += part
       yield
     }
-  }
-  return isOpen ? text + openMetricsEnd : text
+  return isOpen ? `${text}# EOF\n` : text
 }
