@@ -15,7 +15,7 @@ type Out = (text: string) => void
 /** The routes of Olla itself, and of every kind of backend that the configuration knows. */
 export const routesCommand = (options: LoadOptions, out: Out): number => {
   const { profiles, loaded } = readConfiguration(options)
-  out(inColumns(routeTable(profiles.all, loaded.config?.server.root_routes ?? true)))
+  out(inColumns(routeTable(profiles.all, loaded.config)))
   return 0
 }
 

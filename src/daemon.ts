@@ -148,7 +148,7 @@ const serve = Effect.fnUntraced(function* (
   offers((model) => Context.get(context, Catalogue).snapshot().offer(model)?.holders[0]?.nativeName)
   yield* fleet.ready
   sink.table(FleetLive.endpointTable(fleet.endpoints))
-  sink.table(routeTable(Context.get(context, Profiles).all, inForce.current().config.server.root_routes))
+  sink.table(routeTable(Context.get(context, Profiles).all, inForce.current().config))
   yield* Context.get(context, Catalogue).settled
   const bring = handOver(fleet, sources, Context.get(context, Catalogue).settled)
   dns.whenChanged(bring)

@@ -180,6 +180,7 @@ const metadataOf = (reports: ReadonlyArray<Source>, freshFor: number, { rules }:
     put("parameter_size", details.parameter_size)
     put("quantization_level", details.quantization_level)
     put("parent_model", details.parent_model)
+    put("embedding_length", details.embedding_length)
     put("loaded_context_length", details.loaded_context_length)
     put("listed_capabilities", details.capabilities)
     put("checkpoint", details.checkpoint)

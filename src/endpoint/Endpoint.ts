@@ -76,6 +76,8 @@ export class Endpoint {
   readonly lanes: Lanes
   /** The server that it is on, with whatever other endpoints are. */
   readonly host: Host
+  /** Models, by the backend's names, that have said reasoning since the start. */
+  readonly thinking = new Set<string>()
   /** Finished probes since the start, those whose result was discarded included. */
   readonly probeCounts = { success: 0, failure: 0 }
   /** A probe was answered at least once: `state.lastLatency` is a response time. */

@@ -27,6 +27,8 @@ export interface BackendRoute {
   /** Absent: what the backend answers. */
   readonly documents?: ReadonlyArray<DocumentSchema>
   readonly dialect?: "anthropic"
+  /** Without this section of `translators` there is no such route; absent: that of `dialect`, or there always is. */
+  readonly translator?: "responses" | "ollama"
   /** Statuses of Olla's own beyond those that any route can have. */
   readonly errors: ReadonlyArray<number>
 }

@@ -185,8 +185,8 @@ export const errorTable = {
   },
   unknownEncoding: {
     status: 415,
-    text: "the body's Content-Encoding is not known, use zstd, br, gzip or deflate",
-    when: "`Content-Encoding` names another coding, or more than four",
+    text: "the body's Content-Encoding is not known, use gzip, deflate, br or zstd",
+    when: "`Content-Encoding` names another coding, or more than two",
     remedy: "send the body plain, or in a coding that `Accept-Encoding` of the answer names"
   },
   badExpectation: {

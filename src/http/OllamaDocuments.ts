@@ -63,6 +63,9 @@ export const loadedEntries = (models: ReadonlyArray<UnifiedModel>, assumedContex
     }))
   )
 
+/** Few listings say so: it shows when it answers. */
+const hasThought = ({ endpoint, nativeName }: UnifiedModel["sources"][number]): boolean => endpoint.thinking.has(nativeName)
+
 /** In Ollama's words. */
 export const capabilitiesOf = (model: UnifiedModel): ReadonlyArray<string> => {
   const listed = model.metadata["listed_capabilities"]
@@ -74,13 +77,14 @@ export const capabilitiesOf = (model: UnifiedModel): ReadonlyArray<string> => {
     "completion",
     "tools",
     ...(type === "vlm" || has("vision", "image") ? ["vision"] : []),
-    ...(has("thinking", "reasoning") ? ["thinking"] : [])
+    ...(has("thinking", "reasoning") || model.sources.some(hasThought) ? ["thinking"] : [])
   ]
 }
 
 /** Clients size their prompts by the context length and choose their features by the capabilities. */
 export const showDocument = (model: UnifiedModel, name: string, assumedContext: number): Document => {
   const architecture = model.family === "" ? "unknown" : model.family
+  const embedding = model.metadata["embedding_length"]
   return {
     license: "",
     modelfile: "",
@@ -92,7 +96,8 @@ export const showDocument = (model: UnifiedModel, name: string, assumedContext: 
       "general.architecture": architecture,
       "general.basename": name,
       ...(model.parameterCount > 0 ? { "general.parameter_count": Math.round(model.parameterCount) } : {}),
-      [`${architecture}.context_length`]: model.maxContextLength ?? assumedContext
+      [`${architecture}.context_length`]: model.maxContextLength ?? assumedContext,
+      ...(typeof embedding === "number" ? { [`${architecture}.embedding_length`]: embedding } : {})
     },
     capabilities: capabilitiesOf(model),
     modified_at: modifiedAt(model)

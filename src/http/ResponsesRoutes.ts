@@ -72,10 +72,10 @@ export const responsesRoutes = (services: Services, owners: ResponseOwners): Rou
       if (rest === undefined) return false
       const { method } = context.exchange
       if (/^(?:\/v1)*\/responses$/.test(rest)) {
-        // Codex then goes on over HTTP.
+        // Codex then goes on over HTTP. What to upgrade to has to be named (RFC 9110 15.5.22).
         if (method !== "GET" || context.header("upgrade").toLowerCase() !== "websocket") return false
         context.errors = errors
-        discardBody(services.guard, context, () => context.error("noWebSocket"))
+        discardBody(services.guard, context, () => context.error("noWebSocket", {}, ["Upgrade", "HTTP/1.1", "Connection", "Upgrade"]))
         return true
       }
       if (isCompaction(rest)) {

@@ -44,6 +44,8 @@ export const rootRoutes = (surfaceOf: (path: string) => ProxyTarget["surface"]):
       models(services, context, rest.slice("/v1/models/".length))
       return true
     }
+    // Without the dialect, nothing of it is here.
+    if (/^\/v1\/messages(?:\/|$)/.test(rest)) return false
     if (!rest.startsWith("/v1/") || services.profiles.forPath(rest).size === 0) return false
     context.errors = openAiErrors
     if (context.exchange.method === "POST") relay(services, context, rest, surfaceOf(rest))

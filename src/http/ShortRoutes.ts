@@ -20,12 +20,16 @@ export const shortRoutes = {
   embeddings: turn("/v1/embeddings", "Embeddings in OpenAI's form, on every endpoint that makes some"),
   responses: turn("/v1/responses", "A turn of OpenAI's Responses, on every endpoint that has the model"),
   responsesTokens: turn("/v1/responses/input_tokens", "How many tokens a request of OpenAI's Responses has"),
-  responsesCompact: turn("/v1/responses/compact", "Makes a conversation shorter, where a server of the model can"),
+  responsesCompact: {
+    ...turn("/v1/responses/compact", "Makes a conversation shorter, where a server of the model can"),
+    translator: "responses"
+  },
   keptResponse: {
     path: "/v1/responses/{id}",
     methods: ["get", "delete"],
     others: "refused",
     tag: "proxy",
+    translator: "responses",
     summary: "An answer that a server keeps, asked for there",
     description: "`POST …/cancel` and `GET …/input_items` go the same way.",
     parameters: { id: "Of an answer that was relayed within the last hour" },
@@ -62,16 +66,17 @@ export const shortRoutes = {
     documents: [listedEntry, AnthropicModel],
     errors: [404, 405, 429]
   },
-  ollamaChat: turn("/api/chat", "A turn of Ollama's chat, on every endpoint that has the model"),
-  ollamaGenerate: turn("/api/generate", "A completion in Ollama's form, on every endpoint that has the model"),
-  ollamaEmbed: turn("/api/embed", "Embeddings in Ollama's form, on every endpoint that makes some"),
-  ollamaEmbeddings: turn("/api/embeddings", "One embedding in Ollama's older form"),
-  ollamaShow: turn("/api/show", "What is known of a model, in Ollama's form"),
+  ollamaChat: { ...turn("/api/chat", "A turn of Ollama's chat, on every endpoint that has the model"), translator: "ollama" },
+  ollamaGenerate: { ...turn("/api/generate", "A completion in Ollama's form, on every endpoint that has the model"), translator: "ollama" },
+  ollamaEmbed: { ...turn("/api/embed", "Embeddings in Ollama's form, on every endpoint that makes some"), translator: "ollama" },
+  ollamaEmbeddings: { ...turn("/api/embeddings", "One embedding in Ollama's older form"), translator: "ollama" },
+  ollamaShow: { ...turn("/api/show", "What is known of a model, in Ollama's form"), translator: "ollama" },
   ollamaTags: {
     path: "/api/tags",
     methods: ["get"],
     others: "refused",
     tag: "models",
+    translator: "ollama",
     summary: "Models of the whole fleet in Ollama's form",
     documents: [listingDocuments.ollama],
     errors: [405, 429]
@@ -81,6 +86,7 @@ export const shortRoutes = {
     methods: ["get"],
     others: "refused",
     tag: "models",
+    translator: "ollama",
     summary: "Models that servers hold in memory, in Ollama's form",
     errors: [405, 429]
   },
@@ -89,6 +95,7 @@ export const shortRoutes = {
     methods: ["get"],
     others: "refused",
     tag: "models",
+    translator: "ollama",
     summary: "The version of Ollama whose API this is",
     errors: [405, 429]
   }

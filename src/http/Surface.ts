@@ -1,6 +1,7 @@
 /**
  * The routes that Olla answers itself, as data: dispatch, docs/openapi.yaml and the crawl of the tests read this one table.
  */
+import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Profile } from "../profile/Profile.ts"
 import { contentTypes } from "../telemetry/OpenMetrics.ts"
 import { type BackendRoute, backendRoutes, type QueryParameter } from "./BackendRoutes.ts"
@@ -139,19 +140,30 @@ export type LocalDocument<Name extends LocalRouteName> = (typeof localRoutes)[Na
   ? S["Type"]
   : never
 
-/** What a text console is shown at the start: the table above and the prefixes of the profiles. */
-export const routeTable = (profiles: ReadonlyArray<Profile>, hasRootRoutes: boolean): ReadonlyArray<ReadonlyArray<string>> => [
-  ["ROUTE", "METHOD", "DESCRIPTION"],
-  // Below `/olla` they are always.
-  ...Object.values<BackendRoute>(shortRoutes).map(({ path, methods, summary }) => [
-    hasRootRoutes ? path : `/olla${path}`,
-    methods.join(", ").toUpperCase(),
-    summary
-  ]),
-  ...Object.values<LocalRoute>(localRoutes).map(({ path, anyMethod, summary }) => [path, anyMethod === true ? "ANY" : "GET", summary]),
-  ...Object.values<ActionRoute>(actionRoutes).map(({ path, summary }) => [path, "POST", summary]),
-  ...Object.values<BackendRoute>(backendRoutes)
-    .filter(({ path }) => !path.includes("{provider}"))
-    .map(({ path, methods, summary }) => [path, path.endsWith("{path}") ? "ANY" : methods.join(", ").toUpperCase(), summary]),
-  ...profiles.flatMap(({ prefixes, displayName }) => prefixes.map((prefix) => [`/olla/${prefix}/`, "ANY", `${displayName} endpoints`]))
-]
+/** What a text console is shown at the start: the table above and the prefixes of the profiles. `config`: absent, everything is on. */
+export const routeTable = (
+  profiles: ReadonlyArray<Profile>,
+  config: Pick<OllaConfig, "server" | "translators"> | undefined
+): ReadonlyArray<ReadonlyArray<string>> => {
+  const isThere = ({ translator, dialect }: BackendRoute): boolean => {
+    const name = translator ?? dialect
+    return name === undefined || config?.translators[name].enabled !== false
+  }
+  return [
+    ["ROUTE", "METHOD", "DESCRIPTION"],
+    // Below `/olla` they are always.
+    ...Object.values<BackendRoute>(shortRoutes)
+      .filter(isThere)
+      .map(({ path, methods, summary }) => [
+        config?.server.root_routes !== false ? path : `/olla${path}`,
+        methods.join(", ").toUpperCase(),
+        summary
+      ]),
+    ...Object.values<LocalRoute>(localRoutes).map(({ path, anyMethod, summary }) => [path, anyMethod === true ? "ANY" : "GET", summary]),
+    ...Object.values<ActionRoute>(actionRoutes).map(({ path, summary }) => [path, "POST", summary]),
+    ...Object.values<BackendRoute>(backendRoutes)
+      .filter((route) => !route.path.includes("{provider}") && isThere(route))
+      .map(({ path, methods, summary }) => [path, path.endsWith("{path}") ? "ANY" : methods.join(", ").toUpperCase(), summary]),
+    ...profiles.flatMap(({ prefixes, displayName }) => prefixes.map((prefix) => [`/olla/${prefix}/`, "ANY", `${displayName} endpoints`]))
+  ]
+}

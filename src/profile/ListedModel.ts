@@ -36,6 +36,8 @@ export interface ListedModelDetails {
   readonly speculative_decoding?: boolean
   readonly frontend_enabled?: boolean
   readonly max_context_length?: number
+  /** Numbers in its inner vectors. */
+  readonly embedding_length?: number
   /** With which it is in memory now. */
   readonly loaded_context_length?: number
   /** Words of LM Studio's own, such as `tool_use`. */

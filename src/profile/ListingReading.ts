@@ -46,9 +46,9 @@ const positive = (value: unknown): number | undefined =>
 /** Entries read between two steps. */
 const perStep = 64
 
-/** `value`: the answer's JSON, `undefined` for an empty body. `now`: epoch milliseconds of the answer. In steps, for long lists. */
+/** `value`: the answer's JSON, `undefined` for an empty body, which is no list: models that were known stay. `now`: epoch milliseconds of the answer. In steps, for long lists. */
 export function* readListing(format: ListingFormat, value: unknown, now: number): Generator<void, ListingReading> {
-  if (value === undefined) return { _tag: "ok", models: [], missing: undefined, skipped: 0 }
+  if (value === undefined) return { _tag: "error", message: "the body is empty" }
   if (!isEntry(value)) return { _tag: "error", message: "not a JSON object" }
   const key = format === "ollama" ? "models" : "data"
   const list = value[key]
@@ -145,6 +145,7 @@ const readOllama = (name: string, entry: Entry, now: number): ListedModel => {
     format: text(inner["format"]),
     parent_model: text(inner["parent_model"]),
     max_context_length: positive(inner["context_length"]),
+    embedding_length: positive(inner["embedding_length"]),
     families: families.length === 0 ? undefined : families
   })
   return {
@@ -208,7 +209,7 @@ const routedState = (status: unknown): string | undefined => {
 
 const llamacpp = (entry: Entry): Partial<Loose> => {
   const meta = isEntry(entry["meta"]) ? entry["meta"] : {}
-  return { parameter_count: positive(meta["n_params"]), state: routedState(entry["status"]) }
+  return { parameter_count: positive(meta["n_params"]), embedding_length: positive(meta["n_embd"]), state: routedState(entry["status"]) }
 }
 
 type Loose = { [K in keyof ListedModelDetails]: ListedModelDetails[K] | undefined }

@@ -4,17 +4,18 @@ import type { AnswerReader } from "./AnswerReader.ts"
 import { messagesAnswers } from "./anthropic/MessagesReader.ts"
 import { writeMessages } from "./anthropic/MessagesWriting.ts"
 import type { ChatTurn } from "./ChatTurn.ts"
-import type { Complaint } from "./Complaint.ts"
+import { Complaint } from "./Complaint.ts"
 import type { JsonRecord } from "./JsonValue.ts"
 import { ollamaLines } from "./ollama/OllamaReader.ts"
 import { writeOllama } from "./ollama/OllamaWriting.ts"
 import { chatAnswers, chatAnswersAsTheyCome } from "./openai/ChatReader.ts"
 import { type ReasoningKept, writeChat } from "./openai/ChatRequestWriting.ts"
+import { completionAnswers, writeCompletion } from "./openai/Completions.ts"
 import { type Lesson, wordingKey, wordingOf } from "./openai/Wording.ts"
 import { responsesEvents } from "./responses/ResponsesReader.ts"
 import { writeResponses } from "./responses/ResponsesRequestWriting.ts"
 
-export type DialectName = "chat" | "messages" | "responses" | "ollama"
+export type DialectName = "chat" | "messages" | "responses" | "ollama" | "completions"
 
 export interface Writing {
   /** Everything but `model`, which has another name on each endpoint. */
@@ -85,6 +86,29 @@ export const backendDialects: ReadonlyArray<BackendDialect> = [
     headers: []
   }
 ]
+
+const completionsPath = (profile: Profile | undefined): string | undefined =>
+  profile === undefined ? "/v1/completions" : profile.paths.find((path) => path.endsWith("/v1/completions"))
+
+/** For raw prompts, which all others have no place for. */
+const completions: BackendDialect = {
+  name: "completions",
+  isSpokenBy: (profile) => completionsPath(profile) !== undefined,
+  target: (profile) => completionsPath(profile) ?? "/v1/completions",
+  wordsFor: (profile, lessons) => {
+    const wording = wordingOf(profile, lessons)
+    const write: Words["write"] = (turn) =>
+      turn.raw === undefined ? new Complaint("there is no prompt to go on with") : writeCompletion(turn, turn.raw, wording)
+    return { key: wordingKey(wording), write }
+  },
+  reader: () => completionAnswers,
+  streamType: "text/event-stream",
+  headers: []
+}
+
+/** For a raw prompt. */
+export const completedBy = (profile: Profile | undefined): ReadonlyArray<BackendDialect> =>
+  completions.isSpokenBy(profile) ? [completions] : []
 
 /** The dialects of a kind of server but for one, in the order in which they are chosen. */
 export const spokenBy = (profile: Profile | undefined, except?: DialectName): ReadonlyArray<BackendDialect> =>

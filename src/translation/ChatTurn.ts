@@ -102,12 +102,23 @@ export type Droppable =
   | "output"
   | "reasoning"
 
+/** Text to be gone on with as it stands, without a chat's template around it. */
+export interface RawPrompt {
+  /** What the client asked for it by. */
+  readonly field: string
+  readonly prompt: string
+  /** What stands behind the place to be filled; empty: nothing. */
+  readonly suffix: string
+}
+
 export interface ChatTurn {
   /** As the client spelt it. */
   readonly model: string
   /** Texts before the first turn, in order. */
   readonly system: ReadonlyArray<string>
   readonly turns: ReadonlyArray<Turn>
+  /** Instead of what `turns` say. */
+  readonly raw?: RawPrompt
   readonly tools: ReadonlyArray<Tool>
   readonly choice: Choice | undefined
   /** May several tools be called at once? `undefined`: not said. */

@@ -6,7 +6,7 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Spoken } from "../proxy/Dialect.ts"
 import { missingBy } from "../proxy/PathRefusal.ts"
 import type { AnswerWriter, StreamWriter, TurnOptions } from "./AnswerWriter.ts"
-import { type BackendDialect, type DialectName, spokenBy } from "./BackendDialects.ts"
+import { type BackendDialect, completedBy, type DialectName, spokenBy } from "./BackendDialects.ts"
 import type { ChatTurn } from "./ChatTurn.ts"
 import { Complaint } from "./Complaint.ts"
 import { droppedHeader } from "./DroppedNames.ts"
@@ -16,6 +16,9 @@ import type { ReasoningKept } from "./openai/ChatRequestWriting.ts"
 import { type Lesson, lessonOf } from "./openai/Wording.ts"
 import { TranslatedAnswer } from "./TranslatedAnswer.ts"
 import type { TranslatedExchange } from "./Translator.ts"
+
+/** Models of one endpoint that are remembered: clients may ask for names that nobody lists. */
+const maxThinking = 1_000
 
 /** Headers of clients that mean nothing to a server of another dialect, or tell it about somebody else's account. */
 const ofOtherDialects = /^(?:anthropic-|x-stainless-|openai-|x-codex-|(?:session[_-]id|originator|chatgpt-account-id)$)/
@@ -125,6 +128,9 @@ export class Speaking {
             return this.translated(endpoint, nativeName, new Set([...again, "words"]))
           },
           onAnswer: exchange.inspector?.answered,
+          onThinking: () => {
+            if (endpoint.thinking.size < maxThinking) endpoint.thinking.add(model)
+          },
           onOddities: exchange.onOddities,
           onBackendError: exchange.onBackendError
         })
@@ -153,11 +159,15 @@ export class Speaking {
       if (!(written instanceof Complaint)) return { dialect, written }
       complaint ??= written
     }
+    if (turn.raw !== undefined) return new Complaint(`${turn.raw.field} is not supported by the endpoints of this model`)
     return complaint ?? new Complaint("the endpoints of this model speak no API that this request could be said in")
   }
 
   /** A client of chat completions is translated for because they cannot be had there, or because its answer has begun. */
   #spokenBy({ profile }: Endpoint): ReadonlyArray<BackendDialect> {
+    // Nobody else's clients have raw prompts: their requests need not be read for this.
+    const turn = this.#options.dialect === "ollama" ? this.turn : undefined
+    if (turn !== undefined && !(turn instanceof Complaint) && turn.raw !== undefined) return completedBy(profile)
     return spokenBy(profile, this.#options.dialect === "chat" && !this.isOpened ? "chat" : undefined)
   }
 

@@ -31,6 +31,8 @@ export interface TranslationOptions {
   readonly reworded: ((status: number, body: string) => Spoken | undefined) | undefined
   /** What the client was told in the end, for the inspector: a message or an error. */
   readonly onAnswer: ((answer: unknown) => void) | undefined
+  /** The answer has reasoning; told once. */
+  readonly onThinking?: () => void
   /** What was odd about the answer, said once. */
   readonly onOddities: (oddities: ReadonlyArray<Oddity>) => void
   /** The backend answered with an error of its own. */
@@ -56,6 +58,8 @@ const brokeOff = "upstream connection lost before the response was complete"
  */
 type Mode = "error" | "packed" | "sniff" | "json" | "whole" | "stream"
 
+const isThinking = ({ _tag }: ChatEvent): boolean => _tag === "Thinking"
+
 export class TranslatedAnswer implements AnswerTranslator {
   readonly #options: TranslationOptions
   readonly #reader: StreamReader
@@ -72,6 +76,7 @@ export class TranslatedAnswer implements AnswerTranslator {
   #over = false
   #endedEarly = false
   #sawEvent = false
+  #thinks = false
 
   constructor(options: TranslationOptions) {
     this.#options = options
@@ -248,6 +253,10 @@ export class TranslatedAnswer implements AnswerTranslator {
     const last = events[events.length - 1] as ChatEvent
     const error = last._tag === "Error" ? last : undefined
     if (error !== undefined) events.pop()
+    if (!this.#thinks && events.some(isThinking)) {
+      this.#thinks = true
+      this.#options.onThinking?.()
+    }
     if (!this.#streaming || this.#options.onAnswer !== undefined) this.#whole.write(events)
     if (!this.#streaming) {
       if (error !== undefined) return this.#broken(error.status ?? 502, error.message)

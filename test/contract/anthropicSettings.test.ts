@@ -91,6 +91,7 @@ describe("enabled: false", () => {
       const said = await post(off, `/olla/anthropic${path}`, body())
       expect([said.status, said.header("content-type")]).toEqual([404, "text/plain; charset=utf-8"])
     }
+    for (const path of ["/v1/messages", "/olla/v1/messages/count_tokens"]) expect((await post(off, path, body())).status).toBe(404)
     expect(off.output()).toContain("Anthropic translator disabled via configuration")
   })
 })

@@ -292,6 +292,12 @@ describe("a redirect of a server", () => {
   })
 })
 
+it.each(["raw", "suffix"])("a prompt with %s is refused where no server completes prompts", async (field) => {
+  const body = JSON.stringify({ model: "on-chat", prompt: "x", [field]: field === "raw" ? true : "y", stream: false })
+  const answer = await fetch(`${daemon.url}/api/generate`, { method: "POST", body })
+  expect([answer.status, await answer.json()]).toEqual([400, { error: `${field} is not supported by the endpoints of this model` }])
+})
+
 describe("below prefixes", () => {
   const ask = async (path: string, model: string) => {
     scripted.get("chat")?.reset()

@@ -111,6 +111,7 @@ describe("Ollama's client", () => {
     ])
     messages.push(first.message, { role: "tool", content: "rain", tool_name: "weather" })
     expect((await client.chat({ model: "scripted", messages, tools })).message.content).toBe("Rain.")
+    expect((await client.show({ model: "scripted" })).capabilities).toContain("thinking")
     const [asked, then] = scripted.asked.map(({ body }) => body)
     expect(asked.messages[0].content[1].image_url.url).toBe("data:image/png;base64,iVBORw0KGgo=")
     expect(asked.response_format.type).toBe("json_schema")
@@ -135,6 +136,20 @@ describe("Ollama's client", () => {
     )
   })
 
+  it("has prompts gone on with as they stand by servers of completions", async () => {
+    const request = { model: "org/big", prompt: "def f(", suffix: "): pass", options: { num_predict: 9, stop: ["\n"] } }
+    const whole = await client.generate(request)
+    expect([whole.response, whole.done, whole.done_reason]).toEqual(["Said by vLLM. ", true, "stop"])
+    let streamed = ""
+    for await (const { response } of await client.generate({ ...request, raw: true, stream: true })) streamed += response
+    expect(streamed).toBe("Said by vLLM. ")
+    const asked = vllm.inference().filter(({ url }) => url === "/v1/completions")
+    expect(asked.map(({ body }) => JSON.parse(body.toString()))).toMatchObject([
+      { model: "org/big", prompt: "def f(", suffix: "): pass", max_tokens: 9, stop: ["\n"], stream: false },
+      { prompt: "def f(", suffix: "): pass", stream: true }
+    ])
+  })
+
   it("loads models that are always there at once", async () => {
     expect(await client.generate({ model: "org/big", prompt: "", keep_alive: 0 })).toMatchObject({ done: true, done_reason: "unload" })
     expect(await client.chat({ model: "org/big", messages: [] })).toMatchObject({ done: true, done_reason: "load" })
@@ -144,9 +159,9 @@ describe("Ollama's client", () => {
     await expect(client.chat({ model: "nobody-has-it", messages: [{ role: "user", content: "x" }] })).rejects.toMatchObject({
       status_code: 404
     })
-    await expect(client.generate({ model: "org/big", prompt: "x", suffix: "y" })).rejects.toMatchObject({
+    await expect(client.generate({ model: "org/big", prompt: "x", template: "y" })).rejects.toMatchObject({
       status_code: 400,
-      message: expect.stringContaining("suffix")
+      message: expect.stringContaining("template")
     })
     await expect(client.show({ model: "nobody-has-it" })).rejects.toMatchObject({ status_code: 404 })
     await expect(client.pull({ model: "x" })).rejects.toMatchObject({ status_code: 501 })

@@ -65,7 +65,9 @@ const codings: ReadonlyArray<readonly [string, (bytes: Buffer) => Buffer]> = [
   ["br", brotliCompressSync],
   ["zstd", zstdCompressSync],
   ["identity", (bytes) => bytes],
-  ["GZIP, Zstd", (bytes) => zstdCompressSync(gzipSync(bytes))]
+  ["GZIP, Zstd", (bytes) => zstdCompressSync(gzipSync(bytes))],
+  ["deflate, gzip", (bytes) => gzipSync(deflateRawSync(bytes))],
+  ["deflate, br", (bytes) => brotliCompressSync(deflateSync(bytes))]
 ]
 const send = (coding: string, body: Buffer, path = "/olla/proxy/v1/chat/completions", more: Record<string, string> = {}) =>
   ask(daemon.port, { method: "POST", path, headers: { "content-type": "application/json", "content-encoding": coding, ...more }, body })
@@ -98,9 +100,9 @@ describe("a compressed body", () => {
   })
 
   it("in an unknown coding is refused, and told which ones are known", async () => {
-    for (const coding of ["compress", "gzip, snappy", "gzip,gzip,gzip,gzip,gzip"]) {
+    for (const coding of ["compress", "gzip, snappy", "gzip,gzip,gzip"]) {
       const answer = await send(coding, plain)
-      expect([answer.status, answer.header("accept-encoding")]).toEqual([415, "zstd, br, gzip, deflate"])
+      expect([answer.status, answer.header("accept-encoding")]).toEqual([415, "gzip, deflate, br, zstd"])
     }
     expect((await send("compress", plain, "/olla/anthropic/v1/messages")).json()).toMatchObject({ type: "error" })
   })

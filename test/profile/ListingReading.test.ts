@@ -41,6 +41,7 @@ describe("listings recorded from real servers", () => {
         details: {
           digest: expect.stringMatching(/^[0-9a-f]{64}$/),
           max_context_length: 4096,
+          embedding_length: 64,
           modified_at: 1795450644812,
           parameter_size: "130K",
           quantization_level: "unknown",
@@ -60,7 +61,7 @@ describe("listings recorded from real servers", () => {
         size: 520960,
         created: 1795453397,
         lastSeen: now,
-        details: { modified_at: 1795453397000, max_context_length: 512, format: "gguf", parameter_count: 130240 }
+        details: { embedding_length: 64, modified_at: 1795453397000, max_context_length: 512, format: "gguf", parameter_count: 130240 }
       }
     ])
   })
@@ -177,8 +178,9 @@ describe("a listing of each kind", () => {
 })
 
 describe("odd listings", () => {
-  it.each(listingFormats)("%s: empty, missing and null lists are no models", (format) => {
-    for (const body of ["", "{}", '{"data":null,"models":null}', '{"error":"x"}']) expect(models(format, body)).toEqual([])
+  it.each(listingFormats)("%s: missing and null lists are no models, an empty body is no list", (format) => {
+    expect(readAll(format, undefined)).toEqual({ _tag: "error", message: "the body is empty" })
+    for (const body of ["{}", '{"data":null,"models":null}', '{"error":"x"}']) expect(models(format, body)).toEqual([])
   })
 
   it.each(listingFormats)("%s: what is no object fails the list", (format) => {

@@ -138,10 +138,10 @@ describe("an Ollama prompt as a chat completion", () => {
     ])
   })
 
-  it.each(["raw", "suffix", "template", "context", "_debug_render_only"])("is refused with %s, which a chat cannot say", (name) => {
-    const value = name === "context" ? [1, 2] : name === "raw" ? true : "x"
+  it.each(["template", "context", "_debug_render_only"])("is refused with %s, which a chat cannot say", (name) => {
+    const value = name === "context" ? [1, 2] : "x"
     expect(complaint({ prompt: "x", [name]: value }, readOllamaGenerate)).toBe(`${name} is not supported by the endpoints of this model`)
-    const nothing = name === "context" ? [] : name === "raw" ? false : ""
+    const nothing = name === "context" ? [] : ""
     expect(complaint({ prompt: "x", [name]: nothing }, readOllamaGenerate)).toBe("accepted")
   })
 })

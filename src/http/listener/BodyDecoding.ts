@@ -2,28 +2,60 @@
  * Undoes the content codings of a request's body as it arrives (RFC 9110 8.4), so that its model can be found and backends, few of
  * which know any coding, get it plain. What comes out counts against the limit of bodies: a bomb is refused before it is whole.
  */
-import type { Transform } from "node:stream"
+import { Transform, type TransformCallback } from "node:stream"
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from "node:zlib"
 
 /** Bytes of one piece that is unpacked. */
 const chunkSize = 64 * 1024
 /** Codings applied one after another; no honest client uses more. */
-const maxCodings = 4
+const maxCodings = 2
 
 /** `deflate` is zlib's format by the RFC, and the raw one with many clients: the first byte tells them apart (RFC 1950 2.2). */
-const createDeflated = (first: Buffer): Transform =>
-  ((first[0] ?? 0) & 0x0f) === 8 ? createInflate({ chunkSize }) : createInflateRaw({ chunkSize })
+class Deflated extends Transform {
+  #inner: Transform | undefined
 
-const decoders: Readonly<Record<string, (first: Buffer) => Transform>> = {
+  override _transform(chunk: Buffer, _encoding: string, done: TransformCallback): void {
+    this.#inner ??= this.#begin(chunk)
+    if (this.#inner.write(chunk)) done()
+    else this.#inner.once("drain", done)
+  }
+
+  override _flush(done: TransformCallback): void {
+    if (this.#inner === undefined) done()
+    else this.#inner.once("end", () => done()).end()
+  }
+
+  override _read(size: number): void {
+    this.#inner?.resume()
+    super._read(size)
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#inner?.destroy()
+    done(error)
+  }
+
+  #begin(first: Buffer): Transform {
+    const isZlib = ((first[0] ?? 0) & 0x0f) === 8
+    const inner = isZlib ? createInflate({ chunkSize }) : createInflateRaw({ chunkSize })
+    inner.on("data", (chunk: Buffer) => {
+      if (!this.push(chunk)) inner.pause()
+    })
+    inner.on("error", (error) => this.destroy(error))
+    return inner
+  }
+}
+
+const decoders: Readonly<Record<string, () => Transform>> = {
   gzip: () => createGunzip({ chunkSize }),
   "x-gzip": () => createGunzip({ chunkSize }),
-  deflate: createDeflated,
+  deflate: () => new Deflated(),
   br: () => createBrotliDecompress({ chunkSize }),
   zstd: () => createZstdDecompress({ chunkSize })
 }
 
 /** As `Accept-Encoding` of a 415 names them (RFC 9110 12.5.3). */
-export const knownCodings = "zstd, br, gzip, deflate"
+export const knownCodings = "gzip, deflate, br, zstd"
 
 /** In the order in which they were applied; `undefined`: one of them is not known. */
 export const codingsOf = (contentEncoding: string): ReadonlyArray<string> | undefined => {
@@ -55,7 +87,7 @@ export class BodyDecoding {
 
   write(chunk: Buffer): void {
     if (this.#over || chunk.length === 0) return
-    if (this.#stages.length === 0) this.#begin(chunk)
+    if (this.#stages.length === 0) this.#begin()
     this.#stages[0]?.write(chunk)
   }
 
@@ -70,12 +102,9 @@ export class BodyDecoding {
     for (const stage of this.#stages) stage.destroy()
   }
 
-  /** The last coding was applied last, and comes off first. Only the outermost one sees its beginning here; `deflate` inside another is taken for zlib's. */
-  #begin(first: Buffer): void {
-    const zlibs = Buffer.from([0x78])
-    const stages = this.#codings
-      .toReversed()
-      .map((coding, i) => (decoders[coding] as (first: Buffer) => Transform)(i === 0 ? first : zlibs))
+  /** The last coding was applied last, and comes off first. */
+  #begin(): void {
+    const stages = this.#codings.toReversed().map((coding) => (decoders[coding] as () => Transform)())
     for (const [i, stage] of stages.entries()) {
       stage.on("error", () => this.#broken())
       const next = stages[i + 1]

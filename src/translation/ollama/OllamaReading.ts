@@ -80,14 +80,29 @@ export const readOllamaChat = (request: JsonRecord): ChatTurn | Complaint => {
 }
 
 export const readOllamaGenerate = (request: JsonRecord): ChatTurn | Complaint => {
-  for (const name of ["raw", "suffix", "template", "context", "_debug_render_only"]) {
-    const value = request[name]
-    const isGiven = value !== undefined && value !== null && value !== false && value !== "" && (listOf(value)?.length ?? 1) > 0
-    if (isGiven) return new Complaint(`${name} is not supported by the endpoints of this model`)
-  }
+  for (const name of ["template", "context", "_debug_render_only"])
+    if (isGiven(request[name])) return new Complaint(`${name} is not supported by the endpoints of this model`)
+  const field = ["raw", "suffix"].find((name) => isGiven(request[name]))
+  if (field !== undefined) return rawTurn(request, field)
   const system = textOf(request["system"])
   const parts = partsOf(textOf(request["prompt"]) ?? "", request["images"])
   return turnOf(request, system === undefined ? [] : [system], parts.length === 0 ? [] : [{ role: "user", parts }])
+}
+
+const isGiven = (value: unknown): boolean =>
+  value !== undefined && value !== null && value !== false && value !== "" && (listOf(value)?.length ?? 1) > 0
+
+/** What a prompt without a template around it has no place for. */
+const templated = ["system", "format", "think"]
+
+const rawTurn = (request: JsonRecord, field: string): ChatTurn | Complaint => {
+  if (isGiven(request["images"])) return new Complaint(`images beside ${field} are not supported by the endpoints of this model`)
+  const prompt = textOf(request["prompt"]) ?? ""
+  const plain = Object.fromEntries(Object.entries(request).filter(([name]) => !templated.includes(name)))
+  const turn = turnOf(plain, [], [{ role: "user", parts: [{ kind: "text", text: prompt }] }])
+  if (turn instanceof Complaint) return turn
+  const dropped = [...turn.dropped, ...templated.filter((name) => isGiven(request[name]))]
+  return { ...turn, dropped, raw: { field, prompt, suffix: textOf(request["suffix"]) ?? "" } }
 }
 
 const turnOf = (request: JsonRecord, texts: ReadonlyArray<string>, messages: ReadonlyArray<Turn | SystemText>): ChatTurn | Complaint => {
