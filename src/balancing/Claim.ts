@@ -5,6 +5,7 @@
 import type { Lane } from "../endpoint/lane/Lane.ts"
 import type { Prompt } from "../routing/Prompt.ts"
 import type { Candidate } from "../routing/Router.ts"
+import type { RequestRules } from "../routing/Rules.ts"
 import type { StickyKey } from "./StickyKey.ts"
 
 export interface ClaimFields {
@@ -19,6 +20,8 @@ export interface ClaimFields {
   /** All that routing named: the lanes of the model. */
   readonly candidates: ReadonlyArray<Candidate>
   readonly prompt: Prompt
+  /** That are for it; `undefined`: none is. */
+  readonly rules: RequestRules | undefined
 }
 
 export class Claim {
@@ -29,6 +32,7 @@ export class Claim {
   readonly client: string
   readonly candidates: ReadonlyArray<Candidate>
   readonly prompt: Prompt
+  readonly rules: RequestRules | undefined
   /** Lanes that an attempt of this exchange was on. */
   readonly tried: Array<Lane> = []
 
@@ -40,6 +44,7 @@ export class Claim {
     this.client = fields.client
     this.candidates = fields.candidates
     this.prompt = fields.prompt
+    this.rules = fields.rules
   }
 
   /** Where somebody of an upper tier can be asked, nobody of a lower one is. */

@@ -12,6 +12,7 @@ import type { Admission } from "../endpoint/EndpointBreaker.ts"
 import type { Candidate } from "../routing/Router.ts"
 import { Balancer } from "./Balancer.ts"
 import type { Claim } from "./Claim.ts"
+import { firstOfEach } from "./FirstOfEach.ts"
 import type { Lease } from "./Lease.ts"
 import { Sifting } from "./Sifting.ts"
 
@@ -26,6 +27,13 @@ const isWorthATrial = (endpoint: Endpoint): boolean => accepts(endpoint) && endp
 
 const isAmong = (candidates: ReadonlyArray<Candidate>, preferred: Endpoint | undefined): boolean =>
   preferred !== undefined && candidates.some(({ endpoint }) => endpoint === preferred)
+
+/** Those that a rule wants to be asked before others, where any of them can be. The same list where no rule does. */
+const upperTier = (candidates: ReadonlyArray<Candidate>, { rules }: Claim): ReadonlyArray<Candidate> => {
+  if (rules === undefined) return candidates
+  const preferred = candidates.filter(({ endpoint, target }) => rules.of(target).prefers(endpoint))
+  return preferred.length > 0 ? preferred : candidates
+}
 
 /** The attempt is the one by which its lane comes back, or not. */
 const onTrial = (lease: Lease | undefined): Lease | undefined => {
@@ -71,7 +79,12 @@ export const over = <R>(inner: Layer.Layer<Balancer, never, R>): Layer.Layer<Bal
         // A trial is for requests that somebody else can serve if it fails, unless there is nobody else.
         if (trial !== undefined && (usable.length === 0 || (claim.mayRepeat && !isAmong(usable, preferred))))
           return onTrial(balancer.acquire([trial], claim))
-        if (usable.length > 0) return balancer.acquire(usable, claim, preferred)
+        if (usable.length > 0)
+          return balancer.acquire(
+            isAmong(usable, preferred) ? firstOfEach(usable) : upperTier(firstOfEach(usable), claim),
+            claim,
+            preferred
+          )
         if (last !== undefined) return inPanic(balancer.acquire([last], claim))
         // Nobody waits for the end of a pause as yet.
         return paused === undefined ? undefined : balancer.acquire([paused], claim)

@@ -1,10 +1,20 @@
 /** Who has a model: as routing asks for it, one offer for each name, and as lists show it, one entry for each model. */
+import type { AliasPolicy } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 
 /** An endpoint that has a model, and what it calls it: a candidate as routing wants it. */
 export interface ModelHolder {
   readonly endpoint: Endpoint
   readonly nativeName: string
+  /** Of an alias: the target that this is, as configured. */
+  readonly target?: string
+}
+
+/** A holder of an alias's target. */
+export interface AliasHolder extends ModelHolder {
+  readonly target: string
+  /** Tokens that the model takes there, as far as its server tells. */
+  readonly contextLength: number | undefined
 }
 
 /** Who has a model, and what each of them calls it. */
@@ -21,12 +31,20 @@ export interface AliasOffer {
   readonly name: string
   /** Configured targets, in order. */
   readonly targets: ReadonlyArray<string>
-  /** Who has one of them; no holders when nobody is known to. */
+  readonly policy: AliasPolicy["policy"]
+  /** What makes a chain go on. */
+  readonly on: AliasPolicy["on"]
+  /** Who has one of them, each endpoint once, with the first listed that it has; no holders when nobody is known to. */
   readonly offer: ModelOffer
+  /** Every target on every endpoint that has it: by endpoint in configuration order, its own in order of targets. */
+  readonly all: AliasHolders
+  /** The same for each target by itself. */
+  readonly byTarget: ReadonlyArray<AliasHolders>
 }
 
-/** Nobody has it. */
-export const noOffer: ModelOffer = { holders: [], spellings: undefined }
+export interface AliasHolders extends ModelOffer {
+  readonly holders: ReadonlyArray<AliasHolder>
+}
 
 /** One entry for the same model on several endpoints. */
 export interface UnifiedModel {

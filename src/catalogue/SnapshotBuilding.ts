@@ -1,10 +1,10 @@
 /** From the endpoints' lists to the snapshot, in steps: offers, unified models, aliases, capabilities. Pure but for `firstSeen`. */
-import { type AliasConfig, targetsOf } from "../config/OllaConfig.ts"
+import { type AliasConfig, policyOf, targetsOf } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { compareBytes, sortInSteps } from "../profile/NameOrder.ts"
 import { CapabilityIndex } from "./CapabilityIndex.ts"
-import type { InventoryEntry } from "./Inventory.ts"
-import { type AliasOffer, type ModelHolder, type ModelOffer, noOffer, type UnifiedModel } from "./ModelOffer.ts"
+import { type InventoryEntry, Source } from "./Inventory.ts"
+import type { AliasHolder, AliasHolders, AliasOffer, ModelHolder, ModelOffer, UnifiedModel } from "./ModelOffer.ts"
 import { displayId } from "./ModelOrder.ts"
 import { NameMap } from "./NameMap.ts"
 import { variantsOf } from "./NameVariants.ts"
@@ -51,8 +51,7 @@ export function* buildSnapshot(input: BuildInput): Generator<void, Snapshot> {
   }
   const aliases = new Map<string, AliasOffer>()
   for (const [name, alias] of Object.entries(input.aliases)) {
-    const targets = targetsOf(alias)
-    aliases.set(name.toLowerCase(), { name, targets, offer: aliasOffer(targets, offers) })
+    aliases.set(name.toLowerCase(), aliasOffer(name, alias, offers))
     yield
   }
   /** The name itself where anything is called so. */
@@ -126,15 +125,36 @@ const firstOfEach = (model: UnifiedModel): ReadonlyArray<ModelHolder> => {
   return [...holders.values()]
 }
 
-/** First listed target wins on an endpoint that has several. */
-const aliasOffer = (targets: ReadonlyArray<string>, offers: NameMap<ModelOffer>): ModelOffer => {
-  const holders = new Map<Endpoint, ModelHolder>()
-  for (const target of targets) {
-    const offer = offers.get(target.toLowerCase())
-    if (offer === undefined) continue
-    for (const holder of offer.holders)
-      if (!holders.has(holder.endpoint))
-        holders.set(holder.endpoint, { endpoint: holder.endpoint, nativeName: nativeNameFor(offer, holder, target) })
-  }
-  return holders.size === 0 ? noOffer : offerOf([...holders.values()])
+const aliasOffer = (name: string, alias: AliasConfig, offers: NameMap<ModelOffer>): AliasOffer => {
+  const targets = targetsOf(alias)
+  const { policy = "pool", on = [] } = policyOf(alias) ?? {}
+  const byTarget = targets.map((target) => holdersOf(target, offers))
+  const seen = new Map<Endpoint, Set<string>>()
+  const all: Array<AliasHolder> = []
+  for (const { holders } of byTarget)
+    for (const holder of holders) {
+      const names = seen.get(holder.endpoint) ?? new Set()
+      seen.set(holder.endpoint, names)
+      if (names.has(holder.nativeName)) continue
+      names.add(holder.nativeName)
+      all.push(holder)
+    }
+  // The sort is stable: an endpoint's own stay in order of targets.
+  all.sort((a, b) => a.endpoint.index - b.endpoint.index)
+  const first = all.filter((holder, index) => holder.endpoint !== all[index - 1]?.endpoint)
+  const offerBy = (holders: ReadonlyArray<AliasHolder>): AliasHolders => ({ holders, spellings: undefined })
+  return { name, targets, policy, on, offer: offerBy(first), all: offerBy(all), byTarget }
 }
+
+const holdersOf = (target: string, offers: NameMap<ModelOffer>): AliasHolders => {
+  const offer = offers.get(target.toLowerCase())
+  const holders = (offer?.holders ?? []).map((holder): AliasHolder => {
+    const { endpoint } = holder
+    const nativeName = offer === undefined ? holder.nativeName : nativeNameFor(offer, holder, target)
+    const listed = holder instanceof Source && nativeName === holder.nativeName ? holder.model : modelNamed(endpoint, nativeName)
+    return { endpoint, nativeName, target, contextLength: listed?.details?.max_context_length }
+  })
+  return { holders, spellings: undefined }
+}
+
+const modelNamed = ({ models }: Endpoint, name: string) => models.find((model) => model.name === name)

@@ -206,7 +206,6 @@ export const loadEndpoint = (
       "its query goes along with checks and model lists alone, never with requests: move it to health_check_url or model_url, or a key to auth"
     )
   for (const [at, text] of [
-    ["url", base],
     ["health_check_url", healthReference],
     ["model_url", modelReference]
   ] as const)

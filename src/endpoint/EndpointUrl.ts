@@ -85,8 +85,14 @@ export const displayUrl = (text: string): string => {
   return `${scheme}${authority.slice(authority.lastIndexOf("@") + 1)}${path}`
 }
 
-/** `host:port` as written, for endpoints without a name; `undefined` when there is no host. */
-export const hostOf = (text: string): string | undefined => split(text)?.authority || undefined
+/**
+ * `host:port` as written, for endpoints without a name, and what tells one of several on a server from the others; `undefined` when
+ * there is no host.
+ */
+export const hostOf = (text: string): string | undefined => {
+  const parts = split(text)
+  return parts === undefined || parts.authority === "" ? undefined : parts.authority + parts.fragment
+}
 
 /** Two spellings of one endpoint compare equal: an empty path is `/`. */
 export const sameEndpointKey = (text: string): string => {

@@ -43,6 +43,15 @@ export interface RoutingVerdict {
   readonly status: number
 }
 
+/** An alias led on to another model. */
+export interface ModelMove {
+  /** As configured, and so are the targets. */
+  readonly alias: string
+  readonly from: string
+  readonly to: string
+  readonly reason: "unavailable" | "saturated" | "rate_limited" | "failed" | "context"
+}
+
 export interface StickyVerdict {
   readonly outcome: "hit" | "miss" | "repin" | "disabled"
   readonly source: "session_header" | "prefix_hash" | "auth_header" | "ip" | "none"
@@ -231,6 +240,12 @@ export class Exchange {
   /** Set on translator routes, and where something else is translated. */
   translator: TranslatorUse | undefined = undefined
   verdict: RoutingVerdict | undefined = undefined
+  /** Of an alias: the target that the last attempt was for, as configured; empty: no alias was asked for, or nobody. */
+  servedModel = ""
+  /** The last time that a chain of models led on. */
+  moved: ModelMove | undefined = undefined
+  /** What of the prompt was made equal for the caches of servers; empty: nothing. */
+  hygiene = ""
   sticky: StickyVerdict | undefined = undefined
   sessionId = ""
   candidates = 0

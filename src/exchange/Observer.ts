@@ -4,11 +4,13 @@
  * An observer never throws and never waits.
  */
 import * as Context from "effect/Context"
-import type { Attempt, Exchange } from "./Exchange.ts"
+import type { Attempt, Exchange, ModelMove } from "./Exchange.ts"
 
 export interface ExchangeObserver {
   /** An endpoint has been leased and the attempt is about to be sent. */
   readonly dispatched: (exchange: Exchange, attempt: Attempt) => void
+  /** An alias leads on to another of its models. Absent: that is nothing to this observer. */
+  readonly movedOn?: (exchange: Exchange, move: ModelMove) => void
   /** The attempt's end, successful or not: `attempt.failure`, `.status`, `.bytes`, `.ended` are final. */
   readonly attemptEnded: (exchange: Exchange, attempt: Attempt) => void
   /** Exactly once per exchange, with `exchange.outcome` set, when its client has what it gets, or is gone: no time changes any more. */
@@ -22,6 +24,9 @@ export class Observer extends Context.Service<Observer, ExchangeObserver>()("oll
 export const all = (observers: ReadonlyArray<ExchangeObserver>): ExchangeObserver => ({
   dispatched: (exchange, attempt) => {
     for (const observer of observers) observer.dispatched(exchange, attempt)
+  },
+  movedOn: (exchange, move) => {
+    for (const observer of observers) observer.movedOn?.(exchange, move)
   },
   attemptEnded: (exchange, attempt) => {
     for (const observer of observers) observer.attemptEnded(exchange, attempt)

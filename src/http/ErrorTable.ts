@@ -273,6 +273,11 @@ export const errorTable = {
 /** Refusals by routing. The token is the plain body and the JSON form's `code`; `{model}` is what was asked for. */
 export const rejections: Readonly<Record<string, { readonly status: 404 | 503; readonly text: string; readonly strategy: string }>> = {
   model_not_found: { status: 404, text: 'no endpoint has a model named "{model}"', strategy: "all" },
+  placement_unsatisfied: {
+    status: 503,
+    text: "traffic.rules leave no endpoint that may serve this request",
+    strategy: "all"
+  },
   model_unavailable: {
     status: 503,
     text: 'no endpoint that can be asked now has the model "{model}" and can serve this request',

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { Balancer } from "../balancing/Balancer.ts"
 import { Catalogue } from "../catalogue/Catalogue.ts"
+import type { OllaConfig, RuleConfig } from "../config/OllaConfig.ts"
 import { Reload } from "../config/Reload.ts"
 import { Settings } from "../config/Settings.ts"
 import { type DnsStatus, DnsStatuses } from "../endpoint/DnsSource.ts"
@@ -13,6 +14,7 @@ import { Guard } from "../guard/Guard.ts"
 import { Profiles } from "../profile/Profiles.ts"
 import { Carrier } from "../proxy/Carrier.ts"
 import { Router } from "../routing/Router.ts"
+import { RuleBook } from "../routing/Rules.ts"
 import { Journal } from "../telemetry/LogSink.ts"
 import { RequestLog } from "../telemetry/requests/RequestLog.ts"
 import { Statistics } from "../telemetry/Statistics.ts"
@@ -28,6 +30,7 @@ export interface Services {
   readonly dnsStatuses: () => ReadonlyArray<DnsStatus>
   readonly catalogue: Catalogue["Service"]
   readonly router: Router["Service"]
+  readonly rules: RuleBook
   readonly balancer: Balancer["Service"]
   readonly carrier: Carrier["Service"]
   readonly guard: Guard["Service"]
@@ -48,6 +51,10 @@ export interface Services {
   readonly isStopping: () => boolean
 }
 
+const noRules: ReadonlyArray<RuleConfig> = []
+
+const rulesOf = ({ traffic }: OllaConfig): ReadonlyArray<RuleConfig> => (traffic.enabled ? traffic.rules : noRules)
+
 /** `isStopping`: the daemon takes no further work. */
 export const makeServices = Effect.fnUntraced(function* (isStopping: () => boolean) {
   const settings = yield* Settings
@@ -60,6 +67,7 @@ export const makeServices = Effect.fnUntraced(function* (isStopping: () => boole
     dnsStatuses: yield* DnsStatuses,
     catalogue: yield* Catalogue,
     router: yield* Router,
+    rules: new RuleBook(() => rulesOf(settings.current())),
     balancer: yield* Balancer,
     carrier: yield* Carrier,
     guard: yield* Guard,

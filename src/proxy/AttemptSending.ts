@@ -5,6 +5,7 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
 import { failure } from "../exchange/Failure.ts"
 import { rewriteModel } from "../routing/ModelRewrite.ts"
+import { chunksFor } from "../routing/PromptHygiene.ts"
 import type { Candidate } from "../routing/Router.ts"
 import type { CarryRequest } from "./Carrier.ts"
 import type { Deadlines } from "./client/Transport.ts"
@@ -103,7 +104,8 @@ export class AttemptSending implements Sending {
     this.method = exchange.method
     this.path = outboundPath(spoken?.target ?? request.target, endpoint.origin.basePath, endpoint.preservePath, endpoint.profile?.paths)
     attempt.target = this.path
-    this.body = spoken !== undefined ? spoken.body : rename ? rewriteModel(request.body, inspection, nativeName) : request.body
+    const body = request.original === undefined ? request.body : chunksFor({ chunks: request.body, original: request.original }, endpoint)
+    this.body = spoken !== undefined ? spoken.body : rename ? rewriteModel(body, inspection, nativeName) : body
     this.bodySize = this.body === request.body ? request.bodySize : sizeOf(this.body)
     this.headers = outboundHead(request, endpoint, this.bodySize, spoken, attempt.spanId)
     this.timeouts = timeoutsOf(config, timed)

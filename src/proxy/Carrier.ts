@@ -5,10 +5,19 @@ import type { RetryBudget } from "../balancing/RetryBudget.ts"
 import type { StickyKey } from "../balancing/StickyKey.ts"
 import type { Exchange, Outcome } from "../exchange/Exchange.ts"
 import { type Failure, ruleOf } from "../exchange/Failure.ts"
+import type { Chain } from "../routing/Chain.ts"
 import type { Candidate, Inspection } from "../routing/Router.ts"
+import type { RequestRules } from "../routing/Rules.ts"
 import type { Dialect } from "./Dialect.ts"
 
-export interface CarryRequest {
+/** Whom a request may be sent to: those that are asked first, and whoever may be tried then. */
+export interface CandidateGroups {
+  readonly candidates: ReadonlyArray<Candidate>
+  /** Asked for when none of them could be reached; empty: nobody is left. */
+  readonly nextChoice?: (() => ReadonlyArray<Candidate>) | undefined
+}
+
+export interface CarryRequest extends CandidateGroups {
   readonly exchange: Exchange
   /** After prefix stripping, percent-encoding as received: `/v1/chat/completions?x=1`. */
   readonly target: string
@@ -19,9 +28,13 @@ export interface CarryRequest {
   readonly body: ReadonlyArray<Buffer>
   readonly bodySize: number
   readonly inspection: Inspection
-  readonly candidates: ReadonlyArray<Candidate>
-  /** Asked for when none of them could be reached: who may be tried then; empty: nobody is left. */
-  readonly nextChoice?: (() => ReadonlyArray<Candidate>) | undefined
+  /** The body as it came, for those that get it so; absent: everybody does. */
+  readonly original?: ReadonlyArray<Buffer> | undefined
+  /** The candidates are those of one target of an alias, which may lead on to others. */
+  readonly chain?: Chain<Candidate> | undefined
+  /** How candidates of another target are asked. */
+  readonly regroup?: ((candidates: ReadonlyArray<Candidate>) => CandidateGroups) | undefined
+  readonly rules?: RequestRules | undefined
   readonly sticky: StickyKey | undefined
   /** Absent: relayed as it came. */
   readonly dialect: Dialect | undefined

@@ -92,7 +92,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#request = request
     this.#ended = ended
     this.#remaining = new RemainingCandidates(request)
-    const { exchange, inspection, sticky, candidates } = request
+    const { exchange, inspection, sticky, candidates, rules } = request
     this.#judging = new AttemptJudging(() => parts.config().traffic, inspection, parts.wall)
     this.#claim = new Claim({
       sticky,
@@ -101,7 +101,8 @@ export class Failover implements AttemptEnd, AttemptOwner {
       mayRepeat: inspection.model !== "" || exchange.method === "GET" || exchange.method === "HEAD",
       client: exchange.clientIp,
       candidates,
-      prompt: new Prompt(inspection, request.body, request.bodySize)
+      prompt: new Prompt(inspection, request.body, request.bodySize),
+      rules
     })
   }
 
@@ -281,6 +282,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     const { endpoint, nativeName } = held.candidate
     const leased = performance.now()
     exchange.sticky = held.sticky
+    if (this.#claim.usesLanes && held.candidate.target !== undefined) exchange.servedModel = held.candidate.target
     this.#held = held
     this.#trial = held.trial
     this.#startedAt = now()

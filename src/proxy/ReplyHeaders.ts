@@ -3,6 +3,7 @@ import { performance } from "node:perf_hooks"
 import type { Credentials, Endpoint } from "../endpoint/Endpoint.ts"
 import type { Exchange, RoutingVerdict } from "../exchange/Exchange.ts"
 import { headerValue } from "../exchange/RawHeaders.ts"
+import { wantsOwnLine } from "../routing/PromptHygiene.ts"
 import { build } from "../version.ts"
 import { isWatched } from "./FlushMode.ts"
 import { linesOf, type ReplyHead } from "./HeaderLines.ts"
@@ -35,6 +36,7 @@ export const decisionHeaders = (exchange: Exchange, out: Array<string>): void =>
   if (verdict === undefined) return
   out.push("X-Olla-Routing-Strategy", verdict.strategy, "X-Olla-Routing-Decision", verdict.action)
   if (verdict.reason !== "") out.push("X-Olla-Routing-Reason", asHeader(verdict.reason))
+  if (exchange.moved !== undefined) out.push("X-Olla-Fallback", exchange.moved.reason)
 }
 
 /** The last decision that was told: one model mostly comes after another of its kind. */
@@ -168,6 +170,8 @@ export const replyHead = (
     passing
   if (timed) lines += `Server-Timing: ${serverTiming(exchange)}\r\n`
   if (exchange.isSampled) lines = lines + "X-Olla-Trace-ID: " + exchange.traceId + "\r\n"
+  if (exchange.servedModel !== "") lines = lines + "X-Olla-Served-Model: " + asHeader(exchange.servedModel) + "\r\n"
+  if (exchange.hygiene !== "" && !wantsOwnLine(endpoint.origin.hostname)) lines = lines + "X-Olla-Hygiene: " + exchange.hygiene + "\r\n"
   if (exchange.attempts.length > 1) lines = lines + "X-Olla-Attempts: " + exchange.attempts.length + "\r\n"
   let vary = theirVary
   for (let i = 0; i + 1 < ours.length; i += 2) {

@@ -3,6 +3,7 @@
  * is asked for; all that was read of a long body was read while it came in.
  */
 import { blockHashes, blockSize } from "./BlockHashes.ts"
+import type { PromptSize } from "./Chain.ts"
 import { parseBelow, placesOf, scanOf } from "./Inspecting.ts"
 import type { Inspection, PromptPlaces } from "./Router.ts"
 
@@ -34,6 +35,13 @@ export class Prompt {
   get tokens(): number {
     if (this.#tokens < 0) this.#tokens = this.#count()
     return this.#tokens
+  }
+
+  /** Bytes of its text, and whether an image is among them, which says nothing of tokens. */
+  get extent(): PromptSize {
+    if (this.#inspection.field === "form") return { bytes: 0, hasImage: false }
+    const { spans, hasImage } = this.#where(this.#body ?? [])
+    return { bytes: spans.reduce((sum, [start, end]) => sum + end - start, 0), hasImage }
   }
 
   /** Tokens that the answer may have; `undefined`: the request does not say. */

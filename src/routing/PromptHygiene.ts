@@ -3,6 +3,7 @@
  * system text with a line that has another checksum and another build in every request. Bytes are replaced in place: nothing moves,
  * everything else stays as it came.
  */
+import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { membersAt, openBracket, skipSpace, stringEnd, valueEnd } from "./JsonPlaces.ts"
 
 const header = Buffer.from("x-anthropic-billing-header:")
@@ -15,6 +16,16 @@ type Range = readonly [start: number, end: number]
 
 /** Endpoints of the server that made the line get it as it came. `hostname`: of a URL. */
 export const wantsOwnLine = (hostname: string): boolean => /(?:^|\.)anthropic\.com\.?$/i.test(hostname)
+
+/** A body whose line was made equal. `original`: as it came; absent: there was nothing to be made equal. */
+export interface HygienicBody {
+  readonly chunks: ReadonlyArray<Buffer>
+  readonly original?: ReadonlyArray<Buffer>
+}
+
+/** What an endpoint is sent of it. */
+export const chunksFor = ({ chunks, original }: HygienicBody, { origin }: Endpoint): ReadonlyArray<Buffer> =>
+  original !== undefined && wantsOwnLine(origin.hostname) ? original : chunks
 
 /** The same body in as many chunks with the line made equal; `undefined`: there is none, or it is so already. */
 export const withoutBillingMark = (body: ReadonlyArray<Buffer>): ReadonlyArray<Buffer> | undefined => {

@@ -5,8 +5,10 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import type { RoutingVerdict } from "../exchange/Exchange.ts"
+import type { ModelMove, RoutingVerdict } from "../exchange/Exchange.ts"
 import type { Profile } from "../profile/Profile.ts"
+import type { Chain, PromptSize } from "./Chain.ts"
+import type { RequestRules } from "./Rules.ts"
 
 /** What the body says, as far as routing needs it. */
 export interface Inspection {
@@ -49,12 +51,20 @@ export interface RouteRequest {
   /** Stripped path, no query; `undefined` skips path compatibility (translator routes). */
   readonly path: string | undefined
   readonly inspection: Inspection
+  /** Those that are for this request; absent: none is. */
+  readonly rules?: RequestRules | undefined
+  /** Asked for the length of the prompt where that decides. */
+  readonly prompted?: { readonly promptSize: () => PromptSize }
 }
 
 /** An endpoint that may serve this exchange, and what it calls the model (empty: leave the body as it is). */
 export interface Candidate {
   readonly endpoint: Endpoint
   readonly nativeName: string
+  /** Of an alias: the target that this is, as configured. */
+  readonly target?: string
+  /** Tokens that the model takes there, where somebody may ask. */
+  readonly contextLength?: number | undefined
 }
 
 export interface Decision {
@@ -66,6 +76,10 @@ export interface Decision {
   readonly widened?: { readonly supportedBy: ReadonlyArray<string>; readonly total: number }
   /** Targets of the alias that somebody has who cannot serve now: the true cause of a refusal. */
   readonly down?: ReadonlyArray<string>
+  /** The candidates are those of one of its targets. */
+  readonly chain?: Chain<Candidate>
+  /** Why that is none of the first. */
+  readonly moved?: ModelMove
 }
 
 export class Router extends Context.Service<

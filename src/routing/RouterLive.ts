@@ -10,10 +10,12 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { Profiles } from "../profile/Profiles.ts"
 import { Eligibility, unconstrained } from "./Eligibility.ts"
+import { admitted, unsatisfied } from "./Placement.ts"
 import { type Decision, type RouteRequest, Router } from "./Router.ts"
 import {
   decideAlias,
   decideAliasBlindly,
+  decideChain,
   decideWithoutModel,
   discoveryAfter,
   discoveryFirst,
@@ -147,15 +149,32 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
 
     const decideNow = (request: RouteRequest, eligibility: Eligibility): Decision | Effect.Effect<Decision> => {
       if (request.inspection.model === "") return eligibility.deserted ? nobody : decideWithoutModel(eligibility)
-      const { model_registry: registry } = settings.current()
+      const { model_registry: registry, traffic } = settings.current()
+      const chained = traffic.enabled ? chainOf(request, eligibility) : undefined
       if (!discovers()) {
         if (eligibility.deserted) return nobody
-        return decideAliasBlindly(eligibility) ?? decideWithoutModel(eligibility)
+        return chained ?? decideAliasBlindly(eligibility) ?? decideWithoutModel(eligibility)
       }
-      const alias = decideAlias(eligibility)
+      const alias = chained ?? decideAlias(eligibility, traffic.enabled)
       if (alias !== undefined) return alias
       const decision = byStrategy(request, eligibility, registry.routing_strategy)
       return !Effect.isEffect(decision) && decision.candidates.length === 0 && eligibility.deserted ? nobody : decision
+    }
+
+    const chainOf = (request: RouteRequest, preferring: Eligibility): Decision | undefined => {
+      let any: Eligibility | undefined
+      const anyPath = () => (any ??= request.path === undefined ? preferring : eligibilityOf({ ...request, path: undefined }))
+      return decideChain({ preferring, anyPath, rules: request.rules, prompted: request.prompted, discovers: discovers() })
+    }
+
+    /** What rules leave. The path is a preference: where they leave nobody of a kind that lists it, others may serve. */
+    const placed = (request: RouteRequest, decision: Decision): Decision | Effect.Effect<Decision> => {
+      const { rules, path } = request
+      const candidates = admitted(decision.candidates, rules)
+      if (candidates === decision.candidates) return decision
+      if (candidates.length > 0) return { ...decision, candidates }
+      if (path !== undefined) return decide({ ...request, path: undefined })
+      return unsatisfied(decision.verdict?.strategy ?? settings.current().model_registry.routing_strategy.type)
     }
 
     const judge = (request: RouteRequest): Decision | Effect.Effect<Decision> => {
@@ -171,6 +190,16 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
 
     /** A list that has been read is not in the snapshot for some milliseconds: whoever would be refused is judged after them. */
     const decide = (request: RouteRequest): Decision | Effect.Effect<Decision> => {
+      const decided = decideAnywhere(request)
+      if (request.rules === undefined) return decided
+      if (!Effect.isEffect(decided)) return placed(request, decided)
+      return Effect.flatMap(decided, (decision) => {
+        const left = placed(request, decision)
+        return Effect.isEffect(left) ? left : Effect.succeed(left)
+      })
+    }
+
+    const decideAnywhere = (request: RouteRequest): Decision | Effect.Effect<Decision> => {
       const decision = judge(request)
       if (Effect.isEffect(decision) || decision.verdict?.action !== "rejected" || !catalogue.isBehind()) return decision
       const again = Effect.suspend(() => {

@@ -2,11 +2,14 @@
  * The rules of routing, pure over a snapshot and the endpoints' states: capabilities, aliases
  * and the three strategies. Which endpoints are compatible at all is decided by `Eligibility`.
  */
-import type { ModelOffer } from "../catalogue/ModelOffer.ts"
+import type { AliasOffer, ModelOffer } from "../catalogue/ModelOffer.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
-import type { RoutingVerdict } from "../exchange/Exchange.ts"
+import type { ModelMove, RoutingVerdict } from "../exchange/Exchange.ts"
+import { Chain, type PromptSize } from "./Chain.ts"
 import type { Eligibility } from "./Eligibility.ts"
+import { admitted, unsatisfied } from "./Placement.ts"
 import type { Candidate, Decision } from "./Router.ts"
+import type { RequestRules } from "./Rules.ts"
 
 export type FallbackBehavior = "compatible_only" | "none" | "all"
 
@@ -45,29 +48,82 @@ export const decideWithoutModel = (eligibility: Eligibility): Decision => {
   return { candidates: plain(narrowed.length > 0 ? narrowed : compatible), verdict: undefined }
 }
 
+/** An endpoint may be there several times, each time with another of its models. */
 const aliasDecision = (name: string, candidates: ReadonlyArray<Candidate>): Decision => ({
   candidates,
-  verdict: verdict("alias", "routed", `alias "${name}" resolved to ${candidates.length} endpoint(s)`)
+  verdict: verdict("alias", "routed", `alias "${name}" resolved to ${countEndpoints(candidates)} endpoint(s)`)
 })
 
-/** A configured alias that somebody here can serve; `undefined`: judge the name as a plain one. */
-export const decideAlias = (eligibility: Eligibility): Decision | undefined => {
-  const alias = eligibility.snapshot.alias(eligibility.inspection.model)
+const countEndpoints = (candidates: ReadonlyArray<Candidate>): number =>
+  candidates.reduce((count, { endpoint }, index) => (candidates[index - 1]?.endpoint === endpoint ? count : count + 1), 0)
+
+const aliasOf = ({ snapshot, inspection }: Eligibility): AliasOffer | undefined => snapshot.alias(inspection.model)
+
+/**
+ * A configured alias that somebody here can serve; `undefined`: judge the name as a plain one. `everyTarget`: an endpoint that has
+ * several of the targets may be asked for any of them.
+ */
+export const decideAlias = (eligibility: Eligibility, everyTarget: boolean): Decision | undefined => {
+  const alias = aliasOf(eligibility)
   if (alias === undefined) return undefined
-  const candidates = eligibility.serving(alias.offer, "")
+  const candidates = eligibility.serving(everyTarget ? alias.all : alias.offer, "")
   return candidates.length === 0 ? undefined : aliasDecision(alias.name, candidates)
 }
 
 /** With model discovery off nobody is known to have anything: an alias is its first target everywhere. */
 export const decideAliasBlindly = (eligibility: Eligibility): Decision | undefined => {
-  const alias = eligibility.snapshot.alias(eligibility.inspection.model)
-  const nativeName = alias?.targets[0]
-  if (alias === undefined || nativeName === undefined || eligibility.compatible.length === 0) return undefined
-  return aliasDecision(
-    alias.name,
-    eligibility.compatible.map((endpoint) => ({ endpoint, nativeName }))
-  )
+  const alias = aliasOf(eligibility)
+  const candidates = alias === undefined ? [] : blindly(eligibility, alias, 0)
+  return alias === undefined || candidates.length === 0 ? undefined : aliasDecision(alias.name, candidates)
 }
+
+/** Everybody, as if they had the target at this place. */
+const blindly = ({ compatible }: Eligibility, { targets }: AliasOffer, place: number): ReadonlyArray<Candidate> => {
+  const target = targets[place]
+  return target === undefined ? [] : compatible.map((endpoint) => ({ endpoint, nativeName: target, target }))
+}
+
+export interface ChainRequest {
+  /** With the path's preference, and without it. */
+  readonly preferring: Eligibility
+  readonly anyPath: () => Eligibility
+  readonly rules: RequestRules | undefined
+  readonly prompted: { readonly promptSize: () => PromptSize } | undefined
+  /** False: nobody is known to have anything. */
+  readonly discovers: boolean
+}
+
+const nothingToRead: PromptSize = { bytes: 0, hasImage: false }
+
+/** An alias whose targets are a chain: the first that somebody can serve. `undefined`: it is none, or nobody can serve any. */
+export const decideChain = ({ preferring, anyPath, rules, prompted, discovers }: ChainRequest): Decision | undefined => {
+  const alias = aliasOf(preferring)
+  if (alias?.policy !== "chain") return undefined
+  let isKeptOut = false
+  const chain = new Chain<Candidate>(alias, {
+    prompt: () => prompted?.promptSize() ?? nothingToRead,
+    serving: (place, any) => {
+      const eligibility = any ? anyPath() : preferring
+      const offer = alias.byTarget[place]
+      const found = !discovers ? blindly(eligibility, alias, place) : offer === undefined ? [] : eligibility.serving(offer, "")
+      const kept = admitted(found, rules)
+      if (kept.length > 0 || found.length === 0) return kept
+      isKeptOut = true
+      // Others than those whose kind lists the path may be admitted.
+      return any ? kept : admitted(anyPath().serving(offer ?? noHolders, ""), rules)
+    }
+  })
+  const begun = chain.begin()
+  if (begun === undefined) return isKeptOut ? unsatisfied("alias") : undefined
+  const { candidates, moved } = begun
+  if (moved === undefined) return { ...aliasDecision(alias.name, candidates), chain }
+  return { candidates, chain, moved, verdict: verdictOfMove(moved) }
+}
+
+const noHolders: ModelOffer = { holders: [], spellings: undefined }
+
+export const verdictOfMove = ({ alias, to, reason }: ModelMove): RoutingVerdict =>
+  verdict("alias", "fallback", `alias "${alias}" fell back to "${to}": ${reason}`)
 
 /** Targets of an alias that some endpoint has, though none can serve now: the true cause of the refusal. */
 export const downTargets = (eligibility: Eligibility): ReadonlyArray<string> => {

@@ -72,7 +72,9 @@ class Rule {
 
 /** What a rule may ask of a request. */
 export interface RuledRequest {
-  /** As asked for; empty: none. */
+  /** As asked for, lower-cased; empty: none. */
+  readonly asked: string
+  /** The model that is meant by it. */
   readonly model: string
   /** IP of the client. */
   readonly client: string
@@ -161,18 +163,20 @@ const silent = new RuleVerdict([])
 export class RequestRules {
   readonly #book: CompiledRules
   readonly #asked: string
+  readonly #model: string
   readonly #rules: ReadonlyArray<number>
   #target: string | undefined
   #verdict: RuleVerdict = silent
 
-  constructor(book: CompiledRules, asked: string, rules: ReadonlyArray<number>) {
+  constructor(book: CompiledRules, { asked, model }: RuledRequest, rules: ReadonlyArray<number>) {
     this.#book = book
     this.#asked = asked
+    this.#model = model
     this.#rules = rules
   }
 
-  /** `target`: the model that an alias leads to; the one that was asked for where there is none. */
-  of(target: string = this.#asked): RuleVerdict {
+  /** `target`: the model that an alias leads to; absent: none does. */
+  of(target: string = this.#model): RuleVerdict {
     if (this.#target !== target) {
       this.#target = target
       this.#verdict = this.#book.verdictOf(this.#rules, this.#asked, target)
@@ -209,7 +213,7 @@ export class CompiledRules {
       found ??= []
       found.push(index)
     }
-    return found === undefined ? undefined : new RequestRules(this, request.model, found)
+    return found === undefined ? undefined : new RequestRules(this, request, found)
   }
 
   /** Of the rules at these places, those that are for one of the names. */

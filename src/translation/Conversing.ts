@@ -5,6 +5,7 @@
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { AnswerHead, Spoken } from "../proxy/Dialect.ts"
 import { rewriteModel } from "../routing/ModelRewrite.ts"
+import { chunksFor } from "../routing/PromptHygiene.ts"
 import type { AnswerWriter, TurnOptions } from "./AnswerWriter.ts"
 import type { DialectName } from "./BackendDialects.ts"
 import type { ChatTurn } from "./ChatTurn.ts"
@@ -73,9 +74,10 @@ export const converse = <Refusal extends string>(
   const spokenNatively = (endpoint: Endpoint, nativeName: string): Spoken => {
     exchange.onMode("passthrough", name, [])
     const rename = nativeName !== "" && nativeName !== inspection.spelling
+    const body = chunksFor(exchange.body, endpoint)
     return {
       target: native.target(endpoint) + exchange.query,
-      body: rename ? rewriteModel(exchange.body, inspection, nativeName) : exchange.body,
+      body: rename ? rewriteModel(body, inspection, nativeName) : body,
       headers: [],
       maySpeakOtherwise: true,
       answer: () =>

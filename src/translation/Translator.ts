@@ -8,6 +8,7 @@ import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Profile } from "../profile/Profile.ts"
 import type { AnswerHead, Dialect } from "../proxy/Dialect.ts"
+import type { HygienicBody } from "../routing/PromptHygiene.ts"
 import type { Candidate, Inspection } from "../routing/Router.ts"
 import type { Oddity } from "./AnswerReader.ts"
 import type { DialectName } from "./BackendDialects.ts"
@@ -38,7 +39,7 @@ export interface AnswerInspector {
 /** One exchange as its dialect needs it. */
 export interface TranslatedExchange {
   readonly request: JsonRecord
-  readonly body: ReadonlyArray<Buffer>
+  readonly body: HygienicBody
   readonly inspection: Inspection
   /** With its `?`, or empty. */
   readonly query: string
@@ -98,7 +99,7 @@ export interface Translator {
   readonly estimate: (request: JsonRecord) => number
   readonly countDocument: (tokens: number) => unknown
   /** A count by a backend of its own; `undefined`: this endpoint cannot. */
-  readonly countDialect: (body: ReadonlyArray<Buffer>, inspection: Inspection, estimate: number) => Dialect
+  readonly countDialect: (body: HygienicBody, inspection: Inspection, estimate: number) => Dialect
   readonly canCount: (endpoint: Endpoint) => boolean
   /** What a relayed answer said, for the inspector. */
   readonly relayedAnswer: (head: AnswerHead, bytes: Buffer) => unknown

@@ -164,6 +164,7 @@ export const claimOf = (sticky: StickyKey | undefined, fields: Partial<ClaimFiel
     client: "",
     candidates: [],
     prompt: new Prompt(nothingInspected, [], 0),
+    rules: undefined,
     ...fields
   })
 

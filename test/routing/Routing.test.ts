@@ -1,5 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import type { OllaConfig } from "../../src/config/OllaConfig.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { isRoutable, type Status } from "../../src/endpoint/EndpointState.ts"
 import { Eligibility } from "../../src/routing/Eligibility.ts"
@@ -35,7 +36,7 @@ const scopeOf = (name: string, inclusive = false): ProviderScope => {
 interface Asked {
   readonly scope?: ProviderScope
   readonly path?: string
-  readonly aliases?: Readonly<Record<string, ReadonlyArray<string>>>
+  readonly aliases?: OllaConfig["model_aliases"]
 }
 
 const eligibilityOf = (fleet: ListedFleet, inspection: Inspection, { scope, path, aliases = {} }: Asked = {}): Eligibility =>
@@ -174,12 +175,22 @@ describe("an alias", () => {
     // It takes precedence over a model of its name.
     ["here", ["other=far"], 'alias routed alias "here" resolved to 1 endpoint(s) 200']
   ])("%s", (name, to, said) => {
-    const decision = decideAlias(eligibilityOf(fleet(), asking(name), { aliases }))
+    const decision = decideAlias(eligibilityOf(fleet(), asking(name), { aliases }), false)
     expect(decision && brief(decision)).toEqual({ to, said })
   })
 
+  it("may stand for several models of one endpoint, in its own order and each once", () => {
+    const pool = { both: ["shared", "HERE", "far", "here"] }
+    const decision = decideAlias(eligibilityOf(fleet(), asking("both"), { aliases: pool }), true)
+    expect(decision && brief(decision)).toEqual({
+      to: ["up=Shared", "up=here", "warm=shared", "other=far"],
+      said: 'alias routed alias "both" resolved to 3 endpoint(s) 200'
+    })
+    expect(decision?.candidates.map(({ target }) => target)).toEqual(["shared", "HERE", "shared", "far"])
+  })
+
   it.each(["gone", "unknown", "self", "far"])("%s is judged as a plain name", (name) => {
-    expect(decideAlias(eligibilityOf(fleet(), asking(name), { aliases }))).toBeUndefined()
+    expect(decideAlias(eligibilityOf(fleet(), asking(name), { aliases }), true)).toBeUndefined()
   })
 
   it("knows why nobody serves it", () => {

@@ -13,7 +13,8 @@ const configured = (rules: string) => {
 const request = (
   fields: Partial<RuledRequest> & { readonly header?: Readonly<Record<string, ReadonlyArray<string>>> } = {}
 ): RuledRequest => ({
-  model: "llama3:70b",
+  asked: "llama3:70b",
+  model: fields.asked ?? "llama3:70b",
   client: "10.9.1.1",
   headers: (name) => fields.header?.[name] ?? [],
   promptTokens: () => 100,
@@ -36,7 +37,7 @@ const admitted = (verdict: RuleVerdict | undefined) =>
 const isFor = (match: string, by: RuledRequest, target?: string) => judged(`{match: ${match}, class: low}`, by, target)?.class === "low"
 
 describe("a rule is for", () => {
-  it("everything where it says nothing", () => expect(isFor("{}", request({ model: "" }))).toBe(true))
+  it("everything where it says nothing", () => expect(isFor("{}", request({ asked: "" }))).toBe(true))
 
   it.each([
     ['{model: ["*70b*"]}', "llama3:70b", undefined, true],
@@ -47,7 +48,7 @@ describe("a rule is for", () => {
     ["{model: [coder]}", "coder", "qwen3:8b", true],
     ["{model: ['qwen3:*']}", "coder", "qwen3:8b", true],
     ["{model: ['qwen3:*']}", "coder", "llama", false]
-  ])("%s: %s that leads to %s, %s", (match, model, target, is) => expect(isFor(match, request({ model }), target)).toBe(is))
+  ])("%s: %s that leads to %s, %s", (match, model, target, is) => expect(isFor(match, request({ asked: model }), target)).toBe(is))
 
   it.each([
     ["{client: [10.9.0.0/16]}", "10.9.1.1", true],
@@ -71,6 +72,9 @@ describe("a rule is for", () => {
     ["{max_prompt_tokens: 99}", false],
     ["{min_prompt_tokens: 100, model: [other]}", false]
   ])("%s: a prompt of 100 tokens, %s", (match, is) => expect(isFor(match, request())).toBe(is))
+
+  it("the model that another way of writing it means", () =>
+    expect(isFor("{model: ['*70b']}", request({ asked: "llama3:70b [1m]", model: "llama3:70b" }))).toBe(true))
 
   it("a prompt that nobody counts where another condition decides", () => {
     const promptTokens = () => expect.unreachable()
@@ -121,7 +125,7 @@ describe("of several rules", () => {
   it("the same make the same verdict for everybody", () => {
     const book = new RuleBook(() => rules)
     const rules = configured("{class: low}, {match: {model: [m]}, class: high}")
-    const of = (model: string) => book.rules?.forRequest(request({ model }))?.of()
+    const of = (model: string) => book.rules?.forRequest(request({ asked: model }))?.of()
     expect(of("m")).toBe(of("m"))
     expect([of("m")?.class, of("n")?.class]).toEqual(["high", "low"])
   })
@@ -136,7 +140,7 @@ describe("a reload", () => {
   it("keeps counting what a rule with the same conditions is for, under its new limit", () => {
     let rules = configured("{match: {model: [m]}, max_concurrent: 1}, {match: {model: [n]}, max_concurrent: 5}")
     const book = new RuleBook(() => rules)
-    const limitOf = (model: string) => book.rules?.forRequest(request({ model }))?.of().limits[0]
+    const limitOf = (model: string) => book.rules?.forRequest(request({ asked: model }))?.of().limits[0]
     const before = limitOf("m")
     if (before !== undefined) before.inFlight = 1
     expect(before?.isFull).toBe(true)

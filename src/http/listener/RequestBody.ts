@@ -10,6 +10,8 @@ import type { BodyTaker } from "./RequestMessage.ts"
 export interface Body {
   readonly chunks: ReadonlyArray<Buffer>
   readonly size: number
+  /** As it came, where something of it was made equal for the caches of servers: for those that get it as it is. */
+  readonly original?: ReadonlyArray<Buffer>
 }
 
 const none: Body = { chunks: [], size: 0 }

@@ -1,9 +1,19 @@
 /** In which order endpoints are tried for a request that some of them answer natively and others in translation. */
 import { accepts } from "../../endpoint/Endpoint.ts"
 import type { Candidate } from "../../routing/Router.ts"
+import type { RequestRules } from "../../routing/Rules.ts"
 import type { Conversation } from "../../translation/Translator.ts"
 
 type Group = ReadonlyArray<Candidate>
+
+/** Those that a rule wants to be asked before others, and the others. */
+export const preferredFirst = (candidates: Group, rules: RequestRules | undefined): ReadonlyArray<Group> => {
+  if (rules === undefined) return [candidates]
+  const isPreferred = ({ endpoint, target }: Candidate) => rules.of(target).prefers(endpoint)
+  const preferred = candidates.filter(isPreferred)
+  if (preferred.length === 0 || preferred.length === candidates.length) return [candidates]
+  return [preferred, candidates.filter((candidate) => !isPreferred(candidate))]
+}
 
 /** By falling priority; candidates keep their order. */
 export const tiersOf = (candidates: Group): ReadonlyArray<Group> => {

@@ -2,13 +2,14 @@
 import type { OllaConfig } from "../../config/OllaConfig.ts"
 import type { Exchange } from "../../exchange/Exchange.ts"
 import type { Candidate, Inspection } from "../../routing/Router.ts"
+import type { RequestRules } from "../../routing/Rules.ts"
 import type { Complaint } from "../../translation/Complaint.ts"
 import { type JsonRecord, parseJson, recordOf, textOf } from "../../translation/JsonValue.ts"
 import type { AnswerInspector, Conversation, TranslatedExchange, Translator } from "../../translation/Translator.ts"
 import type { Body } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
-import { attemptGroups, tiersOf } from "./AttemptOrder.ts"
+import { attemptGroups, preferredFirst, tiersOf } from "./AttemptOrder.ts"
 
 export interface Conversed {
   readonly request: JsonRecord
@@ -28,7 +29,7 @@ export const translatedExchange = (
   const { translation, translators } = services.settings.current()
   return {
     request,
-    body: body.chunks,
+    body,
     inspection,
     query: exchange.query === "" ? "" : `?${exchange.query}`,
     requestId: exchange.id,
@@ -98,11 +99,13 @@ export const setMode = (
 export const ordered = (
   { settings }: Services,
   conversation: Conversation,
-  candidates: ReadonlyArray<Candidate>
+  candidates: ReadonlyArray<Candidate>,
+  rules: RequestRules | undefined
 ): { readonly first: ReadonlyArray<Candidate>; readonly next: () => ReadonlyArray<Candidate> } | Complaint | undefined => {
   const { proxy, translation } = settings.current()
   const byPriority = proxy.load_balancer === "priority" && translation.prefer === "priority"
-  const groups = attemptGroups(byPriority ? tiersOf(candidates) : [candidates], conversation)
+  const parts = preferredFirst(candidates, rules)
+  const groups = attemptGroups(byPriority ? parts.flatMap(tiersOf) : parts, conversation)
   const first = groups.next().value
   if (first !== undefined) return { first, next: () => groups.next().value ?? [] }
   for (const candidate of candidates) {

@@ -1,7 +1,7 @@
 /** Token counts: a backend's own where one can count, else the estimate; whatever goes wrong with a backend, the estimate. */
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
-import type { Decision, ProviderScope } from "../../routing/Router.ts"
+import type { Candidate, Decision, ProviderScope } from "../../routing/Router.ts"
 import { isRecord, parseJson } from "../../translation/JsonValue.ts"
 import type { Translator } from "../../translation/Translator.ts"
 import { errorTable } from "../ErrorTable.ts"
@@ -70,10 +70,11 @@ export class CountSurface implements Surface {
 
   plan(walk: Settling, { inspection }: Asked, body: Body, decision: Decision): Plan | undefined {
     const translator = this.#translator
-    const candidates = decision.candidates.filter(({ endpoint }) => translator.canCount(endpoint))
+    const able = (all: ReadonlyArray<Candidate>) => all.filter(({ endpoint }) => translator.canCount(endpoint))
+    const candidates = able(decision.candidates)
     if (candidates.length === 0) return this.#answerEstimate(walk)
-    const dialect = translator.countDialect(body.chunks, inspection, this.#estimate)
-    return { target: "", candidates, dialect, within: this.#within }
+    const dialect = translator.countDialect(body, inspection, this.#estimate)
+    return { target: "", candidates, regroup: (all) => ({ candidates: able(all) }), dialect, within: this.#within }
   }
 
   refused(): void {

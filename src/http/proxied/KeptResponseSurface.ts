@@ -1,6 +1,6 @@
 /** Requests of the Responses API that only some servers can answer: about an answer that one keeps, or for those that speak the API themselves. */
 import { accepts, type Endpoint } from "../../endpoint/Endpoint.ts"
-import type { Decision } from "../../routing/Router.ts"
+import type { Candidate, Decision } from "../../routing/Router.ts"
 import type { Body } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
@@ -22,8 +22,10 @@ export class KeptResponseSurface extends PlainSurface {
 
   override plan(walk: Settling, _asked: Asked, _body: Body, { candidates }: Decision): Plan | undefined {
     const { context } = this
-    const mine = candidates.filter(({ endpoint }) => endpoint === this.#owner)
-    if (mine.length > 0) return { target: this.route.target, candidates: mine, dialect: undefined, refusesRedirects: true }
+    const mineOf = (all: ReadonlyArray<Candidate>) => ({ candidates: all.filter(({ endpoint }) => endpoint === this.#owner) })
+    const mine = mineOf(candidates)
+    if (mine.candidates.length > 0)
+      return { target: this.route.target, ...mine, regroup: mineOf, dialect: undefined, refusesRedirects: true }
     const isAway = !accepts(this.#owner)
     walk.settle({ _tag: "rejected", status: isAway ? 503 : 404, reason: isAway ? "responseAway" : "noSuchResponse" })
     if (isAway) context.error("responseAway", { endpoint: this.#owner.name }, [...retryAfter(this.#services), ...context.decisionHeaders()])
@@ -36,8 +38,12 @@ export class KeptResponseSurface extends PlainSurface {
 export class NativeResponsesSurface extends PlainSurface {
   override plan(walk: Settling, _asked: Asked, _body: Body, { candidates }: Decision): Plan | undefined {
     const { context } = this
-    const natives = candidates.filter(({ endpoint: { profile } }) => profile?.responses?.enabled === true)
-    if (natives.length > 0) return { target: this.route.target, candidates: natives, dialect: undefined, refusesRedirects: true }
+    const nativesOf = (all: ReadonlyArray<Candidate>) => ({
+      candidates: all.filter(({ endpoint: { profile } }) => profile?.responses?.enabled === true)
+    })
+    const natives = nativesOf(candidates)
+    if (natives.candidates.length > 0)
+      return { target: this.route.target, ...natives, regroup: nativesOf, dialect: undefined, refusesRedirects: true }
     walk.settle({ _tag: "rejected", status: 404, reason: "notCompacted" })
     context.error("notCompacted", {}, context.decisionHeaders())
     return undefined

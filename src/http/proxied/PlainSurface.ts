@@ -2,9 +2,10 @@
 import * as Effect from "effect/Effect"
 import { ruleOf } from "../../exchange/Failure.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
-import type { Refused } from "../../proxy/Carrier.ts"
+import type { CandidateGroups, Refused } from "../../proxy/Carrier.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, ProviderScope } from "../../routing/Router.ts"
+import type { RequestRules } from "../../routing/Rules.ts"
 import type { RequestDetails } from "../../telemetry/requests/RequestLog.ts"
 import { errorTable, fill } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
@@ -22,6 +23,18 @@ export interface ProxyTarget {
   readonly path: string | undefined
   /** A surface of its own; absent: the plain one. */
   readonly surface?: (context: RequestContext, target: ProxyTarget) => Surface
+}
+
+const asOneGroup = (candidates: ReadonlyArray<Candidate>): CandidateGroups => ({ candidates })
+
+/** Whoever was chosen is told once; then there is nobody. */
+const once = (choose: () => ReadonlyArray<Candidate>): (() => ReadonlyArray<Candidate>) => {
+  let chosen = false
+  return () => {
+    if (chosen) return []
+    chosen = true
+    return choose()
+  }
 }
 
 export class PlainSurface implements Surface {
@@ -62,17 +75,21 @@ export class PlainSurface implements Surface {
     return { inspection, stream: inspection.stream }
   }
 
-  plan(_walk: Settling, asked: Asked, _body: Body, { candidates }: Decision): Plan | undefined {
+  plan({ rules }: Settling, asked: Asked, _body: Body, { candidates, chain }: Decision): Plan | undefined {
     const { target } = this.route
-    return { target, candidates, nextChoice: () => this.#others(asked, candidates), dialect: undefined }
+    if (chain !== undefined) {
+      const regroup = (all: ReadonlyArray<Candidate>) => ({ candidates: all, nextChoice: once(() => chain.others(all)) })
+      return { target, ...regroup(candidates), regroup, dialect: undefined }
+    }
+    return { target, candidates, nextChoice: () => this.#others(asked, rules, candidates), regroup: asOneGroup, dialect: undefined }
   }
 
   /** The path is a preference: whoever else may serve the request, of whatever kind. */
-  #others({ inspection }: Asked, preferred: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
+  #others({ inspection }: Asked, rules: RequestRules | undefined, preferred: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
     const { scope, path } = this.route
     if (path === undefined || this.#othersAsked) return []
     this.#othersAsked = true
-    const decided = this.#services.router.decide({ scope, path: undefined, inspection })
+    const decided = this.#services.router.decide({ scope, path: undefined, inspection, rules })
     if (Effect.isEffect(decided)) return []
     return decided.candidates.filter(({ endpoint }) => preferred.every((other) => other.endpoint !== endpoint))
   }

@@ -13,10 +13,15 @@ import { stickyKeyOf } from "../../balancing/StickyKey.ts"
 import { accepts } from "../../endpoint/Endpoint.ts"
 import type { Exchange, Outcome } from "../../exchange/Exchange.ts"
 import { failure } from "../../exchange/Failure.ts"
+import { headersOf } from "../../exchange/RawHeaders.ts"
 import { BodyShare } from "../../guard/BodyBudget.ts"
 import { type Carrying, type Ended, outcomeOf, type Refused } from "../../proxy/Carrier.ts"
-import { BodyInspector } from "../../routing/Inspecting.ts"
+import type { PromptSize } from "../../routing/Chain.ts"
+import { BodyInspector, nothingInspected } from "../../routing/Inspecting.ts"
+import { Prompt } from "../../routing/Prompt.ts"
+import { withoutBillingMark } from "../../routing/PromptHygiene.ts"
 import type { Decision, Inspection } from "../../routing/Router.ts"
+import type { RequestRules } from "../../routing/Rules.ts"
 import { errorTable } from "../ErrorTable.ts"
 import { type Body, type BodyProblem, type BodyReader, readBody, releaseBody } from "../listener/RequestBody.ts"
 import { rateCode, refuseRate } from "../RateRefusal.ts"
@@ -42,8 +47,13 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
   readonly #inspector: BodyInspector
   /** Of the memory for all bodies. */
   readonly #share: BodyShare
-  /** While it is needed. */
+  /** While it is needed; as it came. */
   #body: Body | undefined
+  /** As it is sent, and what it says. */
+  #sent: Body | undefined
+  #inspection: Inspection = nothingInspected
+  #promptSize: PromptSize | undefined
+  rules: RequestRules | undefined
   #over = false
   #told = false
   /** A decision that is waited for. */
@@ -121,10 +131,22 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     this.#body = body
     this.#exchange.requestBytes = body.size
     this.#exchange.timings.received = performance.now()
+    const sent = this.#hygienic(body)
+    this.#sent = sent
     this.#step(body, () => {
-      const asked = this.#surface.understand(this, body, this.#inspector)
-      if (asked !== undefined) this.#step(body, () => this.#decide(asked, body))
+      const asked = this.#surface.understand(this, sent, this.#inspector)
+      if (asked !== undefined) this.#step(body, () => this.#decide(asked, sent))
     })
+  }
+
+  /** What of the prompt only keeps caches from helping is made equal, where that is wanted. */
+  #hygienic(body: Body): Body {
+    const { enabled, hygiene } = this.#services.settings.current().traffic
+    if (!enabled || !hygiene.includes("claude-code")) return body
+    const chunks = withoutBillingMark(body.chunks)
+    if (chunks === undefined) return body
+    this.#exchange.hygiene = "claude-code"
+    return { chunks, size: body.size, original: body.chunks }
   }
 
   /** Steps of a long body leave the loop to others in between: where it is translated each of them may take a tenth of a second. */
@@ -139,9 +161,13 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
   /** At once, or after endpoints have been asked for their models. */
   #decide(asked: Asked, body: Body): void {
     const { scope, path } = this.#surface.route
-    this.#exchange.model = this.#services.catalogue.snapshot().meant(asked.inspection.model)
+    const { inspection } = asked
+    const { router, catalogue } = this.#services
+    this.#exchange.model = catalogue.snapshot().meant(inspection.model)
     this.#exchange.stream = asked.stream
-    const decided = this.#services.router.decide({ scope, path, inspection: asked.inspection })
+    this.#inspection = inspection
+    this.rules = this.#rulesFor(inspection, body)
+    const decided = router.decide({ scope, path, inspection, rules: this.rules, prompted: this })
     if (!Effect.isEffect(decided)) {
       this.#decided(asked, body, decided)
       return
@@ -160,11 +186,31 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     })
   }
 
+  #rulesFor(inspection: Inspection, body: Body): RequestRules | undefined {
+    const { rules } = this.#services.rules
+    const exchange = this.#exchange
+    let tokens: number | undefined
+    return rules?.forRequest({
+      asked: inspection.model,
+      model: exchange.model,
+      client: exchange.clientIp,
+      headers: (name) => headersOf(this.#context.req.rawHeaders, name),
+      promptTokens: () => (tokens ??= new Prompt(inspection, body.chunks, body.size).tokens)
+    })
+  }
+
+  promptSize(): PromptSize {
+    const body = this.#sent
+    if (body !== undefined) this.#promptSize ??= new Prompt(this.#inspection, body.chunks, body.size).extent
+    return this.#promptSize ?? { bytes: 0, hasImage: false }
+  }
+
   #decided(asked: Asked, body: Body, decision: Decision): void {
     const exchange = this.#exchange
     exchange.timings.routed = performance.now()
     exchange.verdict = decision.verdict
     exchange.candidates = decision.candidates.length
+    if (decision.moved !== undefined) this.#services.observer.movedOn?.(exchange, decision.moved)
     this.#log(decision)
     if (decision.candidates.length === 0) {
       this.#surface.nobody(this, asked, decision)
@@ -174,7 +220,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     if (plan === undefined) return
     if (plan.dialect === undefined || this.#share.reserve(body.size * copiesInTranslation))
       // The system copies what is sent, which takes milliseconds for every ten megabytes.
-      this.#step(body, () => this.#carry(asked, body, plan), true)
+      this.#step(body, () => this.#carry(asked, body, plan, decision), true)
     else this.#refuseForWantOfRoom()
   }
 
@@ -189,7 +235,12 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     if (logs) log.received(exchange, this.#context.head.userAgent, this.#surface.details)
   }
 
-  #carry({ inspection }: Asked, body: Body, { target, candidates, nextChoice, dialect, refusesRedirects, within }: Plan): void {
+  #carry(
+    { inspection }: Asked,
+    body: Body,
+    { target, candidates, nextChoice, regroup, dialect, refusesRedirects, within }: Plan,
+    { chain }: Decision
+  ): void {
     const { carrier, wantsUsage } = this.#services
     const { req, res, trustedPeer, extra } = this.#context
     const exchange = this.#exchange
@@ -202,9 +253,13 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
         trustedPeer,
         body: body.chunks,
         bodySize: body.size,
+        original: body.original,
         inspection,
         candidates,
         nextChoice,
+        chain,
+        regroup,
+        rules: this.rules,
         sticky: this.#sticky(body, inspection),
         dialect,
         refusesRedirects: refusesRedirects === true,
@@ -301,7 +356,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
   /** Nobody will ask for the body any more. `unread`: nor is anybody reading it, so its memory can go at once. */
   #giveBack(unread: boolean): void {
     const body = this.#body
-    this.#body = undefined
+    this.#body = this.#sent = undefined
     this.#share.release()
     if (unread && body !== undefined) releaseBody(body)
   }

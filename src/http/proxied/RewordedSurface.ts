@@ -3,6 +3,7 @@
  * parsed, and only for the others it is said in other words.
  */
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
+import type { CandidateGroups } from "../../proxy/Carrier.ts"
 import type { Dialect } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision } from "../../routing/Router.ts"
@@ -11,6 +12,7 @@ import { isRecord, type JsonRecord, parseJson } from "../../translation/JsonValu
 import type { Body } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
+import { preferredFirst } from "./AttemptOrder.ts"
 import { PlainSurface, type ProxyTarget } from "./PlainSurface.ts"
 import type { Asked, Plan, Settling } from "./Surface.ts"
 import { shapeProblem, textOfBody } from "./TranslatedRequest.ts"
@@ -56,22 +58,25 @@ export abstract class RewordedSurface extends PlainSurface {
     if (plan === undefined || this.services.fleet.endpoints.every((endpoint) => this.isRelayed(endpoint))) return plan
     const words = () => this.#otherWords(asked, body)
     const canBeAsked = (candidate: Candidate) => isRelayed(candidate) || words().complaintFor(candidate) === undefined
-    const relayed = plan.candidates.filter(isRelayed)
-    const first = relayed.length > 0 ? relayed : plan.candidates.filter(canBeAsked)
-    const later = [() => plan.candidates.filter((candidate) => !first.includes(candidate)), plan.nextChoice ?? (() => [])]
-    const next = () => {
-      for (let group = later.shift(); group !== undefined; group = later.shift()) {
-        const able = group().filter(canBeAsked)
-        if (able.length > 0) return able
+    const grouped = ({ candidates, nextChoice = () => [] }: CandidateGroups): CandidateGroups => {
+      const parts = preferredFirst(candidates, walk.rules)
+      const groups = parts.flatMap((part) => [() => part.filter(isRelayed), () => part.filter((candidate) => !isRelayed(candidate))])
+      const later = [...groups, nextChoice]
+      const next = () => {
+        for (let group = later.shift(); group !== undefined; group = later.shift()) {
+          const able = group().filter(canBeAsked)
+          if (able.length > 0) return able
+        }
+        return []
       }
-      return []
+      return { candidates: next(), nextChoice: next }
     }
-    const candidates = first.length > 0 ? first : next()
-    if (candidates.length === 0) return this.#refuse(walk, plan.candidates, words())
+    const groups = grouped(plan)
+    if (groups.candidates.length === 0) return this.#refuse(walk, plan.candidates, words())
     return {
       ...plan,
-      candidates,
-      nextChoice: next,
+      ...groups,
+      regroup: (candidates) => grouped(plan.regroup(candidates)),
       dialect: {
         speak: (endpoint, nativeName) => {
           if (!this.isRelayed(endpoint)) return words().speak(endpoint, nativeName)

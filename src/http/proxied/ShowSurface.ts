@@ -1,6 +1,6 @@
 /** What Ollama's `show` tells of a model: the server's own answer where it is Ollama, else what is known of the model. */
 import type { BodyInspector } from "../../routing/Inspecting.ts"
-import type { Decision } from "../../routing/Router.ts"
+import type { Candidate, Decision } from "../../routing/Router.ts"
 import { isRecord, type JsonRecord, parseJson, textOf } from "../../translation/JsonValue.ts"
 import type { Body } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
@@ -36,7 +36,8 @@ export class ShowSurface extends PlainSurface {
       context.error("badMessage", { what: "model is required" })
       return undefined
     }
-    const natives = decision.candidates.filter(({ endpoint }) => endpoint.profile?.ollama === true)
+    const nativesOf = (all: ReadonlyArray<Candidate>) => all.filter(({ endpoint }) => endpoint.profile?.ollama === true)
+    const natives = nativesOf(decision.candidates)
     const document = natives.length > 0 ? undefined : this.#documentOf(spelling)
     if (document !== undefined) {
       walk.settle({ _tag: "completed", status: 200 })
@@ -48,6 +49,7 @@ export class ShowSurface extends PlainSurface {
       target: this.route.target,
       candidates: natives.length > 0 ? natives : decision.candidates,
       refusesRedirects: true,
+      regroup: (all) => ({ candidates: nativesOf(all).length > 0 ? nativesOf(all) : all }),
       dialect: {
         speak: (_endpoint, nativeName) => ({
           target: this.route.target,

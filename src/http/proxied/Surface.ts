@@ -4,15 +4,18 @@
  */
 import type { Outcome } from "../../exchange/Exchange.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
-import type { Refused } from "../../proxy/Carrier.ts"
+import type { CandidateGroups, Refused } from "../../proxy/Carrier.ts"
 import type { Dialect } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, Inspection, RouteRequest } from "../../routing/Router.ts"
+import type { RequestRules } from "../../routing/Rules.ts"
 import type { RequestDetails } from "../../telemetry/requests/RequestLog.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 
 /** What the walk offers to its surface. A surface that answers the request itself settles it first. */
 export interface Settling {
+  /** That are for this request; `undefined`: none is. */
+  readonly rules: RequestRules | undefined
   readonly settle: (outcome: Outcome) => void
 }
 
@@ -24,12 +27,11 @@ export interface Asked {
 }
 
 /** How a request is carried. */
-export interface Plan {
+export interface Plan extends CandidateGroups {
   /** Path and query of a request that is relayed as it came; a dialect has targets of its own. */
   readonly target: string
-  readonly candidates: ReadonlyArray<Candidate>
-  /** Asked for when none of them could be reached: who may be tried then; empty: nobody is left. */
-  readonly nextChoice?: () => ReadonlyArray<Candidate>
+  /** The same for candidates of another model, where an alias leads on to one. */
+  readonly regroup: (candidates: ReadonlyArray<Candidate>) => CandidateGroups
   /** Decides for each endpoint in which words it is asked; absent: all are asked as it came. */
   readonly dialect: Dialect | undefined
   /** An answer that sends the client elsewhere is none: it would be asked again there without Olla. Absent: it is relayed. */

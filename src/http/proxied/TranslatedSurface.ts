@@ -4,10 +4,10 @@
  */
 import { ruleOf } from "../../exchange/Failure.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
-import type { Refused } from "../../proxy/Carrier.ts"
+import type { CandidateGroups, Refused } from "../../proxy/Carrier.ts"
 import type { AnswerHead } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
-import type { Decision, ProviderScope } from "../../routing/Router.ts"
+import type { Candidate, Decision, ProviderScope } from "../../routing/Router.ts"
 import { Complaint } from "../../translation/Complaint.ts"
 import type { Inspector } from "../../translation/Inspector.ts"
 import { isRecord, type JsonRecord, parseJson, textOf } from "../../translation/JsonValue.ts"
@@ -105,7 +105,7 @@ export class TranslatedSurface implements Surface {
     const context = this.#context
     const translator = this.#translator
     const conversation = this.#converse(asked, body)
-    const order = ordered(this.#services, conversation, candidates)
+    const order = ordered(this.#services, conversation, candidates, walk.rules)
     const here = hasNative(order, conversation) ? undefined : translator.answerHere?.(this.#request)
     if (here !== undefined) {
       walk.settle({ _tag: "completed", status: 200 })
@@ -121,7 +121,13 @@ export class TranslatedSurface implements Surface {
       setMode(context, translator, "translation", "")
       if (translator.warnsOfTools) this.#warnOfTools(conversation.droppedTools())
     }
-    return { target: "", candidates: order.first, nextChoice: order.next, dialect: conversation.dialect, refusesRedirects: true }
+    const regroup = (all: ReadonlyArray<Candidate>): CandidateGroups => {
+      const others = ordered(this.#services, conversation, all, walk.rules)
+      return others === undefined || others instanceof Complaint
+        ? { candidates: [] }
+        : { candidates: others.first, nextChoice: others.next }
+    }
+    return { target: "", candidates: order.first, nextChoice: order.next, regroup, dialect: conversation.dialect, refusesRedirects: true }
   }
 
   refused({ failure, message, code }: Refused): void {

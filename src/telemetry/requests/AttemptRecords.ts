@@ -1,5 +1,5 @@
 /** Records of single attempts: where a request is sent, and what an attempt came to that failed. */
-import type { Attempt, Exchange } from "../../exchange/Exchange.ts"
+import type { Attempt, Exchange, ModelMove } from "../../exchange/Exchange.ts"
 import { ruleOf } from "../../exchange/Failure.ts"
 import type { ExchangeObserver } from "../../exchange/Observer.ts"
 import { redactQuery, redactUrl } from "../../guard/Redaction.ts"
@@ -7,7 +7,7 @@ import type { LogSink } from "../LogSink.ts"
 import { identity } from "./RequestFields.ts"
 import type { RequestLogOptions } from "./RequestLogOptions.ts"
 
-export const attemptRecords = (sink: LogSink, options: RequestLogOptions): Pick<ExchangeObserver, "dispatched" | "attemptEnded"> => {
+export const attemptRecords = (sink: LogSink, options: RequestLogOptions): Omit<ExchangeObserver, "ended"> => {
   const { quiet, engine } = options
   /** In brief form the one record at the end says where it went. */
   const level = () => (options.form() === "full" ? "info" : "debug")
@@ -88,5 +88,9 @@ export const attemptRecords = (sink: LogSink, options: RequestLogOptions): Pick<
       })
   }
 
-  return { dispatched, attemptEnded }
+  const movedOn = (exchange: Exchange, { alias, from, to, reason }: ModelMove) => {
+    if (sink.enabled("info") && !quiet()) sink.write("info", "Model fallback", { ...identity(exchange), alias, from, to, reason })
+  }
+
+  return { dispatched, movedOn, attemptEnded }
 }

@@ -2,6 +2,7 @@
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
 import type { AnswerHead, AnswerTranslator, Dialect, Translated } from "../../proxy/Dialect.ts"
 import { rewriteModel } from "../../routing/ModelRewrite.ts"
+import { chunksFor, type HygienicBody } from "../../routing/PromptHygiene.ts"
 import type { Inspection } from "../../routing/Router.ts"
 import { answerHeaders } from "../AnswerHeaders.ts"
 import { numberOf, parseJson, recordOf } from "../JsonValue.ts"
@@ -49,12 +50,15 @@ class CountedAnswer implements AnswerTranslator {
 
 const countingPath = ({ profile }: Endpoint): string => `${profile?.anthropic?.messagesPath ?? "/v1/messages"}/count_tokens`
 
-export const countTokensDialect = (body: ReadonlyArray<Buffer>, inspection: Inspection, estimate: number): Dialect => ({
-  speak: (endpoint, nativeName) => ({
-    target: countingPath(endpoint),
-    body: nativeName !== "" && nativeName !== inspection.spelling ? rewriteModel(body, inspection, nativeName) : body,
-    headers: ["accept-encoding", "identity"],
-    answer: () => new CountedAnswer(estimate)
-  }),
+export const countTokensDialect = (body: HygienicBody, inspection: Inspection, estimate: number): Dialect => ({
+  speak: (endpoint, nativeName) => {
+    const own = chunksFor(body, endpoint)
+    return {
+      target: countingPath(endpoint),
+      body: nativeName !== "" && nativeName !== inspection.spelling ? rewriteModel(own, inspection, nativeName) : own,
+      headers: ["accept-encoding", "identity"],
+      answer: () => new CountedAnswer(estimate)
+    }
+  },
   target: countingPath
 })
