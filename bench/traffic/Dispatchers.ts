@@ -2,6 +2,7 @@
 import type { Machine, Work } from "../../src/simulator/machine/Machine.ts"
 import { type Asked, type Dispatcher, type World, workOf } from "./World.ts"
 
+export type { Dispatcher } from "./World.ts"
 export type MakeDispatcher = (world: World) => Dispatcher
 
 const atOnce =
@@ -74,11 +75,4 @@ export const forecast = (machine: Machine, work: Work, now: number): number => {
   }
   for (const job of machine.waiting) firstTokenOf(job.work)
   return firstTokenOf(work) - now
-}
-
-/** By the name that is told. */
-export const dispatchers: Readonly<Record<string, MakeDispatcher>> = {
-  "round-robin": roundRobin,
-  "least-connections": leastConnections,
-  oracle
 }

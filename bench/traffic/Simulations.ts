@@ -4,7 +4,7 @@ import type { MakeDispatcher } from "./Dispatchers.ts"
 import { type Figures, figuresOf } from "./Figures.ts"
 import { converse, question, Text } from "./Load.ts"
 import { Random } from "./Random.ts"
-import { type Asked, World } from "./World.ts"
+import { type Asked, type Host, World } from "./World.ts"
 
 const minute = 60_000
 
@@ -37,45 +37,64 @@ export const caching = (make: MakeDispatcher, seed: number, load: number): Run =
   return { world, figures: figuresOf(world, 4 * minute) }
 }
 
-/** (b) Machines of three speeds, 80 % of what they can do together, nothing to remember. */
-export const unequal = (make: MakeDispatcher, seed: number): Run => {
+/**
+ * (b) Machines of three speeds, 80 % of what they can do together, nothing to remember. `foreign`: the part of it that others ask for, who go
+ * to one machine and then to another by themselves: only the machines' own figures show them.
+ */
+export const unequal = (make: MakeDispatcher, seed: number, foreign = 0): Run => {
   const random = new Random(seed)
   const world = new World(
-    [1, 2, 4].map((speed): MachineOptions => ({ promptTokensPerSecond: 1_000 * speed, tokensPerSecond: 25 * speed, slots: 16 })),
+    [1, 2, 4].map((speed): MachineOptions => ({ promptTokensPerSecond: 1_000 * speed, tokensPerSecond: 25 * speed, slots: 8 })),
     make
   )
   // Mean prompt: 1,200 e^(0.8²/2) = 1,650 tokens; the three read 7,000 a second.
-  const every = 1_000 / ((0.8 * 7_000) / 1_650)
-  question(
-    world,
-    random,
-    {
-      every,
-      models: [["m", 1]],
-      client: "c",
-      promptTokens: () => random.logNormal(1_200, 0.8),
-      answerTokens: () => random.between(20, 200)
-    },
-    22 * minute
-  )
+  const perSecond = (0.8 * 7_000) / 1_650
+  const load = {
+    models: [["m", 1]] as const,
+    client: "c",
+    promptTokens: () => random.logNormal(1_200, 0.8),
+    answerTokens: () => random.between(20, 200)
+  }
+  const until = 22 * minute
+  question(world, random, { ...load, every: 1_000 / (perSecond * (1 - foreign)) }, until)
+  if (foreign > 0) stranger(world, new Random(random.below(2 ** 32)), 1_000 / (perSecond * foreign), until)
   world.time.run(30 * minute)
   return { world, figures: figuresOf(world, 2 * minute) }
+}
+
+/** Asks the fastest machine for a minute, then the second one, then the fastest again. */
+const stranger = (world: World, random: Random, every: number, until: number): void => {
+  const ask = () => {
+    const { machine } = world.hosts[Math.floor(world.time.now() / minute) % 2 === 0 ? 2 : 1] as Host
+    machine.submit({
+      model: "m",
+      promptTokens: Math.round(random.logNormal(1_200, 0.8)),
+      blocks: [],
+      answerTokens: Math.round(random.between(20, 200)),
+      onFirstToken: () => {},
+      onDone: () => {}
+    })
+    if (world.time.now() < until) world.time.after(random.exponential(every), ask)
+  }
+  world.time.after(random.exponential(every), ask)
 }
 
 /** (c) Four hosts with room for one model each. `models`: weights; four models: each can have a host, and loads once. */
 export const swapping = (make: MakeDispatcher, seed: number, weights: ReadonlyArray<number>): Run => {
   const random = new Random(seed)
   const machine: MachineOptions = { promptTokensPerSecond: 2_000, tokensPerSecond: 50, slots: 4, maxResident: 1, loadMillis: 8_000 }
+  const models = weights.map((weight, i) => [`model-${i}`, weight] as const)
   const world = new World(
     Array.from({ length: 4 }, () => machine),
-    make
+    make,
+    models.map(([name]) => name)
   )
   question(
     world,
     random,
     {
       every: 1_000,
-      models: weights.map((weight, i) => [`model-${i}`, weight] as const),
+      models,
       client: "c",
       promptTokens: () => random.logNormal(600, 0.6),
       answerTokens: () => random.between(20, 150)
@@ -87,25 +106,34 @@ export const swapping = (make: MakeDispatcher, seed: number, weights: ReadonlyAr
 }
 
 /**
- * (d) Two hosts of four slots; one client asks for three times what they can do, another now and then. `heavy` false: the light one
- * alone.
+ * (d) Hosts of four places each; one client asks for three times what they can do, another now and then for the same kind of thing. `heavy`
+ * false: the light one alone. Nobody is interrupted, so that the light one waits until the next place becomes free: with few hosts that
+ * takes longer than its prompt is read.
  */
-export const overload = (make: MakeDispatcher, seed: number, heavy: boolean): Run => {
+export const overload = (make: MakeDispatcher, seed: number, hosts: number, heavy: boolean): Run => {
   const random = new Random(seed)
   const machine: MachineOptions = { promptTokensPerSecond: 4_000, tokensPerSecond: 50, slots: 4 }
-  const world = new World([machine, machine], make)
+  const world = new World(
+    Array.from({ length: hosts }, () => machine),
+    make
+  )
   const until = 10 * minute
-  const models = [["m", 1]] as const
-  const ask = (client: string, every: number, median: number, most: number) =>
+  const ask = (client: string, every: number) =>
     question(
       world,
-      new Random(seed + (client === "light" ? 1 : 2)),
-      { every, models, client, promptTokens: () => random.logNormal(median, 0.4), answerTokens: () => random.between(50, most) },
+      new Random(random.below(2 ** 32)),
+      {
+        every,
+        models: [["m", 1]],
+        client,
+        promptTokens: () => random.logNormal(800, 0.4),
+        answerTokens: () => random.between(50, 150)
+      },
       until
     )
-  ask("light", 5_000, 600, 150)
-  // An answer of 100 tokens takes 2 s, eight slots give 4 a second: twelve are asked for.
-  if (heavy) ask("heavy", 1_000 / 12, 600, 150)
+  ask("light", 5_000)
+  // Reading takes 0.2 s and the answer 2 s.
+  if (heavy) ask("heavy", 1_000 / ((3 * 4 * hosts) / 2.2))
   world.time.run(until)
   const isLight = ({ client }: Asked) => client === "light"
   return { world, figures: figuresOf(world, minute), light: figuresOf(world, minute, isLight) }

@@ -41,13 +41,16 @@ export interface Dispatcher {
 export class World {
   readonly time = new VirtualTime()
   readonly hosts: ReadonlyArray<Host>
+  /** What every host lists. */
+  readonly models: ReadonlyArray<string>
   readonly all: Array<Asked> = []
   readonly #dispatcher: Dispatcher
   #under = 0
   /** Loads of a model that began while another host was loading it. */
   duplicateLoads = 0
 
-  constructor(machines: ReadonlyArray<MachineOptions>, dispatcher: (world: World) => Dispatcher) {
+  constructor(machines: ReadonlyArray<MachineOptions>, dispatcher: (world: World) => Dispatcher, models: ReadonlyArray<string> = ["m"]) {
+    this.models = models
     this.hosts = machines.map((options) => ({ machine: new Machine(this.time, options), options, inFlight: 0 }))
     this.#dispatcher = dispatcher(this)
   }
