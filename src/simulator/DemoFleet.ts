@@ -67,7 +67,7 @@ export const startDemoFleet = async (): Promise<DemoFleet> => {
   })
   return {
     members: switches,
-    yaml: `discovery:\n  static:\n    endpoints:\n${endpoints.join("\n")}\nmodel_aliases:\n  fast: [qwen3:8b, mistral-7b]\n`,
+    yaml: `proxy:\n  load_balancer: adaptive\ndiscovery:\n  static:\n    endpoints:\n${endpoints.join("\n")}\nmodel_aliases:\n  fast: [qwen3:8b, mistral-7b]\n`,
     introduction: (port) => {
       const base = `http://127.0.0.1:${port}`
       return `

@@ -56,7 +56,7 @@ describe("the shipped configuration", () => {
     expect(own).toEqual({
       ...builtIn,
       server: { ...builtIn?.server, read_header_timeout: 10_000 },
-      proxy: { ...builtIn?.proxy, connection_keep_alive: 30_000, tls_handshake_timeout: 10_000 },
+      proxy: { ...builtIn?.proxy, load_balancer: "adaptive", connection_keep_alive: 30_000, tls_handshake_timeout: 10_000 },
       discovery: { ...builtIn?.discovery, static: own?.discovery.static }
     })
   })
