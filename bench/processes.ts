@@ -103,6 +103,8 @@ export interface OllaOptions {
   readonly storm?: boolean
   /** Traces are sent, of this part of the requests. */
   readonly traces?: number
+  /** Kinds of the backends; absent: vLLM. */
+  readonly types?: ReadonlyArray<string>
   /** Flow keys of each endpoint. */
   readonly endpoint?: string
   /** Further ones of those within TLS. */
@@ -119,8 +121,8 @@ const freePort = (): Promise<number> =>
     })
   })
 
-const endpointYaml = (url: string, i: number, { endpoint = "check_interval: 5s", secureEndpoint = "" }: OllaOptions): string =>
-  `{url: "${url}", name: b${i}, type: vllm, health_check_url: /v1/models, ${[endpoint, url.startsWith("https") ? secureEndpoint : ""].filter((keys) => keys !== "").join(", ")}}`
+const endpointYaml = (url: string, i: number, { endpoint = "check_interval: 5s", secureEndpoint = "", types = [] }: OllaOptions): string =>
+  `{url: "${url}", name: b${i}, type: ${types[i] ?? "vllm"}, health_check_url: /v1/models, ${[endpoint, url.startsWith("https") ? secureEndpoint : ""].filter((keys) => keys !== "").join(", ")}}`
 
 /** The built daemon; two endpoints, rate limits too high to trigger. */
 export const startOlla = async (backends: ReadonlyArray<number | string>, options: OllaOptions): Promise<Target> => {
