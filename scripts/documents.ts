@@ -51,6 +51,7 @@ const notYet = ({ pending }: KeyInfo, mark: string): string =>
   pending === undefined ? "" : ` ${mark}${pending === "warns" ? "No effect yet." : "Refused: nothing asks for it yet."}${mark}`
 
 const kindText = (info: KeyInfo): string => {
+  if (info.kind === "policy") return `${(info.words ?? []).map((word) => `\`${word}\``).join(", ")}, mapping`
   if (info.words !== undefined)
     return info.words
       .filter((word) => word !== "")
@@ -68,7 +69,9 @@ const kindText = (info: KeyInfo): string => {
     word: "word",
     map: "mapping",
     ints: "list of numbers",
-    aliases: "mapping of lists"
+    aliases: "mapping of lists",
+    entries: "list of mappings",
+    policy: "word or mapping"
   }
   return names[info.kind]
 }
@@ -216,6 +219,10 @@ const jsonOf = (info: KeyInfo): Record<string, unknown> => {
       }
     case "strings":
       return list({ type: ["string", "number", "boolean", "null"] })
+    case "entries":
+      return list({ ...info.json })
+    case "policy":
+      return { ...base, anyOf: [{ enum: [...(info.words ?? []), null] }, info.json] }
     case "words":
       return list({ enum: info.words })
     case "word":

@@ -9,6 +9,7 @@ import { banner, versionDetails } from "./banner.ts"
 import { parseBackends } from "./config/Backends.ts"
 import { parseDuration } from "./config/Duration.ts"
 import { editDistance, nearest } from "./config/NearestWord.ts"
+import { keysLineProblem } from "./keysLine.ts"
 import { stories } from "./simulator/Stories.ts"
 import { type Command, commands, type Flag, type FlagName, flagOf, flags, shortUsage, usage } from "./usage.ts"
 
@@ -115,13 +116,17 @@ const judge = (line: CommandLine, wrong: Wrong): Parsed => {
   const story = line.values.get("story")
   if (story !== undefined && !Object.hasOwn(stories, story))
     return wrong(`there is no story ${JSON.stringify(story)}: there are ${inWords(Object.keys(stories).map((each) => `"${each}"`))}`)
-  const most = Object.hasOwn(commands, command) && (commands[command] as Command).words !== undefined ? 1 : 0
+  const most = Object.hasOwn(commands, command) && (commands[command] as Command).words !== undefined ? (command === "keys" ? 3 : 1) : 0
   const extra = words[most]
   if (extra !== undefined) return wrong(`"${command}" does not take "${extra}"`)
   if (command === "config" && words[0] !== "show" && words[0] !== "init")
     return wrong(`"config" needs a word: ${words[0] === undefined ? "" : `unknown "${words[0]}", `}there are "show" and "init"`)
   if ((command === "drain" || command === "resume") && (words[0] ?? "") === "")
     return wrong(`"${command}" needs the name of an endpoint: "olla status" shows them`)
+  if (command === "keys") {
+    const problem = keysLineProblem(line)
+    return problem === undefined ? { _tag: "ok", line } : wrong(problem)
+  }
   const time = line.values.get("for")
   if (time !== undefined && /^\d+$/.test(time) && Number(time) > 0)
     return wrong(`--for ${time} needs a unit: write it as ${time}m or ${time}s`)
@@ -193,6 +198,14 @@ export const main = async (
     if (command === "config" && words[0] === "init") return (await import("./configInit.ts")).initCommand(options, out, err)
     if (command === "config") return showCommand(options, on.has("json"), out)
     return validateCommand(named, on.has("json"), out)
+  }
+  if (command === "keys") {
+    const input = async () => {
+      let text = ""
+      for await (const chunk of process.stdin) text += chunk
+      return text
+    }
+    return (await import("./keysCommand.ts")).keysCommand(parsed.line, options, { out, err, input })
   }
   if (["status", "drain", "resume", "probe", "reload"].includes(command)) {
     const url = values.get("url")

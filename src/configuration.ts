@@ -16,7 +16,8 @@ import { readTraceSettings, type TraceSettings } from "./config/TraceSettings.ts
 import { type DnsEntry, loadDns } from "./endpoint/DnsEntry.ts"
 import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
 import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
-import { loadDashboardToken } from "./guard/DashboardToken.ts"
+import { loadDashboardToken, loadMetricsToken } from "./guard/DashboardToken.ts"
+import { type LoadedAccess, readAccess } from "./guard/keys/AccessLoading.ts"
 import { loadProfiles, type ProfileFolder, profileFolders, readProfileFolders } from "./profile/ProfileLoading.ts"
 import type { ProfileSet } from "./profile/Profiles.ts"
 
@@ -33,6 +34,12 @@ export interface Configuration {
   readonly models: LoadedModelRules
   /** Of `dashboard.access_policy`; `undefined`: none is set. */
   readonly dashboardToken: string | undefined
+  /** The same for figures alone. */
+  readonly metricsToken: string | undefined
+  /** Who may ask; `undefined`: everybody. */
+  readonly access: LoadedAccess | undefined
+  /** Files that it names beside the keys file. */
+  readonly accessFiles: ReadonlyArray<string>
   /** Empty: Codex keeps its own. */
   readonly codexInstructions: string
   /** Fingerprints of the secrets and certificates that were read, by path as written; empty: it could not be read. */
@@ -77,9 +84,13 @@ export const readConfiguration = (
   const endpoints = config === undefined ? undefined : loadEndpoints(config, profiles, env, readSecret)
   const dns = config === undefined ? undefined : loadDns(config, profiles, { env, readFile: readSecret })
   const dashboard = config === undefined ? undefined : loadDashboardToken(config.dashboard.access_policy, { env, readFile: readSecret })
+  const metrics = config === undefined ? undefined : loadMetricsToken(config.dashboard.access_policy, { env, readFile: readSecret })
+  // They are looked at by themselves, whether the configuration is or not.
+  const readKeys = (path: string): string => readFileSync(resolve(cwd, path), "utf8")
+  const access = config === undefined ? undefined : readAccess(config, { env, readFile: readKeys }, before !== undefined)
   const codex = config === undefined ? undefined : loadCodexInstructions(config, readSecret)
   const traces = config === undefined ? undefined : readTraceSettings(config.telemetry.otlp, env)
-  const findings = [endpoints, dns, dashboard, codex, traces].flatMap((read) => read?.diagnostics ?? [])
+  const findings = [endpoints, dns, dashboard, metrics, access, codex, traces].flatMap((read) => read?.diagnostics ?? [])
   const diagnostics = [...loaded.diagnostics, ...loaded.adopt(findings)]
   return {
     loaded,
@@ -90,6 +101,9 @@ export const readConfiguration = (
     dns: dns?.entries ?? [],
     models: loadModelRules({ cwd, env, configFolder: loaded.folder }, before?.models),
     dashboardToken: dashboard?.token,
+    metricsToken: metrics?.token,
+    access: access?.access,
+    accessFiles: access?.files ?? [],
     codexInstructions: codex?.text ?? "",
     secrets,
     traces: traces?.settings,

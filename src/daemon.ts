@@ -15,7 +15,7 @@ import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { handOver } from "./endpoint/HandOver.ts"
 import { watchReachability } from "./endpoint/ReachabilityEdges.ts"
-import { all, Observer } from "./exchange/Observer.ts"
+import { all, type ExchangeObserver, Observer } from "./exchange/Observer.ts"
 import { TracingDecisions } from "./exchange/Tracing.ts"
 import { actionRoutes } from "./http/ActionRoutes.ts"
 import { bindAdvice } from "./http/BindAdvice.ts"
@@ -29,13 +29,15 @@ import { makeServices } from "./http/Services.ts"
 import { routeTable } from "./http/Surface.ts"
 import { translatorRoutes } from "./http/TranslatorRoutes.ts"
 import type { InForce, Sound } from "./inForce.ts"
+import { watchKeys } from "./keysWatch.ts"
 import { untilFound } from "./localSearch.ts"
 import { Profiles } from "./profile/Profiles.ts"
-import { makeReload, watchConfiguration } from "./reload.ts"
+import { makeReload, watchWhile } from "./reload.ts"
 import { rooms } from "./rooms.ts"
 import { releaseMemory, SpareMemory } from "./spareMemory.ts"
 import { tellStart } from "./startLines.ts"
 import type { StopRequest } from "./stopRequest.ts"
+import { KeyFigures, KeyStatistics, otherModels } from "./telemetry/KeyStatistics.ts"
 import { Journal, LogDuration, type LogSink } from "./telemetry/LogSink.ts"
 import { backendError } from "./telemetry/requests/BackendError.ts"
 import { makeRequestLog, RequestLog } from "./telemetry/requests/RequestLog.ts"
@@ -132,12 +134,17 @@ const serve = Effect.fnUntraced(function* (
     engine: () => settings.current().proxy.engine,
     backendErrors: () => settings.current().logging.backend_errors
   })
+  let offered: (model: string) => boolean = () => false
+  const keyStatistics = new KeyStatistics(inForce.access, usage, (model) => (offered(model) ? model : otherModels))
+  const keys: ExchangeObserver = { dispatched: () => {}, attemptEnded: () => {}, ended: (exchange) => keyStatistics.ended(exchange) }
   const recording = Layer.mergeAll(
     Layer.succeed(Journal, sink),
     Layer.succeed(RequestLog, log),
     Layer.effect(
       Observer,
-      Effect.map(Statistics, (statistics) => all([...(traces === undefined ? [] : [traces.observer]), statistics.observer, log.observer]))
+      Effect.map(Statistics, (statistics) =>
+        all([...(traces === undefined ? [] : [traces.observer]), statistics.observer, keys, log.observer])
+      )
     )
   )
   const dns = yield* makeDnsSource(dnsLookup, Date.now)
@@ -145,6 +152,7 @@ const serve = Effect.fnUntraced(function* (
   const sources = () => together(withSource(new Map([[configured, inForce.current().endpoints]]), "dns", dns.specs()))
   const context = yield* Layer.build(rooms(inForce, sources(), env, sink, recording, usage))
   const fleet = Context.get(context, Fleet)
+  offered = (model) => Context.get(context, Catalogue).snapshot().offer(model) !== undefined
   offers((model) => Context.get(context, Catalogue).snapshot().offer(model)?.holders[0]?.nativeName)
   yield* fleet.ready
   sink.table(FleetLive.endpointTable(fleet.endpoints))
@@ -173,12 +181,17 @@ const serve = Effect.fnUntraced(function* (
     }
     yield* Effect.forkScoped(untilFound(look, () => inForce.current().loaded.path === "", reload.reload("watch")))
   }
-  yield* watchConfiguration(settings, files, Effect.asVoid(reload.reload("watch")))
+  yield* watchWhile(settings, () => settings.current().server.watch_config, files, Effect.asVoid(reload.reload("watch")))
+  yield* watchKeys(inForce, env, sink)
   signals.onHangup(() => Effect.runFork(reload.reload("sighup")))
   // At once with the signal, before anybody has read that it came.
   const services = yield* Effect.provideContext(
     makeServices(() => signals.stoppedAt > 0),
-    traced(context, traces).pipe(Context.add(Reload, reload), Context.add(DnsStatuses, dns.statuses))
+    traced(context, traces).pipe(
+      Context.add(Reload, reload),
+      Context.add(DnsStatuses, dns.statuses),
+      Context.add(KeyFigures, keyStatistics)
+    )
   )
   // Every API that is offered in translation has its line here.
   const clock = () => performance.now()

@@ -3,6 +3,8 @@ import type { ModelRulesInForce } from "./catalogue/ModelsFile.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
 import { type InForce as InForceSettings, type Settings, settingsCell } from "./config/Settings.ts"
 import type { Configuration } from "./configuration.ts"
+import { Access, type TableChange } from "./guard/keys/Access.ts"
+import type { LoadedAccess } from "./guard/keys/AccessLoading.ts"
 import type { ProfileSet } from "./profile/Profiles.ts"
 import { profilesCell } from "./profile/ProfilesCell.ts"
 
@@ -19,6 +21,9 @@ export interface InForce {
   readonly settings: Settings["Service"]
   readonly profiles: ProfileSet
   readonly models: ModelRulesInForce["Service"]
+  readonly access: Access
+  /** The keys alone, from their file. */
+  readonly replaceAccess: (loaded: LoadedAccess, files: ReadonlyArray<string>) => TableChange
   /** At once and whole; who listens to the settings finds everything else replaced already. */
   readonly replace: (next: Sound) => void
 }
@@ -33,6 +38,7 @@ const settingsOf = (sound: Sound): InForceSettings => ({
   folder: sound.loaded.folder,
   isWritten: isWritten(sound),
   dashboardToken: sound.dashboardToken,
+  metricsToken: sound.metricsToken,
   codexInstructions: sound.codexInstructions
 })
 
@@ -40,14 +46,22 @@ export const inForce = (first: Sound): InForce => {
   let current = first
   const settings = settingsCell(settingsOf(first))
   const profiles = profilesCell(first.profiles)
+  const access = new Access()
+  access.replace(first.access, Date.now())
   return {
     current: () => current,
     settings: settings.settings,
     profiles: profiles.profiles,
+    access,
+    replaceAccess: (loaded, accessFiles) => {
+      current = { ...current, access: loaded, accessFiles }
+      return access.replace(loaded, Date.now())
+    },
     models: { current: () => current.models },
     replace: (next) => {
       current = next
       profiles.replace(next.profiles)
+      access.replace(next.access, Date.now())
       settings.replace(settingsOf(next))
     }
   }

@@ -100,8 +100,17 @@ export const changesOf = (before: Sound, after: Sound): ReadonlyArray<ConfigChan
   ...profileChanges(before.profiles, after.profiles),
   ...(before.models.path === after.models.path && before.models.text === after.models.text
     ? []
-    : [{ key: "models.yaml", before: before.models.path ?? null, after: after.models.path ?? null }])
+    : [{ key: "models.yaml", before: before.models.path ?? null, after: after.models.path ?? null }]),
+  ...keyChanges(before, after)
 ]
+
+/** Entries that are otherwise though the configuration names the same: without a word of what they have. */
+const keyChanges = (before: Sound, after: Sound): ReadonlyArray<ConfigChange> => {
+  if (before.access === undefined || after.access === undefined || !isDeepStrictEqual(before.config.access, after.config.access)) return []
+  if (before.access.fingerprint === after.access.fingerprint) return []
+  const key = after.access.source === "" ? "access.api_key_file" : "access.keys_file"
+  return [{ key, before: "changed", after: "changed" }]
+}
 
 const messageOf = (errors: ReadonlyArray<Diagnostic>): string =>
   `the configuration is not changed: ${errors.length === 1 ? "1 error" : `${errors.length} errors`} in what the files say now`
@@ -181,9 +190,10 @@ export const makeReload = Effect.fnUntraced(function* (parts: Reloading) {
   return service
 })
 
-/** While `server.watch_config` is on: `reload` whenever files have changed and come to rest, and once at the beginning. */
-export const watchConfiguration = Effect.fnUntraced(function* (
+/** While it is wanted: `reload` whenever files have changed and come to rest, and once at the beginning. */
+export const watchWhile = Effect.fnUntraced(function* (
   settings: Settings["Service"],
+  isWanted: () => boolean,
   files: () => ReadonlyArray<string>,
   reload: Effect.Effect<void>
 ) {
@@ -191,7 +201,7 @@ export const watchConfiguration = Effect.fnUntraced(function* (
   const run = yield* FiberHandle.runtime(watch)<never>()
   let isOn = false
   const follow = () => {
-    const wanted = settings.current().server.watch_config
+    const wanted = isWanted()
     if (wanted === isOn) return
     isOn = wanted
     // What changed after it was read and before anybody watched is found by a reading of its own.

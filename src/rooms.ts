@@ -10,6 +10,7 @@ import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import type { Observer } from "./exchange/Observer.ts"
 import * as GuardLive from "./guard/GuardLive.ts"
+import { KeyAccess } from "./guard/keys/Access.ts"
 import type { InForce } from "./inForce.ts"
 import { Profiles } from "./profile/Profiles.ts"
 import * as CarrierLive from "./proxy/CarrierLive.ts"
@@ -29,7 +30,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /** The rooms, each over the ones before it. */
 export const rooms = (
-  { settings, profiles, models }: InForce,
+  { settings, profiles, models, access }: InForce,
   endpoints: ReadonlyArray<EndpointSpec>,
   env: Environment,
   log: LogSink,
@@ -39,7 +40,8 @@ export const rooms = (
   const ground = Layer.mergeAll(
     Layer.succeed(Profiles, profiles),
     Layer.succeed(Settings, settings),
-    Layer.succeed(ModelRulesInForce, models)
+    Layer.succeed(ModelRulesInForce, models),
+    Layer.succeed(KeyAccess, access)
   )
   const fleet = Layer.provideMerge(FleetLive.layerOf(endpoints), ground)
   const catalogue = Layer.provideMerge(CatalogueLive.layer, fleet)

@@ -21,6 +21,10 @@ export const commands: Readonly<Record<string, Command>> = {
   resume: { words: "<endpoint>", help: "take a drained endpoint back into service" },
   probe: { words: "[endpoint]", help: "check an endpoint, or all, and read its models now" },
   reload: { help: "let the running daemon go over to what its files say now" },
+  keys: {
+    words: "add|list|revoke|rotate|check [name]",
+    help: "keys of clients, in access.keys_file: add NAME shows a new key once; list; revoke NAME; rotate NAME; check, with a key on standard input"
+  },
   healthcheck: { help: "ask the local daemon whether it is alive; exit 0 or 1, for containers" },
   version: { help: "print what this build is" },
   help: { words: "[command]", help: "show this, or what one command takes" }
@@ -45,7 +49,7 @@ export const flags = {
   "print-default-config": { help: "print the shipped configuration" },
   json: {
     help: "write findings, values, answers or figures as JSON",
-    commands: ["validate", "config", "status", "drain", "resume", "probe", "reload"]
+    commands: ["validate", "config", "status", "drain", "resume", "probe", "reload", "keys"]
   },
   url: {
     value: "URL",
@@ -58,6 +62,21 @@ export const flags = {
   reason: { value: "TEXT", help: "why, for the daemon's log", commands: ["drain", "resume"] },
   watch: { help: "show it again every two seconds", commands: ["status"] },
   story: { value: "NAME", help: "failover, overload, cold or cache: clients that never stop, and what Olla does", commands: ["demo"] },
+  file: { value: "PATH", help: "this keys file, where it is not the configuration's", commands: ["keys"] },
+  models: { value: "GLOB,..", help: "add: models that may be used, such as qwen3*", commands: ["keys"] },
+  "exclude-models": { value: "GLOB,..", help: "add: models that may not", commands: ["keys"] },
+  endpoints: { value: "GLOB,..", help: "add: endpoints that may be used", commands: ["keys"] },
+  rpm: { value: "N", help: "add: requests a minute", commands: ["keys"] },
+  tpm: { value: "N", help: "add: tokens a minute, cached ones not counted", commands: ["keys"] },
+  concurrent: { value: "N", help: "add: requests at a time", commands: ["keys"] },
+  class: { value: "CLASS", help: "add: highest class of the queue: high, normal or low", commands: ["keys"] },
+  group: { value: "NAME", help: "add: group whose limits it shares", commands: ["keys"] },
+  expires: { value: "TIME", help: "add: when it ends: 30d, or a date", commands: ["keys"] },
+  note: { value: "TEXT", help: "add: for people", commands: ["keys"] },
+  import: { help: "add: take a key of your own, from standard input", commands: ["keys"] },
+  now: { help: "revoke: end what runs with it too", commands: ["keys"] },
+  purge: { help: "revoke: take the entry out of the file", commands: ["keys"] },
+  grace: { value: "TIME", help: "rotate: let the old key go on for so long", commands: ["keys"] },
   version: { help: "print what this build is" },
   profile: { help: "start the profiling server on localhost:19841" },
   help: { short: "h", help: "the same as help; behind a command, what that takes" }

@@ -7,6 +7,7 @@ import type { Diagnostic } from "./Diagnostic.ts"
 import { suggestKey } from "./KeySuggestion.ts"
 import { exampleFor, lastOf, oddAmount, oneOf, parseInteger, rangeProblem, readScalar, shown, wish, wordDemand } from "./ScalarReading.ts"
 import { aliasTree, type KeyTree, keyTree } from "./SchemaTree.ts"
+import { textTreeOf } from "./TextTree.ts"
 import type { Position, YamlNode } from "./YamlTree.ts"
 
 /** Sections and keys that real files contain and nothing reads: they are accepted without a word. */
@@ -21,8 +22,11 @@ const silent: ReadonlyArray<RegExp> = [
 /** Whatever is wrong here warns, and the default counts: nobody's requests end because traces cannot be sent. */
 const lenient = /^telemetry\.otlp(?:\.|\[|$)/
 
+/** A restriction that is misspelt there would open a door: unknown keys end the start. */
+const strict = /^(?:access|server\.tls|server\.unix_socket)\./
+
 /** Sections with at most this many keys list them all where no similar key is known. */
-const mostKeysListed = 12
+const mostKeysListed = 16
 
 const isNull = (node: YamlNode): boolean => node.kind === "scalar" && node.value === null && !node.quoted
 
@@ -118,6 +122,11 @@ export class Coercion {
           : this.#map(info, node, path, (each, at) => this.#scalar({ ...info, kind: "string", example: "text" }, each, at))
       case "aliases":
         return isNull(node) ? {} : this.#map(info, node, path, (each, at) => this.#alias(info, each, at))
+      case "entries":
+        if (isNull(node)) return []
+        return node.kind === "list" ? textTreeOf(node) : this.#wrong(info, node, path)
+      case "policy":
+        return node.kind === "map" ? textTreeOf(node) : isNull(node) ? undefined : this.#scalar(info, node, path)
       default:
         return isNull(node) ? undefined : this.#scalar(info, node, path)
     }
@@ -217,6 +226,11 @@ export class Coercion {
   #unknown(path: string, at: Position, around: KeyTree & { readonly kind: "section" }): void {
     if (silent.some((pattern) => pattern.test(path))) return
     const suggestion = suggestKey(path)
+    if (strict.test(path)) {
+      const meant = suggestion === undefined ? `keys here: ${[...around.keys.keys()].join(", ")}` : `did you mean ${suggestion}?`
+      this.#error(path, at, `${path} is no key of the configuration; ${meant}`, undefined, false)
+      return
+    }
     const hint = around.keys.size > mostKeysListed ? "" : `; keys here: ${[...around.keys.keys()].join(", ")}`
     this.diagnostics.push({
       severity: "warning",

@@ -133,7 +133,15 @@ const byUrl = <E extends Listed>(entries: ReadonlyArray<E>): ReadonlyMap<string,
 }
 
 /** Keys whose value cannot take effect while the daemon runs; everything else is live. */
-const bound = ["server.host", "server.port", "server.reuse_port", "server.request_limits.max_header_size", "telemetry.otlp"]
+const bound = [
+  "server.host",
+  "server.port",
+  "server.reuse_port",
+  "server.tls",
+  "server.unix_socket",
+  "server.request_limits.max_header_size",
+  "telemetry.otlp"
+]
 
 /** Of them those that are otherwise in `now` than at the start. A header limit that became smaller needs nothing: it is the guard's too. */
 export const restartNeeded = (atStart: OllaConfig, now: OllaConfig): ReadonlyArray<string> =>

@@ -3,7 +3,22 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { shortestDuration } from "./Duration.ts"
 
-export type Kind = "string" | "int" | "number" | "bool" | "duration" | "size" | "strings" | "words" | "ints" | "word" | "map" | "aliases"
+/** `entries` is a list of mappings and `policy` a word or a mapping, both read by another room (`TextTree.ts`). */
+export type Kind =
+  | "string"
+  | "int"
+  | "number"
+  | "bool"
+  | "duration"
+  | "size"
+  | "strings"
+  | "word"
+  | "map"
+  | "aliases"
+  | "ints"
+  | "words"
+  | "entries"
+  | "policy"
 
 export interface KeyInfo {
   readonly kind: Kind
@@ -24,6 +39,8 @@ export interface KeyInfo {
   readonly example?: string
   /** Its feature is not there yet: `"warns"` that it has no effect, or is `"refused"` since it would seem to protect something. */
   readonly pending?: "warns" | "refused"
+  /** JSON Schema, for editors, of one of `entries`, or of the mapping of a `policy`. */
+  readonly json?: Readonly<Record<string, unknown>>
   /** Never printed. */
   readonly secret?: boolean
 }

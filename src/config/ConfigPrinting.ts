@@ -21,7 +21,7 @@ type Visit = {
 }
 
 const written = (info: KeyInfo, value: unknown, redact: (text: string) => string): unknown => {
-  if (info.secret === true) return mask
+  if (info.secret === true) return Array.isArray(value) ? value.map(() => mask) : mask
   if (info.kind === "duration" && typeof value === "number") return formatDuration(value)
   return typeof value === "string" ? redact(value) : value
 }

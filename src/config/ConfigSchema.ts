@@ -7,6 +7,7 @@
  * the business of `Coercion.ts`, which reads the `kind` of each key.
  */
 import * as Schema from "effect/Schema"
+import { access, tls, unixSocket } from "./AccessSchema.ts"
 import {
   bool,
   duration,
@@ -117,6 +118,8 @@ export const server = section({
     max_age: int(300, "Seconds a preflight answer may be cached. 0: header not sent.")
   }),
   cross_site_protection: bool(false, "Refuse requests that a foreign web page makes, or for a Host that is not allowed."),
+  tls,
+  unix_socket: unixSocket,
   allowed_hosts: strings([], "Further Host headers that cross_site_protection answers.", { example: '["olla.example.com"]' }),
   watch_config: bool(false, "Reload by itself when the configuration, a profile, models.yaml, a secret or a certificate file changes.")
 })
@@ -372,6 +375,7 @@ export const configSchema = Schema.Struct({
     think_tags: bool(true, "Read <think>…</think> at the beginning of an answer as reasoning."),
     echo_alias: bool(false, "Name in translated Messages answers the alias that was asked for, instead of the backend's model.")
   }),
+  access,
   dashboard: section({
     enabled: bool(true, "Whether /internal/ui/ is there. It says that this build has no console yet; with false it is 404.", {}),
     access_policy: section({
@@ -384,9 +388,17 @@ export const configSchema = Schema.Struct({
           example: '"${OLLA_DASHBOARD_TOKEN}"'
         }
       ),
-      token_file: optionalText("File that holds the token.", { example: "/run/secrets/dashboard_token" })
+      token_file: optionalText("File that holds the token.", { example: "/run/secrets/dashboard_token" }),
+      metrics_token: optionalText(
+        "Bearer token that opens /internal/metrics, from any address and under any host, and nothing else; without one it is 401 then. ${VAR} is expanded.",
+        { secret: true, example: '"${OLLA_METRICS_TOKEN}"' }
+      ),
+      metrics_token_file: optionalText("File that holds it.", { example: "/run/secrets/metrics_token" })
     }),
-    gate_internal_api: bool(false, "Apply the policy to /internal/* (/internal/health and /internal/ready too) and /version.")
+    gate_internal_api: bool(
+      false,
+      "Apply the policy to /internal/* (/internal/health and /internal/ready too) and /version. Not set while `access` asks for keys: applied, but for those two."
+    )
   }),
   logging: section({
     level: word(["debug", "info", "warn", "error"], "info", "Least level that is written.", { fallback: "info", whenEmpty: "info" }),

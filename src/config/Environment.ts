@@ -37,6 +37,16 @@ export const overrides: Readonly<Record<string, string>> = {
   OLLA_SERVER_CORS_EXPOSED_HEADERS: "server.cors.exposed_headers",
   OLLA_SERVER_CORS_ALLOW_CREDENTIALS: "server.cors.allow_credentials",
   OLLA_SERVER_CORS_MAX_AGE: "server.cors.max_age",
+  OLLA_SERVER_TLS_CERT_FILE: "server.tls.cert_file",
+  OLLA_SERVER_TLS_KEY_FILE: "server.tls.key_file",
+  OLLA_SERVER_TLS_CLIENT_CA_FILE: "server.tls.client_ca_file",
+  OLLA_SERVER_TLS_CLIENT_AUTH: "server.tls.client_auth",
+  OLLA_SERVER_TLS_MIN_VERSION: "server.tls.min_version",
+  OLLA_SERVER_TLS_REDIRECT_PORT: "server.tls.redirect_port",
+  OLLA_SERVER_UNIX_SOCKET: "server.unix_socket.path",
+  OLLA_ACCESS_KEYS_FILE: "access.keys_file",
+  OLLA_ACCESS_API_KEY: "access.api_key",
+  OLLA_ACCESS_ANONYMOUS: "access.anonymous",
   OLLA_PROXY_ENGINE: "proxy.engine",
   OLLA_PROXY_PROFILE: "proxy.profile",
   OLLA_PROXY_LOAD_BALANCER: "proxy.load_balancer",
@@ -81,7 +91,10 @@ const variables: ReadonlyMap<string, string> = new Map(Object.entries(overrides)
 /** The variable that sets this key, where there is one. */
 export const variableOf = (path: string): string | undefined => variables.get(path)
 
-const families = /^OLLA_(?:SERVER|PROXY|LOGGING|MODEL|TRAFFIC|TRANSLATORS|TRANSLATION)_/
+const families = /^OLLA_(?:SERVER|ACCESS|PROXY|LOGGING|MODEL|TRAFFIC|TRANSLATORS|TRANSLATION)_/
+
+/** Set and empty they would switch off what they protect. */
+const strict = /^OLLA_(?:ACCESS_|SERVER_TLS_|SERVER_UNIX_SOCKET)/
 
 export interface Overlay {
   /** Path to value, ready for the Schema. */
@@ -99,6 +112,11 @@ export const readEnvironment = (env: Environment): Overlay => {
   for (const [variable, path] of Object.entries(overrides)) {
     const text = env[variable]
     const info = infos.get(path)
+    if (text === "" && strict.test(variable)) {
+      origins.set(path, variable)
+      diagnostics.push({ severity: "error", message: `${variable} is set and empty: give it a value, or unset it`, path })
+      continue
+    }
     if (text === undefined || text === "" || info === undefined) continue
     const read = readVariable(info, path, text)
     if (read._tag === "unread") {
@@ -152,7 +170,7 @@ type Reading =
   | { readonly _tag: "wrong"; readonly message: string }
 
 const readVariable = (info: KeyInfo, path: string, text: string): Reading => {
-  if (info.kind === "word") return readWord(info, text, path)
+  if (info.kind === "word" || info.kind === "policy") return readWord(info, text, path)
   const read = readValue(info, path, text)
   if (read._tag !== "ok") return read
   const problem = rangeProblem(info, read.value, path)

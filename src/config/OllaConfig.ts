@@ -7,6 +7,7 @@
  */
 import { normalize } from "node:path"
 import type { configSchema, dnsEntry, endpoint } from "./ConfigSchema.ts"
+import type { TextTree } from "./TextTree.ts"
 
 /** As the Schema decodes it, before `finish` fills in dependent defaults. */
 type Decoded = typeof configSchema.Type
@@ -49,7 +50,10 @@ export interface DiscoveryConfig extends Omit<Decoded["discovery"], "static" | "
 }
 
 export interface DashboardConfig extends Omit<Decoded["dashboard"], "access_policy"> {
-  readonly access_policy: Readable<Required<Decoded["dashboard"]["access_policy"]>, "token" | "token_file">
+  readonly access_policy: Readable<
+    Required<Decoded["dashboard"]["access_policy"]>,
+    "token" | "token_file" | "metrics_token" | "metrics_token_file"
+  >
 }
 
 type DecodedLimits = Decoded["server"]["request_limits"]
@@ -77,7 +81,16 @@ export type ModelRegistryConfig = Decoded["model_registry"]
 export type AnthropicConfig = Decoded["translators"]["anthropic"]
 export type LoggingConfig = Decoded["logging"]
 
-export interface OllaConfig extends Omit<Decoded, "server" | "proxy" | "discovery" | "dashboard"> {
+export type TlsListenerConfig = Decoded["server"]["tls"]
+export type UnixSocketConfig = Decoded["server"]["unix_socket"]
+
+export interface AccessConfig extends Readable<Required<Omit<Decoded["access"], "keys" | "anonymous">>, "api_key" | "api_key_file"> {
+  readonly keys: ReadonlyArray<TextTree>
+  readonly anonymous: TextTree
+}
+
+export interface OllaConfig extends Omit<Decoded, "server" | "proxy" | "discovery" | "dashboard" | "access"> {
+  readonly access: AccessConfig
   readonly server: ServerConfig
   readonly proxy: ProxyConfig
   readonly discovery: DiscoveryConfig
@@ -103,12 +116,15 @@ export const finish = (decoded: Decoded): OllaConfig => ({
     ollama: finishTranslator(decoded.translators.ollama),
     chat: finishTranslator(decoded.translators.chat)
   },
+  access: { ...decoded.access, api_key: decoded.access.api_key, api_key_file: decoded.access.api_key_file },
   dashboard: {
     ...decoded.dashboard,
     access_policy: {
       ...decoded.dashboard.access_policy,
       token: decoded.dashboard.access_policy.token,
-      token_file: decoded.dashboard.access_policy.token_file
+      token_file: decoded.dashboard.access_policy.token_file,
+      metrics_token: decoded.dashboard.access_policy.metrics_token,
+      metrics_token_file: decoded.dashboard.access_policy.metrics_token_file
     }
   }
 })

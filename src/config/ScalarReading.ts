@@ -38,7 +38,9 @@ export const wanted: Readonly<Record<KeyInfo["kind"], string>> = {
   ints: "a list of whole numbers",
   word: "a word",
   map: "a mapping",
-  aliases: "a mapping of lists"
+  aliases: "a mapping of lists",
+  entries: "a list of mappings",
+  policy: "a word or a mapping"
 }
 
 /** "needs a list", or "must be a list" where refusals are worded so. */
@@ -104,6 +106,7 @@ export const readScalar = (info: KeyInfo, node: Scalar, path: string): Reading =
       return meant === undefined ? wrong() : wrong(shortestDuration(meant))
     }
     case "word":
+    case "policy":
       return readWord(info, text, path)
     default:
       return ok(text)

@@ -17,6 +17,8 @@ export class Settings extends Context.Service<
     readonly isWritten: (key: string) => boolean
     /** The token of `dashboard.access_policy`, its variables expanded or its file read; `undefined`: none is set. */
     readonly dashboardToken: () => string | undefined
+    /** That of `metrics_token`, in the same way. */
+    readonly metricsToken: () => string | undefined
     /** What `translators.responses.codex_instructions` says; empty: nothing. */
     readonly codexInstructions: () => string
     /** 1 from the start, one more with every replacement. */
@@ -39,6 +41,7 @@ export interface InForce {
   readonly folder: string | undefined
   readonly isWritten: (key: string) => boolean
   readonly dashboardToken?: string | undefined
+  readonly metricsToken?: string | undefined
   readonly codexInstructions?: string
 }
 
@@ -60,6 +63,7 @@ export const settingsCell = (first: InForce): SettingsCell => {
       },
       isWritten: (key) => inForce.isWritten(key),
       dashboardToken: () => inForce.dashboardToken,
+      metricsToken: () => inForce.metricsToken,
       codexInstructions: () => inForce.codexInstructions ?? "",
       generation: () => generation,
       onReplace: (listener) => {

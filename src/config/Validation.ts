@@ -52,7 +52,8 @@ const serverRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
         )
       )
   }
-  if (config.server.port === 443) out.push(warning("server.port", "server.port is 443, but Olla speaks plain HTTP: put TLS in front of it"))
+  if (config.server.port === 443 && config.server.tls.cert_file === "")
+    out.push(warning("server.port", "server.port is 443, but Olla speaks plain HTTP: set server.tls.cert_file, or put TLS in front of it"))
   if (!cors.enabled) return out
   for (const key of ["allowed_origins", "allowed_methods", "allowed_headers", "exposed_headers"] as const)
     for (const [index, entry] of cors[key].entries())

@@ -69,10 +69,11 @@ const aliasTargets = (document: Document.Parsed): ReadonlyMap<Alias, Node> => {
 }
 
 /** Nodes after aliases are expanded: an alias bomb ends here. */
-const maxNodes = 200_000
+const usualNodes = 200_000
 const maxDepth = 100
 
-export const readYaml = (source: string): YamlReading => {
+/** `maxNodes`: more for files that are long lists by their nature. */
+export const readYaml = (source: string, maxNodes = usualNodes): YamlReading => {
   const text = source.replace(/^\uFEFF/, "")
   const lines = new LineCounter()
   const problems: Array<YamlProblem> = []

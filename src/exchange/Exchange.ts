@@ -180,7 +180,13 @@ export type Outcome =
   /** The answer was relayed to its end, whatever its status. */
   | { readonly _tag: "completed"; readonly status: number }
   /** The client left; `status` is the backend's, or 499 when there was none. */
-  | { readonly _tag: "cancelled"; readonly status: number; readonly committed: boolean }
+  | {
+      readonly _tag: "cancelled"
+      readonly status: number
+      readonly committed: boolean
+      /** It was not the client who left: his key was revoked, and what ran with it ended. */
+      readonly reason?: "key_revoked"
+    }
   /** Nothing could be relayed, or the relay broke off (`committed`). */
   | { readonly _tag: "failed"; readonly status: number; readonly failure: Failure; readonly committed: boolean }
   /** Turned away before an endpoint was chosen: limits, routing, bad request. */
@@ -203,6 +209,15 @@ export interface TranslatorUse {
   readonly dropped: string
 }
 
+/** Who asks, where keys say that. */
+export interface ExchangeClient {
+  /** Of its entry; `anonymous`: nobody said. */
+  readonly name: string
+  readonly isAnonymous: boolean
+  /** Headers, lower-cased, that say who it is, and go no further; beside those that never do. */
+  readonly drops: ReadonlySet<string>
+}
+
 export class Exchange {
   /** Adopted or made when the headers have been looked at. */
   id: string
@@ -220,6 +235,14 @@ export class Exchange {
   readonly timings: ExchangeTimings
   /** Client-facing model name, lower-cased; empty: none was found. */
   model = ""
+  /** `undefined`: nobody is asked for a key. */
+  client: ExchangeClient | undefined = undefined
+  /** Whom a trusted proxy names; empty: nobody. */
+  user = ""
+  /** It counts among those of its client that are under way. */
+  holdsPlace = false
+  /** Tokens taken from its client's limits before anybody knew how many it would be. */
+  reserved = 0
   /** What the client calls itself, for the log; empty: nobody logs, or it says nothing. */
   userAgent = ""
   /** The client's, where it is valid and continued; empty: none. */

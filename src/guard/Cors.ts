@@ -40,7 +40,8 @@ export const defaultExposedHeaders: ReadonlyArray<string> = [
   "X-Olla-Attempts",
   "X-Olla-Dialect",
   "X-Olla-Dropped",
-  "X-Olla-Limit"
+  "X-Olla-Limit",
+  "X-Olla-Client"
 ]
 
 /** Routes that `*` does not cover. `path` is the clean one that is served. */

@@ -1,4 +1,4 @@
-/** The bearer token of `dashboard.access_policy`, from the configuration itself or from a file. It appears in no message. */
+/** The bearer tokens of `dashboard.access_policy`, from the configuration itself or from a file. None appears in a message. */
 import type { Diagnostic } from "../config/Diagnostic.ts"
 import { reasonOf } from "../config/FileReason.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
@@ -21,7 +21,9 @@ const sendable = /^[\x21-\x7e]+$/
 
 const at = "dashboard.access_policy"
 
-const wrong = (key: "token" | "token_file", message: string, example?: string): DashboardToken => ({
+type TokenKey = "token" | "token_file" | "metrics_token" | "metrics_token_file"
+
+const wrong = (key: TokenKey, message: string, example?: string): DashboardToken => ({
   token: undefined,
   diagnostics: [
     {
@@ -33,28 +35,34 @@ const wrong = (key: "token" | "token_file", message: string, example?: string): 
   ]
 })
 
-const judged = (key: "token" | "token_file", token: string): DashboardToken => {
+const judged = (key: TokenKey, token: string): DashboardToken => {
   if (token === "") return wrong(key, "is empty")
   if (!sendable.test(token)) return wrong(key, "has spaces or characters that no header can carry as a token")
   return { token, diagnostics: [] }
 }
 
-export const loadDashboardToken = (
-  { token, token_file }: OllaConfig["dashboard"]["access_policy"],
-  { env, readFile }: TokenSources
-): DashboardToken => {
+type Policy = OllaConfig["dashboard"]["access_policy"]
+
+export const loadDashboardToken = (policy: Policy, sources: TokenSources): DashboardToken => load(policy, "token", sources)
+
+export const loadMetricsToken = (policy: Policy, sources: TokenSources): DashboardToken => load(policy, "metrics_token", sources)
+
+const load = (policy: Policy, key: "token" | "metrics_token", { env, readFile }: TokenSources): DashboardToken => {
+  const token = policy[key]
+  const fileKey = `${key}_file` as const
+  const token_file = policy[fileKey]
   const isSet = (value: string | undefined): value is string => value !== undefined && value !== ""
-  if (isSet(token) && isSet(token_file)) return wrong("token_file", "token and token_file are both set; use exactly one")
+  if (isSet(token) && isSet(token_file)) return wrong(fileKey, `${key} and ${fileKey} are both set; use exactly one`)
   if (isSet(token_file)) {
     try {
-      return judged("token_file", readFile(token_file).trim())
+      return judged(fileKey, readFile(token_file).trim())
     } catch (cause) {
-      return wrong("token_file", `reading secret file "${token_file}": ${reasonOf(cause)}`)
+      return wrong(fileKey, `reading secret file "${token_file}": ${reasonOf(cause)}`)
     }
   }
   if (!isSet(token)) return { token: undefined, diagnostics: [] }
   const expanded = expandVariables(token, env)
   return expanded._tag === "Missing"
-    ? wrong("token", missingVariables(expanded.names), withFallback("token", expanded.names))
-    : judged("token", expanded.value)
+    ? wrong(key, missingVariables(expanded.names), withFallback(key, expanded.names))
+    : judged(key, expanded.value)
 }

@@ -6,9 +6,13 @@
  * without a declared length is counted by its reader against `maxBodySize()` and reported with `bodyOverflow`.
  */
 import * as Context from "effect/Context"
+import type { ExchangeClient } from "../exchange/Exchange.ts"
 import type { AccessDenial } from "./AccessPolicy.ts"
 import type { BodyBudget } from "./BodyBudget.ts"
 import type { Client } from "./ClientAddress.ts"
+import type { Asking, IdentityRefusal } from "./keys/Access.ts"
+import type { KeyRefusal } from "./keys/KeyAdmission.ts"
+import type { KeyClient } from "./keys/KeyClient.ts"
 import type { OperatorRefusal } from "./OperatorAccess.ts"
 import type { BodyLimit, HeadLimit, MeasuredHead } from "./SizeLimits.ts"
 
@@ -20,6 +24,10 @@ export interface GuardedRequest {
   readonly path: string
   readonly peer: string
   readonly clientIp: string
+  /** Who asks, where keys say that. */
+  readonly client?: ExchangeClient | undefined
+  holdsPlace?: boolean
+  reserved?: number
 }
 
 /** The limits of `server.rate_limits` that can refuse: of one client, of all together, of one client's looks at `/internal/health`. */
@@ -33,6 +41,8 @@ export interface Admission {
   readonly limit: number
   /** Seconds, at least 1; 0 when allowed. */
   readonly retryAfter: number
+  /** A limit of the client's own, or of its group. */
+  readonly key?: KeyRefusal
   /** `X-RateLimit-*` and, when refused, `Retry-After`: raw name/value pairs for every answer to this request. */
   readonly headers: ReadonlyArray<string>
 }
@@ -47,6 +57,18 @@ export class Guard extends Context.Service<
     readonly clientOf: (peer: string | undefined, rawHeaders: ReadonlyArray<string>) => Client
     /** Proxy and translator routes: takes a token from the client's bucket and the global one, or from neither. */
     readonly admit: (request: GuardedRequest) => Admission
+    /** The same for documents that are limited like them: by address and for all together, whoever asks. */
+    readonly admitAddress: (request: GuardedRequest) => Admission
+    /** What `admit` took goes back: the request is refused for its size after all. */
+    readonly giveBack: (request: GuardedRequest) => void
+    /** Tokens of the prompt, as far as its size tells: taken from the client's limits until it is known how many they were. */
+    readonly reserve: (request: GuardedRequest, tokens: number) => void
+    /** While keys are asked for: who this is; `undefined`: nobody is asked. */
+    readonly identify: (asking: (identityHeader: string) => Asking) => KeyClient | IdentityRefusal | undefined
+    /** Somebody whom nobody knows, or who may not do this: counted and reported. Of the first kind, not allowed: 429 instead. */
+    readonly stranger: (request: GuardedRequest) => Admission
+    /** Every 401 and 403 of keys. `name`: of the key, empty when it is not known. */
+    readonly keyRefused: (request: GuardedRequest, code: string, name: string) => void
     /** `/internal/health`: its own bucket per client; the others are neither consulted nor charged. */
     readonly admitHealth: (request: GuardedRequest) => Admission
     /** Declared body length first, then the header estimate; counted and reported when there is something to refuse. */
@@ -104,6 +126,10 @@ export class GuardEvents extends Context.Service<
     readonly sizeLimited: (request: GuardedRequest, reason: Oversize["reason"], size: number, limit: number) => void
     /** Every 503 for want of memory for bodies, in bytes. `line`: at most once a second; `quiet`: how many got none since the last one. */
     readonly bodiesFull: (request: GuardedRequest, held: number, limit: number, line: boolean, quiet: number) => void
+    /** A 401 or 403 of keys, the first of its address and code within a minute. `name`: of the key, empty when it is not known. */
+    readonly keyRefused: (request: GuardedRequest, code: string, name: string) => void
+    /** At most once a minute: those since the last call that got no line. */
+    readonly keysRefusedQuietly: (count: number) => void
     /** Every 403 of the access policy. */
     readonly accessDenied: (request: GuardedRequest, denial: AccessDenial, host: string) => void
   }

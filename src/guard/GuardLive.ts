@@ -10,22 +10,31 @@ import * as Schedule from "effect/Schedule"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
 import { headerOf } from "../exchange/RawHeaders.ts"
-import { AccessPolicy, isAboutToken, isConsolePath, tokenDenial } from "./AccessPolicy.ts"
-import { bearerOf } from "./BearerToken.ts"
+import { type AccessDenial, AccessPolicy, isAboutToken, isConsolePath, tokenDenial } from "./AccessPolicy.ts"
+import { bearerOf, sameToken } from "./BearerToken.ts"
 import { BodyBudget, effectiveBudget } from "./BodyBudget.ts"
 import { ClientAddresses, limitKey } from "./ClientAddress.ts"
 import { Cors, isInternalPath } from "./Cors.ts"
 import { crossSiteProblem } from "./CrossSite.ts"
+import { FirstOnes } from "./FirstOnes.ts"
 import { type Admission, Guard, GuardEvents, type GuardedRequest } from "./Guard.ts"
+import { KeyAccess, keyClientOf } from "./keys/Access.ts"
+import { giveRequestBack, type KeyRefusal, limitHeaders, requestsRefusal, spend, take, useRefusal } from "./keys/KeyAdmission.ts"
+import type { KeyClient } from "./keys/KeyClient.ts"
 import { operatorRefusal } from "./OperatorAccess.ts"
 import { type RateLimitSettings, RateLimits, type Verdict, withoutDefaults } from "./RateLimits.ts"
 import { bodyLimitOf, effectiveBodyLimit, effectiveHeaderLimit, headerSize, mostHeaders } from "./SizeLimits.ts"
+import { hasToken } from "./TokenBuckets.ts"
 
 /** Longest time between two looks at what was refused quietly, and shortest `cleanup_interval` that makes a difference. */
 const summaryEvery = 60_000
 const shortestSweep = 1_000
 /** Milliseconds between two lines about memory for bodies. */
 const fullLineEvery = 1_000
+
+/** Seconds beyond which clients are told not to wait. */
+const longestWait = 60
+const metricsPath = "/internal/metrics"
 
 /** Remembers what was made of the last value it saw. */
 const compiled = <A extends object, B>(make: (value: A) => B): ((value: A) => B) => {
@@ -41,6 +50,7 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
   Effect.gen(function* () {
     const settings = yield* Settings
     const events = yield* GuardEvents
+    const keys = yield* KeyAccess
     const clock = yield* Clock.Clock
     const server = (): OllaConfig["server"] => settings.current().server
     const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
@@ -57,6 +67,7 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
       return addresses(all).isPrivate(clientIp) ? unwritten(all) : all
     }
     let quiet = 0
+    const refusals = new FirstOnes()
     const bodies = new BodyBudget(() => effectiveBudget(server().request_limits.max_buffered))
     let fullLineAt = Number.NEGATIVE_INFINITY
     let fullQuietly = 0
@@ -67,6 +78,45 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
         events.rateLimited(request, verdict, verdict.first)
       }
       return verdict
+    }
+
+    const admitAddress = (request: GuardedRequest): Admission =>
+      tell(request, limits.admit(limitKey(request.clientIp), limitsFor(request), now(), wall()))
+
+    const admitClient = (request: GuardedRequest, client: KeyClient): Admission => {
+      const [at, time] = [now(), wall()]
+      const settings = limitsFor(request)
+      const byKey = (refusal: KeyRefusal): Admission => {
+        const { retryAfter } = refusal
+        const headers = limitHeaders(client, at, time, true)
+        headers.push("Retry-After", String(retryAfter))
+        // Official clients sleep for as long as they are told, or hammer, unless they hear this.
+        if (retryAfter > longestWait) headers.push("X-Should-Retry", "false")
+        keys.refuse(client.name, refusal.code)
+        return { allowed: false, refusedBy: undefined, limit: refusal.limit, retryAfter, headers, key: refusal }
+      }
+      const first = requestsRefusal(client, at)
+      if (first !== undefined) return byKey(first)
+      // Who is not known by a key is known by his address.
+      const shared = client.isAnonymous ? undefined : limits.shared(settings, at)
+      if (shared !== undefined && !hasToken(shared)) return tell(request, limits.refusedByAll(shared, settings, at, time))
+      const then = useRefusal(client, at)
+      if (then !== undefined) return byKey(then)
+      const address = client.isAnonymous ? tell(request, limits.admit(limitKey(request.clientIp), settings, at, time)) : undefined
+      if (address?.allowed === false) return address
+      if (shared !== undefined) shared.tokens -= 1
+      take(client)
+      request.holdsPlace = true
+      const plain = address !== undefined && client.limited.every(({ rules }) => rules.requestsPerMinute <= 0 && rules.tokensPerMinute <= 0)
+      return plain
+        ? address
+        : {
+            allowed: true,
+            refusedBy: undefined,
+            limit: client.rules.requestsPerMinute,
+            retryAfter: 0,
+            headers: limitHeaders(client, at, time, false)
+          }
     }
 
     let sweptAt = now()
@@ -87,13 +137,26 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
       const count = quiet
       quiet = 0
       if (count > 0) events.rateLimitedQuietly(count)
+      const unsaid = refusals.takeQuiet()
+      if (unsaid > 0) events.keysRefusedQuietly(unsaid)
     })
     yield* Effect.forkScoped(Effect.schedule(sweep, sweepPace))
     yield* Effect.forkScoped(Effect.schedule(summary, Schedule.spaced(summaryEvery)))
 
     const gate = (request: GuardedRequest, path: string, host: string | undefined, rawHeaders: ReadonlyArray<string>) => {
       const { gate_internal_api, access_policy } = settings.current().dashboard
-      if (!gate_internal_api) return undefined
+      const metrics = path === metricsPath ? settings.metricsToken() : undefined
+      if (metrics !== undefined) {
+        const given = bearerOf(rawHeaders)
+        const operators = settings.dashboardToken()
+        if (given !== undefined && (sameToken(given, metrics) || (operators !== undefined && sameToken(given, operators)))) return undefined
+        const denial = tokenDenial(given, metrics) as AccessDenial
+        events.accessDenied(request, denial, host ?? "")
+        return denial
+      }
+      // Whoever asks for keys means his figures to be closed too, unless he says otherwise.
+      const byDefault = keys.current !== undefined && !settings.isWritten("dashboard.gate_internal_api")
+      if (!gate_internal_api && !(byDefault && !isAsked(path))) return undefined
       const token = isAsked(path) ? undefined : settings.dashboardToken()
       const denial =
         access(access_policy).denies(request.peer, host) ?? (token === undefined ? undefined : tokenDenial(bearerOf(rawHeaders), token))
@@ -103,7 +166,33 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
 
     return {
       clientOf: (peer, rawHeaders) => addresses(server().rate_limits).of(peer, rawHeaders),
-      admit: (request) => tell(request, limits.admit(limitKey(request.clientIp), limitsFor(request), now(), wall())),
+      identify: (asking) => {
+        const { current } = keys
+        return current === undefined ? undefined : keys.identify(current, asking(current.loaded.identityHeader), wall())
+      },
+      stranger: (request) => tell(request, limits.admitStranger(limitKey(request.clientIp), limitsFor(request), now(), wall())),
+      keyRefused: (request, code, name) => {
+        keys.refuse(name, code)
+        if (refusals.isFirst(`${limitKey(request.clientIp)} ${code}`, now())) events.keyRefused(request, code, name)
+      },
+      giveBack: (request) => {
+        const client = keyClientOf(request)
+        if (client === undefined) return
+        giveRequestBack(client)
+        const shared = client.isAnonymous ? undefined : limits.shared(limitsFor(request), now())
+        if (shared !== undefined) shared.tokens += 1
+      },
+      reserve: (request, tokens) => {
+        const client = keyClientOf(request)
+        if (client?.limitsTokens !== true) return
+        request.reserved = tokens
+        spend(client, tokens, now())
+      },
+      admitAddress,
+      admit: (request) => {
+        const client = keyClientOf(request)
+        return client === undefined ? admitAddress(request) : admitClient(request, client)
+      },
       admitHealth: (request) => tell(request, limits.admitHealth(limitKey(request.clientIp), limitsFor(request), now(), wall())),
       oversized: (request, head) => {
         const { max_body_size, max_header_size } = server().request_limits

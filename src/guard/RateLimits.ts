@@ -33,6 +33,9 @@ export const withoutDefaults = (settings: RateLimitSettings, isWritten: (key: st
   }
 }
 
+/** Refused keys of one address, where addresses have no limit of their own. */
+const strangers: Rate = { perMinute: 120, burst: 60 }
+
 /** Milliseconds between two reports about one client. */
 const reportEvery = 60_000
 
@@ -41,11 +44,13 @@ const seconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000 
 export class RateLimits {
   readonly #clients: TokenBuckets
   readonly #health: TokenBuckets
+  readonly #strangers: TokenBuckets
   #global: Bucket | undefined
 
   constructor(cap?: number) {
     this.#clients = new TokenBuckets(cap)
     this.#health = new TokenBuckets(cap)
+    this.#strangers = new TokenBuckets(cap)
   }
 
   /** `now`: monotonic milliseconds; `wall`: epoch milliseconds. */
@@ -54,12 +59,11 @@ export class RateLimits {
     const clientRate: Rate = { perMinute: settings.per_ip_requests_per_minute, burst }
     const client = clientRate.perMinute > 0 ? this.#clients.at(key, clientRate, now) : undefined
     if (client !== undefined && !hasToken(client)) return refused("ip", client, clientRate, client, clientRate, now, wall)
-    if (settings.global_requests_per_minute > 0) {
+    const shared = this.shared(settings, now)
+    if (shared !== undefined) {
       const globalRate: Rate = { perMinute: settings.global_requests_per_minute, burst }
-      this.#global ??= newBucket(burst, now)
-      refill(this.#global, globalRate, now)
-      if (!hasToken(this.#global)) return refused("global", this.#global, globalRate, client, clientRate, now, wall)
-      this.#global.tokens -= 1
+      if (!hasToken(shared)) return refused("global", shared, globalRate, client, clientRate, now, wall)
+      shared.tokens -= 1
     }
     return granted(client, clientRate, wall)
   }
@@ -72,7 +76,34 @@ export class RateLimits {
       : granted(bucket, rate, wall)
   }
 
+  /** The bucket of all clients together, filled up; `undefined`: there is no such limit. */
+  shared(settings: RateLimitSettings, now: number): Bucket | undefined {
+    if (settings.global_requests_per_minute <= 0) return undefined
+    const burst = settings.burst_size
+    this.#global ??= newBucket(burst, now)
+    refill(this.#global, { perMinute: settings.global_requests_per_minute, burst }, now)
+    return this.#global
+  }
+
+  /** Refuses for the limit of all clients, one that is not counted by its address. */
+  refusedByAll(bucket: Bucket, settings: RateLimitSettings, now: number, wall: number): Verdict {
+    const rate: Rate = { perMinute: settings.global_requests_per_minute, burst: settings.burst_size }
+    return refused("global", bucket, rate, undefined, { perMinute: 0, burst: 0 }, now, wall)
+  }
+
+  /**
+   * Somebody whom nobody knows takes a token of its address, however it is answered: a client that repeats a stale key is damped, and
+   * its neighbours with good ones are not.
+   */
+  admitStranger(key: string, settings: RateLimitSettings, now: number, wall: number): Verdict {
+    const isOff = settings.per_ip_requests_per_minute <= 0
+    const rate: Rate = isOff ? strangers : { perMinute: settings.per_ip_requests_per_minute, burst: settings.burst_size }
+    const bucket = (isOff ? this.#strangers : this.#clients).at(key, rate, now)
+    return hasToken(bucket) ? granted(bucket, rate, wall) : refused("ip", bucket, rate, bucket, rate, now, wall)
+  }
+
   sweep(settings: RateLimitSettings, now: number): void {
+    this.#strangers.sweep(strangers, now)
     this.#clients.sweep({ perMinute: settings.per_ip_requests_per_minute, burst: settings.burst_size }, now)
     this.#health.sweep({ perMinute: settings.health_requests_per_minute, burst: settings.burst_size }, now)
   }

@@ -2,6 +2,8 @@
  * One redactor for everything that is written down: secrets in query strings, credentials in URLs, authorization values. Text without any sign of a secret comes back as it is, unscanned.
  */
 
+import { keyPrefix } from "./keys/KeyForm.ts"
+
 export const redacted = "[REDACTED]"
 
 const secretNames: ReadonlySet<string> = new Set([
@@ -36,18 +38,27 @@ const decoded = (name: string): string => {
 
 const isSecretName = (name: string): boolean => secretNames.has(decoded(name).toLowerCase())
 
+/** However it is escaped. */
+const holdsKey = (pair: string): boolean => (pair.includes(keyPrefix) || pair.includes("%")) && redactKeys(decoded(pair)) !== decoded(pair)
+
 /** A query without its `?`: values of secret names replaced, everything else and the order as it was. */
 export const redactQuery = (query: string): string => {
   if (query.indexOf("=") === -1) return query
   let changed = false
   const pairs = query.split("&").map((pair) => {
     const equals = pair.indexOf("=")
-    if (equals === -1 || !isSecretName(pair.slice(0, equals))) return pair
+    if (equals === -1 || !(isSecretName(pair.slice(0, equals)) || holdsKey(pair))) return pair
     changed = true
     return `${pair.slice(0, equals)}=${redacted}`
   })
   return changed ? pairs.join("&") : query
 }
+
+/** Keys that this program makes, wherever they stand. */
+export const redactKeys = (text: string): string => (text.includes(keyPrefix) ? text.replace(keyAnywhere, redacted) : text)
+
+/** Not only whole words: what stands next to a key does not make it less of one. */
+const keyAnywhere = /olla_[0-9A-Za-z]{49}/g
 
 /** A request target or URL: userinfo and secret query values removed. */
 export const redactUrl = (url: string): string => {
@@ -60,7 +71,7 @@ export const redactUrl = (url: string): string => {
 }
 
 /** Where a secret could be: a URL, a query, or an authorization scheme. */
-const suspicious = /:\/\/|\?|bearer\s|basic\s/i
+const suspicious = /:\/\/|\?|bearer\s|basic\s|olla_/i
 
 /** A scheme and a word that no language has: with a digit, a sign, or a capital inside. */
 const authorization = /\b((?:[Bb]earer|[Bb]asic|BEARER|BASIC)\s+)(?=\S*(?:[\d=+/_~-]|[a-z][A-Z]))[A-Za-z0-9._~+/=-]{8,}/g
@@ -89,5 +100,5 @@ const redactParameters = (text: string): string => {
  */
 export const redactText = (text: string): string => {
   if (!suspicious.test(text)) return text
-  return redactParameters(text.replace(/:\/\/[^\s/?#"'<>]*@/g, "://")).replace(authorization, `$1${redacted}`)
+  return redactParameters(redactKeys(text).replace(/:\/\/[^\s/?#"'<>]*@/g, "://")).replace(authorization, `$1${redacted}`)
 }

@@ -75,6 +75,60 @@ export const errorTable = {
     when: "a request of a translator's route breaks a rule of its API, or cannot be said in the backend's",
     remedy: "the answer names the field and what it may be"
   },
+  missingKey: {
+    status: 401,
+    text: "an API key is needed: send it as Authorization: Bearer, X-Api-Key or Api-Key",
+    when: "`access` has keys, and the request brings none; `code` is `missing_api_key`",
+    remedy: "ask whoever runs this Olla for a key"
+  },
+  unknownKey: {
+    status: 401,
+    text: "this API key is not known here",
+    when: "the key is none of `access`, or none any more; `code` is `invalid_api_key`",
+    remedy: "`olla keys check` says what a key is; `olla keys add` makes one"
+  },
+  brokenKey: {
+    status: 401,
+    text: "this API key is cut off or mistyped: its checksum is wrong",
+    when: "the key begins with `olla_` and is not whole; `code` is `invalid_api_key`",
+    remedy: "copy it again, all of its 54 characters"
+  },
+  keyDisabled: {
+    status: 401,
+    text: 'the API key "{key}" is disabled{since}',
+    when: "the key is disabled or revoked in the keys file; `code` is `key_disabled`",
+    remedy: "ask for another one"
+  },
+  keyExpired: {
+    status: 401,
+    text: 'the API key "{key}" has ended{since}',
+    when: "its `expires` is over, or it was rotated and its time of grace is; `code` is `key_expired`",
+    remedy: "use the new one, or ask for one"
+  },
+  conflictingKeys: {
+    status: 401,
+    text: "different API keys came with this request, in Authorization, X-Api-Key or Api-Key: send one",
+    when: "two headers have valid keys of different clients, or one comes twice; `code` is `conflicting_api_keys`",
+    remedy: "take one of them out of the client's settings"
+  },
+  keyInQuery: {
+    status: 401,
+    text: "an API key stood in the address of this request, where logs keep it: rotate it, and send the new one in a header",
+    when: "a key is in query or path; `code` is `key_in_query`",
+    remedy: "`olla keys rotate`, and the header `Authorization: Bearer`"
+  },
+  modelNotAllowed: {
+    status: 403,
+    text: '{who} may not use the model "{model}": lists of models show what may be used',
+    when: "`models` or `endpoints` of the key leave it out, whether it exists or not; `code` is `model_not_allowed`",
+    remedy: "ask for one of `/v1/models`"
+  },
+  modelRequired: {
+    status: 403,
+    text: "{who} may use certain models only, and this request names none that could be read",
+    when: "a key with `models` asks for something without a model, or the body is no whole JSON; `code` is `model_required`",
+    remedy: "name one of `/v1/models`"
+  },
   crossSite: {
     status: 403,
     text: "this request comes from a web page or for a host that is not allowed",
@@ -208,6 +262,24 @@ export const errorTable = {
     remedy:
       "wait for the seconds of `Retry-After`, or raise the limit. Limits that nobody set do not hold for loopback and private addresses"
   },
+  keyRate: {
+    status: 429,
+    text: "Too Many Requests: {limit} a minute {whose}; again in {seconds} s",
+    when: "`requests_per_minute` of a key, its group or of anonymous clients is used up; `code` is `rate_limited`",
+    remedy: "wait for the seconds of `Retry-After`"
+  },
+  keyConcurrency: {
+    status: 429,
+    text: "Too Many Requests: {limit} at a time {whose}",
+    when: "`max_concurrent` requests of a key, its group or of anonymous clients are under way; `code` is `too_many_concurrent`",
+    remedy: "wait until one of them has ended"
+  },
+  keyTokens: {
+    status: 429,
+    text: "Too Many Requests: {limit} tokens a minute {whose}; again in {seconds} s",
+    when: "`tokens_per_minute` of a key, its group or of anonymous clients are used up; `code` is `tokens_exhausted`",
+    remedy: "wait for the seconds of `Retry-After`: what earlier answers took has to come back first"
+  },
   headersTooLarge: {
     status: 431,
     text: "Request headers too large: {limit}",
@@ -327,7 +399,27 @@ export type ErrorName = keyof typeof errorTable
 
 export type ErrorType = (typeof ErrorDocument.Type)["error"]["type"]
 
-export const errorTypeOf = (status: number): ErrorType => {
+/** Refusals of keys have OpenAI's types. */
+const ofKeys: ReadonlySet<string> = new Set([
+  "missing_api_key",
+  "invalid_api_key",
+  "key_disabled",
+  "key_expired",
+  "conflicting_api_keys",
+  "key_in_query",
+  "model_not_allowed",
+  "model_required",
+  "rate_limited",
+  "too_many_concurrent",
+  "tokens_exhausted",
+  "https_required"
+])
+
+export const isOfKeys = (code: string | null): code is string => code !== null && ofKeys.has(code)
+
+export const errorTypeOf = (status: number, code: string | null = null): ErrorType => {
+  if (isOfKeys(code) && status === 401) return "authentication_error"
+  if (isOfKeys(code) && status === 403) return "permission_error"
   switch (status) {
     case 400:
     case 401:
@@ -366,7 +458,7 @@ export interface RenderedError {
 /** `message`: the sentence; `code`: a routing token or null. */
 export const renderError = (status: number, message: string, code: string | null, accept: string): RenderedError =>
   wantsJson(accept)
-    ? { contentType: "application/json", body: JSON.stringify({ error: { message, type: errorTypeOf(status), code } }) }
+    ? { contentType: "application/json", body: JSON.stringify({ error: { message, type: errorTypeOf(status, code), code } }) }
     : { contentType: "text/plain; charset=utf-8", body: `${message}\n` }
 
 export const fill = (name: ErrorName, values: Readonly<Record<string, string>> = {}): string =>

@@ -6,6 +6,8 @@ import { performance } from "node:perf_hooks"
 import { Exchange } from "../exchange/Exchange.ts"
 import { traceIdOf } from "../exchange/TraceContext.ts"
 import { isAboutToken } from "../guard/AccessPolicy.ts"
+import { isInternalPath } from "../guard/Cors.ts"
+import { identifyClient } from "./AccessRefusals.ts"
 import { isActionPath } from "./ActionPath.ts"
 import type { ErrorName } from "./ErrorTable.ts"
 import type { OpenResponse } from "./listener/OpenResponse.ts"
@@ -113,6 +115,7 @@ export class Front implements RequestEvents {
         return
       }
     }
+    if (!isInternalPath(path) && !identifyClient(this.#services, context, () => this.#dress(context, path))) return
     this.#routes.handle(context, sent, path)
   }
 
@@ -124,8 +127,12 @@ export class Front implements RequestEvents {
     headers: ReadonlyArray<string> = [],
     values: Readonly<Record<string, string>> = {}
   ): void {
-    for (const module of this.#modules) module.dress?.(context, path)
+    this.#dress(context, path)
     context.error(name, values, headers)
+  }
+
+  #dress(context: RequestContext, path: string): void {
+    for (const module of this.#modules) module.dress?.(context, path)
   }
 
   isTraced({ exchange, owner }: RequestContext): boolean {

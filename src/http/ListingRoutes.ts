@@ -19,6 +19,7 @@ import { answerListing } from "./ListingAnswer.ts"
 import { modelDocument, modelsDocument } from "./ModelDocuments.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import { answerInSteps, type WrittenAnswer } from "./SlicedAnswer.ts"
+import { keepPrivate, permitOf, visible, visibleSnapshot } from "./VisibleModels.ts"
 
 export interface ListingServices {
   readonly settings: Settings["Service"]
@@ -27,20 +28,24 @@ export interface ListingServices {
   readonly profiles: ProfileSet
 }
 
-const everything = (services: ListingServices): ReadonlyArray<UnifiedModel> => {
-  const snapshot = services.catalogue.snapshot()
+/** All that this reader may see. */
+const everything = (services: ListingServices, context: RequestContext): ReadonlyArray<UnifiedModel> => {
+  keepPrivate(context)
+  const snapshot = visibleSnapshot(services.catalogue.snapshot(), permitOf(context))
   // Without the unifier lists are made from the inventory, name by name as listed.
   return services.settings.current().model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
 }
 
 /** Aliases that somebody can serve, each with a model behind it. */
-const servedAliases = ({ catalogue, settings }: ListingServices): ReadonlyArray<readonly [name: string, model: UnifiedModel]> => {
-  const config = settings.current()
-  const snapshot = catalogue.snapshot()
-  const all = config.model_registry.enable_unifier ? undefined : modelsOfInventory(snapshot.inventory)
+const servedAliases = (services: ListingServices, context: RequestContext): ReadonlyArray<readonly [name: string, model: UnifiedModel]> => {
+  const config = services.settings.current()
+  const permit = permitOf(context)
+  const snapshot = services.catalogue.snapshot()
+  const seen = visibleSnapshot(snapshot, permit)
+  const all = config.model_registry.enable_unifier ? undefined : modelsOfInventory(seen.inventory)
   return Object.keys(config.model_aliases).flatMap((alias) => {
     for (const { endpoint, nativeName } of snapshot.alias(alias)?.offer.holders ?? []) {
-      if (!accepts(endpoint)) continue
+      if (!accepts(endpoint) || permit?.allowsEndpoint(endpoint) === false || permit?.allowsModel(alias, nativeName) === false) continue
       const model = all === undefined ? snapshot.find(nativeName) : all.find(({ id }) => id === nativeName)
       if (model !== undefined) return [[alias, model] as const]
     }
@@ -59,7 +64,7 @@ const listed = (
   answerListing(
     context,
     format,
-    everything(services),
+    everything(services, context),
     {
       select: (models) => listedFor(models, scope, { servableOnly: true }),
       kinds: kindsThatList(services.profiles, format),
@@ -80,12 +85,12 @@ export const listing = (
 
 /** Every name that a request of the short routes may use, aliases as well. `forCodex`: its catalogue stands beside the list. */
 export const namesListing = (services: ListingServices, context: RequestContext, forCodex: boolean): void => {
-  const aliases = servedAliases(services)
+  const aliases = servedAliases(services, context)
   const { settings } = services
   const catalogue = () =>
     codexCatalogue({
       instructions: settings.codexInstructions(),
-      models: listedFor(everything(services), undefined, { servableOnly: true }),
+      models: listedFor(everything(services, context), undefined, { servableOnly: true }),
       aliases,
       assumedContext: settings.current().translation.assumed_context
     })
@@ -103,10 +108,18 @@ export const listedModel = (
   const low = id.toLowerCase()
   const snapshot = services.catalogue.snapshot()
   const inScope = scope === undefined ? () => true : isOfScope(scope)
+  const permit = permitOf(context)
   const alias = snapshot.alias(id)
-  const named = alias?.targets.find((target) => snapshot.offer(target)?.holders.some(({ endpoint }) => accepts(endpoint)))
+  const named = alias?.targets.find((target) =>
+    snapshot
+      .offer(target)
+      ?.holders.some(
+        ({ endpoint, nativeName }) =>
+          accepts(endpoint) && permit?.allowsEndpoint(endpoint) !== false && permit?.allowsModel(id, nativeName) !== false
+      )
+  )
   const wanted = new Set([low, ...(named === undefined ? [] : [named.toLowerCase()])])
-  const listed = listedFor(everything(services), scope, { servableOnly: true })
+  const listed = listedFor(everything(services, context), scope, { servableOnly: true })
   const having = (names: (source: ModelSource) => ReadonlyArray<string>) =>
     listed.find((one) => one.sources.some((source) => inScope(source) && names(source).some((name) => wanted.has(name))))
   const model = having(({ nativeName }) => [nativeName.toLowerCase()]) ?? having(({ otherNames }) => otherNames)
@@ -137,15 +150,18 @@ const entryOf = (
 }
 
 /** Without the unifier: what `/internal/status/models` says. */
-function* plainInventory({ fleet, catalogue }: ListingServices): Generator<void, WrittenAnswer> {
-  const document = yield* modelsDocument(fleet.endpoints, catalogue.snapshot(), Date.now(), false)
+function* plainInventory({ fleet, catalogue }: ListingServices, context: RequestContext): Generator<void, WrittenAnswer> {
+  const permit = permitOf(context)
+  const endpoints = permit === undefined ? fleet.endpoints : fleet.endpoints.filter((endpoint) => permit.allowsEndpoint(endpoint))
+  const document = yield* modelsDocument(endpoints, visibleSnapshot(catalogue.snapshot(), permit), Date.now(), false)
   return { status: 200, body: Buffer.from(JSON.stringify(encodeDocument(InventoryDocument, document))), headers: [] }
 }
 
 export const modelsRoute = (services: ListingServices, context: RequestContext): void => {
   const query = new URLSearchParams(context.exchange.query)
   if (!services.settings.current().model_registry.enable_unifier) {
-    answerInSteps(context, plainInventory(services))
+    keepPrivate(context)
+    answerInSteps(context, plainInventory(services, context))
     return
   }
   const asked = query.get("format") ?? ""
@@ -168,7 +184,8 @@ export const modelsRoute = (services: ListingServices, context: RequestContext):
     type: typeOfCapability(query.get("capability") ?? "") ?? query.get("type") ?? "",
     ...(ready === "" ? {} : { ready: ready === "true" })
   }
-  answerListing(context, format, services.catalogue.snapshot().unified, {
+  keepPrivate(context)
+  answerListing(context, format, visible(services.catalogue.snapshot().unified, permitOf(context)), {
     kinds: kindsThatList(services.profiles, format),
     assumedContext: services.settings.current().translation.assumed_context,
     select: (models) => filtered(listedFor(models, undefined, { servableOnly: !all }), filter)
@@ -185,7 +202,9 @@ export const modelRoute = (services: ListingServices, context: RequestContext, i
     context.error("noModelId")
     return
   }
-  const model = services.catalogue.snapshot().find(id)
+  keepPrivate(context)
+  const found = services.catalogue.snapshot().find(id)
+  const [model] = found === undefined ? [] : visible([found], permitOf(context))
   if (model === undefined) context.error("unknownModel")
   else answerDocument(context, ModelDocument, modelDocument(model, Date.now()))
 }

@@ -18,6 +18,7 @@ import type { ErrorRenderer, RequestContext } from "./RequestContext.ts"
 import { withoutSlash } from "./RequestPath.ts"
 import type { RouteModule } from "./Routes.ts"
 import type { Services } from "./Services.ts"
+import { keepPrivate, permitOf, visibleSnapshot } from "./VisibleModels.ts"
 
 const ollamaErrors: ErrorRenderer = (_context, _status, message) => ({
   contentType: "application/json",
@@ -33,35 +34,38 @@ const embeddings: ReadonlyMap<string, EmbeddingsClient> = new Map([
 const managing = /^\/api\/(?:(?:pull|push|create|copy|delete|list)$|blobs\/)/
 
 /** Some are asked of servers first. */
-type Document = (services: Services) => Effect.Effect<unknown>
+type Document = (services: Services, context: RequestContext) => Effect.Effect<unknown>
 
-const everything = ({ catalogue, settings }: Services): ReadonlyArray<UnifiedModel> => {
-  const snapshot = catalogue.snapshot()
+const everything = ({ catalogue, settings }: Services, context: RequestContext): ReadonlyArray<UnifiedModel> => {
+  const snapshot = visibleSnapshot(catalogue.snapshot(), permitOf(context))
   const models = settings.current().model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
   return listedFor(models, undefined, { servableOnly: true })
 }
 
 /** By the names that any endpoint has for it, in any case. */
-const modelNamed = (services: Services, name: string): UnifiedModel | undefined => {
+const modelNamed = (services: Services, context: RequestContext, name: string): UnifiedModel | undefined => {
   const snapshot = services.catalogue.snapshot()
   const low = name.toLowerCase()
   const holders = (snapshot.alias(name)?.offer ?? snapshot.offer(name))?.holders ?? []
   const native = new Set([low, ...holders.map(({ nativeName }) => nativeName.toLowerCase())])
-  return everything(services).find(({ sources }) => sources.some((source) => native.has(source.nativeName.toLowerCase())))
+  return everything(services, context).find(({ sources }) => sources.some((source) => native.has(source.nativeName.toLowerCase())))
 }
 
-const tags: Document = (services) => Effect.sync(() => tagsOf(services))
+const tags: Document = (services, context) => Effect.sync(() => tagsOf(services, context))
 
-const tagsOf = (services: Services): unknown => {
+const tagsOf = (services: Services, context: RequestContext): unknown => {
+  const permit = permitOf(context)
   const snapshot = services.catalogue.snapshot()
   const aliases = Object.keys(services.settings.current().model_aliases).flatMap(
     (alias): ReadonlyArray<readonly [string, UnifiedModel]> => {
-      const isServed = snapshot.alias(alias)?.offer.holders.some(({ endpoint }) => isRoutable(endpoint.state.status)) === true
-      const model = isServed ? modelNamed(services, alias) : undefined
+      const isServed =
+        permit?.mayAsk(snapshot, alias) !== false &&
+        snapshot.alias(alias)?.offer.holders.some(({ endpoint }) => isRoutable(endpoint.state.status)) === true
+      const model = isServed ? modelNamed(services, context, alias) : undefined
       return model === undefined ? [] : [[alias, model]]
     }
   )
-  return tagsDocument(everything(services), aliases)
+  return tagsDocument(everything(services, context), aliases)
 }
 
 const documents: ReadonlyMap<string, Document> = new Map<string, Document>([
@@ -69,7 +73,15 @@ const documents: ReadonlyMap<string, Document> = new Map<string, Document>([
   ["/api/version", versionEverywhere],
   [
     "/api/ps",
-    (services) => loadedEverywhere(services, loadedEntries(everything(services), services.settings.current().translation.assumed_context))
+    (services, context) => {
+      const permit = permitOf(context)
+      const others = loadedEntries(everything(services, context), services.settings.current().translation.assumed_context)
+      return loadedEverywhere(
+        services,
+        others,
+        (name, endpoint) => permit === undefined || (permit.allowsEndpoint(endpoint) && permit.allowsModel(name, ""))
+      )
+    }
   ]
 ])
 
@@ -84,7 +96,7 @@ export const ollamaRoutes = (services: Services): RouteModule & Required<Pick<Ro
       if (context.exchange.method !== "POST") return new PlainSurface(services, context, target)
       const { assumed_context: assumed } = services.settings.current().translation
       return new ShowSurface(services, context, target, (name) => {
-        const model = modelNamed(services, name)
+        const model = modelNamed(services, context, name)
         return model === undefined ? undefined : showDocument(model, name, assumed)
       })
     }
@@ -99,7 +111,8 @@ export const ollamaRoutes = (services: Services): RouteModule & Required<Pick<Ro
   const document = (context: RequestContext, make: Document): void => {
     if (admitLocal(services.guard, context))
       discardBody(services.guard, context, () => {
-        const answering = Effect.map(make(services), (made) => {
+        keepPrivate(context)
+        const answering = Effect.map(make(services, context), (made) => {
           if (!context.res.destroyed) context.json(made)
         })
         services.fork(Effect.catchCause(answering, (cause) => Effect.sync(() => context.fault(Cause.squash(cause)))))

@@ -18,24 +18,35 @@ const asked = <A>({ fleet }: Rooms, path: string, read: (document: JsonRecord, e
     { concurrency: "unbounded" }
   ).pipe(Effect.map((all) => all.flat()))
 
+/** May the reader see it? */
+type Shown = (model: string, endpoint: Endpoint) => boolean
+
 /** Entries of their own `ps`, as far as the models are offered here. */
-const loadedThere = (document: JsonRecord, endpoint: Endpoint): ReadonlyArray<JsonRecord> => {
+const loadedThere = (document: JsonRecord, endpoint: Endpoint, isShown: Shown): ReadonlyArray<JsonRecord> => {
   const offered = new Set(endpoint.models.map(({ name }) => name))
   return (listOf(document["models"]) ?? []).filter(
-    (entry): entry is JsonRecord => isRecord(entry) && offered.has(textOf(entry["name"]) ?? "")
+    (entry): entry is JsonRecord =>
+      isRecord(entry) && offered.has(textOf(entry["name"]) ?? "") && isShown(textOf(entry["name"]) ?? "", endpoint)
   )
 }
 
 /** `others`: what the rest of the fleet has in memory, in the same form. Each name once. */
-export const loadedEverywhere = (services: Rooms, others: ReadonlyArray<JsonRecord>): Effect.Effect<JsonRecord> =>
-  Effect.map(asked(services, "/api/ps", loadedThere), (lists) => {
-    const byName = new Map<string, JsonRecord>()
-    for (const entry of [...lists.flat(), ...others]) {
-      const name = textOf(entry["name"]) ?? ""
-      if (!byName.has(name)) byName.set(name, entry)
+export const loadedEverywhere = (
+  services: Rooms,
+  others: ReadonlyArray<JsonRecord>,
+  isShown: Shown = () => true
+): Effect.Effect<JsonRecord> =>
+  Effect.map(
+    asked(services, "/api/ps", (document, endpoint) => loadedThere(document, endpoint, isShown)),
+    (lists) => {
+      const byName = new Map<string, JsonRecord>()
+      for (const entry of [...lists.flat(), ...others]) {
+        const name = textOf(entry["name"]) ?? ""
+        if (!byName.has(name)) byName.set(name, entry)
+      }
+      return { models: [...byName].sort(([a], [b]) => compareBytes(a, b)).map(([, entry]) => entry) }
     }
-    return { models: [...byName].sort(([a], [b]) => compareBytes(a, b)).map(([, entry]) => entry) }
-  })
+  )
 
 /** What clients ask for at least: VS Code wants 0.6.4, Codex 0.13.4. */
 const leastVersion = "0.20.0"

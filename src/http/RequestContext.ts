@@ -32,6 +32,9 @@ export type ErrorRenderer = (context: RequestContext, status: number, message: s
 
 const plainErrors: ErrorRenderer = (context, status, message, code) => renderError(status, message, code, context.headers("accept"))
 
+/** No surface has put its errors into another form. */
+export const isPlain = ({ errors }: RequestContext): boolean => errors === plainErrors
+
 /** The owner of a request for a backend. */
 export interface ContextOwner {
   /** The client sends nothing more. True: nobody answers it any further. */

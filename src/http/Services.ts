@@ -11,10 +11,12 @@ import { Fleet } from "../endpoint/Fleet.ts"
 import { Observer } from "../exchange/Observer.ts"
 import { type Tracing, TracingDecisions } from "../exchange/Tracing.ts"
 import { Guard } from "../guard/Guard.ts"
+import { type Access, KeyAccess } from "../guard/keys/Access.ts"
 import { Profiles } from "../profile/Profiles.ts"
 import { Carrier } from "../proxy/Carrier.ts"
 import { Router } from "../routing/Router.ts"
 import { RuleBook } from "../routing/Rules.ts"
+import { KeyFigures, type KeyStatistics } from "../telemetry/KeyStatistics.ts"
 import { Journal } from "../telemetry/LogSink.ts"
 import { RequestLog } from "../telemetry/requests/RequestLog.ts"
 import { Statistics } from "../telemetry/Statistics.ts"
@@ -42,6 +44,9 @@ export interface Services {
   readonly log: RequestLog["Service"]
   /** For what is told of a request beside its own records. */
   readonly journal: Journal["Service"]
+  readonly access: Access
+  /** `undefined`: nobody counts. */
+  readonly keyStatistics: KeyStatistics | undefined
   /** Forks with the daemon's own context. */
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   /** Is any record of requests written at all? */
@@ -77,6 +82,8 @@ export const makeServices = Effect.fnUntraced(function* (isStopping: () => boole
     traceCounts: yield* TraceCounts,
     log: yield* RequestLog,
     journal,
+    access: yield* KeyAccess,
+    keyStatistics: yield* KeyFigures,
     fork: Effect.runForkWith(yield* Effect.context<never>()),
     logsRequests: () => journal.enabled("info"),
     wantsUsage: () => settings.current().server.request_logging && journal.enabled("info"),

@@ -32,6 +32,8 @@ export interface StatusView {
   readonly startedAt: number
   readonly bodies: BodyBudget
   readonly rejections: Readonly<Record<string, number>>
+  /** Absent while nobody is asked for a key. */
+  readonly access?: (typeof StatusDocument.Type)["access"]
 }
 
 const successRate = (totals: EndpointTotals | undefined): number =>
@@ -267,6 +269,7 @@ export const statusDocument = (view: StatusView): typeof StatusDocument.Type => 
       })
     }),
     config: configDocument(view.configStatus),
+    ...(view.access === undefined ? {} : { access: view.access }),
     discovery: view.discovery.map(({ name, endpoints, resolvedAt, lastError }) => ({
       name,
       endpoints,

@@ -8,6 +8,7 @@ import { type BackendRoute, backendRoutes, type QueryParameter } from "./Backend
 import { ReloadedDocument } from "./documents/ActionDocuments.ts"
 import { HealthDocument, ProcessDocument, ReadyDocument, VersionDocument } from "./documents/DaemonDocuments.ts"
 import type { DocumentSchema } from "./documents/Encoding.ts"
+import { KeysDocument } from "./documents/KeysDocument.ts"
 import { InventoryDocument } from "./documents/ModelsDocument.ts"
 import { ModelStatsDocument, StickyStatsDocument, TranslatorStatsDocument } from "./documents/StatisticsDocuments.ts"
 import { EndpointsDocument, StatusDocument } from "./documents/StatusDocument.ts"
@@ -24,6 +25,8 @@ export interface LocalRoute {
   readonly otherContentTypes?: ReadonlyArray<string>
   /** Any method is as good as GET. */
   readonly anyMethod?: boolean
+  /** 404 while `access` has no keys. */
+  readonly whileKeys?: boolean
   /** With entity tag, and compressed where the client takes it. */
   readonly conditional?: boolean
 }
@@ -79,6 +82,12 @@ export const localRoutes = {
     path: "/internal/stats/sticky",
     summary: "Sticky sessions",
     document: StickyStatsDocument
+  },
+  keyStats: {
+    path: "/internal/stats/keys",
+    summary: "Clients by their keys: requests, tokens, what is left of their limits. 404 while nobody is asked for a key",
+    document: KeysDocument,
+    whileKeys: true
   },
   process: {
     path: "/internal/process",

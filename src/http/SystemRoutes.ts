@@ -8,6 +8,7 @@ import { prometheusText } from "../telemetry/PrometheusText.ts"
 import { build, runtime } from "../version.ts"
 import { answerConditional, answerDocument, varying } from "./DocumentAnswer.ts"
 import { HealthDocument, NotReadyDocument, ReadyDocument, type VersionDocument } from "./documents/DaemonDocuments.ts"
+import { accessStatus, keysDocument } from "./KeysDocuments.ts"
 import { metricFamilies } from "./Metrics.ts"
 import { modelsDocument } from "./ModelDocuments.ts"
 import { openApiJson } from "./OpenApi.ts"
@@ -48,7 +49,8 @@ const viewOf = (services: Services): StatusView => ({
   security: services.statistics.security(),
   startedAt: services.statistics.startedAt,
   bodies: services.guard.bodies,
-  rejections: services.statistics.rejections()
+  rejections: services.statistics.rejections(),
+  access: accessStatus(services.access)
 })
 
 const health: Handler = (services, context) => {
@@ -116,7 +118,7 @@ const versionDocument = (services: Services): typeof VersionDocument.Type => {
 }
 
 type Builders = {
-  readonly [Name in Exclude<LocalRouteName, "inventory" | "health" | "ready" | "metrics" | "openapi">]: (
+  readonly [Name in Exclude<LocalRouteName, "keyStats" | "inventory" | "health" | "ready" | "metrics" | "openapi">]: (
     services: Services,
     query: URLSearchParams
   ) => LocalDocument<Name>
@@ -156,6 +158,16 @@ const inventory: Handler = (services, context) => {
   answerInSteps(context, conditionalAnswer(context, localRoutes.inventory.document, building))
 }
 
+const keyStats: Handler = (services, context) => {
+  const { access, statistics } = services
+  const { current } = access
+  if (current === undefined) context.error("unrouted")
+  else {
+    const times = { wall: Date.now(), now: performance.now(), since: statistics.startedAt }
+    answerDocument(context, localRoutes.keyStats.document, keysDocument(access, current, services.keyStatistics, times))
+  }
+}
+
 /** The figures are of one moment; a long text of them is written while tokens flow. */
 const metrics: Handler = (services, context) => {
   const families = metricFamilies({
@@ -168,7 +180,9 @@ const metrics: Handler = (services, context) => {
     translators: services.statistics.translators(),
     rejections: services.statistics.rejections(),
     traces: services.traceCounts?.(),
-    sticky: services.balancer.stickyStats()
+    sticky: services.balancer.stickyStats(),
+    keys: services.access,
+    keyStatistics: services.keyStatistics
   })
   const form = formOf(context.headers("accept"))
   services.fork(
@@ -186,6 +200,7 @@ const handlers: Readonly<Record<LocalRouteName, Handler>> = {
   >),
   health,
   ready,
+  keyStats,
   inventory,
   metrics,
   openapi: (_services, context) => context.answer(200, localRoutes.openapi.contentType, openApiJson())

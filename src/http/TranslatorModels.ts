@@ -8,6 +8,7 @@ import { answerDocument } from "./DocumentAnswer.ts"
 import { AnthropicModel, AnthropicModels } from "./documents/ListingDocuments.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import type { Services } from "./Services.ts"
+import { keepPrivate, permitOf, visibleSnapshot } from "./VisibleModels.ts"
 
 type Entry = (typeof AnthropicModel)["Type"]
 
@@ -39,7 +40,11 @@ export const pageOf = <A extends { readonly id: string }>(
 
 export const modelsPage = (services: Services, context: RequestContext): void => {
   const query = new URLSearchParams(context.exchange.query)
-  const page = pageOf(entriesOf(services), { limit: query.get("limit"), after: query.get("after_id"), before: query.get("before_id") })
+  const page = pageOf(entriesOf(services, context), {
+    limit: query.get("limit"),
+    after: query.get("after_id"),
+    before: query.get("before_id")
+  })
   if (page === undefined) {
     context.error("badPage")
     return
@@ -56,7 +61,7 @@ export const modelsPage = (services: Services, context: RequestContext): void =>
 /** `path`: what stands behind the list's own path; may contain slashes. */
 export const modelById = (services: Services, context: RequestContext, path: string): void => {
   const id = decoded(path)
-  const entries = entriesOf(services)
+  const entries = entriesOf(services, context)
   const entry = entries.find((one) => one.id === id) ?? entries.find((one) => one.id.toLowerCase() === id.toLowerCase())
   if (entry === undefined) context.error("noSuchModel", { model: id })
   else answerDocument(context, AnthropicModel, entry)
@@ -70,13 +75,17 @@ const decoded = (text: string): string => {
   }
 }
 
-const entriesOf = (services: Services): ReadonlyArray<Entry> => {
+const entriesOf = (services: Services, context: RequestContext): ReadonlyArray<Entry> => {
+  keepPrivate(context)
   const config = services.settings.current()
-  const snapshot = services.catalogue.snapshot()
+  const permit = permitOf(context)
+  const whole = services.catalogue.snapshot()
+  const snapshot = visibleSnapshot(whole, permit)
   const unified = config.model_registry.enable_unifier ? snapshot.unified : modelsOfInventory(snapshot.inventory)
   const served = (model: UnifiedModel) => model.sources.some((source) => accepts(source.endpoint))
   const aliases = Object.keys(config.model_aliases).filter(
-    (alias) => snapshot.alias(alias)?.offer.holders.some(({ endpoint }) => accepts(endpoint)) === true
+    (alias) =>
+      permit?.mayAsk(whole, alias) !== false && whole.alias(alias)?.offer.holders.some(({ endpoint }) => accepts(endpoint)) === true
   )
   const created = new Date(Math.floor(services.statistics.startedAt / 1000) * 1000).toISOString().replace(".000Z", "Z")
   return [...new Set([...unified.filter(served).map(displayId), ...aliases])]

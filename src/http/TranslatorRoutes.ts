@@ -4,6 +4,7 @@
  */
 import { Inspector } from "../translation/Inspector.ts"
 import type { Translator, TranslatorRoute } from "../translation/Translator.ts"
+import { isOfKeys } from "./ErrorTable.ts"
 import { discardBody } from "./listener/RequestBody.ts"
 import { CountSurface } from "./proxied/CountSurface.ts"
 import { ProxiedExchange } from "./proxied/ProxiedExchange.ts"
@@ -71,9 +72,14 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
     }
   }
 
-  const errors: ErrorRenderer = (context, status, message) => ({
+  const errors: ErrorRenderer = (context, status, message, code) => ({
     contentType: "application/json",
-    body: translator.errorBody(status, message, context.exchange.id)
+    body: translator.errorBody(
+      status,
+      message,
+      context.exchange.id,
+      isOfKeys(code) && translator.name !== "anthropic" ? { code } : undefined
+    )
   })
 
   /**

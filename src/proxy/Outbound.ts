@@ -60,10 +60,11 @@ export const outboundHead = (
 ): string => {
   const { exchange, rawHeaders, trustedPeer: trusted } = request
   const own = endpoint.credentials
+  const drops = exchange.client?.drops
   const { names } = own
   const replaced = spoken === undefined || spoken.headers.length === 0 ? undefined : namesOf(spoken.headers)
   const named = namedByConnection(rawHeaders)
-  const selects = names.size > 0 || named !== undefined || replaced !== undefined || spoken?.without !== undefined
+  const selects = names.size > 0 || named !== undefined || replaced !== undefined || spoken?.without !== undefined || drops !== undefined
   // biome-ignore-start lint/style/useTemplate: a template would ask each part whether it is a string
   let lines = "Host: " + endpoint.origin.authority + "\r\n"
   let clientVia = ""
@@ -86,7 +87,7 @@ export const outboundHead = (
         if (spanId !== "" && (rule === TRACEPARENT || (rule === TRACESTATE && exchange.traceparent === ""))) break
         if (selects) {
           const low = name.toLowerCase()
-          if (names.has(low) || named?.has(low) === true) break
+          if (names.has(low) || named?.has(low) === true || drops?.has(low) === true) break
           if (rule !== MODEL && (replaced?.has(low) === true || spoken?.without?.(low) === true)) break
         }
         lines = lines + name + ": " + value + "\r\n"

@@ -9,12 +9,14 @@ import type { Snapshot } from "../catalogue/Snapshot.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Profile } from "../profile/Profile.ts"
-import type { Candidate, Inspection, ProviderScope } from "./Router.ts"
+import type { Candidate, Inspection, Permit, ProviderScope } from "./Router.ts"
 
 export interface Constraints {
   readonly scope: ProviderScope | undefined
   /** Kinds that know the path; empty: no restriction. */
   readonly profiles: ReadonlySet<Profile>
+  /** What the client may use; absent: everything. Whoever he may not use is not there for him. */
+  readonly permit?: Permit | undefined
 }
 
 export const unconstrained: Constraints = { scope: undefined, profiles: new Set() }
@@ -43,7 +45,8 @@ export class Eligibility {
   constructor(snapshot: Snapshot, fleet: ReadonlyArray<Endpoint>, constraints: Constraints, inspection: Inspection) {
     this.snapshot = snapshot
     this.inspection = inspection
-    this.#fleet = fleet
+    const { permit } = constraints
+    this.#fleet = permit === undefined ? fleet : fleet.filter((endpoint) => permit.allowsEndpoint(endpoint))
     this.#constraints = constraints
   }
 
@@ -56,6 +59,18 @@ export class Eligibility {
     return this.#compatible
   }
 
+  /** Those who may be asked for the model by the very name that the client says, whether they have it or not. */
+  get standIns(): ReadonlyArray<Endpoint> {
+    const { permit } = this.#constraints
+    const { model } = this.inspection
+    return permit === undefined || model === "" || permit.allowsModel(model, "") ? this.compatible : []
+  }
+
+  /** May the client have it run as `nativeName`? */
+  permits(nativeName: string): boolean {
+    return this.#constraints.permit?.allowsModel(this.inspection.model, nativeName) !== false
+  }
+
   /** An exclusive scope without anybody: the provider's own 404, never a model's. */
   get deserted(): boolean {
     const { scope } = this.#constraints
@@ -64,7 +79,7 @@ export class Eligibility {
 
   /** Those who have the model and may serve this request, each with its own name for it; configuration order. */
   serving(offer: ModelOffer, spelling: string): ReadonlyArray<Candidate> {
-    const { holders } = offer
+    const holders = this.#permitted(offer.holders)
     let found = keep(holders, (endpoint) => this.#fits(endpoint))
     if (found.length === 0 && holders.length > 0) found = this.#unpreferred(holders)
     if (offer.spellings === undefined) return found
@@ -72,6 +87,13 @@ export class Eligibility {
       const nativeName = nativeNameFor(offer, holder, spelling)
       return nativeName === holder.nativeName ? holder : { endpoint: holder.endpoint, nativeName }
     })
+  }
+
+  #permitted(holders: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
+    const { permit } = this.#constraints
+    if (permit === undefined) return holders
+    const { model } = this.inspection
+    return holders.filter(({ endpoint, nativeName }) => permit.allowsEndpoint(endpoint) && permit.allowsModel(model, nativeName))
   }
 
   /** No holder is of a kind that lists the path: any of them may know it all the same. Nobody is in an inclusive scope: it falls away. */

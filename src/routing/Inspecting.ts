@@ -14,6 +14,8 @@ const capabilityLimit = 1024 * 1024
 
 export const nothingInspected: Inspection = { model: "", spelling: "", field: "none", stream: undefined, capabilities: [] }
 
+const nothing = Buffer.alloc(0)
+
 type Kind = "json" | "maybe" | "other"
 
 /** A body that is said to be JSON, one that cannot be, or one whose beginning decides: many clients send JSON under other types, or none. */
@@ -72,12 +74,43 @@ export class BodyInspector {
     return this.#scan.isRepetitive ? Number.POSITIVE_INFINITY : this.#scan.values
   }
 
+  /** All names of models at the top level; `undefined`: it cannot be said. */
+  named(body: ReadonlyArray<Buffer>): ReadonlyArray<string> | undefined {
+    if (this.#form !== undefined) return this.#form.found.filter(({ field }) => field === "model").map((one) => fieldText(body, one))
+    if (this.#kind !== "json") return undefined
+    const scan = this.#scan ?? scanOf(this.#chunks)
+    if (!scan.end()) return undefined
+    const whole = scan.spans.length === 0 ? nothing : body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body)
+    const names: Array<string> = []
+    for (const [start, end] of scan.spans) {
+      try {
+        names.push(String(JSON.parse(whole.toString("utf8", start, end))))
+      } catch {
+        return undefined
+      }
+    }
+    return names
+  }
+
   /** `body`: all chunks, for what the scan does not say. `path`: stripped, for embeddings. */
   end(body: ReadonlyArray<Buffer>, path: string): Inspection {
     if (this.#form !== undefined) return ofForm(this.#form, body)
     if (this.#kind !== "json" || this.#size === 0) return nothingInspected
     return this.#scan === undefined ? parsed(this.#chunks, path) : scanned(this.#scan, body, this.#size, path)
   }
+}
+
+/**
+ * Every model that a body or a query names at its top level, whichever of them a backend would take. `undefined`: the body is no whole
+ * JSON and no form, and what it names is not known.
+ */
+export const modelsNamed = (contentType: string, body: ReadonlyArray<Buffer>, query: string): ReadonlyArray<string> | undefined => {
+  const asked = query === "" ? [] : new URLSearchParams(query).getAll("model")
+  if (body.length === 0) return asked
+  const inspector = new BodyInspector(contentType)
+  for (const chunk of body) inspector.push(chunk)
+  const named = inspector.named(body)
+  return named === undefined ? undefined : [...asked, ...named].filter((name) => name.trim() !== "")
 }
 
 /** A whole body at once. */

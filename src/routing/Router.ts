@@ -46,7 +46,16 @@ export interface ProviderScope {
   readonly profile: Profile
 }
 
+/** What a client may use. */
+export interface Permit {
+  readonly allowsEndpoint: (endpoint: Endpoint) => boolean
+  /** `native`: the name that it would run as there; empty: as it is asked for. */
+  readonly allowsModel: (asked: string, native: string) => boolean
+}
+
 export interface RouteRequest {
+  /** Absent: everything. */
+  readonly permit?: Permit | undefined
   readonly scope: ProviderScope | undefined
   /** Stripped path, no query; `undefined` skips path compatibility (translator routes). */
   readonly path: string | undefined

@@ -61,9 +61,9 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
     })
     yield* Effect.addFinalizer(() => Effect.sync(off))
 
-    const eligibilityOf = ({ scope, path, inspection }: RouteRequest): Eligibility => {
+    const eligibilityOf = ({ scope, path, inspection, permit }: RouteRequest): Eligibility => {
       const known = path === undefined ? unconstrained.profiles : profiles.forPath(path)
-      return new Eligibility(catalogue.snapshot(), fleet.endpoints, { scope, profiles: known }, inspection)
+      return new Eligibility(catalogue.snapshot(), fleet.endpoints, { scope, profiles: known, permit }, inspection)
     }
 
     const remember = (name: string, refreshed: boolean) => {

@@ -34,7 +34,7 @@ const rejected = (strategy: RoutingVerdict["strategy"], reason: string): Decisio
 
 /** `all`: every candidate of the earlier stages, never one outside the scope; its body goes as it came. */
 const fallback = (eligibility: Eligibility, strategy: RoutingVerdict["strategy"], reason: string): Decision => ({
-  candidates: plain(eligibility.compatible),
+  candidates: plain(eligibility.standIns),
   verdict: verdict(strategy, "fallback", reason)
 })
 
@@ -78,9 +78,11 @@ export const decideAliasBlindly = (eligibility: Eligibility): Decision | undefin
 }
 
 /** Everybody, as if they had the target at this place. */
-const blindly = ({ compatible }: Eligibility, { targets }: AliasOffer, place: number): ReadonlyArray<Candidate> => {
+const blindly = (eligibility: Eligibility, { targets }: AliasOffer, place: number): ReadonlyArray<Candidate> => {
   const target = targets[place]
-  return target === undefined ? [] : compatible.map((endpoint) => ({ endpoint, nativeName: target, target }))
+  return target === undefined || !eligibility.permits(target)
+    ? []
+    : eligibility.compatible.map((endpoint) => ({ endpoint, nativeName: target, target }))
 }
 
 export interface ChainRequest {

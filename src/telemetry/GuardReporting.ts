@@ -57,6 +57,18 @@ export const layer = (sink: LogSink): Layer.Layer<GuardEvents, never, Statistics
           ...(quiet > 0 ? { others: quiet } : {})
         })
       },
+      keyRefused: (request, code, name) => {
+        if (!sink.enabled("warn")) return
+        sink.write("warn", "Access refused", {
+          request_id: request.id,
+          code,
+          key: name === "" ? undefined : name,
+          client_ip: request.clientIp,
+          method: request.method,
+          path: request.path
+        })
+      },
+      keysRefusedQuietly: (count) => sink.write("warn", "Access refused, further requests without a line of their own", { count }),
       accessDenied: (request, { reason, configKey }, host) =>
         sink.write("warn", "dashboard access denied", {
           request_id: request.id,

@@ -6,6 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import { formatDuration } from "../config/Duration.ts"
+import { keyPrefix } from "../guard/keys/KeyForm.ts"
 import { redactText } from "../guard/Redaction.ts"
 import type { Theme } from "./LogTheme.ts"
 
@@ -72,7 +73,7 @@ const unseen = String.raw`\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u08
 /** Those beyond the first 65,536, by the first half of their pair. */
 const unseenPairs = String.raw`[\ud804\ud80d\ud82f\ud834\udb40][\udc00-\udfff]`
 /** A secret could be in it, or something unseen. */
-const careful = new RegExp(`[\\u001b${unseen}]|${unseenPairs}|:\\/\\/|\\?|bearer |basic `, "i")
+const careful = new RegExp(`[\\u001b${unseen}]|${unseenPairs}|:\\/\\/|\\?|bearer |basic |olla_`, "i")
 const beyond = new RegExp(`[${unseen}]|${unseenPairs}`, "g")
 const formatting = /\p{Cf}/u
 
@@ -105,7 +106,8 @@ const prepare = (text: string): string => {
   const known = prepared.get(text)
   if (known !== undefined) return known
   const made = escaped(JSON.stringify(bounded(cleaned(text))))
-  if (text.length <= longestPrepared) {
+  // A key is kept nowhere.
+  if (text.length <= longestPrepared && !text.includes(keyPrefix)) {
     if (prepared.size >= maxPrepared) prepared.clear()
     prepared.set(text, made)
   }

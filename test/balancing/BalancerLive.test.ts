@@ -92,6 +92,7 @@ describe("what a reload changes", () => {
         folder: undefined,
         isWritten: () => true,
         dashboardToken: () => undefined,
+        metricsToken: () => undefined,
         codexInstructions: () => "",
         generation: () => 1,
         onReplace: () => () => {}

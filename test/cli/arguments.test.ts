@@ -79,7 +79,7 @@ describe("a command line", () => {
     [["demo", "--story", "war"], /^there is no story "war": there are "failover", "overload", "cold" and "cache"/],
     [["serve", "--story", "cold"], /^--story belongs to "demo", not to "serve"/],
     [["demo", "--config", "x.yaml"], /^"demo" brings its own configuration/],
-    [["serve", "--json"], /^--json belongs to "validate", "config", .* and "reload", not to "serve"/]
+    [["serve", "--json"], /^--json belongs to "validate", "config", .* and "keys", not to "serve"/]
   ])("%j is refused", (args, message) => {
     expect(parseArguments(args)).toMatchObject({ _tag: "wrong", message: expect.stringMatching(message) })
   })

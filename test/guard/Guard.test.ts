@@ -16,6 +16,8 @@ const events = Layer.sync(GuardEvents, () => {
     rateLimited: (request: GuardedRequest, { limit, retryAfter }: Admission, first: boolean) => {
       told.push(["rate", request.id, limit, retryAfter, first])
     },
+    keyRefused: () => {},
+    keysRefusedQuietly: () => {},
     rateLimitedQuietly: (count: number) => {
       told.push(["quiet", count])
     },

@@ -117,6 +117,8 @@ export const openRooms = async (fleet: ListedFleet, engine: EngineName, yaml: st
     Layer.provide(
       Layer.succeed(GuardEvents, {
         rateLimited: () => {},
+        keyRefused: () => {},
+        keysRefusedQuietly: () => {},
         rateLimitedQuietly: () => {},
         sizeLimited: () => {},
         bodiesFull: () => {},

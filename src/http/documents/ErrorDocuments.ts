@@ -6,13 +6,15 @@ export const ErrorDocument = Schema.Struct({
     message: Schema.String,
     type: Schema.Literals([
       "invalid_request_error",
+      "authentication_error",
+      "permission_error",
       "not_found_error",
       "timeout_error",
       "request_too_large",
       "rate_limit_error",
       "api_error"
     ]),
-    code: Schema.NullOr(Schema.String).annotate({ description: "The reason token where routing refused, else null" })
+    code: Schema.NullOr(Schema.String).annotate({ description: "The reason token where routing, a limit or a key refused, else null" })
   })
 }).annotate({ identifier: "Error" })
 

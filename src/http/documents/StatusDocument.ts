@@ -115,6 +115,16 @@ export const StatusDocument = Schema.Struct({
   }),
   endpoints: Schema.Array(StatusEndpoint),
   config: Configured,
+  access: Schema.optionalKey(
+    Schema.Struct({
+      keys: Count,
+      anonymous: Schema.Literals(["deny", "allow", "limited"]),
+      source: Schema.String.annotate({ description: "Path of the keys file; empty: there is none" }),
+      generation: Schema.Int.annotate({ description: "1 with the first table of keys, one more with each other one" }),
+      loaded_at: Timestamp,
+      last_error: Schema.NullOr(Schema.String).annotate({ description: "Why the keys file as it is now is not in force; null: it is" })
+    }).annotate({ identifier: "AccessStatus" })
+  ).annotate({ description: "Absent while nobody is asked for a key" }),
   discovery: Schema.Array(ResolvedName).annotate({ description: "Names of `discovery.dns`, in its order" }),
   security: Schema.Struct({
     status: Schema.Literals(["normal", "elevated"]),

@@ -6,6 +6,7 @@
  * without a version or, in HTTP/1.1, without `Host`, a `Host` twice or with something in it that no host has, codings that would
  * be taken for the body's own bytes.
  */
+import type { KeyHeaders } from "../../guard/keys/Presented.ts"
 import type { MeasuredHead } from "../../guard/SizeLimits.ts"
 import type { ErrorName } from "../ErrorTable.ts"
 
@@ -30,7 +31,7 @@ const isHost = (value: string): boolean => {
 
 const is = (name: string, usual: string, low: string): boolean => name === usual || name === low || name.toLowerCase() === low
 
-export class RequestHead implements MeasuredHead {
+export class RequestHead implements MeasuredHead, KeyHeaders {
   readonly rawHeaders: ReadonlyArray<string>
   headerBytes = 0
   host = ""
@@ -42,6 +43,10 @@ export class RequestHead implements MeasuredHead {
   contentType = ""
   requestId = ""
   contentLength = ""
+  authorization = ""
+  apiKey = ""
+  xApiKey = ""
+  hasConflict = false
   /** All of its values, in order. */
   contentEncoding = ""
   transferEncoding = ""
@@ -72,6 +77,21 @@ export class RequestHead implements MeasuredHead {
             if (this.expect === "") this.expect = value
             if (value.toLowerCase() !== "100-continue") problem ??= "badExpectation"
           }
+          break
+        case 7:
+          if (!is(name, "Api-Key", "api-key")) break
+          if (this.apiKey !== "" && this.apiKey !== value) this.hasConflict = true
+          this.apiKey = value
+          break
+        case 9:
+          if (!is(name, "X-Api-Key", "x-api-key")) break
+          if (this.xApiKey !== "" && this.xApiKey !== value) this.hasConflict = true
+          this.xApiKey = value
+          break
+        case 13:
+          if (!is(name, "Authorization", "authorization")) break
+          if (this.authorization !== "" && this.authorization !== value) this.hasConflict = true
+          this.authorization = value
           break
         case 10:
           if (this.userAgent === "" && is(name, "User-Agent", "user-agent")) this.userAgent = value

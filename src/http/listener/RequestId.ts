@@ -1,5 +1,6 @@
 /** Request ids: the client's own where it is usable, else a llama doing something. */
 import { randomBytes } from "node:crypto"
+import { redactKeys } from "../../guard/Redaction.ts"
 
 const kinds =
   "alpaca vicuna guanaco huacaya suri woolly shaggy humming curious brave gentle nimble sleepy spotted tawny andean dusty fluffy golden merry".split(
@@ -27,7 +28,7 @@ const take = (count: number): Buffer => {
 
 /** `given`: the client's `X-Request-ID`; empty when absent. */
 export const requestId = (given: string): string => {
-  if (given !== "" && usable.test(given)) return given
+  if (given !== "" && usable.test(given) && redactKeys(given) === given) return given
   const bytes = take(6)
   return `${kinds[(bytes[0] as number) % kinds.length]}-${doings[(bytes[1] as number) % doings.length]}-${bytes.toString("hex", 2, 6)}`
 }

@@ -1,5 +1,7 @@
 /** Everything that a scrape reads, at one moment. */
 import type { StickyStats } from "../../balancing/Balancer.ts"
+import type { Access } from "../../guard/keys/Access.ts"
+import type { KeyStatistics } from "../../telemetry/KeyStatistics.ts"
 import type { PhaseMetrics } from "../../telemetry/metrics/PhaseMetrics.ts"
 import type { ModelsOverall, ModelTotals, SeriesTotals, TranslatorTotals } from "../../telemetry/Statistics.ts"
 import type { SpanCounts } from "../../telemetry/tracing/SpanQueue.ts"
@@ -17,6 +19,9 @@ export interface MetricsView extends StatusView {
   readonly rejections: Readonly<Record<string, number>>
   /** `undefined`: no traces are sent. */
   readonly traces: SpanCounts | undefined
+  /** Absent: nothing is told of keys. */
+  readonly keys?: Access
+  readonly keyStatistics?: KeyStatistics | undefined
   /** `undefined` while sticky sessions are off. */
   readonly sticky: StickyStats | undefined
 }

@@ -12,6 +12,7 @@ import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { bodyRefusal } from "../SizeRefusal.ts"
+import { permitOf } from "../VisibleModels.ts"
 import { describeRejection, describeShortage, retryAfter, shortWait } from "./Refusals.ts"
 import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
 
@@ -89,7 +90,7 @@ export class PlainSurface implements Surface {
     const { scope, path } = this.route
     if (path === undefined || this.#othersAsked) return []
     this.#othersAsked = true
-    const decided = this.#services.router.decide({ scope, path: undefined, inspection, rules })
+    const decided = this.#services.router.decide({ scope, path: undefined, inspection, rules, permit: permitOf(this.context) })
     if (Effect.isEffect(decided)) return []
     return decided.candidates.filter(({ endpoint }) => preferred.every((other) => other.endpoint !== endpoint))
   }
@@ -101,7 +102,7 @@ export class PlainSurface implements Surface {
     if (verdict !== undefined && verdict.status >= 400) {
       const { status, reason } = verdict
       if (status === 503) headers.push(...retryAfter(services))
-      const { sentence, detail } = describeRejection(services, reason, inspection.model)
+      const { sentence, detail } = describeRejection(services, reason, inspection.model, permitOf(context))
       walk.settle({ _tag: "rejected", status, reason, detail })
       let rendered = context.renderError(status, reason, reason)
       // Plain text is the token alone; JSON has room for a sentence.
@@ -110,7 +111,7 @@ export class PlainSurface implements Surface {
       return
     }
     const { scope } = this.route
-    const detail = describeShortage(services, scope)
+    const detail = describeShortage(services, scope, permitOf(context))
     if (scope !== undefined) {
       walk.settle({ _tag: "rejected", status: 404, reason: "no_provider", detail })
       context.error("noProvider", { provider: scope.label }, headers, detail)

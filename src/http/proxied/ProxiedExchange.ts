@@ -15,20 +15,25 @@ import type { Exchange, Outcome } from "../../exchange/Exchange.ts"
 import { failure } from "../../exchange/Failure.ts"
 import { headersOf } from "../../exchange/RawHeaders.ts"
 import { BodyShare } from "../../guard/BodyBudget.ts"
+import type { RunningRequest } from "../../guard/keys/Access.ts"
+import type { ModelPermit } from "../../guard/keys/ModelPermit.ts"
 import { type Carrying, type Ended, outcomeOf, type Refused } from "../../proxy/Carrier.ts"
 import type { PromptSize } from "../../routing/Chain.ts"
-import { BodyInspector, nothingInspected } from "../../routing/Inspecting.ts"
+import { BodyInspector, modelsNamed, nothingInspected } from "../../routing/Inspecting.ts"
 import { Prompt } from "../../routing/Prompt.ts"
 import { withoutBillingMark } from "../../routing/PromptHygiene.ts"
-import type { Decision, Inspection } from "../../routing/Router.ts"
+import type { Candidate, Decision, Inspection } from "../../routing/Router.ts"
 import type { RequestRules } from "../../routing/Rules.ts"
+import { endRevoked, type ModelRefusal, refuseModel } from "../AccessRefusals.ts"
 import { errorTable } from "../ErrorTable.ts"
 import { type Body, type BodyProblem, type BodyReader, readBody, releaseBody } from "../listener/RequestBody.ts"
 import { rateCode, refuseRate } from "../RateRefusal.ts"
 import type { ContextOwner, RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { fullRefusal, oversizeRefusal } from "../SizeRefusal.ts"
+import { permitOf } from "../VisibleModels.ts"
 import { inATurnOfItsOwn } from "./LongSteps.ts"
+import { promptEstimate } from "./PromptEstimate.ts"
 import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
 
 /** Bytes of a session's id that are echoed and logged; it is recognised by all of them. */
@@ -37,9 +42,21 @@ const longestSessionId = 256
 /** Bytes from which a step with a body is no matter of a millisecond. */
 const longBody = 256 * 1024
 
+/** Whatever a surface has in mind: only those that the client may use. */
+const within = (plan: Plan, permit: ModelPermit): Plan => {
+  const { nextChoice } = plan
+  const allowed = (candidates: ReadonlyArray<Candidate>) => candidates.filter(({ endpoint }) => permit.allowsEndpoint(endpoint))
+  return {
+    ...plan,
+    candidates: allowed(plan.candidates),
+    ...(nextChoice === undefined ? {} : { nextChoice: () => allowed(nextChoice()) })
+  }
+}
+
 const leftEarly: Outcome = { _tag: "cancelled", status: 499, committed: false }
 
-export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
+export class ProxiedExchange implements ContextOwner, BodyReader, Settling, RunningRequest {
+  place = -1
   readonly #services: Services
   readonly #context: RequestContext
   readonly #surface: Surface
@@ -77,6 +94,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
       const { head } = this.#context
       this.#exchange.userAgent = head.userAgent
       this.#services.tracing.accepted(this.#exchange, head.traceparent)
+      if (this.#exchange.client !== undefined) this.#services.access.running.add(this)
       if (!this.#admit()) return
       this.#surface.admitted?.()
       if (this.#context.res.closed) this.closed()
@@ -102,6 +120,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     }
     const over = guard.oversized(this.#exchange, context.head)
     if (over === undefined) return true
+    guard.giveBack(this.#exchange)
     const refusal = oversizeRefusal(over, context)
     this.#reject(errorTable[refusal.name].status, refusal.name)
     context.refuseUpload(refusal)
@@ -131,6 +150,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     this.#body = body
     this.#exchange.requestBytes = body.size
     this.#exchange.timings.received = performance.now()
+    if (this.#exchange.client !== undefined) this.#services.guard.reserve(this.#exchange, promptEstimate(body))
     const sent = this.#hygienic(body)
     this.#sent = sent
     this.#step(body, () => {
@@ -165,9 +185,11 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     const { router, catalogue } = this.#services
     this.#exchange.model = catalogue.snapshot().meant(inspection.model)
     this.#exchange.stream = asked.stream
+    const permit = permitOf(this.#context)
+    if (permit !== undefined && !this.#mayUse(permit, asked, body)) return
     this.#inspection = inspection
     this.rules = this.#rulesFor(inspection, body)
-    const decided = router.decide({ scope, path, inspection, rules: this.rules, prompted: this })
+    const decided = router.decide({ scope, path, inspection, rules: this.rules, permit, prompted: this })
     if (!Effect.isEffect(decided)) {
       this.#decided(asked, body, decided)
       return
@@ -205,6 +227,25 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     return this.#promptSize ?? { bytes: 0, hasImage: false }
   }
 
+  /** Every model that the request names counts, whichever of them a backend would read. False: it has been refused. */
+  #mayUse(permit: ModelPermit, { inspection }: Asked, body: Body): boolean {
+    const snapshot = this.#services.catalogue.snapshot()
+    if (!permit.restrictsModels) {
+      if (inspection.model === "" || permit.mayAsk(snapshot, inspection.model)) return true
+      return this.#refuseModel("model_not_allowed", inspection.spelling)
+    }
+    const named = modelsNamed(this.#surface.contentType, body.chunks, this.#exchange.query)
+    if (named === undefined || (named.length === 0 && inspection.model === "")) return this.#refuseModel("model_required", "")
+    const wrong = [inspection.model, ...named].find((name) => name !== "" && !permit.mayAsk(snapshot, name.trim().toLowerCase()))
+    return wrong === undefined || this.#refuseModel("model_not_allowed", wrong)
+  }
+
+  #refuseModel(code: ModelRefusal, model: string): false {
+    this.#reject(403, code)
+    refuseModel(this.#services, this.#context, code, model)
+    return false
+  }
+
   #decided(asked: Asked, body: Body, decision: Decision): void {
     const exchange = this.#exchange
     exchange.timings.routed = performance.now()
@@ -216,8 +257,14 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
       this.#surface.nobody(this, asked, decision)
       return
     }
-    const plan = this.#surface.plan(this, asked, body, decision)
-    if (plan === undefined) return
+    const given = this.#surface.plan(this, asked, body, decision)
+    if (given === undefined) return
+    const permit = permitOf(this.#context)
+    const plan = permit === undefined ? given : within(given, permit)
+    if (plan.candidates.length === 0) {
+      this.#refuseModel("model_not_allowed", asked.inspection.spelling)
+      return
+    }
     if (plan.dialect === undefined || this.#share.reserve(body.size * copiesInTranslation))
       // The system copies what is sent, which takes milliseconds for every ten megabytes.
       this.#step(body, () => this.#carry(asked, body, plan, decision), true)
@@ -244,7 +291,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     const { carrier, wantsUsage } = this.#services
     const { req, res, trustedPeer, extra } = this.#context
     const exchange = this.#exchange
-    exchange.wantsUsage = exchange.isSampled || wantsUsage()
+    exchange.wantsUsage = exchange.isSampled || exchange.client !== undefined || wantsUsage()
     const carrying = carrier.start(
       {
         exchange,
@@ -327,6 +374,20 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
     return true
   }
 
+  get clientName(): string {
+    return this.#exchange.client?.name ?? ""
+  }
+
+  /** Its client's key is good no more, and what runs with it ends. */
+  revoke(): void {
+    if (this.#over) return
+    const context = this.#context
+    const committed = context.res.headersSent
+    this.#stop()
+    this.settle({ _tag: "cancelled", status: committed ? context.res.statusCode : 401, committed, reason: "key_revoked" })
+    endRevoked(context, this.clientName)
+  }
+
   #giveUp(carrying: Carrying, within: number): void {
     if (this.#over) return
     // What has begun is not taken back.
@@ -375,6 +436,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling {
   #tell(): void {
     if (this.#told) return
     this.#told = true
+    if (this.place >= 0) this.#services.access.running.delete(this)
     this.#services.observer.ended(this.#exchange)
   }
 }

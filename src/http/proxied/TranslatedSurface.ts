@@ -16,6 +16,7 @@ import { type ErrorName, errorTable, fill } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
+import { permitOf } from "../VisibleModels.ts"
 import { ordered, setMode, translatedExchange } from "./Conversing.ts"
 import { describeRejection, describeShortage, retryAfter, shortWait } from "./Refusals.ts"
 import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
@@ -89,12 +90,18 @@ export class TranslatedSurface implements Surface {
     if (exchange.translator !== undefined) exchange.translator = { ...exchange.translator, fallbackReason: "no_compatible_endpoints" }
     const headers = context.decisionHeaders()
     if (verdict === undefined || verdict.status < 400) {
-      this.#refuse(walk, "noModelEndpoint", { model: inspection.spelling }, headers, describeShortage(services, undefined))
+      this.#refuse(
+        walk,
+        "noModelEndpoint",
+        { model: inspection.spelling },
+        headers,
+        describeShortage(services, undefined, permitOf(context))
+      )
       return
     }
     const { status, reason } = verdict
     if (status === 503) headers.push(...retryAfter(services))
-    const { sentence, detail } = describeRejection(services, reason, inspection.spelling)
+    const { sentence, detail } = describeRejection(services, reason, inspection.spelling, permitOf(context))
     walk.settle({ _tag: "rejected", status, reason, detail })
     const text = `${reason}: ${sentence}`
     services.log.untranslated(context.exchange, status, text)

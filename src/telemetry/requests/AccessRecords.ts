@@ -5,7 +5,7 @@ import type { Exchange } from "../../exchange/Exchange.ts"
 import { redactQuery, redactUrl } from "../../guard/Redaction.ts"
 import { zonedTime } from "../LogRecord.ts"
 import type { LogSink } from "../LogSink.ts"
-import { compactBytes, identity, wholeMillis } from "./RequestFields.ts"
+import { clientFields, compactBytes, identity, wholeMillis } from "./RequestFields.ts"
 import type { RequestLogOptions } from "./RequestLogOptions.ts"
 
 export interface StartFields {
@@ -86,6 +86,7 @@ export const accessRecords = (sink: LogSink, options: RequestLogOptions): Access
       demoted ? "HTTP request completed" : "Request completed",
       {
         ...identity(exchange),
+        ...clientFields(exchange),
         method: exchange.method,
         path: exchange.path,
         status,
@@ -121,6 +122,7 @@ export const accessRecords = (sink: LogSink, options: RequestLogOptions): Access
     if (!toFile && !sink.enabled(level, true)) return
     const record = {
       ...identity(exchange),
+      ...clientFields(exchange),
       request_time: zonedTime(exchange.startedAt),
       remote_addr: remote,
       method: exchange.method,

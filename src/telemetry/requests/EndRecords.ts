@@ -15,7 +15,7 @@ import { isStreamed, speedOf } from "../MeasuredSpeed.ts"
 import { operationOf } from "../Operation.ts"
 import type { Usage } from "../Usage.ts"
 import { backendError } from "./BackendError.ts"
-import { completedFields, engineFields, identity, metricsFields, routingFields, wholeMillis } from "./RequestFields.ts"
+import { clientFields, completedFields, engineFields, identity, metricsFields, routingFields, wholeMillis } from "./RequestFields.ts"
 import type { RequestLogOptions } from "./RequestLogOptions.ts"
 import type { RequestSummary } from "./TerminalLine.ts"
 
@@ -77,6 +77,7 @@ export const endRecords = (sink: LogSink, options: RequestLogOptions): ((exchang
       "Request rejected",
       {
         ...identity(exchange),
+        ...clientFields(exchange),
         client_ip: exchange.clientIp,
         path: exchange.path,
         status: outcome.status,
@@ -101,6 +102,7 @@ export const endRecords = (sink: LogSink, options: RequestLogOptions): ((exchang
       "Request failed",
       {
         ...identity(exchange),
+        ...clientFields(exchange),
         error: `${failure.kind}: ${failure.detail}`,
         reason: sentence,
         status,

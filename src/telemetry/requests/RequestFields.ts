@@ -51,6 +51,10 @@ const usageDetail = (usage: Usage | undefined): Fields =>
         finish_reason: usage.finishReason === undefined ? undefined : some(usage.finishReason)
       }
 
+/** Whose request it was, where keys say that. */
+export const clientFields = ({ client, user }: Pick<Exchange, "client" | "user">): Fields =>
+  client === undefined ? {} : { key: client.name, user: some(user) }
+
 const longestAgent = 128
 const tenths = (millis: number): number => Math.round(millis * 10) / 10
 
@@ -79,6 +83,8 @@ export const completedFields = (exchange: Exchange, { word, status, duration, en
     request_id: exchange.id,
     trace_id: some(traceId),
     span_id: some(spanId),
+    key: exchange.client?.name,
+    user: some(exchange.user),
     endpoint: last?.endpointName ?? "",
     duration_ms: duration,
     status: word,
@@ -102,6 +108,7 @@ export const completedFields = (exchange: Exchange, { word, status, duration, en
     session_id: some(exchange.sessionId),
     fallback_reason: some(translator?.fallbackReason ?? ""),
     outcome: brief ? ending.outcome : undefined,
+    reason: exchange.outcome?._tag === "cancelled" ? exchange.outcome.reason : undefined,
     cause: ending.cause === "none" ? undefined : ending.cause,
     phase: brief && ending.outcome !== "ok" ? ending.phase : undefined,
     attempts: brief && attempts.length > 1 ? attempts.length : undefined,

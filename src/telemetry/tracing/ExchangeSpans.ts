@@ -153,6 +153,7 @@ class Building {
       "olla.queue_ms": tenth(phases.queue)
     }
     if (exchange.userAgent !== "") all["user_agent.original"] = short(exchange.userAgent)
+    if (exchange.client !== undefined) all["olla.key"] = exchange.client.name
     if (exchange.model !== "") all["olla.model"] = short(exchange.model)
     if (exchange.stream !== undefined) all["olla.stream"] = exchange.stream
     if (outcome === "failed") all["error.type"] = cause
