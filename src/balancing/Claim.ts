@@ -30,7 +30,7 @@ export class Claim {
   readonly stream: boolean
   readonly mayRepeat: boolean
   readonly client: string
-  readonly candidates: ReadonlyArray<Candidate>
+  candidates: ReadonlyArray<Candidate>
   readonly prompt: Prompt
   readonly rules: RequestRules | undefined
   /** Lanes that an attempt of this exchange was on. */

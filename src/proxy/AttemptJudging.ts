@@ -22,12 +22,14 @@ export class AttemptJudging {
   readonly #traffic: () => TrafficConfig
   readonly #inspection: Inspection
   readonly #wall: () => number
+  readonly #hasChain: boolean
 
-  /** `wall`: epoch milliseconds. */
-  constructor(traffic: () => TrafficConfig, inspection: Inspection, wall: () => number) {
+  /** `wall`: epoch milliseconds. `hasChain`: another model may be asked where the prompt is too long for one. */
+  constructor(traffic: () => TrafficConfig, inspection: Inspection, wall: () => number, hasChain: boolean) {
     this.#traffic = traffic
     this.#inspection = inspection
     this.#wall = wall
+    this.#hasChain = hasChain
   }
 
   /** It is not passed on before all of it, or enough, is here. */
@@ -52,7 +54,7 @@ export class AttemptJudging {
   }
 
   #request(): JudgedRequest {
-    return { statuses: this.#traffic().failover.statuses, namesModel: this.#inspection.model !== "", hasChain: false }
+    return { statuses: this.#traffic().failover.statuses, namesModel: this.#inspection.model !== "", hasChain: this.#hasChain }
   }
 }
 

@@ -18,8 +18,10 @@ import { Attempt } from "../exchange/Exchange.ts"
 import { endedUnanswered, type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import { newSpanId } from "../exchange/TraceContext.ts"
+import type { ChainReason } from "../routing/Chain.ts"
 import { Prompt } from "../routing/Prompt.ts"
 import type { Candidate } from "../routing/Router.ts"
+import { verdictOfMove } from "../routing/Routing.ts"
 import { AttemptJudging, brokenAtMost, mayHaveBroken } from "./AttemptJudging.ts"
 import { type AttemptOwner, AttemptSending } from "./AttemptSending.ts"
 import type { Cancelled, CarryRequest, Completed, Ended, Refused } from "./Carrier.ts"
@@ -28,6 +30,7 @@ import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { AttemptEnd, Engine, Running } from "./Engine.ts"
 import { type HeldAnswer, writeHeld } from "./HeldAnswer.ts"
 import { endsWithLastWord } from "./LastWord.ts"
+import { TargetEnds, whyNotToAsk } from "./LeavingTarget.ts"
 import { Opening } from "./Opening.ts"
 import { type LastFailure, refusedAfter, refusedAsCrashing, refusedUnasked } from "./RefusalText.ts"
 import { pathOf, RemainingCandidates } from "./RemainingCandidates.ts"
@@ -85,6 +88,8 @@ export class Failover implements AttemptEnd, AttemptOwner {
   #over = false
   /** Backends that took the request and closed the connection without an answer: they may have died of it. */
   #broken = 0
+  /** What came of asking for the model in progress. */
+  readonly #ends = new TargetEnds()
   #crashes = false
 
   constructor(parts: FailoverParts, request: CarryRequest, ended: (end: Ended) => void) {
@@ -92,8 +97,8 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#request = request
     this.#ended = ended
     this.#remaining = new RemainingCandidates(request)
-    const { exchange, inspection, sticky, candidates, rules } = request
-    this.#judging = new AttemptJudging(() => parts.config().traffic, inspection, parts.wall)
+    const { exchange, inspection, sticky, candidates, rules, chain } = request
+    this.#judging = new AttemptJudging(() => parts.config().traffic, inspection, parts.wall, chain?.goesOnFor("context") === true)
     this.#claim = new Claim({
       sticky,
       usesLanes: parts.config().traffic.enabled,
@@ -118,9 +123,36 @@ export class Failover implements AttemptEnd, AttemptOwner {
 
   #acquire(): Lease | undefined {
     for (;;) {
-      const held = this.#parts.balancer.acquire(this.#remaining.list, this.#claim)
-      if (held !== undefined || !this.#remaining.advance()) return held
+      const { list } = this.#remaining
+      const why = this.#request.chain === undefined ? [] : whyNotToAsk(list)
+      const held = why.length > 0 ? undefined : this.#lease(list)
+      if (held !== undefined) return held
+      if (this.#remaining.advance()) continue
+      if (this.#leadsOn(why)) continue
+      const free = list.length === 0 || why.includes("unavailable") ? undefined : this.#leadOnToFree()
+      return free ?? (why.length === 0 ? undefined : this.#lease(list))
     }
+  }
+
+  #lease(candidates: ReadonlyArray<Candidate>): Lease | undefined {
+    return this.#parts.balancer.acquire(candidates, this.#claim)
+  }
+
+  /** Whoever is asked would have to be waited for: another model of the alias is asked, where one is free. */
+  #leadOnToFree(): Lease | undefined {
+    return this.#entered(this.#remaining.leadOnTo(["saturated"], (candidates) => this.#lease(candidates)))
+  }
+
+  #leadsOn(reasons: ReadonlyArray<ChainReason>): boolean {
+    return this.#entered(this.#remaining.leadOn(reasons))
+  }
+
+  #entered<T>(led: T): T {
+    if (led !== undefined && led !== false) {
+      this.#claim.candidates = this.#remaining.lanes
+      this.#ends.clear()
+    }
+    return led
   }
 
   /** The client is gone: the backend notices at once. Called at most once, and not after the end. */
@@ -155,7 +187,8 @@ export class Failover implements AttemptEnd, AttemptOwner {
     if (held === undefined || attempt === undefined) return false
     const verdict = this.#judging.ofAnswer(answer, held.candidate.nativeName)
     this.#judge(held, attempt, verdict)
-    if (verdict.again !== "yes" || !this.#claim.mayRepeat) return false
+    if (verdict.again === "no" || !this.#claim.mayRepeat) return false
+    if (verdict.again === "chain") this.#request.chain?.isTooLongFor(held.candidate.contextLength)
     this.#remaining.remove(held.candidate)
     if (!this.#affords(verdict)) return false
     held.release()
@@ -246,11 +279,16 @@ export class Failover implements AttemptEnd, AttemptOwner {
   }
 
   /** Somebody is left, and one more attempt is within what this request may have, and all of them together. */
-  #affords({ isFree }: AttemptVerdict): boolean {
+  #affords({ isFree, again }: AttemptVerdict): boolean {
     const { retries, config, now } = this.#parts
     const { max_attempts: most, budget_percent: percent } = config().traffic.failover
     if (!isFree && this.#spent >= most) return false
-    return this.#remaining.goOn() && (isFree || retries.grants(now(), percent))
+    return this.#hasNext(again) && (isFree || retries.grants(now(), percent))
+  }
+
+  /** Somebody else who has the model, or the next model of an alias. */
+  #hasNext(again: AttemptVerdict["again"] = "yes"): boolean {
+    return (again !== "chain" && this.#remaining.goOn()) || this.#leadsOn(this.#ends.reasons(this.#remaining.lanes))
   }
 
   #noteServed(): void {
@@ -272,7 +310,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
   }
 
   #goOn(): void {
-    if (this.#remaining.goOn()) this.next()
+    if (this.#hasNext()) this.next()
     else this.#refuse()
   }
 
@@ -282,7 +320,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     const { endpoint, nativeName } = held.candidate
     const leased = performance.now()
     exchange.sticky = held.sticky
-    if (this.#claim.usesLanes && held.candidate.target !== undefined) exchange.servedModel = held.candidate.target
+    if (this.#claim.usesLanes && held.candidate.target !== undefined) this.#tellModel(held.candidate.target)
     this.#held = held
     this.#trial = held.trial
     this.#startedAt = now()
@@ -305,6 +343,17 @@ export class Failover implements AttemptEnd, AttemptOwner {
       return
     }
     this.#send(spoken)
+  }
+
+  /** Of an alias: which of its models is asked, and why it is another one than before. */
+  #tellModel(target: string): void {
+    const { exchange } = this.#request
+    exchange.servedModel = target
+    const move = this.#remaining.takeMove()
+    if (move === undefined) return
+    exchange.moved = move
+    exchange.verdict = verdictOfMove(move)
+    this.#parts.observer.movedOn?.(exchange, move)
   }
 
   /** Whoever could not be reached, or does not serve the path, was no attempt. */
@@ -385,6 +434,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     if (lane === undefined) return
     this.#verdict = verdict
     attempt.verdict = verdict
+    this.#ends.add(verdict)
     if (!verdict.isFree) this.#spent++
     const share = this.#parts.config().traffic.ejection.max_percent
     lane.judge(verdict, {
@@ -402,7 +452,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     if (why?.kind !== "header_timeout" && why?.kind !== "response_timeout") return false
     return (
       isRoutable(endpoint.state.status) &&
-      !this.#request.candidates.some((other) => other.endpoint !== endpoint && accepts(other.endpoint) && other.endpoint.breaker.wouldAdmit)
+      !this.#claim.candidates.some((other) => other.endpoint !== endpoint && accepts(other.endpoint) && other.endpoint.breaker.wouldAdmit)
     )
   }
 

@@ -65,7 +65,8 @@ const aliasOf = ({ snapshot, inspection }: Eligibility): AliasOffer | undefined 
  */
 export const decideAlias = (eligibility: Eligibility, everyTarget: boolean): Decision | undefined => {
   const alias = aliasOf(eligibility)
-  if (alias === undefined) return undefined
+  // A chain that nobody of can serve is no pool.
+  if (alias === undefined || (everyTarget && alias.policy === "chain")) return undefined
   const candidates = eligibility.serving(everyTarget ? alias.all : alias.offer, "")
   return candidates.length === 0 ? undefined : aliasDecision(alias.name, candidates)
 }

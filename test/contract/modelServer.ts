@@ -32,7 +32,8 @@ export class ModelServer {
   /** The listing and health answers stay good unless told otherwise. */
   listing = true
 
-  constructor(models: ReadonlyArray<string>, secure?: ServerOptions) {
+  /** `contexts`: tokens that models of the list take, where that is told. */
+  constructor(models: ReadonlyArray<string>, secure?: ServerOptions, contexts: Readonly<Record<string, number>> = {}) {
     this.models = models
     this.#scheme = secure === undefined ? "http" : "https"
     const handle = (req: IncomingMessage, res: ServerResponse) => {
@@ -44,7 +45,12 @@ export class ModelServer {
         // The daemon's own questions are no exchange: they name no request.
         if (req.headers["x-request-id"] === undefined && this.listing) {
           res.writeHead(200, { "content-type": "application/json" })
-          res.end(JSON.stringify({ object: "list", data: this.models.map((id) => ({ id, object: "model", owned_by: "x" })) }))
+          res.end(
+            JSON.stringify({
+              object: "list",
+              data: this.models.map((id) => ({ id, object: "model", owned_by: "x", max_model_len: contexts[id] }))
+            })
+          )
           return
         }
         const raw = req.rawHeaders

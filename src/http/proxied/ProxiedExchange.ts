@@ -251,6 +251,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     exchange.timings.routed = performance.now()
     exchange.verdict = decision.verdict
     exchange.candidates = decision.candidates.length
+    exchange.moved = decision.moved
     if (decision.moved !== undefined) this.#services.observer.movedOn?.(exchange, decision.moved)
     this.#log(decision)
     if (decision.candidates.length === 0) {
