@@ -50,6 +50,7 @@ const endpointOf = (world: World, { options }: Host, index: number, limit: numbe
     random: random.next,
     turned: () => {},
     loaded,
+    missed: () => {},
     rested: () => {}
   }
   return Object.assign(endpoint, { lanes: new Lanes(endpoint as never, port) }) as unknown as Endpoint

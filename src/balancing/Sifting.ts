@@ -44,7 +44,9 @@ export class Sifting {
           pausedUntil = until
         }
       } else if (state === "trial" && !lane.isOnTrial) this.trial ??= candidate
-      else if (this.last === undefined || until < lastUntil) {
+      else {
+        if (state === "missing") lane.passOver()
+        if (this.last !== undefined && until >= lastUntil) continue
         this.last = candidate
         lastUntil = until
       }

@@ -7,6 +7,9 @@ import { backOff, become, doubtSpacing, type Transition, unchanged } from "./Sta
 /** Attempts in a row that must fail where nothing is probed. */
 export const failedAttemptsThatDemote = 3
 
+/** For so long a second end of a connection counts together with the first, in milliseconds. */
+const doubtLasts = 10_000
+
 export const attemptFailed = (
   before: ActorState,
   event: Extract<EndpointEvent, { readonly _tag: "AttemptFailed" }>,
@@ -21,6 +24,8 @@ export const attemptFailed = (
   }
   if (event.inDoubt) {
     if (!isRoutable(condition.status)) return unchanged(state)
+    if (event.secondDecides === true && state.doubtedAt > 0 && event.now - state.doubtedAt < doubtLasts)
+      return demoted(state, event, policy)
     const soon = Math.max(event.now, condition.lastChecked + doubtSpacing)
     const nextCheck = Math.min(condition.nextCheck, soon)
     return unchanged({

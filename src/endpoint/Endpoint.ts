@@ -20,8 +20,6 @@ import type { ActorState, EndpointCommand, EndpointEvent, EndpointPolicy } from 
 import { type EndpointSpec, healthPathOf, healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
 import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } from "./EndpointState.ts"
 import { Host } from "./Host.ts"
-import type { Lane } from "./lane/Lane.ts"
-import type { LaneCondition } from "./lane/LaneCondition.ts"
 import { Lanes, type LanesPort } from "./lane/Lanes.ts"
 import type { Credentials, Origin } from "./Origin.ts"
 import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
@@ -55,7 +53,7 @@ export interface EndpointPort {
   readonly breakerTurned: (isClosed: boolean) => void
   /** It was removed, and its last attempt has ended. */
   readonly gone: () => void
-  readonly lanes: Omit<LanesPort, "now">
+  readonly lanes: Omit<LanesPort, "now" | "missed">
   /** Absent: no other endpoint is on the same server. */
   readonly host?: Host
 }
@@ -111,7 +109,11 @@ export class Endpoint {
     this.lanes = new Lanes(this, {
       ...port.lanes,
       now: port.now,
-      turned: (lane, before) => this.#laneTurned(lane, before)
+      turned: (lane, before) => {
+        if (lane.condition.state === "missing") this.#askForList()
+        port.lanes.turned(lane, before)
+      },
+      missed: () => this.#askForList()
     })
     this.host = port.host ?? new Host()
     this.host.join(this)
@@ -269,13 +271,11 @@ export class Endpoint {
   }
 
   /** Whoever says that he has not got a model may have another list by now. */
-  #laneTurned(lane: Lane, before: LaneCondition): void {
+  #askForList(): void {
     const now = this.#port.now()
-    if (lane.condition.state === "missing" && before.state !== "missing" && now - this.#missedAt >= listingSpacing) {
-      this.#missedAt = now
-      this.step({ _tag: "DiscoverNow", now, reason: "request" })
-    }
-    this.#port.lanes.turned(lane, before)
+    if (now - this.#missedAt < listingSpacing) return
+    this.#missedAt = now
+    this.step({ _tag: "DiscoverNow", now, reason: "request" })
   }
 
   /** An attempt failed in a way that says something of the backend (`ruleOf(failure).demote`). */
@@ -286,6 +286,7 @@ export class Endpoint {
       now: this.#port.now(),
       cause: demotionCause(failed),
       inDoubt: endedUnanswered(failed.failure.kind),
+      secondDecides: failed.secondDecides,
       answered: this.#takeAnswered()
     })
   }

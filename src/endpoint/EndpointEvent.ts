@@ -68,6 +68,8 @@ export type EndpointEvent =
       readonly cause: string
       /** The backend took the request and closed the connection: it may be dead, or only have died of this request. */
       readonly inDoubt: boolean
+      /** A second such end while the first is in doubt is no accident. */
+      readonly secondDecides?: boolean | undefined
       /** An attempt was answered since the last probe ended, or the last one failed. */
       readonly answered: boolean
     }

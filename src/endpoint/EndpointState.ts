@@ -29,6 +29,8 @@ export interface AttemptFailure {
   readonly failure: Failure
   /** Milliseconds of the monotonic clock: an older attempt cannot demote an endpoint that was probed healthy after it began. */
   readonly startedAt: number
+  /** A second connection that ends without an answer shortly after a first one, with no good probe between, takes it out of rotation. */
+  readonly secondDecides?: boolean | undefined
 }
 
 /** Failure kinds in words that may be shown: no address. */

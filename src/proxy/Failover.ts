@@ -422,7 +422,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
       // Nothing was learned of the backend: its breaker may admit another trial.
       else if (hasBreakers) endpoint.breaker.release(this.#trial)
       if (rule?.demote === true && attempt.failure !== undefined)
-        endpoint.attemptFailed({ failure: attempt.failure, startedAt: this.#startedAt })
+        endpoint.attemptFailed({ failure: attempt.failure, startedAt: this.#startedAt, secondDecides: this.#claim.usesLanes })
     }
     if (this.#verdict === undefined) this.#judge(held, attempt, this.#judging.ofEnd(attempt))
     this.#verdict = undefined

@@ -243,6 +243,16 @@ describe("a connection that was closed without an answer", () => {
     expect(probed(doubted, 13_000, result("healthy")).state.condition).toMatchObject({ status: "healthy", nextCheck: 18_000 })
     expect(probed(doubted, 13_000, result("offline")).state.condition.status).toBe("offline")
   })
+  it("takes it out with the second one within ten seconds where that is asked for, unless a probe was good between", () => {
+    const again = (state: ActorState, now: number) =>
+      step(state, { _tag: "AttemptFailed", startedAt: now - 50, now, cause: "", inDoubt: true, secondDecides: true, answered: false })
+    const first = again(healthy, 13_000)
+    expect(first.condition.status).toBe("healthy")
+    expect(again(first, 13_010).condition.status).toBe("offline")
+    expect(again(first, 23_000).condition.status).toBe("healthy")
+    expect(again(probed(first, 13_500, result("healthy")).state, 14_000).condition.status).toBe("healthy")
+    expect(closed(first, 13_010).condition.status).toBe("healthy")
+  })
   it("asks once a second at most, however many requests are meant to kill it", () => {
     let state = healthy
     const asked: Array<number> = []

@@ -50,6 +50,8 @@ export interface LanePort {
   readonly random: () => number
   /** Its condition has changed, by an attempt or a listing; what only time changes is not told. */
   readonly turned: (lane: Lane, before: LaneCondition) => void
+  /** It would have been asked, and is missing: a list of models may tell that it is there again. */
+  readonly missed: () => void
   /** An attempt shows that its backend has loaded the model. */
   readonly loaded: () => void
   /** An attempt begins, at this moment. */
@@ -189,6 +191,11 @@ export class Lane {
       case "nothing":
         if (trial > 0) this.#step({ _tag: "unjudged", trial })
     }
+  }
+
+  /** It was passed over because it is missing. */
+  passOver(): void {
+    this.#port.missed()
   }
 
   /** Its endpoint's models were listed. */

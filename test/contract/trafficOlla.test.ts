@@ -1,0 +1,3 @@
+import { trafficContract } from "./trafficContract.ts"
+
+trafficContract("olla")
