@@ -344,7 +344,7 @@ export const errorTable = {
 
 /** Refusals by routing. The token is the plain body and the JSON form's `code`; `{model}` is what was asked for. */
 export const rejections: Readonly<Record<string, { readonly status: 404 | 503; readonly text: string; readonly strategy: string }>> = {
-  model_not_found: { status: 404, text: 'no endpoint has a model named "{model}"', strategy: "all" },
+  model_not_found: { status: 404, text: "model '{model}' not found: no endpoint has it", strategy: "all" },
   placement_unsatisfied: {
     status: 503,
     text: "traffic.rules leave no endpoint that may serve this request",

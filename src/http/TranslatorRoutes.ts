@@ -26,6 +26,8 @@ interface Match {
   readonly rest: string
 }
 
+const versioned = (path: string): string => path.replace(/^(?:\/v1)*(?=\/)/, "/v1")
+
 /** A base that nobody else has routes below, as `/olla/anthropic`. */
 const isOwn = (base: string): boolean => base.split("/").length > 2
 
@@ -42,9 +44,14 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
     ) ?? (absent.some((route) => route.path.test(path)) ? "absent" : undefined)
 
   /** Also with one `/v1` too many or too few, as base URLs of clients have it. */
+  const forgiven = (path: string): Named | undefined => {
+    const route = routeOf(path) ?? routeOf(versioned(path))
+    return route === "absent" ? undefined : route
+  }
+
   const turnOf = (path: string): Named | undefined => {
-    const route = routeOf(path) ?? routeOf(path.replace(/^(?:\/v1)*(?=\/)/, "/v1"))
-    return route === "absent" || (route?.kind !== "create" && route?.kind !== "count") ? undefined : route
+    const route = forgiven(path)
+    return route?.kind === "create" || route?.kind === "count" ? route : undefined
   }
 
   /** Of a base that others have routes below: only where the path begins as one of this API's turns. */
@@ -64,7 +71,7 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
         break
       case "model":
         if (admitLocal(services.guard, context))
-          discardBody(services.guard, context, () => modelById(services, context, path.slice(route.path.length)))
+          discardBody(services.guard, context, () => modelById(services, context, versioned(path).slice(route.path.length)))
         break
       case "root":
         discardBody(services.guard, context, () => context.json({ status: "ok" }))
@@ -93,7 +100,7 @@ export const translatorRoutes = (services: Services, translator: Translator): Ro
       const isBelow = path === base || path.startsWith(`${base}/`)
       if (!isBelow || (base === "" && !services.settings.current().server.root_routes)) continue
       const rest = path === `${base}/` ? "/" : withoutSlash(path).slice(base.length)
-      const route = isOwn(base) ? (routeOf(rest) ?? turnOf(rest)) : (turnOf(rest) ?? absentOf(rest))
+      const route = isOwn(base) ? (routeOf(rest) ?? forgiven(rest)) : (turnOf(rest) ?? absentOf(rest))
       if (route !== undefined || (isOwn(base) && method !== "GET" && method !== "HEAD")) return { base, route, rest }
     }
     return undefined

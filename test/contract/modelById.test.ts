@@ -48,7 +48,7 @@ describe("a model by its id", () => {
     expect((await get("/olla/omlx/v1/models/status")).json()).toEqual({ ok: true })
     expect(b.asked.map(({ url }) => url)).toEqual(["/v1/models/status"])
   })
-  it.each(["/olla/proxy/v1/models", "/olla/vllm/v1/models", "/olla/anthropic/v1/models"])(
+  it.each(["/olla/proxy/v1/models", "/olla/vllm/v1/models", "/olla/anthropic/v1/models", "/olla/anthropic/models"])(
     "of the list %s HEAD tells what GET would",
     async (path) => {
       const [head, whole] = [await get(path, "HEAD"), await get(path)]

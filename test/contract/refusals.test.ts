@@ -120,7 +120,7 @@ describe("refusals", () => {
       const json = await post(path, "No-Such", "application/json")
       expect(json.status).toBe(404)
       expect(json.json().error).toMatchObject({ type: "not_found_error", code: "model_not_found" })
-      expect(json.json().error.message).toMatch(/^model_not_found: no endpoint has a model named "no-such"/)
+      expect(json.json().error.message).toMatch(/^model_not_found: model 'no-such' not found/)
       for (const answer of [plain, json]) {
         expect(answer.header("x-olla-model")).toBe("no-such")
         expect(["strategy", "decision", "reason"].map((part) => answer.header(`x-olla-routing-${part}`))).toEqual([

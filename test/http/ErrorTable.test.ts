@@ -52,7 +52,7 @@ describe("an error", () => {
 
   it("keeps what is filled in as it is", () => {
     expect(fill("proxy", { detail: "a {detail} with $& and {what}" })).toBe("Proxy error: a {detail} with $& and {what}")
-    expect(rejectionText("model_not_found", "$& {model}")).toBe('no endpoint has a model named "$& {model}"')
+    expect(rejectionText("model_not_found", "$& {model}")).toBe("model '$& {model}' not found: no endpoint has it")
   })
 
   it("tells in every entry when it happens and what helps", () => {
