@@ -3,6 +3,7 @@
  * its binary (all-in-one 1.76).
  */
 import { type ChildProcess, spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -244,7 +245,7 @@ const jaegerBinary = process.env["OLLA_JAEGER"] ?? ""
 
 describe("a real Jaeger", () => {
   it.skipIf(jaegerBinary === "")(
-    "shows the trees of a failover over three endpoints, a translated stream, a cancelled and a refused request",
+    "shows the trees of a failover over three endpoints, a translated stream, a cancelled and a refused request, and the backend's own spans below",
     async () => {
       const [otlp, query, admin] = [await freePort(), await freePort(), await freePort()]
       const jaeger = await startJaeger(otlp, query, admin)
@@ -269,7 +270,7 @@ describe("a real Jaeger", () => {
           backends[0].answer = hangsUp
           const gone = backends[1]
           await gone.stop()
-          backends[2].answer = streaming
+          backends[2].answer = traced(otlp, streaming)
           await (await ask("/olla/proxy/v1/chat/completions", chat("m", true))).text()
           const message = JSON.stringify({ model: "steady", stream: true, max_tokens: 5, messages: [{ role: "user", content: "hi" }] })
           await (await ask("/olla/anthropic/v1/messages", message)).text()
@@ -282,7 +283,7 @@ describe("a real Jaeger", () => {
           await gone.start()
           const found = await eventually(
             () => jaegerTree(query, `olla ${protocol}`, trace(protocol === "http/json" ? "c1" : "c2")),
-            (lines) => lines.filter((line) => line.startsWith("POST")).length === 4
+            (lines) => lines.filter((line) => line.startsWith("POST")).length === 4 && lines.filter(isBackends).length === 2
           )
           if (process.env["OLLA_JAEGER_SHOWS"] !== undefined) process.stdout.write(`${protocol}\n${found.join("\n")}\n`)
           const plain = found.map((line) => line.replace(/ +\[.*/, ""))
@@ -291,8 +292,10 @@ describe("a real Jaeger", () => {
             "  chat m ERROR",
             "  chat m ERROR",
             "  chat m",
+            "    llm_request",
             "POST /olla/anthropic/v1/messages",
             "  chat steady",
+            "    llm_request",
             routed,
             "  chat steady",
             // The endpoint that is gone may have it.
@@ -307,6 +310,37 @@ describe("a real Jaeger", () => {
     }
   )
 })
+
+const isBackends = (line: string): boolean => line.trimStart().startsWith("llm_request")
+
+/** A backend that sends a span of its own, below the one that it was called in, as vLLM does: by OTLP, whatever it answers. */
+const traced =
+  (otlp: number, answer: Answer): Answer =>
+  (res, asked, req) => {
+    const [, traceId, parentSpanId, flags] = String(req.headers["traceparent"] ?? "").split("-")
+    const began = Date.now()
+    res.on("close", () => {
+      if (flags !== "01") return
+      const nanos = (millis: number) => `${millis}000000`
+      const span = {
+        traceId,
+        spanId: randomBytes(8).toString("hex"),
+        parentSpanId,
+        name: "llm_request",
+        kind: 2,
+        startTimeUnixNano: nanos(began),
+        endTimeUnixNano: nanos(Date.now()),
+        attributes: [{ key: "gen_ai.usage.output_tokens", value: { intValue: 5 } }]
+      }
+      const resource = { attributes: [{ key: "service.name", value: { stringValue: "vllm" } }] }
+      void fetch(`http://127.0.0.1:${otlp}/v1/traces`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ resourceSpans: [{ resource, scopeSpans: [{ scope: { name: "vllm" }, spans: [span] }] }] })
+      })
+    })
+    return answer(res, asked, req)
+  }
 
 const startJaeger = async (otlp: number, query: number, admin: number): Promise<ChildProcess> => {
   const at = (port: number) => `127.0.0.1:${port}`
