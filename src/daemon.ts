@@ -38,7 +38,8 @@ import { releaseMemory, SpareMemory } from "./spareMemory.ts"
 import { tellStart } from "./startLines.ts"
 import type { StopRequest } from "./stopRequest.ts"
 import { KeyFigures, KeyStatistics, otherModels } from "./telemetry/KeyStatistics.ts"
-import { Journal, LogDuration, type LogSink } from "./telemetry/LogSink.ts"
+import { budgetRecords, laneRecords } from "./telemetry/LaneReporting.ts"
+import { type Fields, Journal, type Level, LogDuration, type LogSink } from "./telemetry/LogSink.ts"
 import { backendError } from "./telemetry/requests/BackendError.ts"
 import { makeRequestLog, RequestLog } from "./telemetry/requests/RequestLog.ts"
 import { Statistics } from "./telemetry/Statistics.ts"
@@ -233,6 +234,12 @@ const serve = Effect.fnUntraced(function* (
     writeTimeout: new LogDuration(config.server.write_timeout),
     idleTimeout: new LogDuration(idleTime(config.server))
   })
+  const write = (level: Level, message: string, fields: Fields) => sink.write(level, message, fields)
+  const unwatchLanes = fleet.onEvent(laneRecords(write, fleet.now))
+  yield* Effect.addFinalizer(() => Effect.sync(unwatchLanes))
+  const { retries } = services.carrier
+  const denied = budgetRecords(write, fleet.now)
+  retries.onDenial = () => denied(retries.denied)
   const unwatch = watchReachability(fleet, ({ level, message, fields }) => sink.write(level, message, fields))
   yield* Effect.addFinalizer(() => Effect.sync(unwatch))
   tellStart(sink, config, {

@@ -13,6 +13,8 @@ export class RetryBudget {
   readonly #counts = new RecentCounts(span)
   /** Further attempts that were not made for want of budget, since the start. */
   denied = 0
+  /** Told of each that was not. */
+  onDenial: () => void = () => {}
 
   /** A request makes its first attempt. `now`: milliseconds of the monotonic clock. */
   request(now: number): void {
@@ -41,6 +43,7 @@ export class RetryBudget {
   grants(now: number, percent: number): boolean {
     if (this.extra(now) < this.allowed(now, percent)) return true
     this.denied++
+    this.onDenial()
     return false
   }
 }

@@ -109,6 +109,14 @@ export class Attempt implements AttemptTarget {
   isTrial = false
   /** Why this endpoint, in the words of `X-Olla-Pick`; empty: nobody says. */
   pick = ""
+  /** Milliseconds to the first byte as they were expected; 0: nobody looked. */
+  cost = 0
+  /** Leading tokens of the prompt that were probably kept there, and all of them; 0: nobody looked. */
+  cachedTokens = 0
+  promptTokens = 0
+  /** Whether the model was in memory there, and its condition, when it was chosen; empty: no such thing is kept. */
+  residency = ""
+  laneState = ""
   /** What its end says of the model there; absent while it is under way, and where nobody judges. */
   verdict: AttemptVerdict | undefined = undefined
   /** CPU time of translating request and answer, in milliseconds; only where the exchange is sampled. */

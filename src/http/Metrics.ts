@@ -12,6 +12,7 @@ import { modelFamilies } from "./metrics/ModelFamilies.ts"
 import { overallFamilies } from "./metrics/OverallFamilies.ts"
 import { phaseFamilies, twinFamilies } from "./metrics/PhaseFamilies.ts"
 import { traceFamilies } from "./metrics/TraceFamilies.ts"
+import { trafficFamilies } from "./metrics/TrafficFamilies.ts"
 
 const surfaces = (view: MetricsView): ReadonlyArray<Family> => {
   const { sticky } = view
@@ -53,6 +54,7 @@ export const metricFamilies = (view: MetricsView): ReadonlyArray<Family> => {
     ...modelFamilies(view, labelsOf),
     ...phaseFamilies(view, labelsOf),
     ...twinFamilies(view, labelsOf),
+    ...trafficFamilies(view, labelsOf),
     ...traceFamilies(view),
     ...processFamilies(),
     ...(view.keys === undefined ? [] : accessFamilies(view.keys, view.keyStatistics, view.now)),

@@ -227,6 +227,7 @@ export class RequestContext {
     if (last !== undefined) out.push("X-Olla-Endpoint", asHeader(last.endpointName), "X-Olla-Backend-Type", asHeader(last.endpointType))
     const { length } = this.exchange.attempts
     if (length > 1) out.push("X-Olla-Attempts", String(length))
+    if (last !== undefined && last.pick !== "") out.push("X-Olla-Pick", last.pick)
     decisionHeaders(this.exchange, out)
     return out
   }

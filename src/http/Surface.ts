@@ -12,6 +12,7 @@ import { KeysDocument } from "./documents/KeysDocument.ts"
 import { InventoryDocument } from "./documents/ModelsDocument.ts"
 import { ModelStatsDocument, StickyStatsDocument, TranslatorStatsDocument } from "./documents/StatisticsDocuments.ts"
 import { EndpointsDocument, StatusDocument } from "./documents/StatusDocument.ts"
+import { TrafficDocument } from "./documents/TrafficDocument.ts"
 import { shortRoutes } from "./ShortRoutes.ts"
 
 export interface LocalRoute {
@@ -66,6 +67,11 @@ export const localRoutes = {
       flag("detailed", "With `group=family`: adds `model_groups`"),
       { name: "group", description: "With `detailed=true`: adds `model_groups`", values: ["family"] }
     ]
+  },
+  traffic: {
+    path: "/internal/status/traffic",
+    summary: "Who waits, what failover may still do, and each model on each endpoint",
+    document: TrafficDocument
   },
   modelStats: {
     path: "/internal/stats/models",

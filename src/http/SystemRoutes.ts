@@ -19,6 +19,7 @@ import type { Services } from "./Services.ts"
 import { answerInSteps, conditionalAnswer } from "./SlicedAnswer.ts"
 import { endpointsDocument, type StatusView, statusDocument } from "./StatusDocuments.ts"
 import { type LocalDocument, type LocalRoute, type LocalRouteName, localRoutes } from "./Surface.ts"
+import { trafficDocument } from "./TrafficStatus.ts"
 import { modelStatsDocument, translatorStatsDocument } from "./UsageDocuments.ts"
 
 type Handler = (services: Services, context: RequestContext) => void
@@ -127,6 +128,14 @@ type Builders = {
 const builders: Builders = {
   status: (services) => statusDocument(viewOf(services)),
   endpoints: (services) => endpointsDocument(viewOf(services)),
+  traffic: ({ settings, fleet, carrier }) =>
+    trafficDocument({
+      config: settings.current(),
+      endpoints: fleet.endpoints,
+      retries: carrier.retries,
+      now: Date.now(),
+      monotonic: fleet.now()
+    }),
   modelStats: (services, query) =>
     modelStatsDocument(
       services.statistics.models(),
@@ -173,6 +182,8 @@ const metrics: Handler = (services, context) => {
   const families = metricFamilies({
     ...viewOf(services),
     phases: services.statistics.phases,
+    traffic: services.statistics.traffic,
+    retries: services.carrier.retries,
     models: services.statistics.models(),
     labelledModels: services.statistics.labelledModels(),
     modelsOverall: services.statistics.modelsOverall(),

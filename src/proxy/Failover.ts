@@ -13,6 +13,7 @@ import type { RetryBudget } from "../balancing/RetryBudget.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
+import type { Lane } from "../endpoint/lane/Lane.ts"
 import type { AttemptVerdict } from "../exchange/AttemptVerdict.ts"
 import { Attempt } from "../exchange/Exchange.ts"
 import { endedUnanswered, type Failure, failure, ruleOf } from "../exchange/Failure.ts"
@@ -330,7 +331,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     if (held.lane !== undefined) this.#count()
     if (exchange.isSampled) attempt.spanId = newSpanId()
     if (held.trial !== undefined) attempt.isTrial = true
-    if (held.lane !== undefined) attempt.pick = held.pick
+    if (held.lane !== undefined) noteChoice(attempt, held, held.lane, this.#claim)
     attempt.listener = held.stint
     exchange.attempts.push(attempt)
     observer.dispatched(exchange, attempt)
@@ -514,6 +515,18 @@ export class Failover implements AttemptEnd, AttemptOwner {
     const { exchange, response } = this.#request
     return response.headersSent ? response.statusCode : (exchange.lastAttempt?.status ?? 0)
   }
+}
+
+/** Why it was chosen, for whoever tells of it. */
+const noteChoice = (attempt: Attempt, held: Lease, lane: Lane, { prompt }: Claim): void => {
+  attempt.pick = held.pick
+  attempt.cost = held.cost
+  attempt.residency = lane.work.residency
+  attempt.laneState = lane.state
+  // Elsewhere nobody looks for what a backend has kept, and the prompt is not read for it.
+  if (lane.work.prefix === undefined) return
+  attempt.cachedTokens = held.cached
+  attempt.promptTokens = Math.round(prompt.tokens)
 }
 
 const attemptOf = ({ endpoint, nativeName }: Candidate, leased: number): Attempt =>

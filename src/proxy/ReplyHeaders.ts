@@ -172,6 +172,8 @@ export const replyHead = (
   if (exchange.isSampled) lines = lines + "X-Olla-Trace-ID: " + exchange.traceId + "\r\n"
   if (exchange.servedModel !== "") lines = lines + "X-Olla-Served-Model: " + asHeader(exchange.servedModel) + "\r\n"
   if (exchange.hygiene !== "" && !wantsOwnLine(endpoint.origin.hostname)) lines = lines + "X-Olla-Hygiene: " + exchange.hygiene + "\r\n"
+  const pick = exchange.lastAttempt?.pick ?? ""
+  if (pick !== "") lines = lines + "X-Olla-Pick: " + pick + "\r\n"
   if (exchange.attempts.length > 1) lines = lines + "X-Olla-Attempts: " + exchange.attempts.length + "\r\n"
   let vary = theirVary
   for (let i = 0; i + 1 < ours.length; i += 2) {

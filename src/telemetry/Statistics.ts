@@ -7,6 +7,7 @@ import type { AttemptedEndpoint } from "../exchange/Exchange.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import type { HistogramTotals } from "./metrics/Histogram.ts"
 import type { PhaseMetrics } from "./metrics/PhaseMetrics.ts"
+import type { TrafficMetrics } from "./metrics/TrafficMetrics.ts"
 import type { LastRequestError } from "./requests/LastRequestError.ts"
 
 /** `transport`: a failure without an HTTP answer. `cancelled`: the client left before the end. */
@@ -172,5 +173,6 @@ export class Statistics extends Context.Service<
     readonly startedAt: number
     /** Phases and causes, for metrics alone. */
     readonly phases: PhaseMetrics
+    readonly traffic: TrafficMetrics
   }
 >()("olla/telemetry/Statistics") {}

@@ -13,6 +13,7 @@ import { Counters, classOf, type Result, UsageCounters } from "./Counters.ts"
 import { speedOf } from "./MeasuredSpeed.ts"
 import { ModelStatistics } from "./ModelStatistics.ts"
 import { PhaseMetrics, type PhaseMetricsOptions } from "./metrics/PhaseMetrics.ts"
+import { TrafficMetrics } from "./metrics/TrafficMetrics.ts"
 import { type LastRequestError, lastRequestError } from "./requests/LastRequestError.ts"
 import { SecurityStatistics } from "./SecurityStatistics.ts"
 import { type EndpointTotals, rejectionStatuses, Statistics, type StatusClass } from "./Statistics.ts"
@@ -118,6 +119,7 @@ export const layerWith = (
       const clock = yield* Clock.Clock
       const now = () => monotonicOf(clock)
       const phases = new PhaseMetrics({ offered, usage, exported })
+      const traffic = new TrafficMetrics(offered)
       const overall = new Counters()
       const overallUsage = new UsageCounters()
       let attempts = 0
@@ -131,7 +133,9 @@ export const layerWith = (
 
       /** Configured no longer, while their last attempts run: counted, and told of nowhere. */
       const leaving = new Set<AttemptedEndpoint>()
-      const off = onEvent(({ _tag, endpoint }) => {
+      const off = onEvent((event) => {
+        const { _tag, endpoint } = event
+        traffic.heard(event)
         if (_tag === "EndpointRemoved") leaving.add(endpoint)
         else if (_tag === "EndpointAdded") leaving.delete(endpoint)
         else if (_tag === "EndpointGone") {
@@ -207,13 +211,15 @@ export const layerWith = (
         } else if (outcome?._tag === "completed") success = outcome.status < 500
         translators.ended(exchange, success, latency)
         phases.observer.ended(exchange)
+        traffic.observer.ended(exchange)
       }
 
       return {
         startedAt: clock.currentTimeMillisUnsafe(),
         phases,
+        traffic,
         observer: {
-          dispatched: () => {},
+          dispatched: traffic.observer.dispatched,
           attemptEnded,
           ended
         },

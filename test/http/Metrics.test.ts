@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
+import { RetryBudget } from "../../src/balancing/RetryBudget.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import { UnservedPaths } from "../../src/endpoint/UnservedPaths.ts"
@@ -149,7 +150,8 @@ const endpoint = (name: string, url: string, status = "healthy"): Endpoint =>
     breaker: { phase: url === "http://two:1" ? "open" : url === "http://one:1" ? "half-open" : "closed" },
     probeCounts: { success: 3, failure: 1 },
     profile: speaking,
-    unserved: unserving()
+    unserved: unserving(),
+    lanes: []
   }) as unknown as Endpoint
 
 const figures: Usage = { inputTokens: 7, outputTokens: 11, tokensPerSecond: 12.3456789 }
@@ -173,6 +175,8 @@ const viewOf = (
   global: statistics.global(),
   security: statistics.security(),
   phases: statistics.phases,
+  traffic: statistics.traffic,
+  retries: new RetryBudget(),
   models: statistics.models(),
   labelledModels: statistics.labelledModels(),
   modelsOverall: statistics.modelsOverall(),

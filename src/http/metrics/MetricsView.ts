@@ -2,13 +2,17 @@
 import type { StickyStats } from "../../balancing/Balancer.ts"
 import type { Access } from "../../guard/keys/Access.ts"
 import type { KeyStatistics } from "../../telemetry/KeyStatistics.ts"
+import type { RetryBudget } from "../../balancing/RetryBudget.ts"
 import type { PhaseMetrics } from "../../telemetry/metrics/PhaseMetrics.ts"
+import type { TrafficMetrics } from "../../telemetry/metrics/TrafficMetrics.ts"
 import type { ModelsOverall, ModelTotals, SeriesTotals, TranslatorTotals } from "../../telemetry/Statistics.ts"
 import type { SpanCounts } from "../../telemetry/tracing/SpanQueue.ts"
 import type { StatusView } from "../StatusDocuments.ts"
 
 export interface MetricsView extends StatusView {
   readonly phases: PhaseMetrics
+  readonly traffic: TrafficMetrics
+  readonly retries: RetryBudget
   readonly models: ReadonlyArray<ModelTotals>
   /** Under labels that clients cannot make up. */
   readonly labelledModels: ReadonlyArray<ModelTotals>

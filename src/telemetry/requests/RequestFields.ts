@@ -112,6 +112,7 @@ export const completedFields = (exchange: Exchange, { word, status, duration, en
     cause: ending.cause === "none" ? undefined : ending.cause,
     phase: brief && ending.outcome !== "ok" ? ending.phase : undefined,
     attempts: brief && attempts.length > 1 ? attempts.length : undefined,
+    pick: brief ? some(last?.pick ?? "") : undefined,
     queue_ms: brief && phases.queue > 0 ? wholeMillis(phases.queue) : undefined,
     overhead_ms: brief ? tenths(phases.overhead) : undefined,
     first_ms:

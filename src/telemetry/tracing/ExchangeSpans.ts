@@ -263,6 +263,13 @@ class Building {
       }
       if (operation !== undefined) this.#usage(attempt, all)
     }
+    if (attempt.pick !== "") {
+      all["olla.pick"] = attempt.pick
+      all["olla.lane_state"] = attempt.laneState
+      all["olla.residency"] = attempt.residency
+      if (attempt.cost > 0) all["olla.cost_ms"] = tenth(attempt.cost)
+      if (attempt.promptTokens > 0) all["olla.cached_tokens"] = attempt.cachedTokens
+    }
     if (operation === undefined) return all
     all["gen_ai.operation.name"] = operation
     all["gen_ai.provider.name"] = dialectOf(place.path)
