@@ -220,6 +220,7 @@ export const layerWith = (
         traffic,
         observer: {
           dispatched: traffic.observer.dispatched,
+          movedOn: traffic.observer.movedOn,
           attemptEnded,
           ended
         },

@@ -98,6 +98,7 @@ const added = ["job", "instance"]
 let collector: Server
 let good: SimulatedBackend
 let gone: SimulatedBackend
+let sick: SimulatedBackend
 let daemon: Daemon
 const labels = new Map<string, ReadonlySet<string>>()
 
@@ -119,13 +120,15 @@ beforeAll(async () => {
     req.on("end", () => res.writeHead(200, { "content-type": "application/json" }).end("{}"))
   })
   await new Promise<void>((resolve) => collector.listen(0, "127.0.0.1", resolve))
-  good = await startBackend({ kind: "vllm", models: ["good"] })
+  good = await startBackend({ kind: "vllm", models: ["good", "both"] })
+  sick = await startBackend({ kind: "vllm", models: ["both"] })
   gone = await startBackend({ kind: "vllm", models: ["gone"] })
   daemon = await startDaemon(
     `telemetry: {otlp: {endpoint: "http://127.0.0.1:${(collector.address() as AddressInfo).port}", interval: 10ms}}
 ${endpointsYaml([
   { name: "good", backend: good },
-  { name: "gone", backend: gone }
+  { name: "gone", backend: gone },
+  { name: "sick", backend: sick }
 ])}`
   )
   await gone.kill()
@@ -135,6 +138,9 @@ ${endpointsYaml([
   await ask("nobody")
   good.setFault({ _tag: "status", status: 500 }, "inference", 1)
   await ask("good")
+  // Until it is left out, one request after the other is good elsewhere.
+  sick.setFault({ _tag: "status", status: 503 }, "inference")
+  while ((await scrape()).get("olla_ejections_total")?.samples.length === 0) await ask("both")
   const families = await eventually(scrape, (all) => (all.get("olla_trace_spans_exported_total")?.samples[0]?.value ?? 0) > 0)
   for (const { samples } of families.values())
     for (const sample of samples) labels.set(sample.name, new Set([...(labels.get(sample.name) ?? []), ...sample.labelNames]))
@@ -145,7 +151,7 @@ ${endpointsYaml([
 
 afterAll(async () => {
   await daemon?.stop()
-  await Promise.all([good, gone].map((backend) => backend?.stop()))
+  await Promise.all([good, gone, sick].map((backend) => backend?.stop()))
   collector?.close()
 })
 

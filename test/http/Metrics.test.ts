@@ -5,10 +5,13 @@ import { describe, expect, it } from "vitest"
 import { RetryBudget } from "../../src/balancing/RetryBudget.ts"
 import { decodeConfig } from "../../src/config/ConfigLoading.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import type { Lane } from "../../src/endpoint/lane/Lane.ts"
+import type { LaneCondition } from "../../src/endpoint/lane/LaneCondition.ts"
 import { UnservedPaths } from "../../src/endpoint/UnservedPaths.ts"
 import { BodyBudget } from "../../src/guard/BodyBudget.ts"
 import { metricFamilies } from "../../src/http/Metrics.ts"
 import type { MetricsView } from "../../src/http/metrics/MetricsView.ts"
+import type { TrafficMetrics } from "../../src/telemetry/metrics/TrafficMetrics.ts"
 import { Statistics } from "../../src/telemetry/Statistics.ts"
 import * as StatisticsLive from "../../src/telemetry/StatisticsLive.ts"
 import { type Usage, usageReader } from "../../src/telemetry/Usage.ts"
@@ -46,6 +49,19 @@ const page: ReadonlyArray<readonly [name: string, type: string, labels: string]>
   ["olla_endpoint_models_count", "gauge", "endpoint"],
   ["olla_endpoint_traffic_bytes", "counter", "endpoint"],
   ["olla_models_total", "gauge", ""],
+  ["olla_lane_state", "gauge", "endpoint model"],
+  ["olla_lane_in_flight", "gauge", "endpoint model"],
+  ["olla_lane_pace_ms", "gauge", "endpoint model"],
+  ["olla_model_loads_total", "counter", "endpoint model"],
+  ["olla_ejections_total", "counter", "endpoint model reason"],
+  ["olla_failovers_total", "counter", "endpoint model reason"],
+  ["olla_failover_denied_total", "counter", ""],
+  ["olla_panic_total", "counter", ""],
+  ["olla_picks_total", "counter", "endpoint reason"],
+  ["olla_prefix_tokens_total", "counter", "endpoint result"],
+  ["olla_model_fallbacks_total", "counter", "from to reason"],
+  ["olla_cancelled_total", "counter", "phase"],
+  ["olla_signal_age_seconds", "gauge", "endpoint"],
   ["olla_models_active", "gauge", ""],
   ["olla_models_success_rate_percent", "gauge", ""],
   ["olla_models_requests_total", "counter", ""],
@@ -187,6 +203,31 @@ const viewOf = (
   sticky
 })
 
+/** As it came out of an ejection by its trial's failure, with all that can be told of one. */
+const laneOf = (of: Endpoint): Lane =>
+  ({
+    endpoint: of,
+    model: "",
+    state: "ejected",
+    condition: { state: "ejected", since: 4_000, ejections: 2 },
+    why: "status_5xx",
+    inFlight: 1,
+    work: { streamed: { isMeasured: false }, whole: { isMeasured: true, base: 12.5 }, loads: 1, report: { at: 4_000 } }
+  }) as unknown as Lane
+
+const tellOfTraffic = ({ observer, heard }: TrafficMetrics, one: Endpoint): void => {
+  const moved = newExchange()
+  for (const more of [{ pick: "cached", promptTokens: 10, cachedTokens: 4, verdict: brokenOff }, { pick: "panic" }]) {
+    moved.attempts.push(Object.assign(attempt(observer, newExchange(), { endpoint: one }), more))
+    if (moved.lastAttempt !== undefined) observer.dispatched(moved, moved.lastAttempt)
+  }
+  end(observer, moved)
+  observer.movedOn(moved, { alias: "coder", from: "large", to: "small", reason: "saturated" })
+  heard({ _tag: "LaneTurned", endpoint: one, lane: laneOf(one), before: { since: 1_000 } as LaneCondition })
+}
+
+const brokenOff = { lane: { _tag: "failure" }, again: "yes", reason: "transport", isFree: false } as const
+
 /** The statistics of two answered requests and one refused, on endpoints with difficult names. */
 const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
   Effect.runSync(
@@ -228,6 +269,8 @@ const scrape = (traffic: boolean, sticky: MetricsView["sticky"] = undefined) =>
           end(statistics.observer, exchange)
         }
         statistics.rejected(404)
+        Object.assign(one, { lanes: [laneOf(one)] })
+        tellOfTraffic(statistics.traffic, one)
       }
       const view = viewOf(statistics, [one, two, endpoint("solo", "http://three:1")], sticky)
       const given = metricFamilies(view)

@@ -1,8 +1,8 @@
 /** Everything that a scrape reads, at one moment. */
 import type { StickyStats } from "../../balancing/Balancer.ts"
+import type { RetryBudget } from "../../balancing/RetryBudget.ts"
 import type { Access } from "../../guard/keys/Access.ts"
 import type { KeyStatistics } from "../../telemetry/KeyStatistics.ts"
-import type { RetryBudget } from "../../balancing/RetryBudget.ts"
 import type { PhaseMetrics } from "../../telemetry/metrics/PhaseMetrics.ts"
 import type { TrafficMetrics } from "../../telemetry/metrics/TrafficMetrics.ts"
 import type { ModelsOverall, ModelTotals, SeriesTotals, TranslatorTotals } from "../../telemetry/Statistics.ts"

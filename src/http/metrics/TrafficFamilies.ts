@@ -93,6 +93,12 @@ export const trafficFamilies = (view: MetricsView, labelsOf: LabelsOf): Readonly
     ),
     single(
       "counter",
+      "model_fallbacks_total",
+      "Requests that an alias led on to another of its models, by why.",
+      [...traffic.moves.values()].map(({ move: { from, to, reason }, count }) => ({ labels: { from, to, reason }, value: count }))
+    ),
+    single(
+      "counter",
       "cancelled_total",
       "Requests whose client left, by where they were: queued, waiting for the first byte, streaming.",
       leavingPhases.map((phase) => ({ labels: { phase }, value: traffic.left[phase] }))

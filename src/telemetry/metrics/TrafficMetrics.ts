@@ -4,7 +4,7 @@
  */
 import type { FleetEvent } from "../../endpoint/FleetEvent.ts"
 import { attemptCause, endingOf } from "../../exchange/Cause.ts"
-import type { Attempt, AttemptedEndpoint, Exchange } from "../../exchange/Exchange.ts"
+import type { Attempt, AttemptedEndpoint, Exchange, ModelMove } from "../../exchange/Exchange.ts"
 import type { ExchangeObserver } from "../../exchange/Observer.ts"
 import { mostNames, mostPairs, type Offered, otherModel } from "./ModelLabel.ts"
 
@@ -48,12 +48,15 @@ export class TrafficMetrics {
   readonly left: Record<LeavingPhase, number> = { queued: 0, waiting: 0, streaming: 0 }
   /** Requests that were sent to a model that had been taken out of use, since nobody else was left. */
   panics = 0
-  readonly observer: ExchangeObserver
+  /** Times that an alias led on to another of its models; they are configured, all of them. */
+  readonly moves = new Map<string, { readonly move: ModelMove; count: number }>()
+  readonly observer: Required<ExchangeObserver>
 
   constructor(offered: Offered) {
     this.#offered = offered
     this.observer = {
       dispatched: (_exchange, attempt) => this.#picked(attempt),
+      movedOn: (_exchange, move) => this.#moved(move),
       attemptEnded: () => {},
       ended: (exchange) => this.#ended(exchange)
     }
@@ -64,7 +67,7 @@ export class TrafficMetrics {
     return this.#endpoints.get(endpoint)
   }
 
-  heard(event: FleetEvent): void {
+  readonly heard = (event: FleetEvent): void => {
     if (event._tag === "EndpointGone") {
       this.#pairs -= this.#endpoints.get(event.endpoint)?.models.size ?? 0
       this.#endpoints.delete(event.endpoint)
@@ -110,6 +113,13 @@ export class TrafficMetrics {
     traffic.prefix ??= { hit: 0, miss: 0 }
     traffic.prefix.hit += Math.min(cachedTokens, promptTokens)
     traffic.prefix.miss += Math.max(0, promptTokens - cachedTokens)
+  }
+
+  #moved(move: ModelMove): void {
+    const key = `${move.from}\u0000${move.to}\u0000${move.reason}`
+    const known = this.moves.get(key)
+    if (known !== undefined) known.count++
+    else this.moves.set(key, { move, count: 1 })
   }
 
   #ended(exchange: Exchange): void {

@@ -113,6 +113,7 @@ export const completedFields = (exchange: Exchange, { word, status, duration, en
     phase: brief && ending.outcome !== "ok" ? ending.phase : undefined,
     attempts: brief && attempts.length > 1 ? attempts.length : undefined,
     pick: brief ? some(last?.pick ?? "") : undefined,
+    served_model: brief ? some(exchange.servedModel) : undefined,
     queue_ms: brief && phases.queue > 0 ? wholeMillis(phases.queue) : undefined,
     overhead_ms: brief ? tenths(phases.overhead) : undefined,
     first_ms:

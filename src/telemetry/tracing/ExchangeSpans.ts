@@ -168,6 +168,8 @@ class Building {
       if (verdict.reason !== "") all["olla.routing.reason"] = verdict.reason
       all["olla.candidates"] = exchange.candidates
     }
+    if (exchange.servedModel !== "") all["olla.served_model"] = short(exchange.servedModel)
+    if (exchange.moved !== undefined) all["olla.fallback"] = exchange.moved.reason
     if (sticky !== undefined && sticky.outcome !== "disabled") all["olla.sticky.outcome"] = sticky.outcome
     if (translator !== undefined) {
       all["olla.translator"] = translator.name
