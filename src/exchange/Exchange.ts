@@ -75,9 +75,12 @@ export interface AttemptTarget {
   readonly model: string
 }
 
-/** Who wants to know when an answer's body begins. `ok`: it is an answer, not an error. */
-export interface FirstByteListener {
+/** Who learns from an attempt how fast its endpoint is. */
+export interface AttemptListener {
+  /** The answer's body begins. `ok`: it is an answer, not an error. */
   readonly firstByte: (ok: boolean) => void
+  /** It had so many tokens, where the backend says so; told after its end. */
+  readonly wrote: (tokens: number) => void
 }
 
 /** One try on one endpoint. */
@@ -124,8 +127,8 @@ export class Attempt implements AttemptTarget {
   /** When a kept connection was found dead and a fresh one was opened, `performance.now()` milliseconds; 0: that did not happen. */
   reconnected = 0
 
-  /** Told once; absent: nobody wants to know. */
-  listener: FirstByteListener | undefined = undefined
+  /** Absent: nobody wants to know. */
+  listener: AttemptListener | undefined = undefined
 
   /** `leased`: when the endpoint was leased, `performance.now()` milliseconds. */
   constructor(target: AttemptTarget, leased: number) {

@@ -207,6 +207,7 @@ export const layerWith = (
             overallUsage.add(figures, latency)
             recordOf(last.endpoint).usage.add(figures, latency)
             models.used(model, last, figures, latency)
+            if (told.outputTokens !== undefined && told.outputTokens > 0) last.listener?.wrote(told.outputTokens)
           }
         } else if (outcome?._tag === "completed") success = outcome.status < 500
         translators.ended(exchange, success, latency)

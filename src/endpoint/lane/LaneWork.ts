@@ -2,7 +2,7 @@
  * What a lane has to do and how fast it does it: tokens that wait to be read, what its attempts still hold, how long they take, and
  * what its backend has in memory. Counted in matched pairs by the attempts themselves; a few numbers, without a timer.
  */
-import type { FirstByteListener } from "../../exchange/Exchange.ts"
+import type { AttemptListener } from "../../exchange/Exchange.ts"
 import { Pace } from "./Pace.ts"
 import type { PrefixBlocks } from "./PrefixTable.ts"
 import {
@@ -172,7 +172,7 @@ export class LaneWork {
 }
 
 /** One attempt's part of a lane's work: each of its three moments is told once, the first byte perhaps never. */
-export class Stint implements FirstByteListener {
+export class Stint implements AttemptListener {
   readonly #work: LaneWork
   readonly #uncached: number
   readonly #expected: number
@@ -219,6 +219,10 @@ export class Stint implements FirstByteListener {
     this.#work.outstanding -= this.#expected
     if (served) this.#work.served(this.startedAt)
     if (!isRead) this.#work.givenUp()
+  }
+
+  wrote(tokens: number): void {
+    this.#work.answered(tokens)
   }
 
   #read(): void {

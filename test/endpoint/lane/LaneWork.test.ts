@@ -63,6 +63,14 @@ describe("a lane's work", () => {
     expect(work.streamed.base).toBe(1000)
   })
 
+  it("learns how long an answer is, where the backend says so", () => {
+    const { work } = make()
+    const stint = work.begin(1000, 100, true)
+    stint.end(true)
+    stint.wrote(1256)
+    expect(work.answer).toBe(356)
+  })
+
   it("learns a load from the attempt that began it, not from those that joined, and no pace from either", () => {
     const { clock, work } = make(5e9)
     work.reported(false, clock.now)
