@@ -10,16 +10,15 @@ export class Weights {
   /** Filled anew for each choice. A start is slow only beside somebody who has started. */
   fill(candidates: ReadonlyArray<Candidate>, usesLanes: boolean): this {
     let starting = 0
-    if (usesLanes) for (const { endpoint, nativeName } of candidates) if (endpoint.lanes.of(nativeName).slowStartShare < 1) starting++
-    const isSlow = starting > 0 && starting < candidates.length
-    this.areEqual = true
     let n = 0
     for (const { endpoint, nativeName } of candidates) {
-      const { weight } = endpoint.spec
-      this.of[n] = isSlow ? weight * endpoint.lanes.of(nativeName).slowStartShare : weight
-      if (this.of[n] !== this.of[0]) this.areEqual = false
-      n++
+      const share = usesLanes ? endpoint.lanes.of(nativeName).slowStartShare : 1
+      if (share < 1) starting++
+      this.of[n++] = endpoint.spec.weight * share
     }
+    if (starting === n) for (let i = 0; i < n; i++) this.of[i] = candidates[i]?.endpoint.spec.weight ?? 1
+    this.areEqual = true
+    for (let i = 1; i < n; i++) if (this.of[i] !== this.of[0]) this.areEqual = false
     return this
   }
 }

@@ -93,31 +93,46 @@ export class Adaptive {
 
   /** Fills in the lanes of the upper tier, and says how many there are. */
   #look(candidates: ReadonlyArray<Candidate>, claim: Claim): number {
-    let tier = Number.NEGATIVE_INFINITY
-    for (const candidate of candidates) tier = Math.max(tier, claim.tierOf(candidate))
     const { of } = this.#weights.fill(candidates, true)
     const now = this.#parts.now()
     const { stream } = claim
-    const pace = this.#paces(candidates, stream)
+    let tier = Number.NEGATIVE_INFINITY
+    let best = Number.POSITIVE_INFINITY
+    let sum = 0
+    let measured = 0
+    let n = 0
+    for (const candidate of candidates) {
+      const lane = candidate.endpoint.lanes.of(candidate.nativeName)
+      this.#lanes[n++] = lane
+      tier = Math.max(tier, claim.tierOf(candidate))
+      const pace = lane.work.paceOf(stream)
+      if (!pace.isMeasured) continue
+      measured++
+      sum += pace.base
+      if (pace.base < best) best = pace.base
+    }
+    if (measured === 0) best = paceUnmeasured
+    const mean = measured === 0 ? paceUnmeasured : sum / measured
     let count = 0
     let inFlight = 0
-    let n = -1
+    n = -1
     for (const candidate of candidates) {
       n++
       if (claim.tierOf(candidate) < tier) continue
-      const lane = candidate.endpoint.lanes.of(candidate.nativeName)
+      const lane = this.#lanes[n] as Lane
       const { work } = lane
       const its = work.paceOf(stream)
+      // `count` is never ahead of `n`: nothing is written over that is still read.
       this.#candidates[count] = candidate
       this.#lanes[count] = lane
       this.#figures[count] ??= newFigures()
       const figures = this.#figures[count] as LaneFigures
-      figures.pace = its.isMeasured ? its.at(pace.best, now) : unlessNoise(pace.mean, pace.best)
+      figures.pace = its.isMeasured ? its.at(best, now) : unlessNoise(mean, best)
       figures.unread = work.unread
       figures.inFlight = lane.inFlight
       figures.foreign = work.reportAt(now)?.foreign ?? 0
       figures.turn = work.turn
-      figures.slots = lane.slots
+      figures.slots = lane.slotsAt(now)
       figures.load = work.loadWait(now)
       figures.failures = lane.condition.failures
       figures.weight = of[n] as number
@@ -129,25 +144,6 @@ export class Adaptive {
     const blocks = this.blocksOf(claim)
     if (blocks !== undefined) this.#lookUp(blocks, count, inFlight / count)
     return count <= allUpTo ? count : this.#some(count)
-  }
-
-  readonly #pace = { best: 0, mean: 0 }
-
-  /** Of all lanes that were measured: the least base, and their mean. */
-  #paces(candidates: ReadonlyArray<Candidate>, stream: boolean): { readonly best: number; readonly mean: number } {
-    let best = Number.POSITIVE_INFINITY
-    let sum = 0
-    let measured = 0
-    for (const { endpoint, nativeName } of candidates) {
-      const pace = endpoint.lanes.of(nativeName).work.paceOf(stream)
-      if (!pace.isMeasured) continue
-      measured++
-      sum += pace.base
-      if (pace.base < best) best = pace.base
-    }
-    this.#pace.best = measured === 0 ? paceUnmeasured : best
-    this.#pace.mean = measured === 0 ? paceUnmeasured : sum / measured
-    return this.#pace
   }
 
   /** What each lane has kept of this prompt; on one that has far more to do than the others it does not count. */

@@ -105,9 +105,12 @@ export class Lane {
 
   /** Attempts that its backend works on at once, as far as anybody says; Infinity: nobody does. */
   get slots(): number {
+    return this.slotsAt(this.#port.now())
+  }
+  slotsAt(now: number): number {
     const { maxConcurrent } = this.endpoint.spec
     if (maxConcurrent > 0) return maxConcurrent
-    const report = this.work.reportAt(this.#port.now())
+    const report = this.work.reportAt(now)
     if (report === undefined) return Number.POSITIVE_INFINITY
     if (report.slots !== undefined) return report.slots
     // Whoever lets requests wait shows how many he takes.
@@ -140,7 +143,11 @@ export class Lane {
   }
   /** Share of its weight while it starts slowly, 0.1 to 1. */
   get slowStartShare(): number {
-    return this.#condition.state === "slow_start" ? slowStartShare(this.#condition, this.#port.now(), this.#port.policy()) : 1
+    if (this.#condition.state !== "slow_start") return 1
+    const share = slowStartShare(this.#condition, this.#port.now(), this.#port.policy())
+    // From now on it need not be worked out: each request asks.
+    if (share === 1) this.#condition = { ...this.#condition, state: "open" }
+    return share
   }
   get why(): VerdictReason {
     return this.#condition.reason
