@@ -1,9 +1,12 @@
 /** What `validate`, `--validate-config`, `config show` and `healthcheck` have to say. */
 import { request } from "node:http"
+import { request as secureRequest } from "node:https"
+import { resolve as resolvePath } from "node:path"
 import { type ModelsFileReport, placed } from "./catalogue/ModelsFile.ts"
 import { type LoadedConfig, type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import { printConfig, shownValues } from "./config/ConfigPrinting.ts"
 import { type Diagnostic, type Finding, findingOf, placeOf, render, textOf } from "./config/Diagnostic.ts"
+import { codeOf } from "./config/FileReason.ts"
 import { withTraceVariables } from "./config/TraceSettings.ts"
 import { modelsFileOf, readConfiguration } from "./configuration.ts"
 import { redactText } from "./guard/Redaction.ts"
@@ -135,7 +138,11 @@ export const healthcheck = (options: LoadOptions, err: Out): Promise<number> => 
       err(`no healthy Olla at ${host.includes(":") ? `[${host}]` : host}:${port}: ${why}\n`)
       resolve(1)
     }
-    const asking = request({ host, port, path: "/internal/health", timeout: patience, agent: false }, (answer) => {
+    const isLocal = server?.unix_socket.only === true
+    const isSecure = !isLocal && (server?.tls.cert_file ?? "") !== ""
+    const where = isLocal ? { socketPath: resolvePath(options.cwd, server.unix_socket.path) } : { host, port }
+    const asked = { ...where, path: "/internal/health", timeout: patience, agent: false, rejectUnauthorized: false }
+    const asking = (isSecure ? secureRequest : request)(asked, (answer) => {
       answer.resume()
       const { statusCode = 0 } = answer
       // A refusal by rate limit or access policy proves that the daemon is alive.
@@ -144,7 +151,11 @@ export const healthcheck = (options: LoadOptions, err: Out): Promise<number> => 
       else fail(`/internal/health answered ${statusCode}`)
     })
     asking.on("timeout", () => asking.destroy(new Error(`no answer within ${patience / 1000}s`)))
-    asking.on("error", (error) => fail(error.message || "connection refused"))
+    asking.on("error", (error) => {
+      // Whoever asks for a certificate is there.
+      if (isSecure && /certificate.required|CERTIFICATE_REQUIRED/i.test(`${error.message} ${codeOf(error)}`)) resolve(0)
+      else fail(error.message || "connection refused")
+    })
     asking.end()
   })
 }

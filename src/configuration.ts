@@ -18,6 +18,7 @@ import { loadEndpoints } from "./endpoint/EndpointLoading.ts"
 import type { EndpointSpec } from "./endpoint/EndpointSpec.ts"
 import { loadDashboardToken, loadMetricsToken } from "./guard/DashboardToken.ts"
 import { type LoadedAccess, readAccess } from "./guard/keys/AccessLoading.ts"
+import { type Certificates, readCertificates } from "./http/listener/Certificates.ts"
 import { loadProfiles, type ProfileFolder, profileFolders, readProfileFolders } from "./profile/ProfileLoading.ts"
 import type { ProfileSet } from "./profile/Profiles.ts"
 
@@ -40,6 +41,9 @@ export interface Configuration {
   readonly access: LoadedAccess | undefined
   /** Files that it names beside the keys file. */
   readonly accessFiles: ReadonlyArray<string>
+  /** Of the listener; `undefined`: it speaks plain HTTP. */
+  readonly certificates: Certificates | undefined
+  readonly certificateFiles: ReadonlyArray<string>
   /** Empty: Codex keeps its own. */
   readonly codexInstructions: string
   /** Fingerprints of the secrets and certificates that were read, by path as written; empty: it could not be read. */
@@ -85,12 +89,16 @@ export const readConfiguration = (
   const dns = config === undefined ? undefined : loadDns(config, profiles, { env, readFile: readSecret })
   const dashboard = config === undefined ? undefined : loadDashboardToken(config.dashboard.access_policy, { env, readFile: readSecret })
   const metrics = config === undefined ? undefined : loadMetricsToken(config.dashboard.access_policy, { env, readFile: readSecret })
+  const tls =
+    config === undefined
+      ? undefined
+      : readCertificates(config.server.tls, config.server.port, (path) => readFileSync(resolve(cwd, path), "utf8"), Date.now())
   // They are looked at by themselves, whether the configuration is or not.
   const readKeys = (path: string): string => readFileSync(resolve(cwd, path), "utf8")
   const access = config === undefined ? undefined : readAccess(config, { env, readFile: readKeys }, before !== undefined)
   const codex = config === undefined ? undefined : loadCodexInstructions(config, readSecret)
   const traces = config === undefined ? undefined : readTraceSettings(config.telemetry.otlp, env)
-  const findings = [endpoints, dns, dashboard, metrics, access, codex, traces].flatMap((read) => read?.diagnostics ?? [])
+  const findings = [endpoints, dns, dashboard, metrics, access, tls, codex, traces].flatMap((read) => read?.diagnostics ?? [])
   const diagnostics = [...loaded.diagnostics, ...loaded.adopt(findings)]
   return {
     loaded,
@@ -104,6 +112,8 @@ export const readConfiguration = (
     metricsToken: metrics?.token,
     access: access?.access,
     accessFiles: access?.files ?? [],
+    certificates: tls?.certificates,
+    certificateFiles: tls?.files ?? [],
     codexInstructions: codex?.text ?? "",
     secrets,
     traces: traces?.settings,

@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Tracer from "effect/Tracer"
 import { Catalogue } from "./catalogue/Catalogue.ts"
+import { watchCertificates } from "./certificateWatch.ts"
 import type { OllaConfig } from "./config/OllaConfig.ts"
 import { Reload } from "./config/Reload.ts"
 import type { Configuration } from "./configuration.ts"
@@ -22,6 +23,7 @@ import { bindAdvice } from "./http/BindAdvice.ts"
 import { chatRoutes } from "./http/ChatRoutes.ts"
 import { consoleRoutes } from "./http/ConsoleRoutes.ts"
 import { idleTime, makeHttpServer } from "./http/HttpServer.ts"
+import { CertificateStore } from "./http/listener/CertificateStore.ts"
 import { ollamaRoutes } from "./http/OllamaRoutes.ts"
 import { responsesRoutes } from "./http/ResponsesRoutes.ts"
 import { rootRoutes } from "./http/RootRoutes.ts"
@@ -81,8 +83,8 @@ const traced = <A>(context: Context.Context<A>, traces: Traces | undefined): Con
   traces === undefined ? context : context.pipe(Context.add(TracingDecisions, traces.tracing), Context.add(TraceCounts, traces.counts))
 
 /** The port is given back with the scope. */
-const listening = (server: OllaConfig["server"]) =>
-  makeHttpServer(server).pipe(
+const listening = (server: OllaConfig["server"], certificates: CertificateStore | undefined) =>
+  makeHttpServer(server, certificates).pipe(
     Effect.mapError(
       (error) => new Error(`failed to start services: failed to start service http: ${error.message}${bindAdvice(error.code, server)}`)
     ),
@@ -126,7 +128,9 @@ const serve = Effect.fnUntraced(function* (
   const config = settings.current()
   // The port first: a busy one ends the start without waiting for a single probe. A shared one last: from then on requests come here
   // that whoever has it too would have answered at once.
-  const early = config.server.reuse_port ? undefined : yield* listening(config.server)
+  const firstCertificates = inForce.current().certificates
+  const certificates = firstCertificates === undefined ? undefined : new CertificateStore(firstCertificates, Date.now())
+  const early = config.server.reuse_port ? undefined : yield* listening(config.server, certificates)
   const log = makeRequestLog(sink, {
     form: () => settings.current().logging.requests,
     quiet: () => !settings.current().server.request_logging,
@@ -171,6 +175,7 @@ const serve = Effect.fnUntraced(function* (
         yield* dns.update(next.dns)
         configureLog(next)
         inForce.replace(next)
+        if (certificates !== undefined && next.certificates !== undefined) certificates.replace(next.certificates, Date.now())
         yield* bring
       })
   })
@@ -184,10 +189,11 @@ const serve = Effect.fnUntraced(function* (
   }
   yield* watchWhile(settings, () => settings.current().server.watch_config, files, Effect.asVoid(reload.reload("watch")))
   yield* watchKeys(inForce, env, sink)
+  if (certificates !== undefined) yield* watchCertificates(inForce, certificates, sink)
   signals.onHangup(() => Effect.runFork(reload.reload("sighup")))
   // At once with the signal, before anybody has read that it came.
   const services = yield* Effect.provideContext(
-    makeServices(() => signals.stoppedAt > 0),
+    makeServices(() => signals.stoppedAt > 0, certificates),
     traced(context, traces).pipe(
       Context.add(Reload, reload),
       Context.add(DnsStatuses, dns.statuses),
@@ -212,7 +218,7 @@ const serve = Effect.fnUntraced(function* (
       Schedule.spaced(spareLookEvery)
     )
   )
-  const http = early ?? (yield* listening(config.server))
+  const http = early ?? (yield* listening(config.server, certificates))
   const chat = chatRoutes(services, learnt)
   const ollama = ollamaRoutes(services)
   http.open(services, [

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs"
 import * as http from "node:http"
 import * as https from "node:https"
+import { resolve as resolvePath } from "node:path"
 import { type LoadOptions, loadConfig } from "./config/ConfigLoading.ts"
 import { render } from "./config/Diagnostic.ts"
 import { localHost } from "./configCommands.ts"
@@ -54,7 +55,9 @@ export const operatorClient = (options: LoadOptions, url: URL | undefined): Oper
         .join("\n")}`
     )
   const { host, port } = config?.server ?? { host: "", port: 0 }
-  const base = url ?? new URL(`http://${inUrl(localHost(host))}:${port}`)
+  const isSecure = (config?.server.tls.cert_file ?? "") !== ""
+  const socketPath = url === undefined && config?.server.unix_socket.only === true ? config.server.unix_socket.path : undefined
+  const base = url ?? new URL(`http${isSecure && socketPath === undefined ? "s" : ""}://${inUrl(localHost(host))}:${port}`)
   const address = base.href.replace(/\/+$/, "").replace(/\/\/[^@/]*@/, "//")
   const whence = url === undefined ? `the address is ${loaded.path === "" ? "the default one" : `that of ${loaded.path}`}; ` : ""
   const token = options.env["OLLA_TOKEN"] || configuredToken(options, config)
@@ -73,6 +76,9 @@ export const operatorClient = (options: LoadOptions, url: URL | undefined): Oper
         {
           host: base.hostname.replace(/^\[|\]$/g, ""),
           ...(base.port === "" ? {} : { port: base.port }),
+          ...(socketPath === undefined ? {} : { socketPath: resolvePath(options.cwd, socketPath) }),
+          // Its own machine's daemon has a certificate for another name.
+          ...(url === undefined && isSecure ? { rejectUnauthorized: false } : {}),
           method,
           path: prefix + path,
           agent: false,

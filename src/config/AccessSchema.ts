@@ -80,8 +80,7 @@ export const access = section({
 
 export const tls = section({
   cert_file: text("", "PEM chain, leaf first: server.port speaks HTTPS then. Read again within a second of a change.", {
-    example: "/etc/olla/fullchain.pem",
-    pending: "refused"
+    example: "/etc/olla/fullchain.pem"
   }),
   key_file: text("", "PEM key of the leaf; may be the same file.", { example: "/etc/olla/privkey.pem" }),
   key_password_file: text("", "File with the password of an encrypted key.", { example: "/run/secrets/tls_password" }),
@@ -107,7 +106,7 @@ export const tls = section({
 })
 
 export const unixSocket = section({
-  path: text("", "Socket file to listen on besides the port, at most 107 bytes.", { example: "/run/olla/olla.sock", pending: "refused" }),
+  path: text("", "Socket file to listen on besides the port, at most 107 bytes.", { example: "/run/olla/olla.sock" }),
   mode: text("0660", "Its mode, octal."),
   only: bool(false, "Listen on the socket alone, not on the port.")
 })

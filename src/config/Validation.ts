@@ -54,6 +54,12 @@ const serverRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   }
   if (config.server.port === 443 && config.server.tls.cert_file === "")
     out.push(warning("server.port", "server.port is 443, but Olla speaks plain HTTP: set server.tls.cert_file, or put TLS in front of it"))
+  const { path, mode, only } = config.server.unix_socket
+  if (Buffer.byteLength(path) > 107)
+    out.push(error("server.unix_socket.path", "server.unix_socket.path has more than 107 bytes, which is all that the system takes"))
+  if (!/^0?[0-7]{3}$/.test(mode)) out.push(error("server.unix_socket.mode", `server.unix_socket.mode: "${mode}" is no mode such as "0660"`))
+  if (only && path === "")
+    out.push(error("server.unix_socket.only", "server.unix_socket.only leaves nothing to listen on without server.unix_socket.path"))
   if (!cors.enabled) return out
   for (const key of ["allowed_origins", "allowed_methods", "allowed_headers", "exposed_headers"] as const)
     for (const [index, entry] of cors[key].entries())

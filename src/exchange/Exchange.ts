@@ -246,6 +246,8 @@ export class Exchange {
   readonly timings: ExchangeTimings
   /** Client-facing model name, lower-cased; empty: none was found. */
   model = ""
+  /** How the client speaks to this listener. */
+  scheme: "http" | "https" = "http"
   /** `undefined`: nobody is asked for a key. */
   client: ExchangeClient | undefined = undefined
   /** Whom a trusted proxy names; empty: nobody. */

@@ -44,7 +44,8 @@ export class AccessPolicy {
 
   /** The address is judged first. `peer` as `Client.peer`: without one, nobody gets in. */
   denies(peer: string, host: string | undefined): AccessDenial | undefined {
-    if (!inNetworks(this.#networks, peer)) return wrongAddress
+    // Who may open the socket file is said by its mode.
+    if (peer !== "unix" && !inNetworks(this.#networks, peer)) return wrongAddress
     const name = host === undefined ? "" : hostName(host)
     return isIP(name) !== 0 || this.#hosts.has(name) ? undefined : wrongHost
   }

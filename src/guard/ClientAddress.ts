@@ -110,6 +110,7 @@ export class ClientAddresses {
   }
 
   of(peer: string | undefined, rawHeaders: ReadonlyArray<string>): Client {
+    if (peer === "unix") return { peer, ip: this.#trust ? (this.#toldBy(rawHeaders) ?? peer) : peer, trustedPeer: this.#trust }
     const address = peer === undefined ? "" : normaliseAddress(peer)
     if (!this.#trust || !this.#trusted(address)) return { peer: address, ip: address, trustedPeer: false }
     return { peer: address, ip: this.#toldBy(rawHeaders) ?? address, trustedPeer: true }

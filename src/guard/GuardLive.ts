@@ -64,6 +64,7 @@ export const layer: Layer.Layer<Guard, never, Settings | GuardEvents> = Layer.ef
     /** As they hold for this client. */
     const limitsFor = ({ clientIp }: GuardedRequest): RateLimitSettings => {
       const all = server().rate_limits
+      if (clientIp === "unix") return { ...unwritten(all), per_ip_requests_per_minute: 0 }
       return addresses(all).isPrivate(clientIp) ? unwritten(all) : all
     }
     let quiet = 0

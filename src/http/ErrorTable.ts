@@ -117,6 +117,12 @@ export const errorTable = {
     when: "a key is in query or path; `code` is `key_in_query`",
     remedy: "`olla keys rotate`, and the header `Authorization: Bearer`"
   },
+  httpsRequired: {
+    status: 403,
+    text: "this is not for plain HTTP: ask {base}. A key that was sent here crossed the network in clear: rotate it",
+    when: "something else than reading without credentials comes to `server.tls.redirect_port`; `code` is `https_required`",
+    remedy: "use the https address as base URL"
+  },
   modelNotAllowed: {
     status: 403,
     text: '{who} may not use the model "{model}": lists of models show what may be used',

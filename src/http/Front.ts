@@ -13,6 +13,7 @@ import type { ErrorName } from "./ErrorTable.ts"
 import type { OpenResponse } from "./listener/OpenResponse.ts"
 import { requestId } from "./listener/RequestId.ts"
 import type { RequestMessage } from "./listener/RequestMessage.ts"
+import { isLocal, unixPeer } from "./listener/UnixSocket.ts"
 import { RequestContext, type RequestEvents } from "./RequestContext.ts"
 import { judgedPath, sentPath } from "./RequestPath.ts"
 import { type RouteModule, Routes } from "./Routes.ts"
@@ -51,7 +52,7 @@ export class Front implements RequestEvents {
     const accepted = performance.now()
     const { guard } = this.#services
     const { head } = req
-    const client = guard.clientOf(req.socket.remoteAddress, req.rawHeaders)
+    const client = guard.clientOf(isLocal(req.socket) ? unixPeer : req.socket.remoteAddress, req.rawHeaders)
     const { path, query } = targetOf(req.url ?? "/")
     const exchange = new Exchange({
       id: requestId(head.requestId),
@@ -63,6 +64,7 @@ export class Front implements RequestEvents {
       startedAt: Date.now(),
       accepted
     })
+    if ("encrypted" in req.socket) exchange.scheme = "https"
     exchange.traceId = traceIdOf(head.traceparent)
     const context = new RequestContext(req, res, exchange, client.trustedPeer, this)
     res.context = context

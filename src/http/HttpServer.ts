@@ -11,6 +11,7 @@ import { ActiveSet } from "../exchange/ActiveSet.ts"
 import { effectiveHeaderLimit, mostHeaders } from "../guard/SizeLimits.ts"
 import { cut, cutAfterFlush } from "../proxy/ClientSocket.ts"
 import { allowed, Front } from "./Front.ts"
+import type { CertificateStore } from "./listener/CertificateStore.ts"
 import { endConnection, isEnding } from "./listener/ConnectionEnd.ts"
 import { hearHalfCloses } from "./listener/HalfClose.ts"
 import { dropSilent, unlessItCame } from "./listener/LateTimeout.ts"
@@ -19,7 +20,10 @@ import { BindError, hostsOf, listen, stopListening } from "./listener/Listening.
 import { Newcomers } from "./listener/Newcomers.ts"
 import { OpenResponse } from "./listener/OpenResponse.ts"
 import { inTurn } from "./listener/Pipelining.ts"
+import { redirecting } from "./listener/Redirecting.ts"
 import { RequestMessage } from "./listener/RequestMessage.ts"
+import { secureServer } from "./listener/SecureServer.ts"
+import { listenLocally } from "./listener/UnixSocket.ts"
 import { longestUpload, watchUploads } from "./listener/UploadPace.ts"
 import type { RouteModule } from "./Routes.ts"
 import type { Services } from "./Services.ts"
@@ -120,13 +124,14 @@ const timesOf = (config: OllaConfig["server"]) => {
   }
 }
 
-export const makeHttpServer = (config: OllaConfig["server"]): Effect.Effect<HttpServer, BindError> =>
+/** `secure`: the certificates of `server.tls`. */
+export const makeHttpServer = (config: OllaConfig["server"], secure?: CertificateStore): Effect.Effect<HttpServer, BindError> =>
   Effect.tryPromise({
-    try: () => bind(config),
+    try: () => bind(config, secure),
     catch: (cause) => (cause instanceof BindError ? cause : new BindError(String(cause)))
   })
 
-const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
+const bind = async (config: OllaConfig["server"], secure: CertificateStore | undefined): Promise<HttpServer> => {
   const waiting: Array<() => void> = []
   let handle: ((req: RequestMessage, res: OpenResponse) => void) | undefined
   const onRequest = (req: RequestMessage, res: OpenResponse) => {
@@ -142,6 +147,8 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
   const tooMuchHead = overflowWords(headLimit)
   const refuse: Refuse = (socket, code, reason) =>
     hangUp(socket, statusOf(code, reason), code, tell, code === headOverflow ? tooMuchHead : {})
+  const refusePlain = (socket: Socket) =>
+    hangUp(socket, "400 Bad Request", "plain HTTP", tell, { detail: ": this port speaks HTTPS, ask for https://" })
   let unwatch = (): void => {}
   let unlisten = (): void => {}
   let retiring = false
@@ -167,11 +174,13 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     IncomingMessage: RequestMessage,
     ServerResponse: OpenResponse
   }
-  const servers: Array<Server> = []
+  const servers: Array<Server<typeof RequestMessage, typeof OpenResponse>> = []
   const addresses: Array<AddressInfo> = []
   const failed = Promise.withResolvers<Error>()
   let port = config.port
-  for (const { host, optional } of hostsOf(config.host)) {
+  /** What has to be given back when no further connection is taken. */
+  const ends: Array<() => void> = []
+  const make = (isLocal: boolean): Server<typeof RequestMessage, typeof OpenResponse> => {
     const begin = (req: RequestMessage, res: OpenResponse) => {
       const { socket } = req
       // The answer before it was the last one of its connection, or its client is gone.
@@ -188,12 +197,16 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       newcomers.spoke(req.socket)
       if (!isEnding(req.socket)) inTurn(req.socket, res, () => begin(req, res))
     }
-    const server = createServer(options, accept)
-    server.on("connection", (socket) => {
+    const made =
+      secure === undefined || isLocal ? undefined : secureServer(options, { tls: config.tls, store: secure, plain: refusePlain }, accept)
+    const server = made?.server ?? createServer(options, accept)
+    if (made !== undefined) ends.push(made.forget)
+    const arrival = made === undefined ? "connection" : "secureConnection"
+    server.on(arrival, (socket: Socket) => {
       arrivals++
       newcomers.accepted(socket)
     })
-    hearHalfCloses(server, open)
+    hearHalfCloses(server, open, arrival)
     server.on("checkContinue", accept)
     server.on("checkExpectation", accept)
     server.on("connect", (_req, socket) => hangUp(socket, "405 Method Not Allowed", "CONNECT", tell, { headers: `Allow: ${allowed}\r\n` }))
@@ -203,6 +216,28 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
     server.on("timeout", dropSilent)
     // node would drop what is beyond it without a word; the guard refuses a request that reaches it.
     server.maxHeadersCount = mostHeaders
+    return server
+  }
+  const fail = (cause: unknown, where: string): never => {
+    for (const one of servers) one.close()
+    for (const end of ends) end()
+    if (cause instanceof BindError) throw cause
+    const { message, code } = cause as NodeJS.ErrnoException
+    throw new BindError(`failed to bind ${where}: ${message}`, code)
+  }
+  const { path, mode, only } = config.unix_socket
+  if (path !== "") {
+    const server = make(true)
+    try {
+      ends.push(await listenLocally(server, path, Number.parseInt(mode, 8)))
+      server.on("error", failed.resolve)
+      servers.push(server)
+    } catch (cause) {
+      fail(cause, path)
+    }
+  }
+  for (const { host, optional } of path !== "" && only ? [] : hostsOf(config.host)) {
+    const server = make(false)
     try {
       const address = await listen(server, port, host, config.reuse_port)
       server.on("error", failed.resolve)
@@ -210,12 +245,26 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       servers.push(server)
       addresses.push(address)
     } catch (cause) {
-      if (optional && servers.length > 0 && (cause as NodeJS.ErrnoException).code !== "EADDRINUSE") continue
-      for (const one of servers) one.close()
-      const { message, code } = cause as NodeJS.ErrnoException
-      throw new BindError(`failed to bind ${config.host}:${config.port}: ${message}`, code)
+      if (optional && addresses.length > 0 && (cause as NodeJS.ErrnoException).code !== "EADDRINUSE") continue
+      fail(cause, `${config.host}:${config.port}`)
     }
   }
+  if (secure !== undefined && config.tls.redirect_port > 0)
+    for (const { host, optional } of hostsOf(config.host)) {
+      const server = redirecting(
+        () => port,
+        (req) => services?.clearText(req.rawHeaders, req.socket.remoteAddress ?? "")
+      )
+      try {
+        await listen(server, config.tls.redirect_port, host, config.reuse_port)
+        ends.push(() => {
+          server.close()
+          server.closeAllConnections()
+        })
+      } catch (cause) {
+        if (!optional) fail(cause, `${config.host}:${config.tls.redirect_port} (server.tls.redirect_port)`)
+      }
+    }
   const retire = () => {
     retiring = true
     // A kept connection takes no further request.
@@ -263,6 +312,7 @@ const bind = async (config: OllaConfig["server"]): Promise<HttpServer> => {
       await Promise.all(closed)
       clearTimeout(timer)
       for (const server of servers) server.close()
+      for (const end of ends) end()
       unwatch()
       unlisten()
       return unfinished

@@ -7,6 +7,7 @@ import { KeyRecord, type KeyStatistics } from "../telemetry/KeyStatistics.ts"
 import type { KeysDocument } from "./documents/KeysDocument.ts"
 import type { StatusDocument } from "./documents/StatusDocument.ts"
 import { timestamp } from "./Formats.ts"
+import type { CertificateStore } from "./listener/CertificateStore.ts"
 
 type Document = typeof KeysDocument.Type
 
@@ -91,3 +92,17 @@ export const accessStatus = (access: Access): (typeof StatusDocument.Type)["acce
     last_error: lastError ?? null
   }
 }
+
+export const tlsStatus = (store: CertificateStore | undefined, minVersion: "1.2" | "1.3"): (typeof StatusDocument.Type)["tls"] =>
+  store === undefined
+    ? undefined
+    : {
+        min_version: minVersion,
+        certificates: store.current.pairs.map(({ names, notAfter, fingerprint }) => ({
+          names,
+          not_after: timestamp(notAfter),
+          fingerprint_sha256: fingerprint,
+          loaded_at: timestamp(store.loadedAt),
+          last_error: store.lastError ?? null
+        }))
+      }

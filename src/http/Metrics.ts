@@ -4,7 +4,7 @@
  */
 import { processFamilies } from "../telemetry/metrics/ProcessMetrics.ts"
 import type { Family } from "../telemetry/PrometheusText.ts"
-import { accessFamilies } from "./metrics/AccessFamilies.ts"
+import { accessFamilies, certificateFamilies } from "./metrics/AccessFamilies.ts"
 import { endpointFamilies } from "./metrics/EndpointFamilies.ts"
 import { labelling, one, single } from "./metrics/Families.ts"
 import type { MetricsView } from "./metrics/MetricsView.ts"
@@ -57,6 +57,7 @@ export const metricFamilies = (view: MetricsView): ReadonlyArray<Family> => {
     ...trafficFamilies(view, labelsOf),
     ...traceFamilies(view),
     ...processFamilies(),
+    ...certificateFamilies(view.certificates),
     ...(view.keys === undefined ? [] : accessFamilies(view.keys, view.keyStatistics, view.now)),
     ...surfaces(view)
   ]

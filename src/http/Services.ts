@@ -10,6 +10,7 @@ import { type DnsStatus, DnsStatuses } from "../endpoint/DnsSource.ts"
 import { Fleet } from "../endpoint/Fleet.ts"
 import { Observer } from "../exchange/Observer.ts"
 import { type Tracing, TracingDecisions } from "../exchange/Tracing.ts"
+import { normaliseAddress } from "../guard/ClientAddress.ts"
 import { Guard } from "../guard/Guard.ts"
 import { type Access, KeyAccess } from "../guard/keys/Access.ts"
 import { Profiles } from "../profile/Profiles.ts"
@@ -22,6 +23,8 @@ import { RequestLog } from "../telemetry/requests/RequestLog.ts"
 import { Statistics } from "../telemetry/Statistics.ts"
 import type { SpanCounts } from "../telemetry/tracing/SpanQueue.ts"
 import { TraceCounts } from "../telemetry/tracing/Traces.ts"
+import type { CertificateStore } from "./listener/CertificateStore.ts"
+import { RequestHead } from "./listener/RequestHead.ts"
 
 export interface Services {
   readonly settings: Settings["Service"]
@@ -45,6 +48,10 @@ export interface Services {
   /** For what is told of a request beside its own records. */
   readonly journal: Journal["Service"]
   readonly access: Access
+  /** A key may have crossed the network in clear: tells whose, if it is one. */
+  readonly clearText: (rawHeaders: ReadonlyArray<string>, address: string) => void
+  /** `undefined`: the listener speaks plain HTTP. */
+  readonly certificates: CertificateStore | undefined
   /** `undefined`: nobody counts. */
   readonly keyStatistics: KeyStatistics | undefined
   /** Forks with the daemon's own context. */
@@ -61,9 +68,10 @@ const noRules: ReadonlyArray<RuleConfig> = []
 const rulesOf = ({ traffic }: OllaConfig): ReadonlyArray<RuleConfig> => (traffic.enabled ? traffic.rules : noRules)
 
 /** `isStopping`: the daemon takes no further work. */
-export const makeServices = Effect.fnUntraced(function* (isStopping: () => boolean) {
+export const makeServices = Effect.fnUntraced(function* (isStopping: () => boolean, certificates?: CertificateStore) {
   const settings = yield* Settings
   const journal = yield* Journal
+  const access = yield* KeyAccess
   return {
     settings,
     reload: yield* Reload,
@@ -82,7 +90,12 @@ export const makeServices = Effect.fnUntraced(function* (isStopping: () => boole
     traceCounts: yield* TraceCounts,
     log: yield* RequestLog,
     journal,
-    access: yield* KeyAccess,
+    access,
+    certificates,
+    clearText: (rawHeaders, address) => {
+      const name = access.nameOf(new RequestHead({ httpVersionMajor: 1, httpVersionMinor: 1, rawHeaders }))
+      if (name !== "") journal.write("warn", "A key came in clear, rotate it", { key: name, client_ip: normaliseAddress(address) })
+    },
     keyStatistics: yield* KeyFigures,
     fork: Effect.runForkWith(yield* Effect.context<never>()),
     logsRequests: () => journal.enabled("info"),

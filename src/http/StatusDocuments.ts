@@ -34,6 +34,8 @@ export interface StatusView {
   readonly rejections: Readonly<Record<string, number>>
   /** Absent while nobody is asked for a key. */
   readonly access?: (typeof StatusDocument.Type)["access"]
+  /** Absent while the listener speaks plain HTTP. */
+  readonly tls?: (typeof StatusDocument.Type)["tls"]
 }
 
 const successRate = (totals: EndpointTotals | undefined): number =>
@@ -270,6 +272,7 @@ export const statusDocument = (view: StatusView): typeof StatusDocument.Type => 
     }),
     config: configDocument(view.configStatus),
     ...(view.access === undefined ? {} : { access: view.access }),
+    ...(view.tls === undefined ? {} : { tls: view.tls }),
     discovery: view.discovery.map(({ name, endpoints, resolvedAt, lastError }) => ({
       name,
       endpoints,

@@ -8,7 +8,7 @@ import { prometheusText } from "../telemetry/PrometheusText.ts"
 import { build, runtime } from "../version.ts"
 import { answerConditional, answerDocument, varying } from "./DocumentAnswer.ts"
 import { HealthDocument, NotReadyDocument, ReadyDocument, type VersionDocument } from "./documents/DaemonDocuments.ts"
-import { accessStatus, keysDocument } from "./KeysDocuments.ts"
+import { accessStatus, keysDocument, tlsStatus } from "./KeysDocuments.ts"
 import { metricFamilies } from "./Metrics.ts"
 import { modelsDocument } from "./ModelDocuments.ts"
 import { openApiJson } from "./OpenApi.ts"
@@ -51,7 +51,8 @@ const viewOf = (services: Services): StatusView => ({
   startedAt: services.statistics.startedAt,
   bodies: services.guard.bodies,
   rejections: services.statistics.rejections(),
-  access: accessStatus(services.access)
+  access: accessStatus(services.access),
+  tls: tlsStatus(services.certificates, services.settings.current().server.tls.min_version)
 })
 
 const health: Handler = (services, context) => {
@@ -193,7 +194,8 @@ const metrics: Handler = (services, context) => {
     traces: services.traceCounts?.(),
     sticky: services.balancer.stickyStats(),
     keys: services.access,
-    keyStatistics: services.keyStatistics
+    keyStatistics: services.keyStatistics,
+    certificates: services.certificates
   })
   const form = formOf(context.headers("accept"))
   services.fork(

@@ -154,7 +154,8 @@ const answers = ({ methods }: Named, method: string): boolean =>
   methods.includes(method) || (method === "OPTIONS" && methods.includes("GET"))
 
 /** As the client sees it, as far as that is known. */
-const schemeOf = (context: RequestContext): string => (context.header("x-forwarded-proto").toLowerCase() === "https" ? "https" : "http")
+const schemeOf = (context: RequestContext): string =>
+  context.header("x-forwarded-proto").toLowerCase() === "https" ? "https" : context.exchange.scheme
 
 /** The inspector as configured now; another configuration makes another one. */
 const inspectors = (services: Services, translator: Translator): (() => Inspector | undefined) => {

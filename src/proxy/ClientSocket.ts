@@ -1,6 +1,6 @@
 /** What node's response does not offer: sending a head without checking it again, and breaking an answer off so that the client sees it. */
 import { type ServerResponse, STATUS_CODES } from "node:http"
-import { resetWhenRead } from "./ConnectionReset.ts"
+import { resetNow, resetWhenRead } from "./ConnectionReset.ts"
 import type { LastWords } from "./Dialect.ts"
 import { pairsOfReply, type ReplyHead } from "./HeaderLines.ts"
 import { storeHead } from "./NodeInternals.ts"
@@ -61,6 +61,6 @@ export const endBroken = (response: ServerResponse, words: LastWords | undefined
 /** Cuts at once: nothing more goes out. */
 export const cut = (response: ServerResponse): void => {
   const { socket } = response.req
-  if (response.headersSent && endsWithClose(response)) socket.resetAndDestroy()
+  if (response.headersSent && endsWithClose(response)) resetNow(socket)
   else socket.destroy()
 }

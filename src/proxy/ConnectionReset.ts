@@ -25,6 +25,12 @@ interface Waiting {
 const waiting = new Set<Waiting>()
 let looking = false
 
+/** Only TCP has resets. Over TLS an end without a word of its own says the same. */
+export const resetNow = (socket: Socket): void => {
+  if ("encrypted" in socket || socket.remotePort === undefined) socket.destroy()
+  else socket.resetAndDestroy()
+}
+
 /** `patience`: milliseconds after which the peer has had time enough. */
 export const resetWhenRead = (socket: Socket, patience: number): void => {
   if (socket.destroyed) return
@@ -48,7 +54,7 @@ const look = async (): Promise<void> => {
     entry.quiet = onItsWay ? 0 : entry.quiet + 1
     if (entry.quiet < (unread === undefined ? blindLooks : quietLooks) && now < until) continue
     waiting.delete(entry)
-    socket.resetAndDestroy()
+    resetNow(socket)
   }
   lookAgain()
 }

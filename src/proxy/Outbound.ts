@@ -121,10 +121,20 @@ export const outboundHead = (
   const { peer } = exchange
   if (!names.has("x-proxied-by")) lines += proxiedByLine
   if (!names.has("via")) lines += clientVia === "" ? viaLine : `Via: ${clientVia}, ${via}\r\n`
-  if (!names.has("x-real-ip")) lines = lines + "X-Real-IP: " + (trusted && realIp !== "" ? realIp : peer) + "\r\n"
-  if (!names.has("x-forwarded-for")) lines = lines + "X-Forwarded-For: " + (trusted ? listed(forwardedFor, peer) : peer) + "\r\n"
+  // Through a socket file nobody has an address.
+  const isLocal = peer === "unix"
+  if (isLocal) {
+    if (trusted && realIp !== "" && !names.has("x-real-ip")) lines += `X-Real-IP: ${realIp}\r\n`
+    if (trusted && forwardedFor !== "" && !names.has("x-forwarded-for")) lines += `X-Forwarded-For: ${forwardedFor}\r\n`
+  }
+  if (!isLocal && !names.has("x-real-ip")) lines = lines + "X-Real-IP: " + (trusted && realIp !== "" ? realIp : peer) + "\r\n"
+  if (!isLocal && !names.has("x-forwarded-for"))
+    lines = lines + "X-Forwarded-For: " + (trusted ? listed(forwardedFor, peer) : peer) + "\r\n"
   if (!names.has("x-forwarded-proto"))
-    lines = trusted && forwardedProto !== "" ? `${lines}X-Forwarded-Proto: ${forwardedProto}\r\n` : lines + "X-Forwarded-Proto: http\r\n"
+    lines =
+      trusted && forwardedProto !== ""
+        ? `${lines}X-Forwarded-Proto: ${forwardedProto}\r\n`
+        : lines + "X-Forwarded-Proto: " + exchange.scheme + "\r\n"
   const outerHost = trusted && forwardedHost !== "" ? forwardedHost : host
   if (outerHost !== "" && !names.has("x-forwarded-host")) lines = lines + "X-Forwarded-Host: " + outerHost + "\r\n"
   if (!names.has("x-request-id")) lines = lines + "X-Request-ID: " + exchange.id + "\r\n"

@@ -168,6 +168,17 @@ export class Access {
     for (const [name, use] of this.#uses) if (!clients.has(name) && use.inFlight === 0) this.#uses.delete(name)
   }
 
+  /** Whose key these headers bring, good or not; empty: none of the table. */
+  nameOf(headers: KeyHeaders): string {
+    const { current } = this
+    if (current === undefined) return ""
+    for (const value of presentedKeys(headers)) {
+      const known = value.length > longestKey ? undefined : current.loaded.table.byDigest.get(digestOf(value))
+      if (known !== undefined) return known.entry.name
+    }
+    return ""
+  }
+
   /** `access`: in force. `now`: epoch milliseconds. */
   identify(access: AccessInForce, asking: Asking, now: number): KeyClient | IdentityRefusal {
     if (isInTarget(asking.path, asking.query)) return refused("key_in_query")

@@ -125,6 +125,20 @@ export const StatusDocument = Schema.Struct({
       last_error: Schema.NullOr(Schema.String).annotate({ description: "Why the keys file as it is now is not in force; null: it is" })
     }).annotate({ identifier: "AccessStatus" })
   ).annotate({ description: "Absent while nobody is asked for a key" }),
+  tls: Schema.optionalKey(
+    Schema.Struct({
+      min_version: Schema.Literals(["1.2", "1.3"]),
+      certificates: Schema.Array(
+        Schema.Struct({
+          names: Schema.Array(Schema.String),
+          not_after: Timestamp,
+          fingerprint_sha256: Schema.String,
+          loaded_at: Timestamp,
+          last_error: Schema.NullOr(Schema.String).annotate({ description: "Why the files as they are now do not serve; null: they do" })
+        })
+      )
+    }).annotate({ identifier: "TlsStatus" })
+  ).annotate({ description: "Absent while the listener speaks plain HTTP" }),
   discovery: Schema.Array(ResolvedName).annotate({ description: "Names of `discovery.dns`, in its order" }),
   security: Schema.Struct({
     status: Schema.Literals(["normal", "elevated"]),

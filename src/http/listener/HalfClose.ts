@@ -5,7 +5,11 @@ import { keepHalfOpen } from "../../proxy/NodeInternals.ts"
 import type { OpenResponse } from "./OpenResponse.ts"
 
 /** `open`: requests that have begun, one of a connection at most. */
-export const hearHalfCloses = (server: Server, open: Iterable<OpenResponse>): void => {
+export const hearHalfCloses = (
+  server: Server,
+  open: Iterable<OpenResponse>,
+  arrival: "connection" | "secureConnection" = "connection"
+): void => {
   function ended(this: Socket): void {
     for (const { context, req } of open) {
       if (req.socket !== this) continue
@@ -16,5 +20,5 @@ export const hearHalfCloses = (server: Server, open: Iterable<OpenResponse>): vo
     }
   }
   keepHalfOpen(server)
-  server.on("connection", (socket) => socket.once("end", ended))
+  server.on(arrival, (socket: Socket) => socket.once("end", ended))
 }

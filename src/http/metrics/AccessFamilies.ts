@@ -3,6 +3,7 @@ import type { Access } from "../../guard/keys/Access.ts"
 import { stateOf } from "../../guard/keys/KeyEntry.ts"
 import { KeyRecord, type KeyStatistics, keyOutcomes } from "../../telemetry/KeyStatistics.ts"
 import type { Family } from "../../telemetry/PrometheusText.ts"
+import type { CertificateStore } from "../listener/CertificateStore.ts"
 import { one, single } from "./Families.ts"
 
 /** Keys that have series of their own. */
@@ -90,3 +91,24 @@ export const accessFamilies = (access: Access, statistics: KeyStatistics | undef
     )
   ]
 }
+
+export const certificateFamilies = (store: CertificateStore | undefined): ReadonlyArray<Family> =>
+  store === undefined
+    ? []
+    : [
+        single(
+          "gauge",
+          "tls_certificate_expiry_timestamp_seconds",
+          "When each certificate of the listener ends.",
+          [...new Map(store.current.pairs.map(({ names, notAfter }) => [names[0] ?? "", notAfter]))].map(([name, notAfter]) => ({
+            labels: { name },
+            value: notAfter / 1000
+          }))
+        ),
+        single(
+          "counter",
+          "tls_handshake_failures_total",
+          "Handshakes that came to nothing, by reason.",
+          [...store.failures].map(([reason, value]) => ({ labels: { reason }, value }))
+        )
+      ]

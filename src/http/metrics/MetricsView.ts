@@ -7,6 +7,7 @@ import type { PhaseMetrics } from "../../telemetry/metrics/PhaseMetrics.ts"
 import type { TrafficMetrics } from "../../telemetry/metrics/TrafficMetrics.ts"
 import type { ModelsOverall, ModelTotals, SeriesTotals, TranslatorTotals } from "../../telemetry/Statistics.ts"
 import type { SpanCounts } from "../../telemetry/tracing/SpanQueue.ts"
+import type { CertificateStore } from "../listener/CertificateStore.ts"
 import type { StatusView } from "../StatusDocuments.ts"
 
 export interface MetricsView extends StatusView {
@@ -25,6 +26,7 @@ export interface MetricsView extends StatusView {
   readonly traces: SpanCounts | undefined
   /** Absent: nothing is told of keys. */
   readonly keys?: Access
+  readonly certificates?: CertificateStore | undefined
   readonly keyStatistics?: KeyStatistics | undefined
   /** `undefined` while sticky sessions are off. */
   readonly sticky: StickyStats | undefined
