@@ -62,7 +62,7 @@ export class Ticket<T> {
     this.earliest = earliest
   }
 
-  /** Where it stands by now, having risen while it waited. */
+  /** How high it lifts its class by now, having waited. */
   rankAt(now: number): number {
     return Math.max(0, this.rank - Math.floor((now - this.since) / risesAfter))
   }
@@ -130,7 +130,8 @@ export class WaitingLine<T> {
 
   /** All of them, whose turn it is first. */
   inOrder(now: number): ReadonlyArray<Ticket<T>> {
-    return [...this.#tickets].sort((a, b) => before(a, b, now))
+    const standing = this.#standing(now)
+    return [...this.#tickets].sort((a, b) => before(a, b, standing))
   }
 
   /** It is its turn. */
@@ -158,9 +159,23 @@ export class WaitingLine<T> {
 
   /** How many are served before it as things stand. */
   ahead(ticket: Ticket<T>, now: number): number {
+    const standing = this.#standing(now)
     let ahead = 0
-    for (const other of this.#tickets) if (other !== ticket && before(other, ticket, now) < 0) ahead++
+    for (const other of this.#tickets) if (other !== ticket && before(other, ticket, standing) < 0) ahead++
     return ahead
+  }
+
+  /**
+   * Where each class stands: as high as its oldest ticket has risen. Tickets do not rise one by one, or whoever keeps many waiting would
+   * always have some that stand above what another client has just brought, whatever their shares.
+   */
+  #standing(now: number): ReadonlyArray<number> {
+    const standing = classes.map((_, rank) => rank)
+    for (const ticket of this.#tickets) {
+      const rank = ticket.rankAt(now)
+      if (rank < (standing[ticket.rank] as number)) standing[ticket.rank] = rank
+    }
+    return standing
   }
 
   #clientOf(name: string): Client<T> {
@@ -199,8 +214,8 @@ export class WaitingLine<T> {
 }
 
 /** Negative: `a` is served before `b`. */
-const before = <T>(a: Ticket<T>, b: Ticket<T>, now: number): number =>
-  a.rankAt(now) - b.rankAt(now) || a.start - b.start || a.number - b.number
+const before = <T>(a: Ticket<T>, b: Ticket<T>, standing: ReadonlyArray<number>): number =>
+  (standing[a.rank] as number) - (standing[b.rank] as number) || a.start - b.start || a.number - b.number
 
 /** A moment in which so many tickets get their turn, in whole seconds that a client may be told: from 1 to 60. `perSecond`: turns. */
 export const secondsUntilTurn = (ahead: number, perSecond: number, less = 0): number =>

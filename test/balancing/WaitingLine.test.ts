@@ -72,6 +72,17 @@ describe("the order of tickets", () => {
     expect(joined(line, "x", wishOf("d")).rankAt(1_000_000)).toBe(0)
   })
 
+  it("keeps shares fair however long one client's many tickets have waited", () => {
+    const line = lineOf()
+    for (let n = 0; n < 50; n++) joined(line, `many${n}`, wishOf("many"))
+    for (let n = 0; n < 10; n++) serveNext(line, 2 * risesAfter)
+    joined(line, "fresh", wishOf("other"), 2 * risesAfter)
+    expect(namesOf(line, 2 * risesAfter)[0]).toBe("fresh")
+    // A class rises as a whole: its own order stays.
+    joined(line, "high", wishOf("urgent", { urgency: "high", cost: 1 }), 2 * risesAfter)
+    expect(namesOf(line, 2 * risesAfter).slice(0, 3)).toEqual(["fresh", "high", "many10"])
+  })
+
   it("starts newcomers where the line is, not where it once began", () => {
     const line = lineOf()
     for (let n = 0; n < 5; n++) joined(line, `a${n}`, wishOf("a"))
