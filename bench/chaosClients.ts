@@ -13,6 +13,8 @@ export interface Seen {
   backend: string
   /** Of an answer that is Olla's own. */
   text: string
+  /** Backends that were asked, as far as the head tells. */
+  attempts: number
   /** `whole`: exactly one backend's answer; `cut`: its beginning; `left`: by this client; `wrong`: anything else; `none`: no head came. */
   how: "whole" | "cut" | "left" | "wrong" | "refused" | "none"
   /** Milliseconds until there was a connection; a SYN that was lost is sent again after 1, 3 and 7 seconds. */
@@ -54,7 +56,20 @@ const one = (aim: Aim, agent: Agent, id: string): Promise<Seen> =>
     const stream = Math.random() < 0.5
     const tokens = stream ? 5 + Math.floor(Math.random() * 40) : 0
     const leaves = Math.random() < 0.05
-    const seen: Seen = { id, stream, start: Date.now(), end: 0, status: 0, backend: "", text: "", how: "none", connect: 0, head: 0, gap: 0 }
+    const seen: Seen = {
+      id,
+      stream,
+      start: Date.now(),
+      end: 0,
+      status: 0,
+      backend: "",
+      text: "",
+      attempts: 1,
+      how: "none",
+      connect: 0,
+      head: 0,
+      gap: 0
+    }
     const body = JSON.stringify({ model: "test-model", stream, messages: [{ role: "user", content: `${id} ${"x".repeat(200)}` }] })
     let text = ""
     let left = false
@@ -79,6 +94,7 @@ const one = (aim: Aim, agent: Agent, id: string): Promise<Seen> =>
         last = Date.now()
         seen.head = last - seen.start - seen.connect
         seen.status = answer.statusCode ?? 0
+        seen.attempts = Number(answer.headers["x-olla-attempts"] ?? 1)
         answer.setEncoding("latin1")
         answer.on("data", (part: string) => {
           const now = Date.now()
