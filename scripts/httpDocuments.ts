@@ -2,7 +2,7 @@
 import { stringify } from "yaml"
 import { type FailureKind, failure, failureRules } from "../src/exchange/Failure.ts"
 import type { QueryParameter } from "../src/http/BackendRoutes.ts"
-import { errorTable, errorTypeOf, rejections } from "../src/http/ErrorTable.ts"
+import { errorTable, errorTypeOf, queueRefusals, rejections } from "../src/http/ErrorTable.ts"
 import { openApi } from "../src/http/OpenApi.ts"
 import { type ActionRoute, actionRoutes, type LocalRoute, localRoutes } from "../src/http/Surface.ts"
 import { loadProfiles } from "../src/profile/ProfileLoading.ts"
@@ -51,6 +51,18 @@ is down is looked at again.
 |---|---|---|---|
 ${Object.entries(rejections)
   .map(([token, { status, text, strategy }]) => `| ${status} | \`${token}\` | ${cell(text)} | ${strategy} |`)
+  .join("\n")}
+
+## Refusals of the queue
+
+Where all who could serve a request are busy or have asked to be left alone, it waits (docs/traffic.md). When that comes to nothing the
+answer is the token, in JSON with a sentence, and \`X-Olla-Routing-Decision: rejected\`; \`Retry-After\` says when there is room, or when
+the first of them may be asked again.
+
+| status | token | when | what helps |
+|---|---|---|---|
+${Object.entries(queueRefusals)
+  .map(([token, { status, when, remedy }]) => `| ${status} | \`${token}\` | ${cell(when)} | ${cell(remedy)} |`)
   .join("\n")}
 
 ## Details of \`Proxy error\`

@@ -5,7 +5,7 @@
 import type { Lane } from "../endpoint/lane/Lane.ts"
 import type { Prompt } from "../routing/Prompt.ts"
 import type { Candidate } from "../routing/Router.ts"
-import type { RequestRules } from "../routing/Rules.ts"
+import type { RequestRules, RuleLimit } from "../routing/Rules.ts"
 import type { StickyKey } from "./StickyKey.ts"
 
 export interface ClaimFields {
@@ -24,6 +24,8 @@ export interface ClaimFields {
   readonly rules: RequestRules | undefined
 }
 
+const none: ReadonlyArray<RuleLimit> = []
+
 export class Claim {
   readonly sticky: StickyKey | undefined
   readonly usesLanes: boolean
@@ -35,6 +37,8 @@ export class Claim {
   readonly rules: RequestRules | undefined
   /** Lanes that an attempt of this exchange was on. */
   readonly tried: Array<Lane> = []
+  /** Limits of rules that it counts for: it is under way. */
+  #counted: ReadonlyArray<RuleLimit> = none
 
   constructor(fields: ClaimFields) {
     this.sticky = fields.sticky
@@ -45,6 +49,31 @@ export class Claim {
     this.candidates = fields.candidates
     this.prompt = fields.prompt
     this.rules = fields.rules
+  }
+
+  /** Neither its endpoint nor a rule has too much to do already. */
+  hasRoomAt({ endpoint, target }: Candidate): boolean {
+    if (endpoint.isFull) return false
+    if (this.rules === undefined) return true
+    for (const limit of this.rules.of(target).limits) if (limit.isFull && !this.#counted.includes(limit)) return false
+    return true
+  }
+
+  /** It is under way there. */
+  count({ target }: Candidate): void {
+    const limits = this.rules?.of(target).limits ?? none
+    if (limits.length === 0 && this.#counted.length === 0) return
+    for (const limit of limits) limit.inFlight++
+    for (const limit of this.#counted) limit.inFlight--
+    this.#counted = limits
+  }
+
+  /** It is under way no longer, or waits. True: somebody else may have room by that. */
+  uncount(): boolean {
+    if (this.#counted.length === 0) return false
+    for (const limit of this.#counted) limit.inFlight--
+    this.#counted = none
+    return true
   }
 
   /** Where somebody of an upper tier can be asked, nobody of a lower one is. */

@@ -4,7 +4,6 @@
  * waits.
  */
 import type { Host } from "../endpoint/Host.ts"
-import type { Lease } from "./Lease.ts"
 import type { Outlook } from "./Outlook.ts"
 import { clampSeconds, type LineLimits, secondsUntilTurn, Ticket, type Urgency, WaitingLine, type Wish } from "./WaitingLine.ts"
 
@@ -26,17 +25,17 @@ export interface Waiter {
   /** Milliseconds that it may still wait for room, and for somebody to come back; counted down by the queue. */
   patience: number
   hold: number
-  /** Leases whoever can be asked now. */
-  readonly take: () => Lease | undefined
+  /** Others may be able to serve it by now than before; asked every second at least. */
+  readonly renew: () => void
+  /** Takes whoever can be asked now. False: nobody. */
+  readonly take: () => boolean
   readonly outlook: () => Outlook
   /** Servers that it waits for. */
   readonly hosts: () => ReadonlySet<Host>
   /** Turns that those whom it waits for end in a second. */
   readonly rate: () => number
-  /** It waits for somebody to come back: whoever is away is to be looked at now. */
-  readonly look: () => void
   /** It is its turn; told in a later step than `wait`. */
-  readonly served: (lease: Lease) => void
+  readonly served: () => void
   /** It is waited for no longer; told in a later step than `wait`. */
   readonly refused: (refusal: QueueRefusal) => void
 }
@@ -140,7 +139,6 @@ export class Queue {
     const now = this.#parts.now()
     place.since = undefined
     place.turn(outlook._tag, now)
-    if (outlook._tag === "nobody") waiter.look()
     this.#wakeBy(Math.min(place.deadline, outlook.until, now + lookEvery))
     return undefined
   }
@@ -235,11 +233,11 @@ export class Queue {
       if (!ticket.isWaiting) continue
       const { waiter } = ticket.holder
       if (!all && !some(freed, (host) => waiter.hosts().has(host))) continue
-      const lease = waiter.take()
-      if (lease !== undefined) {
+      if (all) waiter.renew()
+      if (waiter.take()) {
         ticket.holder.spend(now)
         this.#line.serve(ticket)
-        waiter.served(lease)
+        waiter.served()
         for (const host of freed) if (host.isFull) freed.delete(host)
       } else if (all) this.#review(ticket, now)
     }
@@ -258,10 +256,7 @@ export class Queue {
     else if (outlook._tag === "pause" && outlook.until > holder.deadline)
       refusal = { code: "all_paused", retryAfter: clampSeconds((outlook.until - now) / 1000) }
     else if (isLate) refusal = { code: "queue_timeout", retryAfter: secondsUntilTurn(this.#rivals(waiter, ticket), waiter.rate()) }
-    if (refusal === undefined) {
-      if (outlook._tag === "nobody") waiter.look()
-      return
-    }
+    if (refusal === undefined) return
     holder.spend(now)
     this.#line.leave(ticket)
     waiter.refused(refusal)

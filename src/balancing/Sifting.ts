@@ -4,6 +4,7 @@
  */
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 import type { Candidate } from "../routing/Router.ts"
+import type { Claim } from "./Claim.ts"
 
 const laneOf = ({ endpoint, nativeName }: Candidate) => endpoint.lanes.of(nativeName)
 
@@ -14,36 +15,34 @@ export class Sifting {
   trial: Candidate | undefined
   /** Of those that are ejected, missing or tried by somebody else just now, the one that is back first. */
   last: Candidate | undefined
-  /** Of those that want to be left alone for now, the one that may be asked first. */
-  paused: Candidate | undefined
+  /** One that nothing is held against has no room for now. */
+  isAnyFull = false
 
-  of(candidates: ReadonlyArray<Candidate>, canBeAsked: (endpoint: Endpoint) => boolean): this {
+  of(candidates: ReadonlyArray<Candidate>, canBeAsked: (endpoint: Endpoint) => boolean, claim: Claim): this {
     this.usable = candidates
-    this.trial = this.last = this.paused = undefined
+    this.trial = this.last = undefined
+    this.isAnyFull = false
     for (const candidate of candidates)
-      if (!canBeAsked(candidate.endpoint) || !laneOf(candidate).isOpen) {
-        this.#sort(candidates, canBeAsked)
+      if (!canBeAsked(candidate.endpoint) || !claim.hasRoomAt(candidate) || !laneOf(candidate).isOpen) {
+        this.#sort(candidates, canBeAsked, claim)
         break
       }
     return this
   }
 
-  #sort(candidates: ReadonlyArray<Candidate>, canBeAsked: (endpoint: Endpoint) => boolean): void {
+  #sort(candidates: ReadonlyArray<Candidate>, canBeAsked: (endpoint: Endpoint) => boolean, claim: Claim): void {
     const usable: Array<Candidate> = []
     let lastUntil = Number.POSITIVE_INFINITY
-    let pausedUntil = Number.POSITIVE_INFINITY
     for (const candidate of candidates) {
       if (!canBeAsked(candidate.endpoint)) continue
       const lane = laneOf(candidate)
       const { state } = lane
       const { until } = lane.condition
-      if (state === "open" || state === "slow_start") usable.push(candidate)
-      else if (state === "paused" || (state === "trial" && lane.isOnTrial && lane.condition.state === "paused")) {
-        if (this.paused === undefined || until < pausedUntil) {
-          this.paused = candidate
-          pausedUntil = until
-        }
-      } else if (state === "trial" && !lane.isOnTrial) this.trial ??= candidate
+      if (!claim.hasRoomAt(candidate)) this.isAnyFull ||= lane.isOpen
+      else if (state === "open" || state === "slow_start") usable.push(candidate)
+      // The end of a pause, and of the trial that follows, is waited for.
+      else if (state === "paused" || (state === "trial" && lane.isOnTrial && lane.condition.state === "paused")) continue
+      else if (state === "trial" && !lane.isOnTrial) this.trial ??= candidate
       else {
         if (state === "missing") lane.passOver()
         if (this.last !== undefined && until >= lastUntil) continue

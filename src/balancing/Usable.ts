@@ -1,6 +1,6 @@
 /**
  * Passes on only candidates that can be asked now: the one place where one is left out for its endpoint's condition, its breaker, or
- * what is known of the model there. With no other candidate, an endpoint whose breaker is open still gets one request a second: its
+ * what is known of the model there, or for want of room. With no other candidate, an endpoint whose breaker is open still gets one request a second: its
  * recovery is then noticed by the first of them, not only when the breaker's time is over. Models that were ejected or are missing are
  * asked when nobody else is left: that alone never fails a request.
  */
@@ -75,7 +75,7 @@ export const over = <R>(inner: Layer.Layer<Balancer, never, R>): Layer.Layer<Bal
           const usable = those(candidates, can)
           return usable.length === 0 ? undefined : balancer.acquire(usable, claim, preferred)
         }
-        const { usable, trial, last, paused } = sifting.of(candidates, can)
+        const { usable, trial, last, isAnyFull } = sifting.of(candidates, can, claim)
         // A trial is for requests that somebody else can serve if it fails, unless there is nobody else.
         if (trial !== undefined && (usable.length === 0 || (claim.mayRepeat && !isAmong(usable, preferred))))
           return onTrial(balancer.acquire([trial], claim))
@@ -85,9 +85,8 @@ export const over = <R>(inner: Layer.Layer<Balancer, never, R>): Layer.Layer<Bal
             claim,
             preferred
           )
-        if (last !== undefined) return inPanic(balancer.acquire([last], claim))
-        // Nobody waits for the end of a pause as yet.
-        return paused === undefined ? undefined : balancer.acquire([paused], claim)
+        // Whoever has no room now is waited for.
+        return last === undefined || isAnyFull ? undefined : inPanic(balancer.acquire([last], claim))
       }
 
       return Balancer.of({

@@ -38,7 +38,11 @@ export const causesByOutcome = {
     "forbidden",
     "model_not_found",
     "model_unavailable",
-    "no_endpoint"
+    "no_endpoint",
+    "queue_timeout",
+    "queue_full",
+    "client_queue_full",
+    "all_paused"
   ],
   cancelled: ["cancelled_upload", "cancelled_queued", "cancelled_waiting", "cancelled_streaming"]
 } as const
@@ -95,7 +99,11 @@ const causeOfReason: Readonly<Record<string, Cause>> = {
   tooSlow: "timeout_upload",
   crossSite: "forbidden",
   gated: "forbidden",
-  noModelEndpoint: "no_endpoint"
+  noModelEndpoint: "no_endpoint",
+  queue_timeout: "queue_timeout",
+  queue_full: "queue_full",
+  client_queue_full: "client_queue_full",
+  all_paused: "all_paused"
 }
 
 const causeOfRefusal = (reason: string, status: number): Cause => {
@@ -111,6 +119,7 @@ const causeOfRefusal = (reason: string, status: number): Cause => {
 
 const cancelledWhere = (exchange: Exchange): Cause => {
   const last = exchange.lastAttempt
+  if (exchange.isInLine) return "cancelled_queued"
   if (last === undefined) return exchange.timings.received === 0 ? "cancelled_upload" : "cancelled_queued"
   return last.timings.firstByte === 0 ? "cancelled_waiting" : "cancelled_streaming"
 }
@@ -140,6 +149,7 @@ export const attemptPhase = ({ timings }: Attempt): PhaseName => {
 const phaseOf = (exchange: Exchange): PhaseName => {
   const { received, routed } = exchange.timings
   const last = exchange.lastAttempt
+  if (exchange.isInLine) return "queue"
   if (last !== undefined) return attemptPhase(last)
   return received === 0 ? "receive" : routed === 0 ? "decide" : "queue"
 }

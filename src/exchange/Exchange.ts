@@ -52,6 +52,15 @@ export interface ModelMove {
   readonly reason: "unavailable" | "saturated" | "rate_limited" | "failed" | "context"
 }
 
+/** A time that it spent waiting for somebody who can take it, in `performance.now()` milliseconds. */
+export interface Wait {
+  readonly from: number
+  /** 0 while it waits. */
+  to: number
+}
+
+const noWaits: ReadonlyArray<Wait> = []
+
 export interface StickyVerdict {
   readonly outcome: "hit" | "miss" | "repin" | "disabled"
   readonly source: "session_header" | "prefix_hash" | "auth_header" | "ip" | "none"
@@ -287,6 +296,7 @@ export class Exchange {
   candidates = 0
   requestBytes = 0
   readonly attempts: Array<Attempt> = []
+  #waits: ReadonlyArray<Wait> = noWaits
   #outcome: Outcome | undefined = undefined
   /** Somebody will read usage figures from the answer: only then are its head and tail kept. */
   wantsUsage = true
@@ -335,6 +345,31 @@ export class Exchange {
     this.#outcome = outcome
     this.timings.settled = performance.now()
     return true
+  }
+
+  /** How often and how long it waited for somebody who can take it. */
+  get waits(): ReadonlyArray<Wait> {
+    return this.#waits
+  }
+  /** It has waited, and nobody has taken it since. */
+  get isInLine(): boolean {
+    const last = this.#waits.at(-1)
+    return last !== undefined && (last.to === 0 || last.from >= (this.lastAttempt?.timings.leased ?? 0))
+  }
+  /** Milliseconds that it has waited, up to `at`. */
+  waited(at: number): number {
+    let sum = 0
+    for (const { from, to } of this.#waits) sum += Math.max(0, (to === 0 ? at : to) - from)
+    return sum
+  }
+  /** `at`: `performance.now()` milliseconds. */
+  beginWait(at: number): void {
+    if (this.#waits.at(-1)?.to !== 0) this.#waits = [...this.#waits, { from: at, to: 0 }]
+  }
+  /** Somebody takes it. */
+  endWait(at: number): void {
+    const last = this.#waits.at(-1)
+    if (last?.to === 0) last.to = at
   }
 
   get lastAttempt(): Attempt | undefined {

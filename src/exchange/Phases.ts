@@ -26,7 +26,7 @@ export interface Phases {
   /** The client's upload. */
   readonly receive: number
   readonly decide: number
-  /** Waiting for a slot before each lease. */
+  /** Waiting before each lease for somebody who can take it. */
   readonly queue: number
   /** Of all attempts together. */
   readonly connect: number
@@ -87,13 +87,17 @@ export const phasesOf = (exchange: Exchange): Phases => {
     tried += one.total * scale
     at = after(ends, at)
   }
-  const deliver = attempts.length === 0 ? 0 : Math.max(0, end - at)
   const receive = in_ - accepted
   const total = end - accepted
+  // A request that ended while it waited once more was not being delivered.
+  const lastWait = exchange.waits.at(-1)
+  const delivered = lastWait === undefined ? at : Math.max(at, lastWait.to === 0 ? end : lastWait.to)
+  const deliver = attempts.length === 0 ? 0 : Math.max(0, end - delivered)
+  const queue = Math.min(waitedWithin(exchange, decided, end), Math.max(0, total - receive - deliver - tried))
   return {
     receive,
     decide: decided - in_,
-    queue: 0,
+    queue,
     connect,
     send,
     wait,
@@ -101,6 +105,12 @@ export const phasesOf = (exchange: Exchange): Phases => {
     stream,
     deliver,
     total,
-    overhead: Math.max(0, total - receive - deliver - tried)
+    overhead: Math.max(0, total - receive - queue - deliver - tried)
   }
+}
+
+const waitedWithin = ({ waits }: Exchange, from: number, until: number): number => {
+  let sum = 0
+  for (const wait of waits) sum += Math.max(0, Math.min(wait.to === 0 ? until : wait.to, until) - Math.max(wait.from, from))
+  return sum
 }

@@ -3,6 +3,7 @@
  * the dialect of the surface. docs/errors.md and the responses of docs/openapi.yaml are written
  * from it.
  */
+import { type QueueCode, queueStatuses } from "../proxy/Carrier.ts"
 import type { ErrorDocument } from "./documents/ErrorDocuments.ts"
 
 export interface ErrorEntry {
@@ -395,6 +396,34 @@ export const rejections: Readonly<Record<string, { readonly status: 404 | 503; r
     status: 503,
     text: 'no endpoint is healthy, so the model "{model}" cannot be served',
     strategy: "discovery"
+  }
+}
+
+/** Refusals of requests that nobody can take now. The token is the plain body and the JSON form's `code`. */
+export const queueRefusals: Readonly<Record<QueueCode, ErrorEntry>> = {
+  queue_timeout: {
+    status: queueStatuses.queue_timeout,
+    text: "whoever could serve this request had no room for it in the time that it may wait",
+    when: "`traffic.queue.max_wait`, a rule's `max_wait` or the request's own `X-Olla-Max-Wait` is over",
+    remedy: "ask again after `Retry-After`; raise `max_concurrent` of the endpoints or add one"
+  },
+  queue_full: {
+    status: queueStatuses.queue_full,
+    text: "too many requests wait already, or too many bytes of them",
+    when: "`traffic.queue.max_waiting` requests wait, or 256 MiB of bodies do",
+    remedy: "ask again after `Retry-After`"
+  },
+  client_queue_full: {
+    status: queueStatuses.client_queue_full,
+    text: "too many requests of this client wait already",
+    when: "`traffic.queue.max_waiting_per_client` requests of one client wait",
+    remedy: "send fewer at a time; ask again after `Retry-After`"
+  },
+  all_paused: {
+    status: queueStatuses.all_paused,
+    text: "all endpoints that could serve this request have asked to be left alone for longer than it may wait",
+    when: "their answers were 429, or had a `Retry-After`; none of them is asked",
+    remedy: "ask again after `Retry-After`"
   }
 }
 

@@ -228,6 +228,8 @@ export class RequestContext {
     const { length } = this.exchange.attempts
     if (length > 1) out.push("X-Olla-Attempts", String(length))
     if (last !== undefined && last.pick !== "") out.push("X-Olla-Pick", last.pick)
+    const queued = this.exchange.waited(performance.now())
+    if (queued > 0) out.push("X-Olla-Queue-Time", `${Math.round(queued)}ms`)
     decisionHeaders(this.exchange, out)
     return out
   }

@@ -1,6 +1,7 @@
 /** Carries one exchange: attempts and failover, outbound request, engine, relay. */
 import type { ServerResponse } from "node:http"
 import * as Context from "effect/Context"
+import type { Queue, QueueRefusal } from "../balancing/Queue.ts"
 import type { RetryBudget } from "../balancing/RetryBudget.ts"
 import type { StickyKey } from "../balancing/StickyKey.ts"
 import type { Exchange, Outcome } from "../exchange/Exchange.ts"
@@ -35,6 +36,10 @@ export interface CarryRequest extends CandidateGroups {
   /** How candidates of another target are asked. */
   readonly regroup?: ((candidates: ReadonlyArray<Candidate>) => CandidateGroups) | undefined
   readonly rules?: RequestRules | undefined
+  /** It waits where nobody can take it (`traffic.enabled`): what its client says of that is for Olla alone. */
+  readonly mayWait?: boolean
+  /** Whom it could be sent to by now, while it waits; `undefined`: nobody else is known. Absent: that does not change. */
+  readonly again?: (() => CandidateGroups | undefined) | undefined
   readonly sticky: StickyKey | undefined
   /** Absent: relayed as it came. */
   readonly dialect: Dialect | undefined
@@ -60,18 +65,44 @@ export interface Refused {
   readonly code?: string | undefined
 }
 
+export type QueueCode = Exclude<QueueRefusal["code"], "nobody">
+
+export const queueStatuses: Readonly<Record<QueueCode, 429 | 503>> = {
+  queue_timeout: 503,
+  queue_full: 503,
+  client_queue_full: 429,
+  all_paused: 429
+}
+
+/** Nobody could take it in time, or too many wait already: it was sent to nobody, or not again. Nothing was committed. */
+export interface TurnedAway {
+  readonly _tag: "turned_away"
+  readonly code: QueueCode
+  readonly status: number
+  /** Whole seconds after which asking again makes sense. */
+  readonly retryAfter: number
+}
+
 /**
  * How carrying ended. `completed`: the response has been ended. `failed`: it broke off after its beginning; what had come was
  * delivered, and the connection is cut.
  */
-export type Ended = Extract<Outcome, { readonly _tag: "completed" | "failed" }> | Refused
+export type Ended = Extract<Outcome, { readonly _tag: "completed" | "failed" }> | Refused | TurnedAway
 
 export type Completed = Extract<Outcome, { readonly _tag: "completed" }>
 
 export type Cancelled = Extract<Outcome, { readonly _tag: "cancelled" }>
 
-export const outcomeOf = (end: Ended): Outcome =>
-  end._tag === "refused" ? { _tag: "failed", status: ruleOf(end.failure).status, failure: end.failure, committed: false } : end
+export const outcomeOf = (end: Ended): Outcome => {
+  switch (end._tag) {
+    case "refused":
+      return { _tag: "failed", status: ruleOf(end.failure).status, failure: end.failure, committed: false }
+    case "turned_away":
+      return { _tag: "rejected", status: end.status, reason: end.code }
+    default:
+      return end
+  }
+}
 
 /** An exchange that is being carried. */
 export interface Carrying {
@@ -89,5 +120,7 @@ export class Carrier extends Context.Service<
     readonly start: (request: CarryRequest, ended: (end: Ended) => void) => Carrying
     /** Of all attempts beyond the first. */
     readonly retries: RetryBudget
+    /** Who waits. */
+    readonly queue: Queue
   }
 >()("olla/proxy/Carrier") {}

@@ -9,6 +9,7 @@ import { Claim } from "../balancing/Claim.ts"
 import { hasRoomToEject } from "../balancing/EjectionCap.ts"
 import type { Lease } from "../balancing/Lease.ts"
 import { pausedUntil } from "../balancing/Pauses.ts"
+import type { Queue, QueueRefusal } from "../balancing/Queue.ts"
 import type { RetryBudget } from "../balancing/RetryBudget.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
@@ -25,11 +26,12 @@ import type { Candidate } from "../routing/Router.ts"
 import { verdictOfMove } from "../routing/Routing.ts"
 import { AttemptJudging, brokenAtMost, mayHaveBroken } from "./AttemptJudging.ts"
 import { type AttemptOwner, AttemptSending } from "./AttemptSending.ts"
-import type { Cancelled, CarryRequest, Completed, Ended, Refused } from "./Carrier.ts"
+import { type Cancelled, type CarryRequest, type Completed, type Ended, queueStatuses, type Refused } from "./Carrier.ts"
 import { cutAfterFlush, endBroken } from "./ClientSocket.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { AttemptEnd, Engine, Running } from "./Engine.ts"
 import { type HeldAnswer, writeHeld } from "./HeldAnswer.ts"
+import { InLine } from "./InLine.ts"
 import { endsWithLastWord } from "./LastWord.ts"
 import { TargetEnds, whyNotToAsk } from "./LeavingTarget.ts"
 import { Opening } from "./Opening.ts"
@@ -45,11 +47,15 @@ export interface FailoverParts {
   readonly hasBreakers: boolean
   readonly observer: ExchangeObserver
   readonly retries: RetryBudget
+  readonly queue: Queue
   /** Epoch milliseconds. */
   readonly wall: () => number
   /** Milliseconds of the monotonic clock. */
   readonly now: () => number
 }
+
+/** What no rule says. */
+const unruled = { class: undefined, maxWait: undefined }
 
 /** How a breaker let an attempt through: a closed one or none (`undefined`), or as the one trial of a half-open one. */
 type TrialToken = number | undefined
@@ -68,6 +74,8 @@ export class Failover implements AttemptEnd, AttemptOwner {
   #verdict: AttemptVerdict | undefined = undefined
   /** Who is asked next, leased before the attempt under way has ended. */
   #next: Lease | undefined = undefined
+  /** Where it waits, or has waited. */
+  #line: InLine | undefined = undefined
   /** The last answer that was held back: what the client gets when nobody has a better one. */
   #kept: { readonly answer: HeldAnswer; readonly attempt: Attempt } | undefined = undefined
   /** Attempts that were more than looking for somebody who can be reached. */
@@ -114,12 +122,72 @@ export class Failover implements AttemptEnd, AttemptOwner {
 
   /** Tries the next candidate. */
   next(): void {
+    const { queue } = this.#parts
+    if (queue.size > 0 && this.#claim.usesLanes) queue.settle()
     const held = this.#acquire()
     if (held !== undefined) this.#begin(held)
-    else {
-      this.#recordBreakerRefusal()
-      this.#refuse()
-    }
+    else if (this.#claim.usesLanes) this.#wait()
+    else this.#refuseUnasked()
+  }
+
+  #refuseUnasked(): void {
+    this.#recordBreakerRefusal()
+    this.#refuse()
+  }
+
+  /** Whoever could serve it has no room, or wants to be left alone: it is told when that has changed. */
+  #wait(): void {
+    const line = this.#inLine()
+    this.#uncount()
+    const refusal = this.#parts.queue.wait(line.place)
+    if (refusal === undefined) line.begin()
+    else this.#turnAway(refusal)
+  }
+
+  #uncount(): void {
+    if (this.#claim.uncount()) this.#parts.queue.changed()
+  }
+
+  /** One of those whom it could wait for will be able to take it in time, as far as is known. */
+  #mayWait(): boolean {
+    return this.#claim.usesLanes && this.#parts.queue.judge(this.#inLine()) === undefined
+  }
+
+  #inLine(): InLine {
+    if (this.#line !== undefined) return this.#line
+    const { config, hasBreakers } = this.#parts
+    const { exchange, rawHeaders, bodySize, again } = this.#request
+    const { prompt, rules } = this.#claim
+    const { class: urgency, maxWait } = rules?.of(this.#remaining.everybody[0]?.target) ?? unruled
+    this.#line = new InLine({ exchange, rawHeaders, bodySize, prompt, urgency, maxWait }, config().traffic.queue, {
+      everybody: () => this.#remaining.everybody,
+      canBeAsked: (endpoint) => accepts(endpoint) && (!hasBreakers || endpoint.breaker.wouldAdmitAlone),
+      renew: () => {
+        const groups = again?.()
+        if (groups === undefined) return
+        this.#remaining.renew(groups)
+        this.#claim.candidates = this.#remaining.lanes
+      },
+      take: () => {
+        this.#remaining.restart()
+        this.#next = this.#acquire()
+        return this.#next !== undefined
+      },
+      served: () => {
+        // What it waits here is no time of a backend's.
+        const wait = exchange.waits.at(-1)
+        if (this.#firstLeased > 0 && wait !== undefined) this.#firstLeased += wait.to - wait.from
+        this.#goOnWithNext()
+      },
+      refused: (refusal) => this.#turnAway(refusal)
+    })
+    return this.#line
+  }
+
+  #turnAway({ code, retryAfter }: QueueRefusal): void {
+    if (code === "nobody") this.#refuseUnasked()
+    else if (this.#kept !== undefined || this.#request.response.headersSent) this.#refuse()
+    else this.#end({ _tag: "turned_away", code, status: queueStatuses[code], retryAfter })
   }
 
   #acquire(): Lease | undefined {
@@ -160,7 +228,9 @@ export class Failover implements AttemptEnd, AttemptOwner {
   abort(): Cancelled | Completed {
     this.#over = true
     this.#running?.abort()
-    this.#next?.release()
+    if (this.#line !== undefined) this.#parts.queue.cancel(this.#line.place)
+    this.#uncount()
+    if (this.#next !== undefined) this.#release(this.#next)
     if (this.#attempt !== undefined && endsWithLastWord(this.#attempt.lastPiece)) {
       this.#noteServed()
       this.#report(undefined, false)
@@ -191,10 +261,12 @@ export class Failover implements AttemptEnd, AttemptOwner {
     if (verdict.again === "no" || !this.#claim.mayRepeat) return false
     if (verdict.again === "chain") this.#request.chain?.isTooLongFor(held.candidate.contextLength)
     this.#remaining.remove(held.candidate)
+    // When it may be asked again, so may this request.
+    if (verdict.lane._tag === "pause") this.#remaining.readmit(held.candidate)
     if (!this.#affords(verdict)) return false
-    held.release()
+    this.#release(held)
     this.#next = this.#acquire()
-    if (this.#next === undefined) return false
+    if (this.#next === undefined && !this.#mayWait()) return false
     if (answer.isWhole) this.#kept = { answer, attempt }
     return true
   }
@@ -221,7 +293,12 @@ export class Failover implements AttemptEnd, AttemptOwner {
   }
 
   relayed(): void {
-    this.#held?.release()
+    if (this.#held !== undefined) this.#release(this.#held)
+  }
+
+  #release(lease: Lease): void {
+    lease.release()
+    this.#parts.queue.freed(lease.candidate.endpoint.host)
   }
 
   done(again: Spoken | undefined): void {
@@ -255,6 +332,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#next = undefined
     this.#report(undefined, false)
     if (next !== undefined) this.#begin(next)
+    else if (this.#claim.usesLanes) this.#wait()
     else this.#refuse()
   }
 
@@ -264,6 +342,9 @@ export class Failover implements AttemptEnd, AttemptOwner {
     if (!ruleOf(why).failover || why.kind === "redirected") this.#allConnection = false
     this.#remaining.remove(candidate)
     const { verdict } = attempt
+    // It may come back while it is waited for.
+    if (verdict !== undefined && this.#parts.config().traffic.queue.hold > 0 && !accepts(candidate.endpoint))
+      this.#remaining.readmit(candidate)
     if (attempt.isCommitted) this.#end({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
     else if (verdict === undefined ? this.#mayGoOn(why) : this.#mayRepeat(why, attempt, verdict)) this.#goOn()
     else this.#refuse()
@@ -287,9 +368,13 @@ export class Failover implements AttemptEnd, AttemptOwner {
     return this.#hasNext(again) && (isFree || retries.grants(now(), percent))
   }
 
-  /** Somebody else who has the model, or the next model of an alias. */
+  /** Somebody else who has the model, or the next model of an alias: now, or when he has room or may be asked again. */
   #hasNext(again: AttemptVerdict["again"] = "yes"): boolean {
-    return (again !== "chain" && this.#remaining.goOn()) || this.#leadsOn(this.#ends.reasons(this.#remaining.lanes))
+    if (again !== "chain" && this.#remaining.goOn()) return true
+    if (this.#leadsOn(this.#ends.reasons(this.#remaining.lanes))) return true
+    if (again === "chain" || !this.#claim.usesLanes) return false
+    this.#remaining.restart()
+    return this.#remaining.everybody.length > 0 && this.#mayWait()
   }
 
   #noteServed(): void {
@@ -321,6 +406,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     const { endpoint, nativeName } = held.candidate
     const leased = performance.now()
     exchange.sticky = held.sticky
+    this.#claim.count(held.candidate)
     if (this.#claim.usesLanes && held.candidate.target !== undefined) this.#tellModel(held.candidate.target)
     this.#held = held
     this.#trial = held.trial
@@ -411,7 +497,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     // What an engine still reports of this attempt is ignored.
     this.#turn++
     const { hasBreakers, observer, config } = this.#parts
-    held.release()
+    this.#release(held)
     held.stint?.end(failed === undefined && !interrupted && attempt.status >= 200 && attempt.status <= 299)
     attempt.ended = performance.now()
     const { endpoint } = held.candidate
@@ -499,6 +585,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
 
   #end(end: Ended): void {
     this.#over = true
+    this.#uncount()
     this.#ended(end)
   }
 

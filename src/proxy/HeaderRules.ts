@@ -23,6 +23,8 @@ export const LOCATION = 20
 export const ACCEL_BUFFERING = 14
 export const TRACEPARENT = 15
 export const TRACESTATE = 16
+/** Said to Olla, where requests may wait. */
+export const WISH = 17
 
 export type Rule = number
 
@@ -43,7 +45,9 @@ const requestRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["host", HOST],
   ["traceparent", TRACEPARENT],
   ["tracestate", TRACESTATE],
-  ["x-model", MODEL]
+  ["x-model", MODEL],
+  ["x-olla-priority", WISH],
+  ["x-olla-max-wait", WISH]
 ])
 
 const responseRules: ReadonlyMap<string, Rule> = new Map<string, Rule>([

@@ -19,7 +19,8 @@ import {
   requestRule,
   TRACEPARENT,
   TRACESTATE,
-  VIA
+  VIA,
+  WISH
 } from "./HeaderRules.ts"
 
 const proxiedByLine = `X-Proxied-By: ${build.name}/${build.version}\r\n`
@@ -93,6 +94,9 @@ export const outboundHead = (
         lines = lines + name + ": " + value + "\r\n"
         break
       }
+      case WISH:
+        if (request.mayWait !== true) lines = lines + name + ": " + value + "\r\n"
+        break
       case VIA:
         clientVia = listed(clientVia, value)
         break

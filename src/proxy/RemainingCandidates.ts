@@ -15,28 +15,39 @@ export const pathOf = (target: string): string => {
 }
 
 const asTheyAre = (candidates: ReadonlyArray<Candidate>): CandidateGroups => ({ candidates })
+const nobody: ReadonlyArray<Candidate> = []
 
 export class RemainingCandidates {
   readonly #request: CarryRequest
-  #list: ReadonlyArray<Candidate>
+  #source: CandidateGroups
+  /** Who is left of each group that has had its turn or has it, and which of them that is. */
+  #groups: ReadonlyArray<ReadonlyArray<Candidate>>
+  #everybody: ReadonlyArray<Candidate> | undefined
+  #at = 0
   /** Asked for, and not yet at its turn. */
   #upcoming: ReadonlyArray<Candidate> | undefined
   /** They do not serve the path, as far as is known. */
   #refusing: ReadonlyArray<Candidate> = []
-  #anybodyAsked = false
-  #nextChoice: CandidateGroups["nextChoice"]
+  /** Who has had his turn. */
+  #asked: ReadonlyArray<Candidate> = []
   #lanes: ReadonlyArray<Candidate>
   #move: ModelMove | undefined
 
   constructor(request: CarryRequest) {
     this.#request = request
-    this.#nextChoice = request.nextChoice
+    this.#source = request
     this.#lanes = request.candidates
-    this.#list = this.#serving(request.candidates)
+    this.#groups = [this.#serving(request.candidates)]
   }
 
   get list(): ReadonlyArray<Candidate> {
-    return this.#list
+    return this.#groups[this.#at] ?? nobody
+  }
+
+  /** All of whom it is known by now that they could be asked, whoever's turn it is. */
+  get everybody(): ReadonlyArray<Candidate> {
+    this.#everybody ??= this.#groups.flat()
+    return this.#everybody
   }
 
   /** All that routing named for the model in progress, whether they have had their turn or not. */
@@ -65,57 +76,99 @@ export class RemainingCandidates {
       const groups = regroup(lanes)
       const list = this.#serving(groups.candidates)
       const taken = list.length === 0 ? undefined : take(list)
-      return taken === undefined ? undefined : { list, lanes, nextChoice: groups.nextChoice, taken }
+      return taken === undefined ? undefined : { list, lanes, groups, taken }
     })
     if (step === undefined) return undefined
-    const { list, lanes, nextChoice, taken } = step.taken
-    this.#list = list
+    const { list, lanes, groups, taken } = step.taken
     this.#lanes = lanes
-    this.#nextChoice = nextChoice
-    this.#upcoming = undefined
-    this.#refusing = []
-    this.#anybodyAsked = false
+    this.#asked = this.#refusing = []
+    this.#begin(groups, list)
     this.#move = this.#move === undefined ? step.moved : { ...this.#move, to: step.moved.to }
     return taken
   }
 
   /** It has had its turn. */
   remove(candidate: Candidate): void {
-    this.#anybodyAsked = true
-    this.#list = this.#list.filter((each) => each !== candidate)
+    this.#asked = [...this.#asked, candidate]
+    this.#regroup(this.#groups.map((group) => group.filter((each) => each !== candidate)))
+  }
+
+  /** It may have another turn: it is not as it was then. */
+  readmit(candidate: Candidate): void {
+    this.#asked = this.#asked.filter((each) => !isSame(each, candidate))
+    this.#regroup([...this.#groups.slice(0, -1), [...(this.#groups.at(-1) ?? nobody), candidate]])
+  }
+
+  /** From now on it may be sent to these instead; who has had his turn is none of them. */
+  renew(source: CandidateGroups): void {
+    this.#lanes = source.candidates
+    this.#refusing = []
+    this.#begin(source, this.#serving(this.#unasked(source.candidates)))
+  }
+
+  #begin(source: CandidateGroups, first: ReadonlyArray<Candidate>): void {
+    this.#source = source
+    this.#upcoming = undefined
+    this.#regroup([first])
+    this.#at = 0
+  }
+
+  /** The first group has its turn once more: who was passed over for want of room may have some. */
+  restart(): void {
+    this.#at = 0
   }
 
   /** Somebody is left, of this group or of the next, which then takes its turn. */
   goOn(): boolean {
-    return this.#list.length > 0 || this.advance()
+    return this.list.length > 0 || this.advance()
   }
 
   /** Whether somebody else than `candidate` could be asked now. */
   hasOther(candidate: Candidate): boolean {
     const canBeAsked = ({ endpoint }: Candidate) => endpoint !== candidate.endpoint && accepts(endpoint) && endpoint.breaker.wouldAdmit
-    return this.#list.some(canBeAsked) || this.#next().some(canBeAsked)
+    return this.list.some(canBeAsked) || this.#next().some(canBeAsked)
   }
 
   /** The next group takes its turn. False: there is none. */
   advance(): boolean {
+    if (this.#at < this.#groups.length - 1) {
+      this.#at++
+      return true
+    }
     const next = this.#next()
     this.#upcoming = next.length > 0 ? undefined : next
-    if (next.length > 0) this.#list = next
-    else if (!this.#anybodyAsked && this.#refusing.length > 0) {
-      this.#list = this.#refusing
+    if (next.length > 0) this.#take(next)
+    else if (this.#asked.length === 0 && this.#refusing.length > 0) {
+      this.#take(this.#refusing)
       this.#refusing = []
     } else return false
     return true
   }
 
+  #take(group: ReadonlyArray<Candidate>): void {
+    this.#regroup([...this.#groups, group])
+    this.#at = this.#groups.length - 1
+  }
+
+  #regroup(groups: ReadonlyArray<ReadonlyArray<Candidate>>): void {
+    this.#groups = groups
+    this.#everybody = undefined
+  }
+
   /** Asked for only where it is needed. Empty: nobody is left. */
   #next(): ReadonlyArray<Candidate> {
     while (this.#upcoming === undefined) {
-      const next = this.#nextChoice?.() ?? []
-      const serving = this.#serving(next)
+      const next = this.#source.nextChoice?.() ?? []
+      const serving = this.#serving(this.#unasked(next))
       if (serving.length > 0 || next.length === 0) this.#upcoming = serving
     }
     return this.#upcoming
+  }
+
+  /** The same list where nobody has had his turn. */
+  #unasked(candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
+    const asked = this.#asked
+    return asked.length === 0 ? candidates : candidates.filter((candidate) => !asked.some((each) => isSame(each, candidate)))
   }
 
   /** The same list where nobody is known to refuse. */
@@ -133,3 +186,5 @@ export class RemainingCandidates {
     return endpoint.unserved.has(exchange.method, pathOf(dialect?.target(endpoint, nativeName) ?? target), nativeName)
   }
 }
+
+const isSame = (a: Candidate, b: Candidate): boolean => a.endpoint === b.endpoint && a.nativeName === b.nativeName

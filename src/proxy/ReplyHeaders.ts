@@ -174,6 +174,7 @@ export const replyHead = (
   if (exchange.hygiene !== "" && !wantsOwnLine(endpoint.origin.hostname)) lines = lines + "X-Olla-Hygiene: " + exchange.hygiene + "\r\n"
   const pick = exchange.lastAttempt?.pick ?? ""
   if (pick !== "") lines = lines + "X-Olla-Pick: " + pick + "\r\n"
+  if (exchange.waits.length > 0) lines = lines + "X-Olla-Queue-Time: " + Math.round(exchange.waited(performance.now())) + "ms\r\n"
   if (exchange.attempts.length > 1) lines = lines + "X-Olla-Attempts: " + exchange.attempts.length + "\r\n"
   let vary = theirVary
   for (let i = 0; i + 1 < ours.length; i += 2) {

@@ -128,7 +128,7 @@ describe("an answer that is an error", () => {
     [503, [], undefined],
     [429, ["Retry-After", "rubbish"], "1"]
   ] as const)("of status %i with %s tells until when all want to be left alone: %s", ([status, headers, expected]) => {
-    const it = scene(1, says(status, "", headers))
+    const it = scene(1, says(status, "", headers), "queue: { max_wait: 0s }")
     return Effect.gen(function* () {
       const { carry } = yield* carrying
       const request = it.request(model)

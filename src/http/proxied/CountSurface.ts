@@ -81,6 +81,10 @@ export class CountSurface implements Surface {
     this.#answer()
   }
 
+  turnedAway(): void {
+    this.#answer()
+  }
+
   #refuse(walk: Settling, what: string): undefined {
     walk.settle({ _tag: "rejected", status: errorTable.badMessage.status, reason: "badMessage" })
     this.#context.error("badMessage", { what })

@@ -2,12 +2,12 @@
 import * as Effect from "effect/Effect"
 import { ruleOf } from "../../exchange/Failure.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
-import type { CandidateGroups, Refused } from "../../proxy/Carrier.ts"
+import type { Refused, TurnedAway } from "../../proxy/Carrier.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, ProviderScope } from "../../routing/Router.ts"
 import type { RequestRules } from "../../routing/Rules.ts"
 import type { RequestDetails } from "../../telemetry/requests/RequestLog.ts"
-import { errorTable, fill } from "../ErrorTable.ts"
+import { errorTable, fill, queueRefusals } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
@@ -26,8 +26,6 @@ export interface ProxyTarget {
   readonly surface?: (context: RequestContext, target: ProxyTarget) => Surface
 }
 
-const asOneGroup = (candidates: ReadonlyArray<Candidate>): CandidateGroups => ({ candidates })
-
 /** Whoever was chosen is told once; then there is nobody. */
 const once = (choose: () => ReadonlyArray<Candidate>): (() => ReadonlyArray<Candidate>) => {
   let chosen = false
@@ -42,7 +40,6 @@ export class PlainSurface implements Surface {
   readonly #services: Services
   protected readonly context: RequestContext
   readonly route: ProxyTarget
-  #othersAsked = false
   readonly copies = 1
 
   constructor(services: Services, context: RequestContext, target: ProxyTarget) {
@@ -82,14 +79,14 @@ export class PlainSurface implements Surface {
       const regroup = (all: ReadonlyArray<Candidate>) => ({ candidates: all, nextChoice: once(() => chain.others(all)) })
       return { target, ...regroup(candidates), regroup, dialect: undefined }
     }
-    return { target, candidates, nextChoice: () => this.#others(asked, rules, candidates), regroup: asOneGroup, dialect: undefined }
+    const regroup = (all: ReadonlyArray<Candidate>) => ({ candidates: all, nextChoice: once(() => this.#others(asked, rules, all)) })
+    return { target, ...regroup(candidates), regroup, dialect: undefined }
   }
 
   /** The path is a preference: whoever else may serve the request, of whatever kind. */
   #others({ inspection }: Asked, rules: RequestRules | undefined, preferred: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> {
     const { scope, path } = this.route
-    if (path === undefined || this.#othersAsked) return []
-    this.#othersAsked = true
+    if (path === undefined) return []
     const decided = this.#services.router.decide({ scope, path: undefined, inspection, rules, permit: permitOf(this.context) })
     if (Effect.isEffect(decided)) return []
     return decided.candidates.filter(({ endpoint }) => preferred.every((other) => other.endpoint !== endpoint))
@@ -104,10 +101,7 @@ export class PlainSurface implements Surface {
       if (status === 503) headers.push(...retryAfter(services))
       const { sentence, detail } = describeRejection(services, reason, inspection.model, permitOf(context))
       walk.settle({ _tag: "rejected", status, reason, detail })
-      let rendered = context.renderError(status, reason, reason)
-      // Plain text is the token alone; JSON has room for a sentence.
-      if (!rendered.contentType.startsWith("text/plain")) rendered = context.renderError(status, `${reason}: ${sentence}`, reason)
-      context.answer(status, rendered.contentType, rendered.body, ["X-Content-Type-Options", "nosniff", ...headers])
+      this.#answerToken(status, reason, sentence, headers)
       return
     }
     const { scope } = this.route
@@ -119,6 +113,18 @@ export class PlainSurface implements Surface {
     }
     walk.settle({ _tag: "rejected", status: 503, reason: "no_endpoints", detail })
     context.error("noEndpoints", {}, [...headers, ...retryAfter(services)], detail)
+  }
+
+  turnedAway({ code, status, retryAfter: seconds }: TurnedAway): void {
+    this.#answerToken(status, code, queueRefusals[code].text, ["Retry-After", String(seconds), ...this.context.decisionHeaders()])
+  }
+
+  /** Plain text is the token alone; JSON has room for a sentence. */
+  #answerToken(status: number, token: string, sentence: string, headers: ReadonlyArray<string>): void {
+    const context = this.context
+    let rendered = context.renderError(status, token, token)
+    if (!rendered.contentType.startsWith("text/plain")) rendered = context.renderError(status, `${token}: ${sentence}`, token)
+    context.answer(status, rendered.contentType, rendered.body, ["X-Content-Type-Options", "nosniff", ...headers])
   }
 
   /** Every attempt failed before its first byte. */

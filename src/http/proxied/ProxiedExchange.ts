@@ -17,7 +17,16 @@ import { headersOf } from "../../exchange/RawHeaders.ts"
 import { BodyShare } from "../../guard/BodyBudget.ts"
 import type { RunningRequest } from "../../guard/keys/Access.ts"
 import type { ModelPermit } from "../../guard/keys/ModelPermit.ts"
-import { type Carrying, type Ended, outcomeOf, type Refused } from "../../proxy/Carrier.ts"
+import {
+  type CandidateGroups,
+  type Carrying,
+  type Ended,
+  outcomeOf,
+  queueStatuses,
+  type Refused,
+  type TurnedAway
+} from "../../proxy/Carrier.ts"
+import { patienceOf, shareOf } from "../../proxy/InLine.ts"
 import type { PromptSize } from "../../routing/Chain.ts"
 import { BodyInspector, modelsNamed, nothingInspected } from "../../routing/Inspecting.ts"
 import { Prompt } from "../../routing/Prompt.ts"
@@ -32,6 +41,7 @@ import type { ContextOwner, RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { fullRefusal, oversizeRefusal } from "../SizeRefusal.ts"
 import { permitOf } from "../VisibleModels.ts"
+import { Holding } from "./Holding.ts"
 import { inATurnOfItsOwn } from "./LongSteps.ts"
 import { promptEstimate } from "./PromptEstimate.ts"
 import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
@@ -44,13 +54,12 @@ const longBody = 256 * 1024
 
 /** Whatever a surface has in mind: only those that the client may use. */
 const within = (plan: Plan, permit: ModelPermit): Plan => {
-  const { nextChoice } = plan
   const allowed = (candidates: ReadonlyArray<Candidate>) => candidates.filter(({ endpoint }) => permit.allowsEndpoint(endpoint))
-  return {
-    ...plan,
-    candidates: allowed(plan.candidates),
-    ...(nextChoice === undefined ? {} : { nextChoice: () => allowed(nextChoice()) })
-  }
+  const among = ({ candidates, nextChoice }: CandidateGroups): CandidateGroups => ({
+    candidates: allowed(candidates),
+    nextChoice: nextChoice === undefined ? undefined : () => allowed(nextChoice())
+  })
+  return { ...plan, ...among(plan), regroup: (candidates) => among(plan.regroup(candidates)) }
 }
 
 const leftEarly: Outcome = { _tag: "cancelled", status: 499, committed: false }
@@ -75,6 +84,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
   #told = false
   /** A decision that is waited for. */
   #deciding: Fiber.Fiber<Decision> | undefined
+  #holding: Holding | undefined
   #carrying: Carrying | undefined
   #deadline: NodeJS.Timeout | undefined
 
@@ -248,14 +258,14 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
 
   #decided(asked: Asked, body: Body, decision: Decision): void {
     const exchange = this.#exchange
-    exchange.timings.routed = performance.now()
+    if (exchange.timings.routed === 0) exchange.timings.routed = performance.now()
     exchange.verdict = decision.verdict
     exchange.candidates = decision.candidates.length
     exchange.moved = decision.moved
     if (decision.moved !== undefined) this.#services.observer.movedOn?.(exchange, decision.moved)
     this.#log(decision)
     if (decision.candidates.length === 0) {
-      this.#surface.nobody(this, asked, decision)
+      if (!this.#hold(asked, body)) this.#surface.nobody(this, asked, decision)
       return
     }
     const given = this.#surface.plan(this, asked, body, decision)
@@ -272,6 +282,51 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     else this.#refuseForWantOfRoom()
   }
 
+  /** Somebody has the model, and may come back. False: it is not waited for. */
+  #hold(asked: Asked, body: Body): boolean {
+    const { settings, carrier, catalogue } = this.#services
+    const { enabled, queue } = settings.current().traffic
+    const exchange = this.#exchange
+    const { model } = asked.inspection
+    if (!enabled || queue.hold === 0 || model === "" || this.#holding !== undefined) return false
+    const snapshot = catalogue.snapshot()
+    if (snapshot.offer(model) === undefined && snapshot.alias(model) === undefined) return false
+    const holding = new Holding({
+      exchange,
+      wish: { client: shareOf(exchange), urgency: this.rules?.of().class ?? "normal", cost: 1, bytes: body.size },
+      hold: patienceOf(queue.hold, this.#context.header("x-olla-max-wait")),
+      decide: () => {
+        const decided = this.#decideNow(asked)
+        return decided !== undefined && decided.candidates.length > 0 ? decided : undefined
+      },
+      decided: (decision) => this.#context.guarded(() => this.#decided(asked, body, decision)),
+      refused: () => this.#context.guarded(() => this.#decide(asked, body))
+    })
+    const refusal = carrier.queue.wait(holding.place)
+    this.#holding = holding
+    if (refusal === undefined) holding.begin()
+    else if (refusal.code === "nobody") return false
+    else {
+      const { code, retryAfter } = refusal
+      this.#ended({ _tag: "turned_away", code, status: queueStatuses[code], retryAfter })
+    }
+    return true
+  }
+
+  /** `undefined`: somebody would have to be asked for his models first. */
+  #decideNow({ inspection }: Asked): Decision | undefined {
+    const { scope, path } = this.#surface.route
+    const decided = this.#services.router.decide({
+      scope,
+      path,
+      inspection,
+      rules: this.rules,
+      permit: permitOf(this.#context),
+      prompted: this
+    })
+    return Effect.isEffect(decided) ? undefined : decided
+  }
+
   #log({ verdict, candidates, widened, down }: Decision): void {
     const { log, logsRequests, fleet } = this.#services
     const exchange = this.#exchange
@@ -284,12 +339,13 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
   }
 
   #carry(
-    { inspection }: Asked,
+    asked: Asked,
     body: Body,
     { target, candidates, nextChoice, regroup, dialect, refusesRedirects, within }: Plan,
     { chain }: Decision
   ): void {
-    const { carrier, wantsUsage } = this.#services
+    const { carrier, wantsUsage, settings } = this.#services
+    const { inspection } = asked
     const { req, res, trustedPeer, extra } = this.#context
     const exchange = this.#exchange
     exchange.wantsUsage = exchange.isSampled || exchange.client !== undefined || wantsUsage()
@@ -308,6 +364,8 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
         chain,
         regroup,
         rules: this.rules,
+        mayWait: settings.current().traffic.enabled,
+        again: chain === undefined ? () => this.#regrouped(asked, regroup) : undefined,
         sticky: this.#sticky(body, inspection),
         dialect,
         refusesRedirects: refusesRedirects === true,
@@ -323,6 +381,11 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     this.#carrying = carrying
     if (res.closed) this.closed()
     else if (within !== undefined) this.#deadline = setTimeout(() => this.#giveUp(carrying, within), within)
+  }
+
+  #regrouped(asked: Asked, regroup: Plan["regroup"]): CandidateGroups | undefined {
+    const decided = this.#decideNow(asked)
+    return decided === undefined || decided.candidates.length === 0 ? undefined : regroup(decided.candidates)
   }
 
   #sticky(body: Body, { model, conversation }: Inspection) {
@@ -341,8 +404,17 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
 
   #ended(end: Ended): void {
     if (this.#over) return
+    if (end._tag === "turned_away") this.#noteTurnedAway(end)
     this.settle(outcomeOf(end))
     if (end._tag === "refused") this.#refused(end)
+    else if (end._tag === "turned_away") this.#context.guarded(() => this.#surface.turnedAway(end))
+  }
+
+  /** What was decided holds no more. */
+  #noteTurnedAway({ code, status }: TurnedAway): void {
+    const exchange = this.#exchange
+    const strategy = exchange.verdict?.strategy ?? this.#services.settings.current().model_registry.routing_strategy.type
+    exchange.verdict = { strategy, action: "rejected", reason: code, status }
   }
 
   #refused(refused: Refused): void {
@@ -410,6 +482,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     const deciding = this.#deciding
     this.#deciding = undefined
     deciding?.interruptUnsafe()
+    if (this.#holding !== undefined) this.#services.carrier.queue.cancel(this.#holding.place)
     const carrying = this.#carrying
     this.#carrying = undefined
     return carrying?.abort()

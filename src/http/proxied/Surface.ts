@@ -4,7 +4,7 @@
  */
 import type { Outcome } from "../../exchange/Exchange.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
-import type { CandidateGroups, Refused } from "../../proxy/Carrier.ts"
+import type { CandidateGroups, Refused, TurnedAway } from "../../proxy/Carrier.ts"
 import type { Dialect } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, Inspection, RouteRequest } from "../../routing/Router.ts"
@@ -30,7 +30,7 @@ export interface Asked {
 export interface Plan extends CandidateGroups {
   /** Path and query of a request that is relayed as it came; a dialect has targets of its own. */
   readonly target: string
-  /** The same for candidates of another model, where an alias leads on to one. */
+  /** The same for other candidates: those of another model that an alias leads on to, or who can serve it by now. */
   readonly regroup: (candidates: ReadonlyArray<Candidate>) => CandidateGroups
   /** Decides for each endpoint in which words it is asked; absent: all are asked as it came. */
   readonly dialect: Dialect | undefined
@@ -66,6 +66,8 @@ export interface Surface {
   readonly plan: (walk: Settling, asked: Asked, body: Body, decision: Decision) => Plan | undefined
   /** Nobody could answer, or not in time. Settled already; nothing was sent to the client. */
   readonly refused: (refused: Refused) => void
+  /** Nobody had room for it. Settled already; nothing was sent to the client. */
+  readonly turnedAway: (end: TurnedAway) => void
   /** The exchange has ended, whatever its end was. */
   readonly settled?: () => void
 }

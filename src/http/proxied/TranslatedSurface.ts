@@ -4,7 +4,7 @@
  */
 import { ruleOf } from "../../exchange/Failure.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
-import type { CandidateGroups, Refused } from "../../proxy/Carrier.ts"
+import type { CandidateGroups, Refused, TurnedAway } from "../../proxy/Carrier.ts"
 import type { AnswerHead } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, ProviderScope } from "../../routing/Router.ts"
@@ -12,7 +12,7 @@ import { Complaint } from "../../translation/Complaint.ts"
 import type { Inspector } from "../../translation/Inspector.ts"
 import { isRecord, type JsonRecord, parseJson, textOf } from "../../translation/JsonValue.ts"
 import type { AnswerInspector, Conversation, Translator } from "../../translation/Translator.ts"
-import { type ErrorName, errorTable, fill } from "../ErrorTable.ts"
+import { type ErrorName, errorTable, fill, queueRefusals } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
@@ -149,6 +149,13 @@ export class TranslatedSurface implements Surface {
     const text = fill("untranslated", { detail })
     this.#services.log.untranslated(exchange, status, text)
     context.fail(status, text, code ?? null, [...shortWait(failure), ...context.decisionHeaders()])
+  }
+
+  turnedAway({ code, status, retryAfter: seconds }: TurnedAway): void {
+    const context = this.#context
+    const text = `${code}: ${queueRefusals[code].text}`
+    this.#services.log.untranslated(context.exchange, status, text)
+    context.fail(status, text, code, ["Retry-After", String(seconds), ...context.decisionHeaders()])
   }
 
   settled(): void {
