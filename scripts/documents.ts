@@ -82,6 +82,15 @@ const dnsList = "discovery.dns[]"
 const lists = ["discovery.static.endpoints[]", dnsList]
 
 const introductions: Readonly<Record<string, string>> = {
+  traffic: `Which endpoint a request goes to, what happens when one fails, and who waits. [traffic.md](traffic.md) goes from the problem to the key. A key
+that does nothing because another one is off is told with a warning.
+
+`,
+  model_aliases: `A list is a pool: whoever has one of the targets may be asked. An alias may be a mapping too: \`policy\` (\`pool\`, or \`chain\`: the next target
+only when the one before cannot), \`targets\`, and for a chain \`on\`, the reasons to go on (\`unavailable\`, \`saturated\`, \`rate_limited\`, \`failed\`,
+\`context\`; all of them where it is absent). More in [traffic.md](traffic.md#another-model).
+
+`,
   [dnsList]: `Names that are looked up again and again, each for the endpoints at its addresses: a headless service, a group of machines behind one
 name. Every other key of an endpoint but \`url\` stands here too and holds for all of them. They are called \`address:port\`, and come and go like
 endpoints that a reload adds and removes. While a name cannot be looked up, its last endpoints stay; \`/internal/status\` says so under

@@ -218,6 +218,9 @@ names that are not in \`dashboard.access_policy.allowed_hosts\` are refused, wha
 | \`X-Olla-Mode\` | a turn of Anthropic's, Ollama's or the Responses API | \`passthrough\` where the backend speaks the client's API |
 | \`X-Olla-Dialect\`, \`X-Olla-Dropped\` | a turn was translated | from and to, \`ollama->chat\`; fields of the request that the backend could not be told |
 | \`X-Olla-Pick\` | \`traffic.enabled\` | why this endpoint: \`sticky\`, \`trial\` (of one that was left out), \`panic\` (nobody else was left); with \`adaptive\` \`only\`, \`rotation\`, \`resident\`, \`cached\` or \`cost\`, else the balancer |
+| \`X-Olla-Served-Model\` | an alias was asked for | the target that answered |
+| \`X-Olla-Fallback\` | a chain of models went on to another one | why: \`unavailable\`, \`saturated\`, \`rate_limited\`, \`failed\`, \`context\` |
+| \`X-Olla-Hygiene\` | \`traffic.hygiene\` changed something in the prompt | what: \`claude-code\` |
 | \`X-Olla-Attempts\` | more than one endpoint was tried | how many |
 | \`X-Olla-Limit\` | a limit refused the request | the key of that limit |
 | \`X-Olla-Trace-ID\`, \`Server-Timing\` | the request is traced; \`server.server_timing\` is on | see [observability.md](observability.md) |

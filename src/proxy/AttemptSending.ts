@@ -33,10 +33,12 @@ export interface Timed {
   /** Lanes are kept: whoever fails before the first byte may be replaced. */
   readonly usesLanes: boolean
   readonly stream: boolean
+  /** Milliseconds that a stream's first byte may take; 0: no limit. */
+  readonly firstToken: number
 }
 
 /** The limits of one attempt (docs/proxying.md). */
-export const timeoutsOf = ({ proxy, traffic }: OllaConfig, { firstLeased, leased, usesLanes, stream }: Timed): Deadlines => {
+export const timeoutsOf = ({ proxy }: OllaConfig, { firstLeased, leased, usesLanes, stream, firstToken }: Timed): Deadlines => {
   const set = proxy.response_header_timeout
   return {
     connect: orDefault(proxy.connection_timeout, 60_000),
@@ -45,8 +47,8 @@ export const timeoutsOf = ({ proxy, traffic }: OllaConfig, { firstLeased, leased
     // While a model loads or reads a long prompt nothing comes for minutes: no limit unless one is configured.
     headers: set === undefined || set < 0 ? 0 : orDefault(set, 30_000),
     response: proxy.response_timeout > 0 ? firstLeased + proxy.response_timeout : 0,
-    firstByte: usesLanes && stream && traffic.first_token_timeout > 0 ? leased + traffic.first_token_timeout : 0,
-    hold: usesLanes ? Math.max(headWait, stream ? traffic.first_token_timeout : 0) : 0,
+    firstByte: usesLanes && stream && firstToken > 0 ? leased + firstToken : 0,
+    hold: usesLanes ? Math.max(headWait, stream ? firstToken : 0) : 0,
     idle: proxy.read_timeout
   }
 }

@@ -337,7 +337,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
   }
 
   #onFailure(failed: Failure, candidate: Candidate, attempt: Attempt): void {
-    const why = namingItsKey(failed, this.#parts.config())
+    const why = this.#namingItsLimit(failed, candidate)
     this.#last = { failure: why, name: candidate.endpoint.name }
     if (!ruleOf(why).failover || why.kind === "redirected") this.#allConnection = false
     this.#remaining.remove(candidate)
@@ -348,6 +348,17 @@ export class Failover implements AttemptEnd, AttemptOwner {
     if (attempt.isCommitted) this.#end({ _tag: "failed", status: this.#toldStatus(), failure: why, committed: true })
     else if (verdict === undefined ? this.#mayGoOn(why) : this.#mayRepeat(why, attempt, verdict)) this.#goOn()
     else this.#refuse()
+  }
+
+  /** As configured, or as a rule says. */
+  #firstTokenTimeout({ target }: Candidate): number {
+    return this.#claim.rules?.of(target).firstTokenTimeout ?? this.#parts.config().traffic.first_token_timeout
+  }
+
+  /** A deadline fired: the limit that is named is the configured one, not what was left of it. */
+  #namingItsLimit(failed: Failure, candidate: Candidate): Failure {
+    if (failed.kind === "response_timeout") return { ...failed, limitMs: this.#parts.config().proxy.response_timeout }
+    return failed.kind === "first_token_timeout" ? { ...failed, limitMs: this.#firstTokenTimeout(candidate) } : failed
   }
 
   /** Where no lanes are kept: only what could not be connected, or was closed unanswered once. */
@@ -463,6 +474,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
       const timed = {
         firstLeased: this.#firstLeased,
         leased: attempt.timings.leased,
+        firstToken: this.#firstTokenTimeout(held.candidate),
         usesLanes: this.#claim.usesLanes,
         stream: this.#claim.stream
       }
@@ -496,13 +508,13 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#opening?.stop()
     // What an engine still reports of this attempt is ignored.
     this.#turn++
-    const { hasBreakers, observer, config } = this.#parts
+    const { hasBreakers, observer } = this.#parts
     this.#release(held)
     held.stint?.end(failed === undefined && !interrupted && attempt.status >= 200 && attempt.status <= 299)
     attempt.ended = performance.now()
     const { endpoint } = held.candidate
     if (failed !== undefined || interrupted) {
-      if (failed !== undefined) attempt.failure = namingItsKey(failed, config())
+      if (failed !== undefined) attempt.failure = this.#namingItsLimit(failed, held.candidate)
       else if (attempt.status === 0) attempt.failure = failure("client_gone", "the client left before an answer")
       const rule = attempt.failure === undefined ? undefined : ruleOf(attempt.failure)
       if (hasBreakers && rule?.trips === true && !this.#isOnlySlow(attempt.failure, endpoint)) endpoint.breaker.fail(this.#trial)
@@ -627,11 +639,3 @@ const attemptOf = ({ endpoint, nativeName }: Candidate, leased: number): Attempt
     },
     leased
   )
-
-/** A deadline fired: the limit that is named is the configured one, not what was left of it. */
-const namingItsKey = (failed: Failure, { proxy, traffic }: OllaConfig): Failure =>
-  failed.kind === "response_timeout"
-    ? { ...failed, limitMs: proxy.response_timeout }
-    : failed.kind === "first_token_timeout"
-      ? { ...failed, limitMs: traffic.first_token_timeout }
-      : failed

@@ -34,6 +34,7 @@ ${rules}`
     - {match: {header: {x-way: big}}, require: {size: big}}
     - {match: {min_prompt_tokens: 1000}, deny: {name: a}}
     - {match: {client: [10.0.0.0/8]}, require: {gpu: none}}
+    - {match: {header: {x-way: hurry}}, first_token_timeout: 300ms}
 `
 
   beforeAll(async () => {
@@ -125,8 +126,21 @@ ${rules}`
     }
     for (let n = 0; n < 5; n++) expect((await post("big-70b")).status).toBe(500)
     a.answer = (_res, _asked, req) => req.socket.destroy()
-    for (let n = 0; n < 3; n++) expect((await post("big-70b")).status).toBe(502)
+    for (let n = 0; n < 3; n++) expect([502, 503]).toContain((await post("big-70b")).status)
     expect([b, c].flatMap(({ asked }) => asked)).toEqual([])
+    // It is back for the others.
+    await fetch(`${daemon.url}/internal/endpoints/a/probe`, { method: "POST", headers: { "x-olla-action": "1" } })
+    a.reset()
+    expect((await post("only-a")).status).toBe(200)
+  })
+
+  it("say how long the first byte of a stream may take", async () => {
+    a.answer = (res) => {
+      res.writeHead(200, { "content-type": "text/event-stream" })
+      res.flushHeaders()
+    }
+    const told = await post("small", { "x-way": "hurry" }, { stream: true })
+    expect([told.status, told.endpoint, told.header("x-olla-attempts")]).toEqual([200, "b", "2"])
   })
 
   it("are those of the file as it is read again", async () => {
