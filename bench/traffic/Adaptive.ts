@@ -2,12 +2,13 @@
 import { Adaptive } from "../../src/balancing/adaptive/Adaptive.ts"
 import type { Claim } from "../../src/balancing/Claim.ts"
 import { Lease } from "../../src/balancing/Lease.ts"
-import { type Ticket, WaitingLine } from "../../src/balancing/WaitingLine.ts"
+import { WaitingLine } from "../../src/balancing/WaitingLine.ts"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 import type { Lane } from "../../src/endpoint/lane/Lane.ts"
 import { Lanes } from "../../src/endpoint/lane/Lanes.ts"
 import type { LaneReport } from "../../src/endpoint/lane/LaneWork.ts"
 import { PrefixTable } from "../../src/endpoint/lane/PrefixTable.ts"
+import { Swap } from "../../src/endpoint/lane/Swap.ts"
 import { SignalWatch } from "../../src/endpoint/SignalWatch.ts"
 import type { Candidate } from "../../src/routing/Router.ts"
 import type { Dispatcher, MakeDispatcher } from "./Dispatchers.ts"
@@ -16,8 +17,6 @@ import type { Asked, Host, World } from "./World.ts"
 
 /** Milliseconds between two looks at what a server tells of itself. */
 const signalsEvery = 2_000
-/** Milliseconds after which nobody is preferred any more for having his model loaded. */
-const passedOverFor = 10_000
 /** Blocks of a machine in one of Olla's: 64 tokens and 256. */
 const blocksInOne = 4
 
@@ -56,6 +55,10 @@ const endpointOf = (world: World, { options }: Host, index: number, limit: numbe
   return Object.assign(endpoint, { lanes: new Lanes(endpoint as never, port) }) as unknown as Endpoint
 }
 
+/** Models in its server's memory, or on their way there. */
+const residentsOf = ({ lanes }: Endpoint): ReadonlyArray<Lane> =>
+  [...lanes].filter(({ work }) => work.residency === "resident" || work.residency === "loading")
+
 /** Of Olla's blocks two numbers each. */
 const hashesOf = (blocks: ReadonlyArray<number>): Uint32Array => {
   const hashes = new Uint32Array(2 * Math.floor(blocks.length / blocksInOne))
@@ -75,8 +78,8 @@ class AdaptiveDispatcher implements Dispatcher {
   readonly #adaptive: Adaptive
   readonly #leases = new Map<Asked, Lease>()
   readonly #line: WaitingLine<Asked>
-  /** Hosts that take nobody else until the one who has waited for a swap there has got it. */
-  readonly #reserved = new Map<number, Ticket<Asked>>()
+  readonly #swaps: ReadonlyArray<Swap>
+  #asksAgain = false
   readonly #tellings: ReadonlyArray<Telling>
 
   constructor(name: string, world: World, options: AdaptiveOptions) {
@@ -91,6 +94,7 @@ class AdaptiveDispatcher implements Dispatcher {
       prefixes: new PrefixTable(() => 32 * 1024 * 1024),
       seed: [1, 2]
     })
+    this.#swaps = world.hosts.map(() => new Swap())
     this.#tellings = world.hosts.map(() => ({ running: 0, waiting: 0, watch: new SignalWatch(), ended: 0 }))
     this.#line = new WaitingLine(() => ({ mostWaiting: 256, mostOfClient: 64 }))
     for (const endpoint of this.#endpoints) for (const model of world.models) endpoint.lanes.of(model)
@@ -102,56 +106,48 @@ class AdaptiveDispatcher implements Dispatcher {
   }
 
   arrived(asked: Asked): void {
-    if (this.#dispatch(asked, undefined)) return
+    if (this.#dispatch(asked)) return
     const wish = { client: asked.client, urgency: "normal", cost: asked.promptTokens + 256, bytes: 0 } as const
     const ticket = this.#line.join(asked, wish, this.#world.time.now())
     // Who is refused never gets a first token.
-    if (typeof ticket !== "string") this.#world.time.after(passedOverFor, () => this.#serve())
+    if (typeof ticket !== "string") this.#serve()
   }
 
   /** Whoever can be served, in the order of the line. */
   #serve(): void {
     const now = this.#world.time.now()
     for (const ticket of this.#line.inOrder(now))
-      if (this.#dispatch(ticket.holder, ticket)) {
-        this.#line.serve(ticket)
-        for (const [index, holder] of this.#reserved) if (holder === ticket) this.#reserved.delete(index)
-      } else this.#reserve(ticket, now)
-  }
-
-  /** Who has waited long enough for a model to be swapped in gets the host that is free soonest. */
-  #reserve(ticket: Ticket<Asked>, now: number): void {
-    if (now - ticket.since < passedOverFor || [...this.#reserved.values()].includes(ticket)) return
-    let soonest = -1
-    for (const [index, { inFlight, spec }] of this.#endpoints.entries()) {
-      if (this.#reserved.has(index) || spec.maxResident === 0) continue
-      if (soonest < 0 || inFlight < (this.#endpoints[soonest] as Endpoint).inFlight) soonest = index
+      if (this.#dispatch(ticket.holder)) this.#line.serve(ticket)
+      else this.#want(ticket.holder, now)
+    // Whoever waits for a swap asks again before it is forgotten that he does.
+    if (this.#line.size > 0 && !this.#asksAgain) {
+      this.#asksAgain = true
+      this.#world.time.after(1_000, () => {
+        this.#asksAgain = false
+        this.#serve()
+      })
     }
-    if (soonest >= 0) this.#reserved.set(soonest, ticket)
   }
 
-  #isUsable(index: number, { model }: Asked, ticket: Ticket<Asked> | undefined): boolean {
+  #want({ model }: Asked, now: number): void {
+    for (const [index, { spec }] of this.#endpoints.entries())
+      if (spec.maxResident > 0) (this.#swaps[index] as Swap).want(this.#laneOf(index, model), now)
+  }
+
+  #isUsable(index: number, { model }: Asked): boolean {
     const endpoint = this.#endpoints[index] as Endpoint
     const { maxConcurrent, maxResident } = endpoint.spec
-    const holder = this.#reserved.get(index)
-    if (holder !== undefined && holder !== ticket) return false
     if (maxConcurrent > 0 && endpoint.inFlight >= maxConcurrent) return false
-    if (maxResident === 0 || endpoint.lanes.of(model).work.residency !== "cold") return true
-    let held = 0
-    let busy = 0
-    for (const { work, inFlight } of endpoint.lanes)
-      if (work.residency === "resident" || work.residency === "loading") {
-        held++
-        busy += inFlight
-      }
-    return held < maxResident || busy === 0
+    const { inFlight } = endpoint
+    const server = { most: maxResident, inFlight, residents: residentsOf(endpoint).length }
+    return (this.#swaps[index] as Swap).admits(endpoint.lanes.of(model), server, this.#world.time.now())
   }
 
   /** False: nobody can be asked now. */
-  #dispatch(asked: Asked, ticket: Ticket<Asked> | undefined): boolean {
+  #dispatch(asked: Asked): boolean {
     const candidates: Array<Candidate> = []
     for (const [index, endpoint] of this.#endpoints.entries())
-      if (this.#isUsable(index, asked, ticket)) candidates.push({ endpoint, nativeName: asked.model } as Candidate)
+      if (this.#isUsable(index, asked)) candidates.push({ endpoint, nativeName: asked.model } as Candidate)
     if (candidates.length === 0) return false
     const hashes = hashesOf(asked.blocks)
     const claim = {
@@ -178,7 +174,7 @@ class AdaptiveDispatcher implements Dispatcher {
     const endpoint = this.#endpoints[index] as Endpoint
     const { maxResident } = endpoint.spec
     if (maxResident === 0 || lane.work.residency !== "cold") return
-    const held = [...endpoint.lanes].filter(({ work }) => work.residency === "resident" || work.residency === "loading")
+    const held = residentsOf(endpoint)
     if (held.length < maxResident) return
     const oldest = held.reduce((oldest, each) => (each.lastUsed < oldest.lastUsed ? each : oldest))
     oldest.work.reported(false, this.#world.time.now())
