@@ -43,6 +43,7 @@ const judgeRule = ({ match, require, deny, prefer }: RuleConfig, at: string): Re
     if (problem !== undefined) out.push(error(path, `${key} must be a glob such as "*70b*", got "${pattern}": ${problem}`))
   }
   for (const [index, pattern] of match.model.entries()) judgePattern(`${at}.match.model[${index}]`, `${at}.match.model`, pattern)
+  for (const [index, pattern] of match.key.entries()) judgePattern(`${at}.match.key[${index}]`, `${at}.match.key`, pattern)
   for (const [index, network] of match.client.entries()) {
     const problem = checkCidr(network)
     if (problem !== undefined)

@@ -56,6 +56,7 @@ export const rule = Schema.Struct({
   match: section({
     model: strings([], "Models it is for, as asked for or as named by the alias; globs.", { example: '["*70b*"]' }),
     client: strings([], "Networks of clients it is for.", { example: '["10.9.0.0/16"]' }),
+    key: strings([], "Names of clients' keys it is for; globs.", { example: '["ci-*"]' }),
     header: texts("Request headers it is for, each with a glob.", { example: '{x-team: "batch*"}' }),
     min_prompt_tokens: optional.count("Shortest prompt it is for, in tokens of four bytes."),
     max_prompt_tokens: optional.count("Longest prompt it is for.")

@@ -234,9 +234,15 @@ export interface ExchangeClient {
   /** Of its entry; `anonymous`: nobody said. */
   readonly name: string
   readonly isAnonymous: boolean
+  /** Highest class that its requests may have where they wait. */
+  readonly class: "high" | "normal" | "low"
   /** Headers, lower-cased, that say who it is, and go no further; beside those that never do. */
   readonly drops: ReadonlySet<string>
 }
+
+/** Whose share a request takes: of the name of its key, so that an office behind one address is not one client. */
+export const clientOf = ({ client, clientIp }: Pick<Exchange, "client" | "clientIp">): string =>
+  client === undefined || client.isAnonymous ? clientIp : client.name
 
 export class Exchange {
   /** Adopted or made when the headers have been looked at. */

@@ -16,7 +16,7 @@ import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Lane } from "../endpoint/lane/Lane.ts"
 import type { AttemptVerdict } from "../exchange/AttemptVerdict.ts"
-import { Attempt } from "../exchange/Exchange.ts"
+import { Attempt, clientOf } from "../exchange/Exchange.ts"
 import { endedUnanswered, type Failure, failure, ruleOf } from "../exchange/Failure.ts"
 import type { ExchangeObserver } from "../exchange/Observer.ts"
 import { newSpanId } from "../exchange/TraceContext.ts"
@@ -113,7 +113,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
       usesLanes: parts.config().traffic.enabled,
       stream: exchange.stream === true,
       mayRepeat: inspection.model !== "" || exchange.method === "GET" || exchange.method === "HEAD",
-      client: exchange.clientIp,
+      client: clientOf(exchange),
       candidates,
       prompt: new Prompt(inspection, request.body, request.bodySize),
       rules

@@ -45,8 +45,9 @@ class Rule {
 
   /** But for the model. */
   isFor(request: RuledRequest): boolean {
-    const { client, min_prompt_tokens: least, max_prompt_tokens: most } = this.config.match
+    const { client, key: keys, min_prompt_tokens: least, max_prompt_tokens: most } = this.config.match
     if (client.length > 0 && !this.#isOf(request.client)) return false
+    if (keys.length > 0 && !keys.some((pattern) => request.key !== "" && matchesPattern(pattern, request.key))) return false
     for (const [name, pattern] of this.#headers) if (!request.headers(name).some((value) => matchesPattern(pattern, value))) return false
     // What has to be counted comes last.
     return (least === undefined || request.promptTokens() >= least) && (most === undefined || request.promptTokens() <= most)
@@ -78,6 +79,8 @@ export interface RuledRequest {
   readonly model: string
   /** IP of the client. */
   readonly client: string
+  /** Name of its key; empty: nobody is asked for one. */
+  readonly key: string
   /** All values of a request header by lower-cased name. */
   readonly headers: (name: string) => ReadonlyArray<string>
   readonly promptTokens: () => number

@@ -17,6 +17,7 @@ const request = (
   model: fields.asked ?? "llama3:70b",
   client: "10.9.1.1",
   headers: (name) => fields.header?.[name] ?? [],
+  key: "",
   promptTokens: () => 100,
   ...fields
 })
@@ -37,6 +38,12 @@ const admitted = (verdict: RuleVerdict | undefined) =>
 const isFor = (match: string, by: RuledRequest, target?: string) => judged(`{match: ${match}, class: low}`, by, target)?.class === "low"
 
 describe("a rule is for", () => {
+  it("clients by the names of their keys", () => {
+    expect(isFor('{key: ["ci-*"]}', request({ key: "ci-nightly" }))).toBe(true)
+    expect(isFor('{key: ["ci-*"]}', request({ key: "kim" }))).toBe(false)
+    expect(isFor('{key: ["*"]}', request())).toBe(false)
+  })
+
   it("everything where it says nothing", () => expect(isFor("{}", request({ asked: "" }))).toBe(true))
 
   it.each([

@@ -1,7 +1,7 @@
 /** A client as requests meet it: its rules, what it may use, and what it has used up. Made anew with each table; what is used up stays. */
 import type { ExchangeClient } from "../../exchange/Exchange.ts"
 import type { Bucket } from "../TokenBuckets.ts"
-import type { KeyEntry, KeyGroup, KeyRules } from "./KeyEntry.ts"
+import type { KeyEntry, KeyGroup, KeyRules, QueueClass } from "./KeyEntry.ts"
 import { ModelPermit } from "./ModelPermit.ts"
 
 /** What belongs to a name, whatever its entry says at the moment. */
@@ -33,6 +33,7 @@ export class KeyClient implements ExchangeClient {
   readonly use: KeyUse
   readonly limitsTokens: boolean
   readonly drops: ReadonlySet<string>
+  readonly class: QueueClass
 
   constructor(
     { name, entry, rules, use, drops }: Pick<KeyClient, "name" | "entry" | "rules" | "use" | "drops">,
@@ -44,6 +45,7 @@ export class KeyClient implements ExchangeClient {
     this.rules = rules
     this.use = use
     this.drops = drops
+    this.class = rules.class ?? group?.of.class ?? "normal"
     const own: Limited = { name, whose: entry === undefined ? "anonymous" : "key", rules, use }
     this.limited = group === undefined ? [own] : [own, { name: group.of.name, whose: "group", rules: group.of, use: group.use }]
     const all = group === undefined ? [rules] : [rules, group.of]

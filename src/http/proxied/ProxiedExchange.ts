@@ -226,6 +226,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
       asked: inspection.model,
       model: exchange.model,
       client: exchange.clientIp,
+      key: exchange.client?.name ?? "",
       headers: (name) => headersOf(this.#context.req.rawHeaders, name),
       promptTokens: () => (tokens ??= new Prompt(inspection, body.chunks, body.size).tokens)
     })
@@ -392,9 +393,11 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     const sticky = this.#services.settings.current().proxy.sticky_sessions
     if (!sticky.enabled) return undefined
     const context = this.#context
+    const { client } = this.#exchange
     this.#exchange.sessionId = context.header("x-olla-session-id").slice(0, longestSessionId)
     return stickyKeyOf(sticky, {
-      header: (name) => context.header(name),
+      // A rotated key keeps its conversations.
+      header: (name) => (name === "authorization" && client?.isAnonymous === false ? client.name : context.header(name)),
       body: body.chunks,
       conversation,
       model,
