@@ -16,6 +16,7 @@ import { Fleet } from "./endpoint/Fleet.ts"
 import * as FleetLive from "./endpoint/FleetLive.ts"
 import { handOver } from "./endpoint/HandOver.ts"
 import { watchReachability } from "./endpoint/ReachabilityEdges.ts"
+import { GatheredEnds } from "./exchange/GatheredEnds.ts"
 import { all, type ExchangeObserver, Observer } from "./exchange/Observer.ts"
 import { TracingDecisions } from "./exchange/Tracing.ts"
 import { actionRoutes } from "./http/ActionRoutes.ts"
@@ -147,9 +148,13 @@ const serve = Effect.fnUntraced(function* (
     Layer.succeed(RequestLog, log),
     Layer.effect(
       Observer,
-      Effect.map(Statistics, (statistics) =>
-        all([...(traces === undefined ? [] : [traces.observer]), statistics.observer, keys, log.observer])
-      )
+      Effect.gen(function* () {
+        const { observer } = yield* Statistics
+        const told = all([...(traces === undefined ? [] : [traces.observer]), observer, keys, log.observer])
+        const gathered = new GatheredEnds(told, () => settings.current().logging.requests === "full" || sink.enabled("debug"))
+        yield* Effect.addFinalizer(() => Effect.sync(() => gathered.close()))
+        return gathered
+      })
     )
   )
   const dns = yield* makeDnsSource(dnsLookup, Date.now)

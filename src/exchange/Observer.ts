@@ -15,6 +15,8 @@ export interface ExchangeObserver {
   readonly attemptEnded: (exchange: Exchange, attempt: Attempt) => void
   /** Exactly once per exchange, with `exchange.outcome` set, when its client has what it gets, or is gone: no time changes any more. */
   readonly ended: (exchange: Exchange) => void
+  /** What has ended and was not told of yet is told of now; whoever reads what observers counted asks for it. Absent: nothing waits. */
+  readonly settle?: () => void
 }
 
 /** Who is told; whoever wires the rooms says who that is. */

@@ -223,6 +223,10 @@ const handlers: Readonly<Record<LocalRouteName, Handler>> = {
 export const systemRoutes: ReadonlyMap<string, { readonly handle: Handler; readonly anyMethod: boolean }> = new Map(
   (Object.keys(localRoutes) as ReadonlyArray<LocalRouteName>).map((name) => {
     const route: LocalRoute = localRoutes[name]
-    return [route.path, { handle: handlers[name], anyMethod: route.anyMethod === true }]
+    const handle: Handler = (services, context) => {
+      services.observer.settle?.()
+      handlers[name](services, context)
+    }
+    return [route.path, { handle, anyMethod: route.anyMethod === true }]
   })
 )

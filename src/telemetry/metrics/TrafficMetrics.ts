@@ -50,7 +50,7 @@ export class TrafficMetrics {
   panics = 0
   /** Times that an alias led on to another of its models; they are configured, all of them. */
   readonly moves = new Map<string, { readonly move: ModelMove; count: number }>()
-  readonly observer: Required<ExchangeObserver>
+  readonly observer: Required<Omit<ExchangeObserver, "settle">>
 
   constructor(offered: Offered) {
     this.#offered = offered
