@@ -127,7 +127,8 @@ export class AttemptSending implements Sending {
   }
 
   translatorOf(status: number, length: number): AnswerTranslator | undefined {
-    const { translator } = this
+    // Whoever was kept waiting has the head of a stream: what comes is told in it.
+    const translator = this.translator ?? (this.response.headersSent ? this.#request.waited?.() : undefined)
     // A client that has got a beginning is told in its stream.
     if (status > 300 && status < 400 && this.#request.refusesRedirects && !this.response.headersSent) return redirected(status)
     const refusesPath = mayRefusePath(status, length) && this.#told.mayAskOther()

@@ -9,7 +9,7 @@ import { type Failure, ruleOf } from "../exchange/Failure.ts"
 import type { Chain } from "../routing/Chain.ts"
 import type { Candidate, Inspection } from "../routing/Router.ts"
 import type { RequestRules } from "../routing/Rules.ts"
-import type { Dialect } from "./Dialect.ts"
+import type { AnswerTranslator, Dialect } from "./Dialect.ts"
 
 /** Whom a request may be sent to: those that are asked first, and whoever may be tried then. */
 export interface CandidateGroups {
@@ -45,6 +45,11 @@ export interface CarryRequest extends CandidateGroups {
   readonly dialect: Dialect | undefined
   /** An answer that sends the client elsewhere is none: what is asked for has its place here. */
   readonly refusesRedirects: boolean
+  /**
+   * Of a stream that is relayed as it comes: who keeps its client waiting while a backend has sent no head, and tells what comes after
+   * that. Made when it is needed, for each attempt anew. Absent: nobody does.
+   */
+  readonly waited?: (() => AnswerTranslator) | undefined
   /** Headers of ours that every answer of this request carries (rate limit, CORS, mode): raw name/value pairs. */
   readonly replyHeaders: ReadonlyArray<string>
   readonly response: ServerResponse

@@ -480,9 +480,10 @@ export class Failover implements AttemptEnd, AttemptOwner {
       }
       const sending = new AttemptSending(this.#parts.config(), this.#request, held.candidate, attempt, timed, spoken, this)
       this.#translator = sending.translator
-      const waiting = sending.translator?.waiting
+      const waiting =
+        sending.translator === undefined ? firstNeeded(this.#request.waited) : sending.translator.waiting?.bind(sending.translator)
       this.#opening?.stop()
-      this.#opening = waiting === undefined ? undefined : new Opening(sending, waiting.bind(sending.translator))
+      this.#opening = waiting === undefined ? undefined : new Opening(sending, waiting)
       const running = this.#parts.engine.start(sending, this)
       if (turn === this.#turn) this.#running = running
     } catch (error) {
@@ -582,7 +583,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
       return
     }
     // The client was already sent something to keep it waiting: it is told as of an answer that breaks off.
-    endBroken(response, this.#translator?.fail(refusal.failure))
+    endBroken(response, (this.#translator ?? this.#request.waited?.())?.fail(refusal.failure))
     this.#end({ _tag: "failed", status: this.#toldStatus(), failure: refusal.failure, committed: true })
   }
 
@@ -626,6 +627,16 @@ const noteChoice = (attempt: Attempt, held: Lease, lane: Lane, { prompt }: Claim
   if (lane.work.prefix === undefined) return
   attempt.cachedTokens = held.cached
   attempt.promptTokens = Math.round(prompt.tokens)
+}
+
+/** Nearly no request waits so long that it is needed. */
+const firstNeeded = (waited: CarryRequest["waited"]): AnswerTranslator["waiting"] => {
+  if (waited === undefined) return undefined
+  let made: AnswerTranslator | undefined
+  return (head, milliseconds) => {
+    made ??= waited()
+    return made.waiting?.(head, milliseconds)
+  }
 }
 
 const attemptOf = ({ endpoint, nativeName }: Candidate, leased: number): Attempt =>

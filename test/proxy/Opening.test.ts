@@ -6,7 +6,11 @@ import { TranslatedAnswer } from "../../src/translation/TranslatedAnswer.ts"
 import { eventsOf, options } from "../translation/answers.ts"
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }))
-afterEach(() => void vi.useRealTimers())
+const openings: Array<Opening> = []
+afterEach(() => {
+  for (const opening of openings.splice(0)) opening.stop()
+  vi.useRealTimers()
+})
 
 class Response extends EventEmitter {
   headersSent = false
@@ -33,7 +37,9 @@ const opened = (streaming: boolean) => {
   const response = new Response()
   const sending = { response, reply: () => ({ lines: "X-Olla-Endpoint: a\r\n", length: "", dated: false }) } as unknown as Sending
   const translator = new TranslatedAnswer(options({ streaming }))
-  return { response, translator, opening: new Opening(sending, translator.waiting.bind(translator)) }
+  const opening = new Opening(sending, translator.waiting.bind(translator))
+  openings.push(opening)
+  return { response, translator, opening }
 }
 
 describe("a backend that has not even sent a head", () => {

@@ -45,7 +45,7 @@ export const translatedExchange = (
   }
 }
 
-const keepAliveOf = ({ first, interval }: OllaConfig["translation"]["keep_alive"]): TranslatedExchange["keepAlive"] => ({
+export const keepAliveOf = ({ first, interval }: OllaConfig["translation"]["keep_alive"]): TranslatedExchange["keepAlive"] => ({
   first: first < 0 ? Number.POSITIVE_INFINITY : first,
   interval: interval < 0 ? Number.POSITIVE_INFINITY : interval
 })

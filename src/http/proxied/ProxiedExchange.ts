@@ -342,7 +342,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
   #carry(
     asked: Asked,
     body: Body,
-    { target, candidates, nextChoice, regroup, dialect, refusesRedirects, within }: Plan,
+    { target, candidates, nextChoice, regroup, dialect, refusesRedirects, waited, within }: Plan,
     { chain }: Decision
   ): void {
     const { carrier, wantsUsage, settings } = this.#services
@@ -370,6 +370,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
         sticky: this.#sticky(body, inspection),
         dialect,
         refusesRedirects: refusesRedirects === true,
+        waited,
         replyHeaders: extra,
         response: res,
         bodyTaken: (byOne) => this.#giveBack(byOne)

@@ -5,7 +5,7 @@
 import type { Outcome } from "../../exchange/Exchange.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { CandidateGroups, Refused, TurnedAway } from "../../proxy/Carrier.ts"
-import type { Dialect } from "../../proxy/Dialect.ts"
+import type { AnswerTranslator, Dialect } from "../../proxy/Dialect.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, Inspection, RouteRequest } from "../../routing/Router.ts"
 import type { RequestRules } from "../../routing/Rules.ts"
@@ -36,6 +36,8 @@ export interface Plan extends CandidateGroups {
   readonly dialect: Dialect | undefined
   /** An answer that sends the client elsewhere is none: it would be asked again there without Olla. Absent: it is relayed. */
   readonly refusesRedirects?: boolean
+  /** Who keeps the client of a relayed stream waiting before it begins; absent: nobody does. */
+  readonly waited?: () => AnswerTranslator
   /** Milliseconds after which the surface does without an answer; absent: there is no end but the proxy's own limits. */
   readonly within?: number
 }
