@@ -48,7 +48,7 @@ const laneDocument = (lane: Lane, { now, monotonic }: TrafficView): (typeof Traf
     in_flight: lane.inFlight,
     limit: endpoint.spec.maxConcurrent,
     weight: tenth(endpoint.spec.weight * lane.slowStartShare),
-    residency: work.residency,
+    residency: lane.residency,
     pace_ms: pace === undefined ? null : tenth(pace),
     turn_ms: whole(work.turn),
     load_ms: whole(work.loadTime),

@@ -621,7 +621,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
 const noteChoice = (attempt: Attempt, held: Lease, lane: Lane, { prompt }: Claim): void => {
   attempt.pick = held.pick
   attempt.cost = held.cost
-  attempt.residency = lane.work.residency
+  attempt.residency = held.stint?.isLoad === true ? "cold" : lane.residency
   attempt.laneState = lane.state
   // Elsewhere nobody looks for what a backend has kept, and the prompt is not read for it.
   if (lane.work.prefix === undefined) return

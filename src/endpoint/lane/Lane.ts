@@ -23,6 +23,7 @@ import {
 } from "./LaneCondition.ts"
 import { LaneWork } from "./LaneWork.ts"
 import { tokensPerBlock } from "./PrefixTable.ts"
+import type { ResidencyWord } from "./Residency.ts"
 
 /** Tokens of prompts that a backend keeps of which nobody says. */
 const usualPromptCache = 64_000
@@ -115,6 +116,12 @@ export class Lane {
     if (report.slots !== undefined) return report.slots
     // Whoever lets requests wait shows how many he takes.
     return report.waiting > 0 || (report.kvUsed ?? 0) >= fullCache ? Math.max(1, report.running) : Number.POSITIVE_INFINITY
+  }
+
+  /** Whether its model is in memory, as its backend says or its kind has it. */
+  get residency(): ResidencyWord {
+    const { work, endpoint } = this
+    return !work.tellsResidency && endpoint.profile?.fixedModel === true ? "resident" : work.residency
   }
 
   /** Tokens of prompts that its backend keeps, as far as anybody says. */
