@@ -52,8 +52,8 @@ export class Claim {
   }
 
   /** Neither its endpoint nor a rule has too much to do already. */
-  hasRoomAt({ endpoint, target }: Candidate): boolean {
-    if (endpoint.isFull) return false
+  hasRoomAt({ endpoint, nativeName, target }: Candidate): boolean {
+    if (!endpoint.hasRoomFor(nativeName)) return false
     if (this.rules === undefined) return true
     for (const limit of this.rules.of(target).limits) if (limit.isFull && !this.#counted.includes(limit)) return false
     return true

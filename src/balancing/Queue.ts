@@ -27,6 +27,8 @@ export interface Waiter {
   hold: number
   /** Others may be able to serve it by now than before; asked every second at least. */
   readonly renew: () => void
+  /** Nobody could take it without a load that pushes another model out: within a class it comes after those whose model is there. */
+  readonly pushesOut?: () => boolean
   /** Takes whoever can be asked now. False: nobody. */
   readonly take: () => boolean
   readonly outlook: () => Outlook
@@ -228,7 +230,7 @@ export class Queue {
     const freed = new Set(this.#freed)
     this.#freed.clear()
     const now = this.#parts.now()
-    for (const ticket of this.#line.inOrder(now)) {
+    for (const ticket of this.#line.inOrder(now, (place) => place.waiter.pushesOut?.() === true)) {
       if (!all && freed.size === 0) break
       if (!ticket.isWaiting) continue
       const { waiter } = ticket.holder

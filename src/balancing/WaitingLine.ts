@@ -128,10 +128,13 @@ export class WaitingLine<T> {
     this.#enter(ticket)
   }
 
-  /** All of them, whose turn it is first. */
-  inOrder(now: number): ReadonlyArray<Ticket<T>> {
+  /** All of them, whose turn it is first. `isLater`: comes after the others of its class, but for who has waited long. */
+  inOrder(now: number, isLater: (holder: T) => boolean = () => false): ReadonlyArray<Ticket<T>> {
     const standing = this.#standing(now)
-    return [...this.#tickets].sort((a, b) => before(a, b, standing))
+    const later = new Set<Ticket<T>>()
+    for (const ticket of this.#tickets) if (now - ticket.since < risesAfter && isLater(ticket.holder)) later.add(ticket)
+    const place = (ticket: Ticket<T>): number => 2 * (standing[ticket.rank] as number) + (later.has(ticket) ? 1 : 0)
+    return [...this.#tickets].sort((a, b) => (later.size === 0 ? 0 : place(a) - place(b)) || before(a, b, standing))
   }
 
   /** It is its turn. */

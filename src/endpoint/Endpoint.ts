@@ -225,6 +225,18 @@ export class Endpoint {
     const { maxConcurrent } = this.spec
     return (maxConcurrent > 0 && this.#inFlight >= maxConcurrent) || (this.host.isShared && this.host.isFull)
   }
+  /** May an attempt for this model begin? Neither attempts under way nor the server's memory are against it. */
+  hasRoomFor(nativeName: string): boolean {
+    return !this.isFull && (this.host.holdsAll || this.host.admits(this.lanes.of(nativeName), this.#port.now()))
+  }
+  /** Its load would push another one out of the server's memory. */
+  pushesOut(nativeName: string): boolean {
+    return !this.host.holdsAll && this.host.pushesOut(this.lanes.of(nativeName))
+  }
+  /** Somebody waits for this model, and nobody else can serve him. */
+  want(nativeName: string): void {
+    if (!this.host.holdsAll) this.host.want(this.lanes.of(nativeName), this.#port.now())
+  }
   /** Attempts under way. */
   get inFlight(): number {
     return this.#inFlight

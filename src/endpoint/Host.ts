@@ -3,12 +3,15 @@
  * room from the others.
  */
 import type { EndpointSpec } from "./EndpointSpec.ts"
+import { type Occupancy, type Occupant, pushesOut, residentsOf, Swap } from "./lane/Swap.ts"
 
 export interface HostMember {
   readonly spec: EndpointSpec
+  readonly lanes: Iterable<Occupant>
 }
 
 export class Host {
+  readonly #swap = new Swap()
   readonly #members = new Set<HostMember>()
   /** Attempts under way at all its endpoints. */
   inFlight = 0
@@ -22,6 +25,41 @@ export class Host {
     let limit = 0
     for (const { spec } of this.#members) if (spec.maxConcurrent > limit) limit = spec.maxConcurrent
     return limit > 0 && this.inFlight >= limit
+  }
+
+  /** May an attempt for this model begin, as far as the server's memory goes? `now`: milliseconds of the monotonic clock. */
+  admits(model: Occupant, now: number): boolean {
+    return this.#swap.admits(model, this.#occupancy(this.#mostResident), now)
+  }
+
+  /** Nobody says how many models fit into its memory. */
+  get holdsAll(): boolean {
+    return this.#mostResident === 0
+  }
+
+  /** Its load would push another model out. */
+  pushesOut(model: Occupant): boolean {
+    const most = this.#mostResident
+    return most > 0 && pushesOut(model, this.#occupancy(most))
+  }
+
+  /** Somebody waits for this model, and nobody else can serve him. */
+  want(model: Occupant, now: number): void {
+    if (this.pushesOut(model)) this.#swap.want(model, now)
+  }
+
+  /** Models that fit into its memory, by what its endpoints say; 0: none does. */
+  get #mostResident(): number {
+    let most = 0
+    for (const { spec } of this.#members) if (spec.maxResident > most) most = spec.maxResident
+    return most
+  }
+
+  #occupancy(most: number): Occupancy {
+    const models = function* (members: Iterable<HostMember>) {
+      for (const { lanes } of members) yield* lanes
+    }
+    return { most, inFlight: this.inFlight, residents: residentsOf(models(this.#members)) }
   }
 
   /** How many endpoints it has. */

@@ -86,6 +86,7 @@ export class InLine implements Waiter {
   /** It waits from now on. */
   begin(): void {
     this.#exchange.beginWait(performance.now())
+    this.#want()
   }
 
   /** It is waited for no longer: it has been taken, refused, or its client is gone. */
@@ -98,7 +99,19 @@ export class InLine implements Waiter {
   }
 
   take(): boolean {
-    return this.#holder.take()
+    if (this.#holder.take()) return true
+    this.#want()
+    return false
+  }
+
+  pushesOut(): boolean {
+    const everybody = this.#holder.everybody()
+    return everybody.length > 0 && everybody.every(({ endpoint, nativeName }) => endpoint.pushesOut(nativeName))
+  }
+
+  /** Whoever has to load its model first knows that somebody waits for that. */
+  #want(): void {
+    for (const { endpoint, nativeName } of this.#holder.everybody()) endpoint.want(nativeName)
   }
 
   outlook(): Outlook {

@@ -5,7 +5,7 @@ import { FakeFleet, specOf } from "../balancing/fakes.ts"
 const memberOf = (hosts: Hosts, url: string, maxConcurrent: number) => {
   const spec = { ...specOf("x", { url }), maxConcurrent }
   const host = hosts.of(spec)
-  const member = { spec, host }
+  const member = { spec, host, lanes: [] }
   host.join(member)
   return member
 }

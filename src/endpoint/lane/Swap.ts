@@ -12,6 +12,7 @@ const wantedFor = 3_000
 
 /** A model of the server, as far as its memory goes. */
 export interface Occupant {
+  readonly model: string
   readonly work: { readonly residency: ResidencyWord }
 }
 
@@ -22,6 +23,13 @@ export interface Occupancy {
   readonly inFlight: number
   /** Its models that are in memory, or on their way there. */
   readonly residents: number
+}
+
+/** How many of these are in memory, or on their way there, under whichever of a server's endpoints. */
+export const residentsOf = (models: Iterable<Occupant>): number => {
+  const names = new Set<string>()
+  for (const { model, work } of models) if (work.residency === "resident" || work.residency === "loading") names.add(model)
+  return names.size
 }
 
 /** Somebody else's model goes for it. */
@@ -40,7 +48,7 @@ export class Swap {
     return isNext || now - (wanted?.since ?? 0) < passedOverFor
   }
 
-  /** Somebody waits for this model, whom nobody else can serve. */
+  /** Somebody waits for this model, and nobody else can serve him. */
   want(model: Occupant, now: number): void {
     const wanted = this.#wantedAt(now)
     if (wanted === undefined) this.#wanted = { model, since: now, asked: now }

@@ -1,8 +1,11 @@
 import { describe, expect, it } from "vitest"
 import type { ResidencyWord } from "../../../src/endpoint/lane/Residency.ts"
-import { type Occupancy, pushesOut, Swap } from "../../../src/endpoint/lane/Swap.ts"
+import { type Occupancy, pushesOut, residentsOf, Swap } from "../../../src/endpoint/lane/Swap.ts"
 
-const modelOf = (residency: ResidencyWord): { readonly work: { residency: ResidencyWord } } => ({ work: { residency } })
+const modelOf = (residency: ResidencyWord, model = "m"): { readonly model: string; readonly work: { residency: ResidencyWord } } => ({
+  model,
+  work: { residency }
+})
 const server = (fields: Partial<Occupancy> = {}): Occupancy => ({ most: 1, inFlight: 0, residents: 1, ...fields })
 
 describe("a change of models in memory", () => {
@@ -18,6 +21,17 @@ describe("a change of models in memory", () => {
   ])("%s", (_, residency, fields, admitted) => {
     expect(new Swap().admits(modelOf(residency), server(fields), 0)).toBe(admitted)
     expect(pushesOut(modelOf("resident"), server(fields))).toBe(false)
+  })
+
+  it("counts a model once, under however many endpoints of its server", () => {
+    const models = [
+      modelOf("resident", "a"),
+      modelOf("loading", "b"),
+      modelOf("resident", "a"),
+      modelOf("cold", "c"),
+      modelOf("unknown", "d")
+    ]
+    expect(residentsOf(models)).toBe(2)
   })
 
   it("lets nothing new begin on the others once it was waited for ten seconds, and then comes first", () => {
