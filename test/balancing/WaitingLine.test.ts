@@ -46,6 +46,19 @@ describe("the order of tickets", () => {
     expect(namesOf(line)).toEqual(["a", "b", "c"])
   })
 
+  it("puts some after the others of their class, until they have waited for ten seconds", () => {
+    const line = lineOf()
+    joined(line, "load1", wishOf("a"))
+    joined(line, "here1", wishOf("b"), 1)
+    joined(line, "load2", wishOf("c"), 2)
+    joined(line, "here2", wishOf("d"), 3)
+    joined(line, "urgent", wishOf("e", { urgency: "high" }), 4)
+    const order = (now: number) => line.inOrder(now, (name) => name.startsWith("load")).map(({ holder }) => holder)
+    expect(order(5)).toEqual(["urgent", "here1", "here2", "load1", "load2"])
+    // Their class has risen by then, too.
+    expect(order(risesAfter)).toEqual(["load1", "here1", "here2", "urgent", "load2"])
+  })
+
   it("gives a client with one ticket its turn before the second ticket of another", () => {
     const line = lineOf()
     for (const name of ["a1", "a2", "a3"]) joined(line, name, wishOf("a"))

@@ -1,6 +1,7 @@
 /** `load_balancer: adaptive` in front of servers that tell what they have in memory and what they have to do. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
+import { text } from "node:stream/consumers"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { type Daemon, eventually, rareChecks, startDaemon } from "./daemon.ts"
 
@@ -20,9 +21,13 @@ class Scripted {
   waiting = 0
   /** Answers that are not begun before they are released. */
   holds = false
+  /** Whoever is asked for is loaded, and nobody else is then. */
+  keepsOne = false
   readonly #held: Array<() => void> = []
   #looks: Array<() => void> = []
   asked = 0
+  /** Models in the order in which they were asked for. */
+  readonly order: Array<string> = []
 
   constructor(type: "ollama" | "vllm", name: string, models: ReadonlyArray<string>) {
     this.type = type
@@ -54,7 +59,6 @@ class Scripted {
 
   #serve(req: IncomingMessage, res: ServerResponse): void {
     const json = (value: unknown) => res.setHeader("content-type", "application/json").end(JSON.stringify(value))
-    req.resume()
     switch (req.url) {
       case "/":
       case "/health":
@@ -83,7 +87,10 @@ class Scripted {
         return
       case "/v1/chat/completions":
         this.asked++
-        req.once("end", () => {
+        void text(req).then((body) => {
+          const { model } = JSON.parse(body) as { readonly model: string }
+          this.order.push(model)
+          if (this.type === "ollama" && this.keepsOne) this.loaded = [model]
           const begin = () => setTimeout(() => json({ choices: [{ message: { role: "assistant", content: this.name } }] }), readsFor)
           if (this.holds) this.#held.push(begin)
           else begin()
@@ -103,13 +110,20 @@ class Scripted {
 
 const boxes = [new Scripted("ollama", "box-a", ["warm", "cold"]), new Scripted("ollama", "box-b", ["warm", "cold"])] as const
 const engines = [new Scripted("vllm", "gpu-a", ["chat"]), new Scripted("vllm", "gpu-b", ["chat"])] as const
-const all = [...boxes, ...engines]
+/** Has room for one model, and does one thing at a time. */
+const small = new Scripted("ollama", "small", ["x", "y"])
+const all = [...boxes, ...engines, small]
 let daemon: Daemon
 
 beforeAll(async () => {
   await Promise.all(all.map((server) => server.listen()))
   boxes[1].loaded = ["warm"]
-  const endpoints = all.map(({ url, name, type }) => `      - {url: "${url}", name: ${name}, type: ${type}, ${rareChecks}}`)
+  small.loaded = ["x"]
+  small.keepsOne = true
+  const endpoints = all.map(
+    ({ url, name, type }) =>
+      `      - {url: "${url}", name: ${name}, type: ${type}, ${rareChecks}${name === "small" ? ", max_concurrent: 1, max_resident: 1" : ""}}`
+  )
   daemon = await startDaemon(
     `proxy: {load_balancer: adaptive}\ntraffic: {signals: {interval: 500ms}}\ndiscovery:\n  static:\n    endpoints:\n${endpoints.join("\n")}\n`
   )
@@ -190,5 +204,21 @@ describe("a request", () => {
     engines[0].waiting = 10
     await engines[0].told()
     expect(new Set(await times(4, () => ask("chat")))).toEqual(new Set(["gpu-b"]))
+  })
+
+  it("whose model is in memory goes before those that would push it out, and these follow one another", async () => {
+    small.holds = true
+    const first = ask("x")
+    await until(() => small.asked === 1)
+    const others: Array<Promise<string>> = []
+    for (const model of ["y", "x", "y", "x"]) {
+      others.push(ask(model))
+      // Whoever was sent before is in line by then.
+      for (let n = 0; n < 3; n++) await fetch(`${daemon.url}/internal/health`)
+    }
+    expect(small.asked).toBe(1)
+    small.release()
+    await Promise.all([first, ...others])
+    expect(small.order.join(" ")).toBe("x x x y y")
   })
 })

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest"
 import { Hosts } from "../../src/endpoint/Host.ts"
+import type { Occupant } from "../../src/endpoint/lane/Swap.ts"
 import { FakeFleet, specOf } from "../balancing/fakes.ts"
 
-const memberOf = (hosts: Hosts, url: string, maxConcurrent: number) => {
-  const spec = { ...specOf("x", { url }), maxConcurrent }
+const memberOf = (hosts: Hosts, url: string, maxConcurrent: number, maxResident = 0, lanes: ReadonlyArray<Occupant> = []) => {
+  const spec = { ...specOf("x", { url }), maxConcurrent, maxResident }
   const host = hosts.of(spec)
-  const member = { spec, host, lanes: [] }
+  const member = { spec, host, lanes }
   host.join(member)
   return member
 }
@@ -18,6 +19,24 @@ describe("endpoints on one server", () => {
     expect(memberOf(hosts, "https://box:11434", 1).host).not.toBe(first.host)
     expect(memberOf(hosts, "http://box:11435", 1).host).not.toBe(first.host)
     expect(hosts.size).toBe(3)
+  })
+
+  it("have one memory, which holds as many models as any of them says", () => {
+    const [here, cold]: ReadonlyArray<Occupant> = [
+      { model: "here", work: { residency: "resident" } },
+      { model: "cold", work: { residency: "cold" } }
+    ]
+    const hosts = new Hosts()
+    const { host } = memberOf(hosts, "http://box:1/#a", 0, 0, [here as Occupant])
+    expect(host.holdsAll).toBe(true)
+    memberOf(hosts, "http://box:1/#b", 0, 1, [cold as Occupant])
+    host.inFlight = 1
+    expect([host.holdsAll, host.admits(here as Occupant, 0), host.admits(cold as Occupant, 0)]).toEqual([false, true, false])
+    host.inFlight = 0
+    expect([host.pushesOut(cold as Occupant), host.admits(cold as Occupant, 0)]).toEqual([true, true])
+    memberOf(hosts, "http://box:1/#c", 0, 2)
+    host.inFlight = 1
+    expect([host.pushesOut(cold as Occupant), host.admits(cold as Occupant, 0)]).toEqual([false, true])
   })
 
   it("take together what the largest limit among them says", () => {
