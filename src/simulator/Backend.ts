@@ -273,7 +273,8 @@ class Backend implements SimulatedBackend {
       model: String(request["model"] ?? ""),
       promptTokens: prompt.tokens,
       blocks: prompt.blocks,
-      answerTokens: tokens,
+      // Of a stream every event takes the time of a token: its place is free when it has ended.
+      answerTokens: isStream ? reply.events.length : tokens,
       onFirstToken: () => {
         if (isStream) send(kind, res, reply, { firstToken: 0, tokensPerSecond, tokens }, fault)
       },
