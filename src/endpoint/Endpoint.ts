@@ -22,7 +22,8 @@ import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } fr
 import { Host } from "./Host.ts"
 import { Lanes, type LanesPort } from "./lane/Lanes.ts"
 import type { Credentials, Origin } from "./Origin.ts"
-import { isSuccess, type ProbeResult } from "./ProbeResult.ts"
+import { Patience } from "./Patience.ts"
+import { isSuccess, type ProbeResult, probeError } from "./ProbeResult.ts"
 import { dueAt, initialState, transition } from "./Transition.ts"
 import { UnservedPaths } from "./UnservedPaths.ts"
 
@@ -70,6 +71,8 @@ export class Endpoint {
   readonly breaker: EndpointBreaker
   /** Paths that this backend does not serve, as it has said. Forgotten with changes of its status, its list and its kind. */
   readonly unserved: UnservedPaths
+  /** Attempts that wait for it as long as it lives. */
+  readonly patience = new Patience()
   /** What is known of each of its models; only where requests may be repeated elsewhere. */
   readonly lanes: Lanes
   /** The server that it is on, with whatever other endpoints are. */
@@ -280,6 +283,8 @@ export class Endpoint {
       this.#port.command(command)
     }
     if (dueAt(state) < dueAt(before)) this.#port.hurry()
+    if (event._tag === "ListingRead") this.patience.listed(true, event.now)
+    if (event._tag === "ListingFailed") this.patience.listed(false, this.#port.now())
   }
 
   /** Whoever says that he has not got a model may have another list by now. */
@@ -306,6 +311,7 @@ export class Endpoint {
   /** The head of an attempt's answer is here, whatever it says. Called for each: costs a few comparisons. */
   answered(): void {
     this.#answered = true
+    this.patience.answered(this.#port.now())
     if (isOutForLateness(this.inner)) this.step({ _tag: "AttemptSucceeded", now: this.#port.now() })
   }
 
@@ -316,6 +322,10 @@ export class Endpoint {
     if (result.statusCode !== undefined) this.hasAnsweredProbe = true
     this.breaker.probed(isGood)
     this.step({ _tag: "ProbeFinished", startedAt, now: this.#port.now(), result, jitter, listed, answered: this.#takeAnswered() })
+    const isLate = result.errorType === probeError.timeout
+    const due = this.patience.probed(result.statusCode !== undefined, isLate, this.#inFlight, this.#port.now())
+    if (due === "probe") this.step({ _tag: "ProbeNow" })
+    if (due === "list") this.step({ _tag: "DiscoverNow", now: this.#port.now(), reason: "request" })
   }
 
   #takeAnswered(): boolean {

@@ -59,6 +59,8 @@ export type EndpointEvent =
       /** An attempt was answered since the last probe ended. */
       readonly answered: boolean
     }
+  /** Attempts wait there, and the last probe failed: another one tells. */
+  | { readonly _tag: "ProbeNow" }
   /** A probe could not be made: nothing is learned. */
   | { readonly _tag: "ProbeLost"; readonly startedAt: number }
   | {

@@ -9,6 +9,7 @@ import { probeLines, write } from "./EndpointLog.ts"
 import { healthUrlOf } from "./EndpointSpec.ts"
 import type { FleetContext } from "./FleetContext.ts"
 import { changed, ownSpan } from "./OwnSpan.ts"
+import { decidesWithin } from "./Patience.ts"
 import { internalResult, type ProbeTarget, probe } from "./Probe.ts"
 import { isSlow } from "./ProbePermits.ts"
 import type { ProbeResult } from "./ProbeResult.ts"
@@ -53,11 +54,11 @@ const probeNow = Effect.fnUntraced(function* (endpoint: Endpoint, fleet: FleetCo
     for (const line of probeLines(endpoint, before, endpoint.state, result, fleet.now(), fleet.discovery().enabled)) yield* write(line)
 })
 
-const targetOf = ({ healthUrl, credentials, origin, checkTimeout }: Endpoint): ProbeTarget => ({
+const targetOf = ({ healthUrl, credentials, origin, checkTimeout, patience }: Endpoint): ProbeTarget => ({
   healthUrl,
   credentials,
   tls: origin.tls,
-  checkTimeout
+  checkTimeout: patience.isDoubted ? Math.min(checkTimeout, decidesWithin) : checkTimeout
 })
 
 /** A probe; while the type is unknown and somebody answers, detection too, since most kinds do not answer at `/`. */

@@ -58,6 +58,8 @@ export const transition = (state: ActorState, event: EndpointEvent, policy: Endp
         probing: false,
         condition: { ...state.condition, nextCheck: Math.max(state.condition.nextCheck, event.startedAt + policy.checkInterval) }
       })
+    case "ProbeNow":
+      return state.probing || !policy.probes ? unchanged(state) : { state: { ...state, probing: true }, commands: [{ _tag: "Probe" }] }
     case "AttemptFailed":
       return attemptFailed(state, event, policy)
     case "AttemptSucceeded":

@@ -35,20 +35,26 @@ export interface Timed {
   readonly stream: boolean
   /** Milliseconds that a stream's first byte may take; 0: no limit. */
   readonly firstToken: number
+  /** Its model is to be loaded first, or being loaded. */
+  readonly isCold: boolean
 }
 
 /** The limits of one attempt (docs/proxying.md). */
-export const timeoutsOf = ({ proxy }: OllaConfig, { firstLeased, leased, usesLanes, stream, firstToken }: Timed): Deadlines => {
+export const timeoutsOf = ({ proxy, traffic }: OllaConfig, timed: Timed): Deadlines => {
+  const { firstLeased, leased, usesLanes, stream, firstToken, isCold } = timed
   const set = proxy.response_header_timeout
+  const headers = set === undefined || set < 0 ? 0 : orDefault(set, 30_000)
+  const firstByte = usesLanes && stream ? firstToken : 0
+  const unhurried = (limit: number) => (limit > 0 && usesLanes && isCold ? Math.max(limit, traffic.cold_start_timeout) : limit)
   return {
     connect: orDefault(proxy.connection_timeout, 60_000),
     tls: orDefault(proxy.tls_handshake_timeout, 10_000),
     keepAlive: orDefault(proxy.connection_keep_alive, 30_000),
     // While a model loads or reads a long prompt nothing comes for minutes: no limit unless one is configured.
-    headers: set === undefined || set < 0 ? 0 : orDefault(set, 30_000),
+    headers: unhurried(headers),
     response: proxy.response_timeout > 0 ? firstLeased + proxy.response_timeout : 0,
-    firstByte: usesLanes && stream && firstToken > 0 ? leased + firstToken : 0,
-    hold: usesLanes ? Math.max(headWait, stream ? firstToken : 0) : 0,
+    firstByte: firstByte > 0 ? leased + unhurried(firstByte) : 0,
+    hold: usesLanes ? Math.max(headWait, unhurried(firstByte)) : 0,
     idle: proxy.read_timeout
   }
 }

@@ -15,6 +15,7 @@ import type { OllaConfig } from "../config/OllaConfig.ts"
 import { accepts, type Endpoint } from "../endpoint/Endpoint.ts"
 import { isRoutable } from "../endpoint/EndpointState.ts"
 import type { Lane } from "../endpoint/lane/Lane.ts"
+import type { Waiter } from "../endpoint/Patience.ts"
 import type { AttemptVerdict } from "../exchange/AttemptVerdict.ts"
 import { Attempt, clientOf } from "../exchange/Exchange.ts"
 import { endedUnanswered, type Failure, failure, ruleOf } from "../exchange/Failure.ts"
@@ -60,7 +61,7 @@ const unruled = { class: undefined, maxWait: undefined }
 /** How a breaker let an attempt through: a closed one or none (`undefined`), or as the one trial of a half-open one. */
 type TrialToken = number | undefined
 
-export class Failover implements AttemptEnd, AttemptOwner {
+export class Failover implements AttemptEnd, AttemptOwner, Waiter {
   readonly #parts: FailoverParts
   readonly #request: CarryRequest
   readonly #ended: (end: Ended) => void
@@ -118,6 +119,17 @@ export class Failover implements AttemptEnd, AttemptOwner {
       prompt: new Prompt(inspection, request.body, request.bodySize),
       rules
     })
+  }
+
+  /** Among those who wait for the head of an answer as long as their endpoint lives. */
+  place = -1
+
+  /** Its endpoint does not answer probes any more. One that may only be busy is left by those who have somebody else to ask. */
+  giveUp(isLate: boolean): void {
+    const held = this.#held
+    if (held === undefined || (isLate && !this.#remaining.hasOther(held.candidate))) return
+    this.#running?.abort()
+    this.failed(failure("header_timeout", "no response headers, and its probes fail"))
   }
 
   /** Tries the next candidate. */
@@ -282,6 +294,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     this.#opening?.stop()
     const endpoint = this.#held?.candidate.endpoint
     if (endpoint === undefined) return
+    endpoint.patience.delete(this)
     endpoint.answered()
     if (this.#parts.hasBreakers) endpoint.breaker.succeed(this.#trial)
   }
@@ -476,10 +489,12 @@ export class Failover implements AttemptEnd, AttemptOwner {
         leased: attempt.timings.leased,
         firstToken: this.#firstTokenTimeout(held.candidate),
         usesLanes: this.#claim.usesLanes,
-        stream: this.#claim.stream
+        stream: this.#claim.stream,
+        isCold: held.lane !== undefined && isCold(held.lane)
       }
       const sending = new AttemptSending(this.#parts.config(), this.#request, held.candidate, attempt, timed, spoken, this)
       this.#translator = sending.translator
+      if (timed.usesLanes && sending.timeouts.headers === 0) held.candidate.endpoint.patience.add(this)
       const waiting =
         sending.translator === undefined ? firstNeeded(this.#request.waited) : sending.translator.waiting?.bind(sending.translator)
       this.#opening?.stop()
@@ -514,6 +529,7 @@ export class Failover implements AttemptEnd, AttemptOwner {
     held.stint?.end(failed === undefined && !interrupted && attempt.status >= 200 && attempt.status <= 299)
     attempt.ended = performance.now()
     const { endpoint } = held.candidate
+    endpoint.patience.delete(this)
     if (failed !== undefined || interrupted) {
       if (failed !== undefined) attempt.failure = this.#namingItsLimit(failed, held.candidate)
       else if (attempt.status === 0) attempt.failure = failure("client_gone", "the client left before an answer")
@@ -628,6 +644,8 @@ const noteChoice = (attempt: Attempt, held: Lease, lane: Lane, { prompt }: Claim
   attempt.cachedTokens = held.cached
   attempt.promptTokens = Math.round(prompt.tokens)
 }
+/** The attempt has to wait for the model to be loaded. */
+const isCold = ({ work }: Lane): boolean => work.residency === "cold" || work.residency === "loading"
 
 /** Nearly no request waits so long that it is needed. */
 const firstNeeded = (waited: CarryRequest["waited"]): AnswerTranslator["waiting"] => {

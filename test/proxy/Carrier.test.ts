@@ -362,9 +362,8 @@ describe("time limits", () => {
     ["limits that are off", "response_header_timeout: -1s, response_timeout: 0s, read_timeout: 0s", { headers: 0, response: 0, idle: 0 }],
     ["a limit for heads that was set", "response_header_timeout: 5s", { headers: 5_000, response: 901_000 }]
   ] as const)("%s", (_, proxy, wanted) => {
-    expect(timeoutsOf(configOf(proxy), { firstLeased: 1_000, leased: 1_000, usesLanes: true, stream: true, firstToken: 0 })).toMatchObject(
-      wanted
-    )
+    const timed = { firstLeased: 1_000, leased: 1_000, usesLanes: true, stream: true, firstToken: 0, isCold: false }
+    expect(timeoutsOf(configOf(proxy), timed)).toMatchObject(wanted)
   })
 
   it.each([
@@ -375,6 +374,18 @@ describe("time limits", () => {
     [20_000, true, false, { firstByte: 0, hold: 5_000 }],
     [20_000, false, true, { firstByte: 0, hold: 0 }]
   ] as const)("of the first byte: %d ms, lanes %s, stream %s", (firstToken, usesLanes, stream, wanted) => {
-    expect(timeoutsOf(configOf(""), { firstLeased: 1_000, leased: 2_000, usesLanes, stream, firstToken })).toMatchObject(wanted)
+    const timed = { firstLeased: 1_000, leased: 2_000, usesLanes, stream, firstToken, isCold: false }
+    expect(timeoutsOf(configOf(), timed)).toMatchObject(wanted)
+  })
+
+  it.each([
+    ["", 0, "", { headers: 0, firstByte: 0, hold: 5_000 }],
+    ["response_header_timeout: 10s", 20_000, "", { headers: 300_000, firstByte: 302_000, hold: 300_000 }],
+    ["response_header_timeout: 10s", 0, "cold_start_timeout: 5s", { headers: 10_000 }]
+  ] as const)("of a model that is to be loaded first: %s, %d, %s", (proxy, firstToken, traffic, wanted) => {
+    const timed = { firstLeased: 1_000, leased: 2_000, usesLanes: true, stream: true, firstToken, isCold: true }
+    expect(timeoutsOf(configOf(proxy, "", traffic), timed)).toMatchObject(wanted)
+    const off = timeoutsOf(configOf(proxy, "", traffic), { ...timed, usesLanes: false })
+    expect([off.firstByte, off.hold]).toEqual([0, 0])
   })
 })

@@ -1,9 +1,12 @@
 /** Who is asked after an answer or a failure that says that somebody else may do better, and what the client gets in the end. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import fc from "fast-check"
+import type { ProbeResult } from "../../src/endpoint/ProbeResult.ts"
 import { Carrier } from "../../src/proxy/Carrier.ts"
+import type { FakeEndpoint } from "../balancing/fakes.ts"
 import { answers, carrying, type FakeResponse, type Fate, fails, hangs, refusedOf, Scene, says } from "./carrying.ts"
 
 const model = { inspection: { model: "m", spelling: "m" } }
@@ -186,6 +189,47 @@ describe("a failure after the request was sent", () => {
       const { carry } = yield* carrying
       const refused = refusedOf(yield* Effect.exit(carry(it.request(model))))
       expect([it.tried.length, refused?.code, refused?.failure.kind]).toEqual([2, "upstream_crashed", kind])
+    }).pipe(Effect.provide(it.layer))
+  })
+})
+
+describe("a server that is waited for", () => {
+  const lost: ProbeResult = { status: "offline", errorType: 1, statusCode: undefined, cause: "refused", latency: 1, rateLimit: undefined }
+
+  it.effect.each([
+    [2, 1, true],
+    [2, 2, true],
+    [1, 1, true],
+    [1, 2, false]
+  ] as const)("is left when its probes fail, or are late (2) and somebody else can be asked: of %i, %i", ([size, errorType, leaves]) => {
+    const it = scene(size, hangs)
+    return Effect.gen(function* () {
+      const { carry } = yield* carrying
+      const request = it.request(model)
+      const fiber = yield* Effect.forkChild(Effect.exit(carry(request)))
+      yield* TestClock.adjust("10 minutes")
+      const a = it.fleet.endpoints[0] as FakeEndpoint
+      expect([it.tried, a.patience.size]).toEqual([["a"], 1])
+      for (let n = 0; n < 2; n++) a.probed({ ...lost, errorType }, it.fleet.clock(), 0, false)
+      expect([it.tried, a.patience.size, a.inFlight]).toEqual([size === 2 ? ["a", "b"] : ["a"], leaves ? 0 : 1, leaves ? 0 : 1])
+      if (!leaves) yield* Fiber.interrupt(fiber)
+      else {
+        const exit = yield* Fiber.join(fiber)
+        if (size === 1) expect(refusedOf(exit)?.failure.kind).toBe("header_timeout")
+        expect(it.ended[0]?.verdict?.reason).toBe("timeout")
+      }
+      expect([a.patience.size, a.inFlight]).toEqual([0, 0])
+    }).pipe(Effect.provide(it.layer))
+  })
+
+  it.effect("is not, where a limit is set, or traffic is off", () => {
+    const it = scene(2, hangs, "", "priority, response_header_timeout: 1h")
+    return Effect.gen(function* () {
+      const { carry } = yield* carrying
+      const fiber = yield* Effect.forkChild(carry(it.request(model)))
+      yield* TestClock.adjust("1 second")
+      expect([it.tried, it.fleet.endpoints[0]?.patience.size]).toEqual([["a"], 0])
+      yield* Fiber.interrupt(fiber)
     }).pipe(Effect.provide(it.layer))
   })
 })
