@@ -221,6 +221,7 @@ names that are not in \`dashboard.access_policy.allowed_hosts\` are refused, wha
 | \`X-Olla-Served-Model\` | an alias was asked for | the target that answered |
 | \`X-Olla-Fallback\` | a chain of models went on to another one | why: \`unavailable\`, \`saturated\`, \`rate_limited\`, \`failed\`, \`context\` |
 | \`X-Olla-Hygiene\` | \`traffic.hygiene\` changed something in the prompt | what: \`claude-code\` |
+| \`X-Olla-Queue-Time\` | the request waited for somebody who could take it | \`840ms\` |
 | \`X-Olla-Attempts\` | more than one endpoint was tried | how many |
 | \`X-Olla-Limit\` | a limit refused the request | the key of that limit |
 | \`X-Olla-Trace-ID\`, \`Server-Timing\` | the request is traced; \`server.server_timing\` is on | see [observability.md](observability.md) |

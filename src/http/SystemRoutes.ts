@@ -134,6 +134,7 @@ const builders: Builders = {
       config: settings.current(),
       endpoints: fleet.endpoints,
       retries: carrier.retries,
+      queue: carrier.queue.view(),
       now: Date.now(),
       monotonic: fleet.now()
     }),

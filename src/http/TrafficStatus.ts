@@ -1,4 +1,5 @@
 /** The document of /internal/status/traffic. Pure over what it is given. */
+import type { QueueView } from "../balancing/Queue.ts"
 import type { RetryBudget } from "../balancing/RetryBudget.ts"
 import type { OllaConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
@@ -11,6 +12,7 @@ export interface TrafficView {
   readonly config: OllaConfig
   readonly endpoints: ReadonlyArray<Endpoint>
   readonly retries: RetryBudget
+  readonly queue: QueueView
   /** Epoch milliseconds, and the monotonic clock at the same moment. */
   readonly now: number
   readonly monotonic: number
@@ -69,7 +71,7 @@ const laneDocument = (lane: Lane, { now, monotonic }: TrafficView): (typeof Traf
 }
 
 export const trafficDocument = (view: TrafficView): (typeof TrafficDocument)["Type"] => {
-  const { config, endpoints, retries, now, monotonic } = view
+  const { config, endpoints, retries, queue, now, monotonic } = view
   const { traffic, proxy } = config
   if (!traffic.enabled) return { enabled: false }
   return {
@@ -77,11 +79,11 @@ export const trafficDocument = (view: TrafficView): (typeof TrafficDocument)["Ty
     enabled: true,
     balancer: proxy.load_balancer,
     queue: {
-      waiting: 0,
+      waiting: queue.waiting,
       max_waiting: traffic.queue.max_waiting,
-      oldest_ms: 0,
-      by_class: { high: 0, normal: 0, low: 0 },
-      by_model: {}
+      oldest_ms: whole(queue.oldestMs),
+      by_class: queue.byClass,
+      by_model: Object.fromEntries(queue.byModel)
     },
     failover: {
       requests_10s: retries.requests(monotonic),

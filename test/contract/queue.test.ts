@@ -300,6 +300,34 @@ describe.each(["olla", "sherpa"])("the queue of the %s engine", (engine) => {
     await reload()
   }, 20_000)
 
+  it("counts requests that a rule is for, wherever they go, and shows who waits", async () => {
+    daemon.rewrite(
+      `${yaml(endpoint("box", box.url, 0) + endpoint("other", other.url, 0), "}, rules: [{match: {client: [10.7.0.0/16]}, max_concurrent: 2, class: low, max_wait: 15s}], signals: {interval: 0s")}`
+    )
+    await reload()
+    for (const name of ["a", "b", "c", "d"]) await send(name, as("10.7.0.1"))
+    await send("free", as("10.8.0.1"))
+    await until(() => box.held.length + other.held.length === 3)
+    await barrier()
+    expect([...box.names, ...other.names].sort()).toEqual(["a", "b", "free"])
+    const { queue } = (await ask(daemon.port, { path: "/internal/status/traffic" })).json()
+    expect(queue).toEqual({
+      waiting: 2,
+      max_waiting: 6,
+      oldest_ms: expect.any(Number),
+      by_class: { high: 0, normal: 0, low: 2 },
+      by_model: { m: 2 }
+    })
+    for (let left = 5; left > 0; left--) {
+      await until(() => box.held.length + other.held.length > 0)
+      ;(box.held[0] ?? other.held[0])?.finish()
+    }
+    await until(() => box.asked.length + other.asked.length === 5)
+    for (const { finish } of [...box.held, ...other.held]) finish()
+    daemon.rewrite(yaml(endpoint("box", box.url, 2)))
+    await reload()
+  }, 20_000)
+
   it("counts endpoints of one server together", async () => {
     daemon.rewrite(yaml(endpoint("small", `${box.url}#small`, 1) + endpoint("big", `${box.url}#big`, 2)))
     await reload()

@@ -50,10 +50,15 @@ const story = fc
   .tuple(
     fc.record({ received: mark, routed: mark, settled: mark, ended: mark }),
     fc.array(fc.tuple(marks, mark), { maxLength: 4 }),
+    fc.array(fc.tuple(mark, mark), { maxLength: 3 }),
     outcome
   )
-  .map(([timings, attempts, end]) => {
+  .map(([timings, attempts, waits, end]) => {
     const exchange = newExchange()
+    for (const [from, to] of waits) {
+      exchange.beginWait(from)
+      exchange.endWait(to)
+    }
     for (const [times, ended] of attempts) exchange.attempts.push(newAttempt(times, ended))
     exchange.settle(end)
     Object.assign(exchange.timings, timings)
@@ -99,6 +104,34 @@ describe("the phases of a request", () => {
       overhead: 12
     })
     expect(attemptPhases(exchange.attempts[0]!)).toMatchObject({ isNew: true, connect: 9, wait: 0, first: 0, stream: 0 })
+  })
+
+  it("have a wait before an attempt as queue, and one that came to nothing as well", () => {
+    const waited = newExchange(1_000)
+    waited.beginWait(1_020)
+    waited.endWait(1_320)
+    waited.attempts.push(newAttempt({ leased: 1_321, connected: 1_321, sent: 1_321, headers: 1_400, firstByte: 1_400 }, 1_500))
+    waited.settle({ _tag: "completed", status: 200 })
+    Object.assign(waited.timings, { received: 1_010, routed: 1_015, settled: 1_500, ended: 1_500 })
+    expect(phasesOf(waited)).toMatchObject({
+      receive: 10,
+      decide: 5,
+      queue: 300,
+      wait: 79,
+      stream: 100,
+      deliver: 0,
+      total: 500,
+      overhead: 11
+    })
+    expect([waited.waited(1_500), waited.isInLine]).toEqual([300, false])
+
+    const left = newExchange(1_000)
+    left.attempts.push(newAttempt({ leased: 1_010, connected: 1_010, sent: 1_010, headers: 1_050 }, 1_100))
+    left.beginWait(1_100)
+    left.settle({ _tag: "cancelled", status: 499, committed: false })
+    Object.assign(left.timings, { received: 1_000, routed: 1_010, settled: 1_600, ended: 1_600 })
+    expect(phasesOf(left)).toMatchObject({ queue: 500, deliver: 0, total: 600 })
+    expect(endingOf(left)).toEqual({ outcome: "cancelled", cause: "cancelled_queued", phase: "queue" })
   })
 
   it("of a client that leaves in its upload are all upload", () => {
