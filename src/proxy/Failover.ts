@@ -280,6 +280,8 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
     this.#next = this.#acquire()
     if (this.#next === undefined && !this.#mayWait()) return false
     if (answer.isWhole) this.#kept = { answer, attempt }
+    this.#last = { failure: failure("withheld", `answered with ${answer.status}`), name: held.candidate.endpoint.name }
+    this.#allConnection = false
     return true
   }
 
@@ -588,7 +590,8 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
 
   #refuse(): void {
     const kept = this.#kept
-    if (kept !== undefined && !this.#crashes) {
+    // Within a stream that was begun to keep the client waiting an error has other words.
+    if (kept !== undefined && !this.#crashes && !this.#request.response.headersSent) {
       this.#relayKept(kept)
       return
     }

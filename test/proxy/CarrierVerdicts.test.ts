@@ -6,8 +6,9 @@ import * as TestClock from "effect/testing/TestClock"
 import fc from "fast-check"
 import type { ProbeResult } from "../../src/endpoint/ProbeResult.ts"
 import { Carrier } from "../../src/proxy/Carrier.ts"
+import type { AnswerTranslator, Dialect } from "../../src/proxy/Dialect.ts"
 import type { FakeEndpoint } from "../balancing/fakes.ts"
-import { answers, carrying, type FakeResponse, type Fate, fails, hangs, refusedOf, Scene, says } from "./carrying.ts"
+import { answers, carrying, type FakeResponse, type Fate, fails, hangs, opensAndFails, refusedOf, Scene, says } from "./carrying.ts"
 
 const model = { inspection: { model: "m", spelling: "m" } }
 const noModel = `{"error":"model 'm' not found"}`
@@ -101,6 +102,28 @@ describe("an answer that is an error", () => {
       const { statusCode, written } = response(request)
       expect([it.tried, statusCode, written]).toEqual([["a", "b", "c"], 503, "a is busy"])
       expect(request.exchange.attempts[0]?.bytes).toBe("a is busy".length)
+    }).pipe(Effect.provide(it.layer))
+  })
+
+  it.effect("is told in a stream's own words to a client who was kept waiting for another one meanwhile", () => {
+    const it = scene(2, says(503, "a is busy"))
+    it.fates.set("b", opensAndFails("closed"))
+    const translator: AnswerTranslator = {
+      head: (head) => head,
+      push: (bytes) => ({ bytes }),
+      end: () => undefined,
+      fail: (why) => ({ bytes: Buffer.from(`told of ${why.kind}`), complete: true })
+    }
+    const dialect: Dialect = {
+      speak: () => ({ target: "/x", body: [], headers: [], answer: () => translator }),
+      target: () => "/x"
+    }
+    return Effect.gen(function* () {
+      const { carry } = yield* carrying
+      const request = it.request({ ...model, dialect })
+      yield* carry(request)
+      expect([it.tried, response(request).written, response(request).ended]).toEqual([["a", "b"], "told of closed", true])
+      expect(request.exchange.outcome).toMatchObject({ _tag: "failed", committed: true })
     }).pipe(Effect.provide(it.layer))
   })
 
