@@ -33,7 +33,7 @@ describe.each(["olla", "sherpa"])("models in a row, with the engine %s", (engine
   let daemon: Daemon
 
   beforeAll(async () => {
-    a = await new ModelServer(["one", "two", "short", "real", "limited-a", "limited-b"], undefined, { short: 1000 }).start()
+    a = await new ModelServer(["one", "two", "short", "real", "limited-a", "limited-b", "crowded"], undefined, { short: 1000 }).start()
     b = await new ModelServer(["two", "three", "short", "long"], undefined, { short: 1000, long: 100_000 }).start()
     daemon = await startDaemon(`discovery:
   static:
@@ -44,7 +44,9 @@ proxy: {engine: ${engine}}
 traffic:
   ejection: {failures: 0}
   failover: {budget_percent: 100}
-  rules: [{match: {header: {x-only: b}}, require: {place: b}}]
+  rules:
+    - {match: {header: {x-only: b}}, require: {place: b}}
+    - {match: {model: [crowded]}, max_concurrent: 1}
 model_aliases:
   best: {policy: chain, targets: [one, two, three]}
   careful: {policy: chain, targets: [one, two], on: [rate_limited]}
@@ -53,6 +55,8 @@ model_aliases:
   real: {policy: chain, targets: [real, three]}
   reader: {policy: chain, targets: [short, one, long], on: [context]}
   many: {policy: chain, targets: [one, real, limited-a, limited-b, three]}
+  popular: {policy: chain, targets: [crowded, three]}
+  patient: {policy: chain, targets: [crowded, three], on: [failed]}
   busy: {policy: chain, targets: [limited-a, three]}
   pool: [limited-b, two]
 `)
@@ -167,6 +171,24 @@ model_aliases:
     expect(await post("busy")).toMatchObject({ status: 200, served: "three", fallback: "rate_limited", attempts: "2" })
     expect(await post("busy")).toMatchObject({ status: 200, served: "three", fallback: "rate_limited", attempts: null })
     expect(asked()).toEqual(["limited-a", "three", "three"])
+  })
+
+  it("go on while somebody would have to wait for the first, where a later one is free", async () => {
+    const held: Array<() => void> = []
+    a.answer = byModel({
+      crowded: (res, asked, req) => held.push(() => byModel({})(res, { ...asked, body: Buffer.from('{"model":""}') }, req))
+    })
+    const first = post("popular")
+    await eventually(
+      async () => held.length,
+      (count) => count === 1
+    )
+    expect(await post("popular")).toMatchObject({ status: 200, served: "three", fallback: "saturated", attempts: null })
+    // Where that is no reason, it is waited for.
+    expect(await post("patient", {}, undefined, { "x-olla-max-wait": "50ms" })).toMatchObject({ status: 503, text: "queue_timeout\n" })
+    held[0]?.()
+    expect(await first).toMatchObject({ status: 200, served: "crowded", fallback: null })
+    expect(asked()).toEqual(["crowded", "three"])
   })
 
   it("in a pool take an endpoint's next model when the first wants to be left alone", async () => {

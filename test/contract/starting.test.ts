@@ -61,6 +61,16 @@ describe("a start", () => {
       "Failed to load configuration",
       ["olla.yaml:1:16", "olla.yaml:2:17", "unknown proxy implementation: x"]
     ],
+    [
+      "proxy: {load_balancer: adaptive}\ntraffic:\n  enabled: false\n  failover: {max_attempts: 11}\n  rules: [{match: {client: [here]}}]\nmodel_aliases: {a: {policy: chain}}\n",
+      "Failed to load configuration",
+      [
+        "olla.yaml:1:9: proxy.load_balancer must be priority, round-robin or least-connections",
+        "olla.yaml:4:28: traffic.failover.max_attempts must be from 1 to 10, got 11",
+        "olla.yaml:5:29: traffic.rules[0].match.client must be a network",
+        "olla.yaml:6:17: model_aliases.a.targets must be at least one model, got none"
+      ]
+    ],
     ["model_aliases: {a: []}\n", "Invalid model alias configuration", ['model alias "a" has no actual models configured']],
     [
       'discovery: {static: {endpoints: [{url: "http://h:1", name: gpu-a, auth: {type: bearer, token: "${NOBODY_SET_THIS}"}}]}}\n',

@@ -15,7 +15,7 @@ const load = (entries: string) => {
 describe("an entry of discovery.dns", () => {
   it("is the pattern of the endpoints that its name leads to", () => {
     const { entries, diagnostics } = load(
-      '{name: vllm.internal., port: 8000, type: vllm, priority: 7, check_interval: 9s, auth: {type: bearer, token: "${KEY}"}, resolver: "127.0.0.1:5353"}'
+      '{name: vllm.internal., port: 8000, type: vllm, priority: 7, labels: {rack: b2}, weight: 2, max_concurrent: 4, check_interval: 9s, auth: {type: bearer, token: "${KEY}"}, resolver: "127.0.0.1:5353"}'
     )
     expect(diagnostics).toEqual([])
     const [entry] = entries
@@ -32,6 +32,9 @@ describe("an entry of discovery.dns", () => {
         name: "10.0.0.7:8000",
         type: "vllm",
         priority: 7,
+        labels: { rack: "b2" },
+        weight: 2,
+        maxConcurrent: 4,
         checkInterval: 9000,
         origin: { hostname: "10.0.0.7", port: 8000, authority: "10.0.0.7:8000", secure: false },
         credentials: { headers: [["Authorization", "Bearer k"]] }

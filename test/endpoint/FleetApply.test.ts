@@ -46,6 +46,7 @@ plain("a change of the fleet", () => {
     ["a priority", "type: ollama, priority: 3", false],
     ["an interval", "type: ollama, check_interval: 9s", false],
     ["a filter", "type: ollama, model_filter: { include: [x] }", false],
+    ["what rules and limits look at", "type: ollama, labels: { a: b }, weight: 2, max_concurrent: 3, max_resident: 1", false],
     ["a type", "type: vllm", true],
     ["a header", "type: ollama, headers: { X-A: b }", true],
     ["a credential", "type: ollama, auth: { type: bearer, token: t }", true],

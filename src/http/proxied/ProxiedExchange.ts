@@ -335,7 +335,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     if (logs && verdict?.strategy === "alias") log.aliasResolved(exchange, candidates, fleet.endpoints.filter(accepts).length)
     if (down !== undefined) log.downTargets(exchange, down)
     if (widened !== undefined) log.widened(exchange, widened)
-    if (verdict?.action === "fallback" && candidates.length > 0) log.fellBack(exchange)
+    if (verdict?.action === "fallback" && exchange.moved === undefined && candidates.length > 0) log.fellBack(exchange)
     if (logs) log.received(exchange, this.#context.head.userAgent, this.#surface.details)
   }
 
