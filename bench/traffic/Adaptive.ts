@@ -8,7 +8,7 @@ import type { Lane } from "../../src/endpoint/lane/Lane.ts"
 import { Lanes } from "../../src/endpoint/lane/Lanes.ts"
 import type { LaneReport } from "../../src/endpoint/lane/LaneWork.ts"
 import { PrefixTable } from "../../src/endpoint/lane/PrefixTable.ts"
-import { Swap } from "../../src/endpoint/lane/Swap.ts"
+import { goesFirst, pushesOut, residentsOf, Swap } from "../../src/endpoint/lane/Swap.ts"
 import { SignalWatch } from "../../src/endpoint/SignalWatch.ts"
 import type { Candidate } from "../../src/routing/Router.ts"
 import type { Dispatcher, MakeDispatcher } from "./Dispatchers.ts"
@@ -54,10 +54,6 @@ const endpointOf = (world: World, { options }: Host, index: number, limit: numbe
   }
   return Object.assign(endpoint, { lanes: new Lanes(endpoint as never, port) }) as unknown as Endpoint
 }
-
-/** Models in its server's memory, or on their way there. */
-const residentsOf = ({ lanes }: Endpoint): ReadonlyArray<Lane> =>
-  [...lanes].filter(({ work }) => work.residency === "resident" || work.residency === "loading")
 
 /** Of Olla's blocks two numbers each. */
 const hashesOf = (blocks: ReadonlyArray<number>): Uint32Array => {
@@ -139,7 +135,7 @@ class AdaptiveDispatcher implements Dispatcher {
     const { maxConcurrent, maxResident } = endpoint.spec
     if (maxConcurrent > 0 && endpoint.inFlight >= maxConcurrent) return false
     const { inFlight } = endpoint
-    const server = { most: maxResident, inFlight, residents: residentsOf(endpoint).length }
+    const server = { most: maxResident, inFlight, residents: residentsOf(endpoint.lanes) }
     return (this.#swaps[index] as Swap).admits(endpoint.lanes.of(model), server, this.#world.time.now())
   }
 
@@ -173,11 +169,9 @@ class AdaptiveDispatcher implements Dispatcher {
   #pushOut(index: number, lane: Lane): void {
     const endpoint = this.#endpoints[index] as Endpoint
     const { maxResident } = endpoint.spec
-    if (maxResident === 0 || lane.work.residency !== "cold") return
-    const held = residentsOf(endpoint)
-    if (held.length < maxResident) return
-    const oldest = held.reduce((oldest, each) => (each.lastUsed < oldest.lastUsed ? each : oldest))
-    oldest.work.reported(false, this.#world.time.now())
+    if (!pushesOut(lane, { most: maxResident, inFlight: endpoint.inFlight, residents: residentsOf(endpoint.lanes) })) return
+    const name = goesFirst(endpoint.lanes)
+    if (name !== undefined) endpoint.lanes.of(name).work.reported(false, this.#world.time.now())
   }
 
   firstToken(asked: Asked): void {

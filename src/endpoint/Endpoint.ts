@@ -20,6 +20,7 @@ import type { ActorState, EndpointCommand, EndpointEvent, EndpointPolicy } from 
 import { type EndpointSpec, healthPathOf, healthUrlOf, modelUrlOf } from "./EndpointSpec.ts"
 import { type AttemptFailure, demotionCause, type EndpointState, isRoutable } from "./EndpointState.ts"
 import { Host } from "./Host.ts"
+import type { Lane } from "./lane/Lane.ts"
 import { Lanes, type LanesPort } from "./lane/Lanes.ts"
 import type { Credentials, Origin } from "./Origin.ts"
 import { Patience } from "./Patience.ts"
@@ -235,6 +236,10 @@ export class Endpoint {
   /** Its load would push another one out of the server's memory. */
   pushesOut(nativeName: string): boolean {
     return !this.host.holdsAll && this.host.pushesOut(this.lanes.of(nativeName))
+  }
+  /** An attempt for this model begins, and its load may push another one out. */
+  makesRoomFor(lane: Lane): void {
+    if (!this.host.holdsAll) this.host.begins(lane, this.#port.now())
   }
   /** Somebody waits for this model, and nobody else can serve him. */
   want(nativeName: string): void {

@@ -3,11 +3,16 @@
  * room from the others.
  */
 import type { EndpointSpec } from "./EndpointSpec.ts"
-import { type Occupancy, type Occupant, pushesOut, residentsOf, Swap } from "./lane/Swap.ts"
+import { goesFirst, type Occupancy, type Occupant, pushesOut, type Resident, residentsOf, Swap } from "./lane/Swap.ts"
+
+/** A model on one endpoint. */
+export interface HostLane extends Resident {
+  readonly work: Resident["work"] & { readonly reported: (isLoaded: boolean, askedAt: number) => void }
+}
 
 export interface HostMember {
   readonly spec: EndpointSpec
-  readonly lanes: Iterable<Occupant>
+  readonly lanes: Iterable<HostLane>
 }
 
 export class Host {
@@ -48,6 +53,16 @@ export class Host {
     if (this.pushesOut(model)) this.#swap.want(model, now)
   }
 
+  /**
+   * An attempt for this model begins. The one that its load pushes out is known to be gone before the server says so: its requests
+   * would go there and wait for the load, and for its own after it.
+   */
+  begins(model: Occupant, now: number): void {
+    if (!this.pushesOut(model)) return
+    const name = goesFirst(this.#lanes())
+    for (const lane of this.#lanes()) if (lane.model === name) lane.work.reported(false, now)
+  }
+
   /** Models that fit into its memory, by what its endpoints say; 0: none does. */
   get #mostResident(): number {
     let most = 0
@@ -56,10 +71,12 @@ export class Host {
   }
 
   #occupancy(most: number): Occupancy {
-    const models = function* (members: Iterable<HostMember>) {
-      for (const { lanes } of members) yield* lanes
-    }
-    return { most, inFlight: this.inFlight, residents: residentsOf(models(this.#members)) }
+    return { most, inFlight: this.inFlight, residents: residentsOf(this.#lanes()) }
+  }
+
+  /** Of all its endpoints. */
+  *#lanes(): Generator<HostLane> {
+    for (const { lanes } of this.#members) yield* lanes
   }
 
   /** How many endpoints it has. */

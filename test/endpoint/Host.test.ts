@@ -1,14 +1,21 @@
 import { describe, expect, it } from "vitest"
-import { Hosts } from "../../src/endpoint/Host.ts"
-import type { Occupant } from "../../src/endpoint/lane/Swap.ts"
+import { type HostLane, Hosts } from "../../src/endpoint/Host.ts"
+import { LaneWork } from "../../src/endpoint/lane/LaneWork.ts"
+import type { ResidencyWord } from "../../src/endpoint/lane/Residency.ts"
 import { FakeFleet, specOf } from "../balancing/fakes.ts"
 
-const memberOf = (hosts: Hosts, url: string, maxConcurrent: number, maxResident = 0, lanes: ReadonlyArray<Occupant> = []) => {
+const memberOf = (hosts: Hosts, url: string, maxConcurrent: number, maxResident = 0, lanes: ReadonlyArray<HostLane> = []) => {
   const spec = { ...specOf("x", { url }), maxConcurrent, maxResident }
   const host = hosts.of(spec)
   const member = { spec, host, lanes }
   host.join(member)
   return member
+}
+
+const laneOf = (model: string, isLoaded: boolean, lastUsed = 0): HostLane & { readonly work: { readonly residency: ResidencyWord } } => {
+  const work = new LaneWork({ now: () => 0, size: () => undefined, loaded: () => {} })
+  work.reported(isLoaded, 0)
+  return { model, lastUsed, work }
 }
 
 describe("endpoints on one server", () => {
@@ -21,22 +28,36 @@ describe("endpoints on one server", () => {
     expect(hosts.size).toBe(3)
   })
 
-  it("have one memory, which holds as many models as any of them says", () => {
-    const [here, cold]: ReadonlyArray<Occupant> = [
-      { model: "here", work: { residency: "resident" } },
-      { model: "cold", work: { residency: "cold" } }
-    ]
+  it("know who goes for a load before the server says so: the model used longest ago, at each of them", () => {
     const hosts = new Hosts()
-    const { host } = memberOf(hosts, "http://box:1/#a", 0, 0, [here as Occupant])
+    const lanes = [laneOf("young", true, 30), laneOf("old", true, 10), laneOf("next", false, 20)]
+    const { host } = memberOf(hosts, "http://box:1/#a", 0, 2, lanes)
+    const other = laneOf("old", true, 15)
+    memberOf(hosts, "http://box:1/#b", 0, 0, [other])
+    const words = () => [...lanes, other].map(({ work }) => work.residency)
+    host.begins(lanes[0] as HostLane, 40)
+    expect(words()).toEqual(["resident", "resident", "cold", "resident"])
+    host.begins(lanes[2] as HostLane, 40)
+    expect(words()).toEqual(["resident", "cold", "cold", "cold"])
+    // Now there is room.
+    host.begins(lanes[2] as HostLane, 50)
+    expect(words()).toEqual(["resident", "cold", "cold", "cold"])
+  })
+
+  it("have one memory, which holds as many models as any of them says", () => {
+    const here = laneOf("here", true)
+    const cold = laneOf("cold", false)
+    const hosts = new Hosts()
+    const { host } = memberOf(hosts, "http://box:1/#a", 0, 0, [here])
     expect(host.holdsAll).toBe(true)
-    memberOf(hosts, "http://box:1/#b", 0, 1, [cold as Occupant])
+    memberOf(hosts, "http://box:1/#b", 0, 1, [cold])
     host.inFlight = 1
-    expect([host.holdsAll, host.admits(here as Occupant, 0), host.admits(cold as Occupant, 0)]).toEqual([false, true, false])
+    expect([host.holdsAll, host.admits(here, 0), host.admits(cold, 0)]).toEqual([false, true, false])
     host.inFlight = 0
-    expect([host.pushesOut(cold as Occupant), host.admits(cold as Occupant, 0)]).toEqual([true, true])
+    expect([host.pushesOut(cold), host.admits(cold, 0)]).toEqual([true, true])
     memberOf(hosts, "http://box:1/#c", 0, 2)
     host.inFlight = 1
-    expect([host.pushesOut(cold as Occupant), host.admits(cold as Occupant, 0)]).toEqual([false, true])
+    expect([host.pushesOut(cold), host.admits(cold, 0)]).toEqual([false, true])
   })
 
   it("take together what the largest limit among them says", () => {

@@ -36,6 +36,27 @@ export const residentsOf = (models: Iterable<Occupant>): number => {
 export const pushesOut = (model: Occupant, { most, residents }: Occupancy): boolean =>
   most > 0 && model.work.residency === "cold" && residents >= most
 
+/** A model that may have to go. */
+export interface Resident extends Occupant {
+  /** When an attempt for it last began or ended, milliseconds of the monotonic clock. */
+  readonly lastUsed: number
+}
+
+/** The model in memory that goes for another one, by its name: the one used longest ago, as servers have it. */
+export const goesFirst = (models: Iterable<Resident>): string | undefined => {
+  const usedAt = new Map<string, number>()
+  for (const { model, work, lastUsed } of models)
+    if (work.residency === "resident" || work.residency === "loading") usedAt.set(model, Math.max(lastUsed, usedAt.get(model) ?? 0))
+  let first: string | undefined
+  let oldest = Number.POSITIVE_INFINITY
+  for (const [model, at] of usedAt)
+    if (at < oldest) {
+      first = model
+      oldest = at
+    }
+  return first
+}
+
 export class Swap {
   #wanted: { readonly model: Occupant; readonly since: number; asked: number } | undefined
 
