@@ -51,11 +51,6 @@ export class UnservedPaths {
     if (model !== "") this.#note(keyOf(method, path, ""))
   }
 
-  /** Whatever the model. */
-  hasServed(method: string, path: string): boolean {
-    return this.#isServed(keyOf(method, path, ""))
-  }
-
   has(method: string, path: string, model: string): boolean {
     return this.#holds(keyOf(method, path, "")) || (model !== "" && this.#holds(keyOf(method, path, model)))
   }
