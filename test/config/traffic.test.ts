@@ -131,6 +131,8 @@ ${endpoint("{}").replace("{}", "weight: 2\n        max_concurrent: 4\n        la
     ["traffic: {ejection: {failures: 0, max_duration: 1m}}", "traffic.ejection.max_duration"],
     ["traffic: {queue: {max_wait: 0s, max_waiting: 3}}", "traffic.queue.max_waiting"],
     ["traffic: {hedge: {kinds: [chat]}}", "traffic.hedge.kinds"],
+    ["traffic: {hedge: {percent: 5}}", "traffic.hedge.percent"],
+    ["traffic: {queue: {keep_alive: 15s}}", "traffic.queue.keep_alive"],
     ["traffic: {prefix: {memory: 1MiB}}", "traffic.prefix.memory"],
     ["model_aliases: {a: {targets: [m], on: [failed]}}", "model_aliases.a.on"]
   ])("%s", (text, path) => {
@@ -140,7 +142,7 @@ ${endpoint("{}").replace("{}", "weight: 2\n        max_concurrent: 4\n        la
   it.each([
     "traffic: {enabled: true, queue: {max_wait: 1s}}",
     "traffic: {queue: {max_wait: 0s, max_waiting: 3}, rules: [{max_wait: 1s}]}",
-    "traffic: {hedge: {percent: 5, kinds: [chat]}}",
+    "traffic: {hedge: {percent: 0}, queue: {keep_alive: 0s}}",
     "traffic: {prefix: {memory: 1MiB}}\nproxy: {load_balancer: adaptive}",
     "traffic: {enabled: false}"
   ])("is not %s", (text) => {
