@@ -25,7 +25,8 @@ export const attemptFailed = (
   if (event.inDoubt) {
     if (!isRoutable(condition.status)) return unchanged(state)
     if (event.secondDecides === true && state.doubtedAt > 0 && event.now - state.doubtedAt < doubtLasts)
-      return demoted(state, event, policy)
+      // The probe that the first one asked for comes all the same, and brings it back if it is good.
+      return demoted(state, event, policy, Math.max(event.now, condition.nextCheck))
     const soon = Math.max(event.now, condition.lastChecked + doubtSpacing)
     const nextCheck = Math.min(condition.nextCheck, soon)
     return unchanged({
@@ -43,7 +44,8 @@ export const attemptFailed = (
 const demoted = (
   state: ActorState,
   { now, cause }: { readonly now: number; readonly cause: string },
-  policy: EndpointPolicy
+  policy: EndpointPolicy,
+  soonest = Number.POSITIVE_INFINITY
 ): Transition => {
   const { condition } = state
   const { wait, next } = backOff(state, now, policy.checkInterval)
@@ -53,7 +55,7 @@ const demoted = (
     lastChecked: now,
     consecutiveFailures: condition.consecutiveFailures + 1,
     backoffMultiplier: next,
-    nextCheck: Math.max(now + wait, condition.rateLimitedUntil),
+    nextCheck: Math.max(Math.min(now + wait, soonest), condition.rateLimitedUntil),
     lastError: cause
   }
   return become({ ...state, demotedAt: now, late: 0, doubtedAt: 0 }, to, now, [{ _tag: "Demoted", to }])

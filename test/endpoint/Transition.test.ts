@@ -248,7 +248,11 @@ describe("a connection that was closed without an answer", () => {
       step(state, { _tag: "AttemptFailed", startedAt: now - 50, now, cause: "", inDoubt: true, secondDecides: true, answered: false })
     const first = again(healthy, 13_000)
     expect(first.condition.status).toBe("healthy")
-    expect(again(first, 13_010).condition.status).toBe("offline")
+    const out = again(first, 13_010)
+    expect(out.condition.status).toBe("offline")
+    // It is looked at at once all the same.
+    expect(dueAt(out)).toBe(13_010)
+    expect(probed(out, 13_020, result("healthy")).state.condition.status).toBe("healthy")
     expect(again(first, 23_000).condition.status).toBe("healthy")
     expect(again(probed(first, 13_500, result("healthy")).state, 14_000).condition.status).toBe("healthy")
     expect(closed(first, 13_010).condition.status).toBe("healthy")
