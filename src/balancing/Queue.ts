@@ -88,6 +88,7 @@ export interface QueueView {
   readonly oldestMs: number
   readonly byClass: Readonly<Record<Urgency, number>>
   readonly byModel: ReadonlyMap<string, number>
+  readonly byModelAndClass: ReadonlyMap<string, Readonly<Record<Urgency, number>>>
   /** Of all bodies that wait. */
   readonly bytes: number
 }
@@ -170,13 +171,18 @@ export class Queue {
     const now = this.#parts.now()
     const byClass = { high: 0, normal: 0, low: 0 }
     const byModel = new Map<string, number>()
+    const byModelAndClass = new Map<string, Record<Urgency, number>>()
     let oldest = now
     for (const { holder, wish, since } of this.#line.tickets) {
       byClass[wish.urgency]++
-      byModel.set(holder.waiter.model, (byModel.get(holder.waiter.model) ?? 0) + 1)
+      const { model } = holder.waiter
+      byModel.set(model, (byModel.get(model) ?? 0) + 1)
+      const classes = byModelAndClass.get(model) ?? { high: 0, normal: 0, low: 0 }
+      classes[wish.urgency]++
+      byModelAndClass.set(model, classes)
       oldest = Math.min(oldest, since)
     }
-    return { waiting: this.#line.size, oldestMs: now - oldest, byClass, byModel, bytes: this.#line.bytes }
+    return { waiting: this.#line.size, oldestMs: now - oldest, byClass, byModel, byModelAndClass, bytes: this.#line.bytes }
   }
 
   /** How many are served before it, as things stand. */

@@ -303,6 +303,8 @@ export class Exchange {
   requestBytes = 0
   readonly attempts: Array<Attempt> = []
   #waits: ReadonlyArray<Wait> = noWaits
+  /** How urgent it was when it waited; empty: it did not. */
+  urgency: "" | "high" | "normal" | "low" = ""
   #outcome: Outcome | undefined = undefined
   /** Somebody will read usage figures from the answer: only then are its head and tail kept. */
   wantsUsage = true

@@ -186,6 +186,7 @@ const metrics: Handler = (services, context) => {
     phases: services.statistics.phases,
     traffic: services.statistics.traffic,
     retries: services.carrier.retries,
+    queue: services.carrier.queue.view(),
     models: services.statistics.models(),
     labelledModels: services.statistics.labelledModels(),
     modelsOverall: services.statistics.modelsOverall(),

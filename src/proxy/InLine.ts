@@ -85,6 +85,7 @@ export class InLine implements Waiter {
 
   /** It waits from now on. */
   begin(): void {
+    this.#exchange.urgency = this.wish.urgency
     this.#exchange.beginWait(performance.now())
     this.#want()
   }

@@ -349,9 +349,10 @@ describe("what is seen", () => {
     new Asker(world, "a", { urgency: "low" }).ask()
     world.pass(700)
     new Asker(world, "b").ask()
-    const { byModel, ...view } = world.queue.view()
+    const { byModel, byModelAndClass, ...view } = world.queue.view()
     expect(view).toEqual({ waiting: 2, oldestMs: 700, byClass: { high: 0, normal: 1, low: 1 }, bytes: 2 })
     expect([...byModel]).toEqual([["m", 2]])
+    expect([...byModelAndClass.values()].flatMap((classes) => Object.values(classes)).reduce((a, b) => a + b)).toBe(2)
   })
 })
 

@@ -7,7 +7,8 @@ import { type Answer, ModelServer } from "./modelServer.ts"
 interface Traffic {
   readonly enabled: boolean
   readonly failover: { readonly requests_10s: number; readonly extra_10s: number; readonly allowed_10s: number }
-  readonly lanes: ReadonlyArray<{ readonly endpoint: string; readonly model: string; readonly state: string; readonly until?: string }>
+  readonly queue: { readonly waiting: number }
+  readonly lanes: ReadonlyArray<{ readonly endpoint: string; readonly model: string; readonly state: string; readonly in_flight: number }>
 }
 
 const broken: Answer = (res) => {
@@ -21,6 +22,8 @@ const well: Answer = (res) => {
 
 const sick = new ModelServer(["m"])
 const fit = new ModelServer(["m"])
+/** Takes one request at a time. */
+const narrow = new ModelServer(["n"])
 let daemon: Daemon
 
 const ask = (model = "m") =>
@@ -43,13 +46,13 @@ const metric = async (name: string) =>
   )
 
 beforeAll(async () => {
-  await Promise.all([sick.start(), fit.start()])
+  await Promise.all([sick.start(), fit.start(), narrow.start()])
   sick.answer = broken
   fit.answer = well
   daemon = await startDaemon(
     `proxy: {load_balancer: priority}
 traffic: {ejection: {failures: 2, duration: 300ms, slow_start: 0s}}
-discovery: {static: {endpoints: [{url: "${sick.url}", name: sick, type: vllm, priority: 200, ${rareChecks}}, {url: "${fit.url}", name: fit, type: vllm, priority: 100, ${rareChecks}}]}}
+discovery: {static: {endpoints: [{url: "${sick.url}", name: sick, type: vllm, priority: 200, ${rareChecks}}, {url: "${fit.url}", name: fit, type: vllm, priority: 100, ${rareChecks}}, {url: "${narrow.url}", name: narrow, type: vllm, max_concurrent: 1, ${rareChecks}}]}}
 `,
     { env: { OLLA_LOGGING_REQUESTS: "brief" } }
   )
@@ -57,7 +60,7 @@ discovery: {static: {endpoints: [{url: "${sick.url}", name: sick, type: vllm, pr
 
 afterAll(async () => {
   await daemon?.stop()
-  await Promise.all([sick.stop(), fit.stop()])
+  await Promise.all([sick.stop(), fit.stop(), narrow.stop()])
 })
 
 describe("a model that fails on one of its endpoints", () => {
@@ -114,5 +117,32 @@ describe("a model that fails on one of its endpoints", () => {
     for (let n = 0; n < 20; n++) await (await ask(`junk-${n}`)).text()
     const shown = JSON.stringify([await metric("olla_lane_state"), await traffic()])
     expect(shown).not.toContain("junk")
+  })
+})
+
+describe("requests that have to wait", () => {
+  it("stand in the status document while they do, by model and class, and in metrics and log with how long it was", async () => {
+    let free = () => {}
+    narrow.answer = (res, asked, req) => {
+      free = () => well(res, asked, req)
+    }
+    const first = ask("n")
+    await eventually(traffic, ({ lanes }) => lanes.some(({ model, in_flight }) => model === "n" && in_flight === 1))
+    const second = ask("n")
+    const { queue } = await eventually(traffic, (now) => now.queue.waiting === 1)
+    expect(queue).toMatchObject({ max_waiting: 256, by_class: { high: 0, normal: 1, low: 0 }, by_model: { n: 1 } })
+    expect(await metric("olla_queue_waiting")).toContainEqual({ model: "n", class: "normal", value: 1 })
+    const releasing = free
+    narrow.answer = well
+    releasing()
+    const answers = await Promise.all([first, second])
+    expect(answers.map(({ status }) => status)).toEqual([200, 200])
+    expect(answers[1]?.headers.get("x-olla-queue-time")).toMatch(/^\d+ms$/)
+    const counted = await metric("olla_queue_wait_seconds")
+    expect(counted.find((sample) => sample["le"] === "+Inf")).toMatchObject({ model: "n", class: "normal", value: 1 })
+    await eventually(
+      () => records("Request completed"),
+      (found) => found.some((record) => record["endpoint"] === "narrow" && Number(record["queue_ms"]) > 0)
+    )
   })
 })

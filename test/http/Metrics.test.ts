@@ -60,6 +60,9 @@ const page: ReadonlyArray<readonly [name: string, type: string, labels: string]>
   ["olla_picks_total", "counter", "endpoint reason"],
   ["olla_prefix_tokens_total", "counter", "endpoint result"],
   ["olla_model_fallbacks_total", "counter", "from to reason"],
+  ["olla_queue_waiting", "gauge", "model class"],
+  ["olla_queue_wait_seconds", "histogram", "model class"],
+  ["olla_queue_refused_total", "counter", "code"],
   ["olla_cancelled_total", "counter", "phase"],
   ["olla_signal_age_seconds", "gauge", "endpoint"],
   ["olla_models_active", "gauge", ""],
@@ -193,6 +196,14 @@ const viewOf = (
   phases: statistics.phases,
   traffic: statistics.traffic,
   retries: new RetryBudget(),
+  queue: {
+    waiting: 3,
+    oldestMs: 5,
+    byClass: { high: 0, normal: 2, low: 1 },
+    byModel: new Map([["m", 3]]),
+    byModelAndClass: new Map([["m", { high: 0, normal: 2, low: 1 }]]),
+    bytes: 9
+  },
   models: statistics.models(),
   labelledModels: statistics.labelledModels(),
   modelsOverall: statistics.modelsOverall(),
@@ -221,6 +232,9 @@ const tellOfTraffic = ({ observer, heard }: TrafficMetrics, one: Endpoint): void
     moved.attempts.push(Object.assign(attempt(observer, newExchange(), { endpoint: one }), more))
     if (moved.lastAttempt !== undefined) observer.dispatched(moved, moved.lastAttempt)
   }
+  moved.urgency = "low"
+  moved.beginWait(1_010)
+  moved.endWait(1_050)
   end(observer, moved)
   observer.movedOn(moved, { alias: "coder", from: "large", to: "small", reason: "saturated" })
   heard({ _tag: "LaneTurned", endpoint: one, lane: laneOf(one), before: { since: 1_000 } as LaneCondition })

@@ -26,6 +26,15 @@ describe("Server-Timing", () => {
     expect(serverTiming(exchange())).toBe('olla;dur=4, queue;dur=0, connect;dur=5, backend;dur=295, attempts;desc="2"')
   })
 
+  it("tells waiting for somebody apart from Olla's own time", () => {
+    const waited = exchange()
+    waited.beginWait(1_202)
+    waited.endWait(1_204)
+    expect(serverTiming(waited)).toContain("olla;dur=2, queue;dur=2, ")
+    waited.attempts.length = 0
+    expect(serverTiming(waited, 1_209)).toBe("olla;dur=107, queue;dur=2")
+  })
+
   it("says what is known where there is no head, and no attempt", () => {
     const waiting = exchange()
     Object.assign(waiting.timings, { accepted: 1_000 })

@@ -1,5 +1,6 @@
 /** Everything that a scrape reads, at one moment. */
 import type { StickyStats } from "../../balancing/Balancer.ts"
+import type { QueueView } from "../../balancing/Queue.ts"
 import type { RetryBudget } from "../../balancing/RetryBudget.ts"
 import type { Access } from "../../guard/keys/Access.ts"
 import type { KeyStatistics } from "../../telemetry/KeyStatistics.ts"
@@ -14,6 +15,7 @@ export interface MetricsView extends StatusView {
   readonly phases: PhaseMetrics
   readonly traffic: TrafficMetrics
   readonly retries: RetryBudget
+  readonly queue: QueueView
   readonly models: ReadonlyArray<ModelTotals>
   /** Under labels that clients cannot make up. */
   readonly labelledModels: ReadonlyArray<ModelTotals>

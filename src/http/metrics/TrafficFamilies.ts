@@ -1,6 +1,6 @@
 /** Families about who is asked: choices, models taken out of use, attempts elsewhere, loads, clients that left. */
 import type { Lane } from "../../endpoint/lane/Lane.ts"
-import { leavingPhases, type ModelCounts } from "../../telemetry/metrics/TrafficMetrics.ts"
+import { leavingPhases, type ModelCounts, queueCodes } from "../../telemetry/metrics/TrafficMetrics.ts"
 import type { Family, Labels, Sample } from "../../telemetry/PrometheusText.ts"
 import { lanesOf, paceOf } from "../TrafficStatus.ts"
 import { type LabelsOf, one, type Single, single } from "./Families.ts"
@@ -29,6 +29,17 @@ const laneRows: ReadonlyArray<LaneRow> = [
     ({ work }) => (work.loads > 0 ? work.loads : undefined)
   ]
 ]
+
+/** Names that nobody offers are one. */
+const waiting = ({ queue, traffic }: MetricsView): ReadonlyArray<Sample> => {
+  const sums = new Map<string, Record<string, number>>()
+  for (const [model, classes] of queue.byModelAndClass) {
+    const sum = sums.get(traffic.labelOf(model)) ?? {}
+    for (const [urgency, value] of Object.entries(classes)) sum[urgency] = (sum[urgency] ?? 0) + value
+    sums.set(traffic.labelOf(model), sum)
+  }
+  return [...sums].flatMap(([model, sum]) => Object.entries(sum).map(([urgency, value]) => ({ labels: { model, class: urgency }, value })))
+}
 
 export const trafficFamilies = (view: MetricsView, labelsOf: LabelsOf): ReadonlyArray<Family> => {
   const { endpoints, traffic, retries, monotonic } = view
@@ -96,6 +107,21 @@ export const trafficFamilies = (view: MetricsView, labelsOf: LabelsOf): Readonly
       "model_fallbacks_total",
       "Requests that an alias led on to another of its models, by why.",
       [...traffic.moves.values()].map(({ move: { from, to, reason }, count }) => ({ labels: { from, to, reason }, value: count }))
+    ),
+    single("gauge", "queue_waiting", "Requests that wait for somebody who can take them, by model and class.", waiting(view)),
+    {
+      name: "olla_queue_wait_seconds",
+      type: "histogram",
+      help: "How long requests waited that had to.",
+      samples: [...traffic.waits].flatMap(([model, waits]) =>
+        Object.entries(waits).map(([urgency, histogram]) => ({ labels: { model, class: urgency }, histogram: histogram.totals() }))
+      )
+    },
+    single(
+      "counter",
+      "queue_refused_total",
+      "Requests that could not wait, or no longer, by code.",
+      queueCodes.map((code) => ({ labels: { code }, value: traffic.refused[code] }))
     ),
     single(
       "counter",

@@ -6,6 +6,7 @@ import type { FleetEvent } from "../../endpoint/FleetEvent.ts"
 import { attemptCause, endingOf } from "../../exchange/Cause.ts"
 import type { Attempt, AttemptedEndpoint, Exchange, ModelMove } from "../../exchange/Exchange.ts"
 import type { ExchangeObserver } from "../../exchange/Observer.ts"
+import { Histogram, longBounds } from "./Histogram.ts"
 import { mostNames, mostPairs, type Offered, otherModel } from "./ModelLabel.ts"
 
 /** Where a client was when it left. */
@@ -17,6 +18,9 @@ const phaseOfCause: Readonly<Record<string, LeavingPhase>> = {
   cancelled_waiting: "waiting",
   cancelled_streaming: "streaming"
 }
+
+export const queueCodes = ["queue_timeout", "queue_full", "client_queue_full", "all_paused"] as const
+type Urgency = Exclude<Exchange["urgency"], "">
 
 /** Of one model on one endpoint, by reason. */
 export interface ModelCounts {
@@ -36,6 +40,8 @@ export class EndpointTraffic {
   prefix: PrefixTokens | undefined
 }
 
+const isQueueCode = (cause: string): cause is (typeof queueCodes)[number] => (queueCodes as ReadonlyArray<string>).includes(cause)
+
 const add = (counts: Map<string, number>, key: string): void => {
   counts.set(key, (counts.get(key) ?? 0) + 1)
 }
@@ -48,6 +54,10 @@ export class TrafficMetrics {
   readonly left: Record<LeavingPhase, number> = { queued: 0, waiting: 0, streaming: 0 }
   /** Requests that were sent to a model that had been taken out of use, since nobody else was left. */
   panics = 0
+  /** Requests that were not waited for any longer, or could not wait. */
+  readonly refused: Record<(typeof queueCodes)[number], number> = { queue_timeout: 0, queue_full: 0, client_queue_full: 0, all_paused: 0 }
+  /** How long requests waited that did, by model and class. */
+  readonly waits = new Map<string, Partial<Record<Urgency, Histogram>>>()
   /** Times that an alias led on to another of its models; they are configured, all of them. */
   readonly moves = new Map<string, { readonly move: ModelMove; count: number }>()
   readonly observer: Required<Omit<ExchangeObserver, "settle">>
@@ -87,13 +97,18 @@ export class TrafficMetrics {
     return known
   }
 
+  /** Its name where it is one of those that are offered and may have series of their own. */
+  labelOf(model: string): string {
+    const name = model === "" ? otherModel : (this.#offered(model) ?? otherModel)
+    if (name === otherModel || this.#names.has(name)) return name
+    if (this.#names.size >= mostNames) return otherModel
+    this.#names.add(name)
+    return name
+  }
+
   #countsOf(endpoint: AttemptedEndpoint, model: string): ModelCounts {
     const { models } = this.#endpoint(endpoint)
-    let name = model === "" ? otherModel : (this.#offered(model) ?? otherModel)
-    if (!this.#names.has(name) && name !== otherModel) {
-      if (this.#names.size >= mostNames) name = otherModel
-      else this.#names.add(name)
-    }
+    let name = this.labelOf(model)
     if (!models.has(name) && this.#pairs >= mostPairs) name = otherModel
     let counts = models.get(name)
     if (counts === undefined) {
@@ -128,6 +143,16 @@ export class TrafficMetrics {
     const { outcome, cause } = endingOf(exchange)
     const phase = outcome === "cancelled" ? phaseOfCause[cause] : undefined
     if (phase !== undefined) this.left[phase]++
+    if (exchange.urgency !== "") this.#waited(exchange, exchange.urgency)
+    if (outcome === "refused" && isQueueCode(cause)) this.refused[cause]++
+  }
+
+  #waited(exchange: Exchange, urgency: Urgency): void {
+    const model = this.labelOf(exchange.model)
+    const waits = this.waits.get(model) ?? {}
+    this.waits.set(model, waits)
+    waits[urgency] ??= new Histogram(longBounds)
+    waits[urgency].add(exchange.waited(exchange.timings.ended || exchange.timings.settled) / 1000)
   }
 
   /** Another attempt followed this one. Whoever was only found not to serve the path failed nobody. */

@@ -91,6 +91,7 @@ class Building {
     )
     this.#internal("receive", accepted, received > 0 ? received : exchange.attempts.length === 0 && routed === 0 ? end : 0)
     this.#internal("decide", received, routed > 0 ? routed : 0)
+    for (const { from, to } of exchange.waits) this.#internal("queue", from, to > 0 ? to : end)
     if (cause === "breaker_open" || exchange.attempts.length > 0)
       for (const [index, attempt] of exchange.attempts.entries()) this.#client(attempt, index)
   }
@@ -168,6 +169,7 @@ class Building {
       if (verdict.reason !== "") all["olla.routing.reason"] = verdict.reason
       all["olla.candidates"] = exchange.candidates
     }
+    if (exchange.urgency !== "") all["olla.class"] = exchange.urgency
     if (exchange.servedModel !== "") all["olla.served_model"] = short(exchange.servedModel)
     if (exchange.moved !== undefined) all["olla.fallback"] = exchange.moved.reason
     if (sticky !== undefined && sticky.outcome !== "disabled") all["olla.sticky.outcome"] = sticky.outcome

@@ -131,6 +131,24 @@ describe("the spans of a request", () => {
     expect(JSON.stringify(spans, (_, value) => (typeof value === "bigint" ? String(value) : value))).not.toContain("hidden")
   })
 
+  it("show each wait for somebody who could take it, and how urgent it was", () => {
+    const exchange = story({ _tag: "completed", status: 200 }, [dead, { ...good, marks: { ...good.marks, leased: 1_051 } }])
+    exchange.urgency = "low"
+    exchange.beginWait(1_021)
+    exchange.endWait(1_022)
+    exchange.beginWait(1_051)
+    exchange.endWait(1_091)
+    const spans = asSent(exchange)
+    expect(tree(spans)).toEqual([
+      "POST /olla/proxy/v1/chat/completions 900",
+      "  receive 20",
+      "  queue 40",
+      "  chat m ERROR 28",
+      "  chat m 839"
+    ])
+    expect(spans[0]?.attributes).toMatchObject({ "olla.class": "low" })
+  })
+
   it("that was refused are one, and no error below 500", () => {
     const refused = (status: number, reason: string) => asSent(story({ _tag: "rejected", status, reason }, []))
     expect(tree(refused(404, "model_not_found"))).toEqual(["POST /olla/proxy/v1/chat/completions 900", "  receive 20"])
