@@ -27,9 +27,9 @@ export class RemainingCandidates {
   /** Asked for, and not yet at its turn. */
   #upcoming: ReadonlyArray<Candidate> | undefined
   /** They do not serve the path, as far as is known. */
-  #refusing: ReadonlyArray<Candidate> = []
+  #refusing: ReadonlyArray<Candidate> = nobody
   /** Who has had his turn. */
-  #asked: ReadonlyArray<Candidate> = []
+  #asked: ReadonlyArray<Candidate> = nobody
   #lanes: ReadonlyArray<Candidate>
   #move: ModelMove | undefined
 
@@ -81,7 +81,7 @@ export class RemainingCandidates {
     if (step === undefined) return undefined
     const { list, lanes, groups, taken } = step.taken
     this.#lanes = lanes
-    this.#asked = this.#refusing = []
+    this.#asked = this.#refusing = nobody
     this.#begin(groups, list)
     this.#move = this.#move === undefined ? step.moved : { ...this.#move, to: step.moved.to }
     return taken
@@ -102,7 +102,7 @@ export class RemainingCandidates {
   /** From now on it may be sent to these instead; who has had his turn is none of them. */
   renew(source: CandidateGroups): void {
     this.#lanes = source.candidates
-    this.#refusing = []
+    this.#refusing = nobody
     this.#begin(source, this.#serving(this.#unasked(source.candidates)))
   }
 
@@ -140,7 +140,7 @@ export class RemainingCandidates {
     if (next.length > 0) this.#take(next)
     else if (this.#asked.length === 0 && this.#refusing.length > 0) {
       this.#take(this.#refusing)
-      this.#refusing = []
+      this.#refusing = nobody
     } else return false
     return true
   }
