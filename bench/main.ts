@@ -6,6 +6,7 @@
  *   npm run bench -- --targets features    what each feature costs alone
  *   npm run bench -- --targets traffic --only requests,prompts    eight candidates: without traffic handling, with it, and adaptive
  *   npm run bench -- traffic               what balancing and failover are worth: simulations and live trials (`traffic/main.ts`)
+ *   npm run bench -- --targets olla-log,keys1000 --only requests    what asking clients for keys costs
  *   npm run bench -- --targets engines     both engines, both clients of `olla`
  *   npm run bench -- --targets raw,olla,olla-otel0,olla-otel1,olla-log,olla-logfull    what telling of requests costs
  *   npm run bench -- --only thousand,storm --targets raw,olla,storm
@@ -62,6 +63,7 @@ const variants: Readonly<Record<string, OllaOptions>> = {
   "olla-otel1": { name: "olla, traces, all sampled", traces: 1 },
   "olla-log": { name: "olla, default log", logging: true },
   "olla-logfull": { name: "olla, full log", logging: true, env: { OLLA_LOGGING_REQUESTS: "full" } },
+  keys1000: { name: "olla, 1,000 keys", keys: 1_000, logging: true },
   sherpa: { name: "sherpa", yaml: "proxy: {engine: sherpa}" }
 }
 
@@ -73,7 +75,9 @@ const told: ReadonlySet<string> = new Set(
 /** Of each the one that it is measured against. */
 const narrower: Readonly<Record<string, OllaOptions | undefined>> = {
   "8, traffic on": variants["plain8"],
-  "8, adaptive": variants["traffic8"]
+  "8, adaptive": variants["traffic8"],
+  // Both read usage figures.
+  "olla, 1,000 keys": variants["olla-log"]
 }
 
 const tracesYaml = (collector: number, sample: number): string =>

@@ -1,5 +1,7 @@
 /** Starts what is measured, each in a process of its own, and reads its CPU time and memory from the kernel's accounting. */
+
 import { type ChildProcess, spawn } from "node:child_process"
+import { hash } from "node:crypto"
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { type AddressInfo, createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -105,6 +107,8 @@ export interface OllaOptions {
   readonly traces?: number
   /** Kinds of the backends; absent: vLLM. */
   readonly types?: ReadonlyArray<string>
+  /** So many keys of clients, one of them that of the load, with a rule and limits. */
+  readonly keys?: number
   /** Flow keys of each endpoint. */
   readonly endpoint?: string
   /** Further ones of those within TLS. */
@@ -124,6 +128,12 @@ const freePort = (): Promise<number> =>
 const endpointYaml = (url: string, i: number, { endpoint = "check_interval: 5s", secureEndpoint = "", types = [] }: OllaOptions): string =>
   `{url: "${url}", name: b${i}, type: ${types[i] ?? "vllm"}, health_check_url: /v1/models, ${[endpoint, url.startsWith("https") ? secureEndpoint : ""].filter((keys) => keys !== "").join(", ")}}`
 
+const keysYaml = (count: number): string => {
+  const entry = (name: string, key: string) =>
+    `  - {name: ${name}, hash: "sha256:${hash("sha256", key, "hex")}", models: ["test*"], requests_per_minute: 100000000, tokens_per_minute: 100000000000, max_concurrent: 100000}`
+  return `keys:\n${[...Array.from({ length: count - 1 }, (_, i) => entry(`k${i}`, `key ${i}`)), entry("load", "sk-test")].join("\n")}\n`
+}
+
 /** The built daemon; two endpoints, rate limits too high to trigger. */
 export const startOlla = async (backends: ReadonlyArray<number | string>, options: OllaOptions): Promise<Target> => {
   const folder = mkdtempSync(join(tmpdir(), "olla-bench-"))
@@ -134,8 +144,9 @@ export const startOlla = async (backends: ReadonlyArray<number | string>, option
     `server: {host: 127.0.0.1, port: ${port}, request_logging: ${options.logging === true}, rate_limits: {global_requests_per_minute: 100000000, per_ip_requests_per_minute: 100000000, burst_size: 10000000}${options.server === undefined ? "" : `, ${options.server}`}}
 logging: {level: ${options.logging === true ? "info" : "warn"}}
 discovery: {static: {endpoints: [${backends.map((backend, i) => endpointYaml(urlOf(backend), i, options)).join(", ")}]}}
-${options.yaml ?? ""}`
+${options.yaml ?? ""}${options.keys === undefined ? "" : "access: {keys_file: keys.yaml}\n"}`
   )
+  if (options.keys !== undefined) writeFileSync(join(folder, "keys.yaml"), keysYaml(options.keys))
   const began = performance.now()
   const child = spawn(
     process.execPath,

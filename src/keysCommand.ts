@@ -50,7 +50,7 @@ const reading = (options: LoadOptions): EntryReading =>
 
 /** Only a file that a daemon would take is changed. `text`: absent: it is read. */
 const readSound = (file: string, options: LoadOptions, text?: string): KeysFile => {
-  const read = readKeysFile(file, reading(options), (path) => text ?? readFileSync(path, "utf8"))
+  const read = readKeysFile(file, reading(options), { readFile: (path) => text ?? readFileSync(path, "utf8") })
   if (read.diagnostics.length > 0) throw new Failed(read.diagnostics.map(render).join("\n"))
   return read
 }

@@ -4,9 +4,19 @@ import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import { readAccess, renderAll } from "./guard/keys/AccessLoading.ts"
+import { isLong, treeApart } from "./guard/keys/TreeApart.ts"
 import type { InForce } from "./inForce.ts"
 import { watchWhile } from "./reload.ts"
 import type { LogSink } from "./telemetry/LogSink.ts"
+
+/** Empty: it cannot be read, which the reading itself tells. */
+const textOf = (readFile: (path: string) => string, path: string): string => {
+  try {
+    return path === "" ? "" : readFile(path)
+  } catch {
+    return ""
+  }
+}
 
 export const watchKeys = (inForce: InForce, env: Readonly<Record<string, string | undefined>>, log: LogSink) => {
   const { settings, access } = inForce
@@ -17,17 +27,22 @@ export const watchKeys = (inForce: InForce, env: Readonly<Record<string, string 
   }
   /** What was wrong last: told once. */
   let told = ""
-  const look = Effect.sync(() => {
+  const look = Effect.gen(function* () {
+    if (inForce.current().access === undefined) return
+    const readFile = (path: string) => readFileSync(resolve(cwd, path), "utf8")
+    const text = textOf(readFile, inForce.current().config.access.keys_file)
+    const tree = isLong(text) ? yield* Effect.promise(() => treeApart(text)) : undefined
+    // A reload may have come meanwhile.
     const before = inForce.current()
     if (before.access === undefined) return
-    const read = readAccess(before.config, { env, readFile: (path) => readFileSync(resolve(cwd, path), "utf8") }, true)
+    const read = readAccess(before.config, { env, readFile, parsed: (now) => (now === text ? tree : undefined) }, true)
     if (read.access === undefined) {
-      const text = renderAll(read.diagnostics)
-      access.lastError = text
-      const print = hash("sha256", text)
+      const error = renderAll(read.diagnostics)
+      access.lastError = error
+      const print = hash("sha256", error)
       if (print !== told) {
         access.reloadFailures++
-        log.write("error", "Keys not loaded", { file: before.config.access.keys_file, error: text })
+        log.write("error", "Keys not loaded", { file: before.config.access.keys_file, error })
       }
       told = print
       return

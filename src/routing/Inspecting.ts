@@ -14,7 +14,8 @@ const capabilityLimit = 1024 * 1024
 
 export const nothingInspected: Inspection = { model: "", spelling: "", field: "none", stream: undefined, capabilities: [] }
 
-const nothing = Buffer.alloc(0)
+/** Keys that some server reads as the model's, at any depth. */
+const modelKeys = /"model"\s*:/gi
 
 type Kind = "json" | "maybe" | "other"
 
@@ -37,6 +38,8 @@ export class BodyInspector {
   readonly #form: FormScan | undefined
   #scan: BodyScan | undefined
   #size = 0
+  /** A short body was parsed, and is an object. */
+  #isWhole = false
 
   constructor(contentType: string) {
     this.#kind = kindOf(contentType)
@@ -74,43 +77,41 @@ export class BodyInspector {
     return this.#scan.isRepetitive ? Number.POSITIVE_INFINITY : this.#scan.values
   }
 
-  /** All names of models at the top level; `undefined`: it cannot be said. */
-  named(body: ReadonlyArray<Buffer>): ReadonlyArray<string> | undefined {
+  /**
+   * All names of models at the top level, whichever of them a backend would take; `undefined`: the body is no whole JSON and no form.
+   * Asked for after `end`, whose inspection and chunks these are.
+   */
+  named({ field, spelling }: Inspection, body: ReadonlyArray<Buffer>): ReadonlyArray<string> | undefined {
     if (this.#form !== undefined) return this.#form.found.filter(({ field }) => field === "model").map((one) => fieldText(body, one))
-    if (this.#kind !== "json") return undefined
-    const scan = this.#scan ?? scanOf(this.#chunks)
-    if (!scan.end()) return undefined
-    const whole = scan.spans.length === 0 ? nothing : body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body)
-    const names: Array<string> = []
-    for (const [start, end] of scan.spans) {
-      try {
-        names.push(String(JSON.parse(whole.toString("utf8", start, end))))
-      } catch {
-        return undefined
-      }
+    if (this.#kind !== "json") return body.length === 0 ? [] : undefined
+    if (this.#scan === undefined && this.#isWhole) {
+      // Most bodies have one such key, which nothing hides.
+      const text = (body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body)).toString("latin1")
+      const keys = text.includes("\\u") ? undefined : text.match(modelKeys)?.length
+      if (keys === 1 && field === "model") return [spelling]
     }
-    return names
+    const scan = this.#scan ?? scanOf(body)
+    if (!scan.end()) return undefined
+    return scan.spans.map(([start, end]) => {
+      const text = fieldText(body, { field: "model", start, end })
+      try {
+        return String(JSON.parse(text))
+      } catch {
+        // Longer than any name: no pattern but one for everything is meant for it.
+        return text
+      }
+    })
   }
 
   /** `body`: all chunks, for what the scan does not say. `path`: stripped, for embeddings. */
   end(body: ReadonlyArray<Buffer>, path: string): Inspection {
     if (this.#form !== undefined) return ofForm(this.#form, body)
     if (this.#kind !== "json" || this.#size === 0) return nothingInspected
-    return this.#scan === undefined ? parsed(this.#chunks, path) : scanned(this.#scan, body, this.#size, path)
+    if (this.#scan !== undefined) return scanned(this.#scan, body, this.#size, path)
+    const record = recordOf(textOf(this.#chunks))
+    this.#isWhole = typeof record !== "string"
+    return parsed(record, this.#chunks, path)
   }
-}
-
-/**
- * Every model that a body or a query names at its top level, whichever of them a backend would take. `undefined`: the body is no whole
- * JSON and no form, and what it names is not known.
- */
-export const modelsNamed = (contentType: string, body: ReadonlyArray<Buffer>, query: string): ReadonlyArray<string> | undefined => {
-  const asked = query === "" ? [] : new URLSearchParams(query).getAll("model")
-  if (body.length === 0) return asked
-  const inspector = new BodyInspector(contentType)
-  for (const chunk of body) inspector.push(chunk)
-  const named = inspector.named(body)
-  return named === undefined ? undefined : [...asked, ...named].filter((name) => name.trim() !== "")
 }
 
 /** A whole body at once. */
@@ -163,8 +164,7 @@ const needsScan = (record: Json): boolean => {
   return Object.keys(record).some((key) => key.length === 5 && key.toLowerCase() === "model")
 }
 
-const parsed = (chunks: ReadonlyArray<Buffer>, path: string): Inspection => {
-  const record = recordOf(textOf(chunks))
+const parsed = (record: Json | "other" | "broken", chunks: ReadonlyArray<Buffer>, path: string): Inspection => {
   if (record === "other") return nothingInspected
   if (record === "broken") return described(nameFrom(scanOf(chunks)), undefined)
   const model = needsScan(record) ? nameFrom(scanOf(chunks)) : record["model"]

@@ -8,9 +8,9 @@ import { reasonOf } from "../../config/FileReason.ts"
 import type { AccessConfig, OllaConfig } from "../../config/OllaConfig.ts"
 import { type TextTree, textTreeOf } from "../../config/TextTree.ts"
 import { expandVariables, missingVariables, withFallback } from "../../config/VariableExpansion.ts"
-import { nodeAt, readYaml } from "../../config/YamlTree.ts"
+import { nodeAt, readYaml, type YamlReading } from "../../config/YamlTree.ts"
 import { EntryReading, type SecretSources } from "./EntryReading.ts"
-import { type KeyEntry, type KeyRules, largestFile, mostEntries } from "./KeyEntry.ts"
+import { type KeyEntry, type KeyRules, largestFile, mostEntries, mostNodes } from "./KeyEntry.ts"
 import { type KeyTable, tableOf } from "./KeyTable.ts"
 
 export type Anonymous = "deny" | "allow" | KeyRules
@@ -78,7 +78,7 @@ export const readAccess = (config: OllaConfig, sources: SecretSources, live = fa
   const inline = reading.entries(access.keys, "access.keys")
   const sole = soleEntry(access, sources, sink, readFile)
   flush(sink, reading.problems.length)
-  const file = access.keys_file === "" ? undefined : readKeysFile(access.keys_file, reading, sources.readFile, live)
+  const file = access.keys_file === "" ? undefined : readKeysFile(access.keys_file, reading, sources, live)
   if (file !== undefined) sink.diagnostics.push(...file.diagnostics)
   const told = reading.problems.length
   const groups = file?.table.groups ?? new Map()
@@ -161,6 +161,8 @@ const remarksOn = ({ server, access }: OllaConfig, entries: ReadonlyArray<KeyEnt
   return out
 }
 
+const nothingRead: YamlReading = { root: undefined, problems: [] }
+
 export interface KeysFile {
   readonly table: KeyTable
   readonly text: string
@@ -168,7 +170,12 @@ export interface KeysFile {
 }
 
 /** Findings name the file itself, with line and column. */
-export const readKeysFile = (path: string, reading: EntryReading, readFile: (path: string) => string, live = false): KeysFile => {
+export const readKeysFile = (
+  path: string,
+  reading: EntryReading,
+  { readFile, parsed }: Omit<SecretSources, "env">,
+  live = false
+): KeysFile => {
   const none = (message: string): KeysFile => ({ table: tableOf([]), text: "", diagnostics: [{ severity: "error", message, file: path }] })
   let text: string
   try {
@@ -177,8 +184,11 @@ export const readKeysFile = (path: string, reading: EntryReading, readFile: (pat
     return none(`the keys file ${path} cannot be read (${reasonOf(cause)}): make it with olla keys add NAME --file ${path}`)
   }
   if (Buffer.byteLength(text) > largestFile) return none(`the keys file ${path} is larger than 4 MiB`)
-  const { root, problems } = readYaml(text, 2 * 1024 * 1024)
+  const early = parsed?.(text)
+  let { root, problems } = early === undefined ? readYaml(text, mostNodes) : nothingRead
   const place = (at: string) => {
+    // Only what is wrong needs its place.
+    if (early !== undefined && root === undefined) ({ root, problems } = readYaml(text, mostNodes))
     const found = nodeAt(root, at)?.at ?? root?.at ?? { line: 1, column: 1 }
     return { file: path, line: found.line, column: found.column }
   }
@@ -191,8 +201,9 @@ export const readKeysFile = (path: string, reading: EntryReading, readFile: (pat
     parsing: true
   }))
   if (diagnostics.length > 0) return { table: tableOf([]), text, diagnostics }
-  if (live && root === undefined) return none(`the keys file ${path} says nothing: it may be half written. Without keys it says keys: []`)
-  const tree = root === undefined ? {} : textTreeOf(root)
+  if (live && early === undefined && root === undefined)
+    return none(`the keys file ${path} says nothing: it may be half written. Without keys it says keys: []`)
+  const tree = early ?? (root === undefined ? {} : textTreeOf(root))
   if (typeof tree !== "object" || tree === null || Array.isArray(tree))
     return none(`the keys file ${path} needs a mapping with keys: a list of entries`)
   const mapping = tree as { readonly [name: string]: TextTree }

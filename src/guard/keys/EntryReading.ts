@@ -34,6 +34,8 @@ export interface SecretSources {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Throws as `node:fs` does. */
   readonly readFile: (path: string) => string
+  /** What somebody has parsed of this text already; `undefined`: nothing, or it has a mistake. */
+  readonly parsed?: (text: string) => TextTree | undefined
 }
 
 type Mapping = Readonly<Record<string, TextTree>>

@@ -77,3 +77,5 @@ export const isKeyName = (name: string): boolean => /^[A-Za-z0-9._-]{1,64}$/.tes
 /** Most entries of one table, and bytes of one file. */
 export const mostEntries = 10_000
 export const largestFile = 4 * 1024 * 1024
+/** Values of such a file. */
+export const mostNodes = 2 * 1024 * 1024

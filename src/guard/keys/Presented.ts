@@ -14,6 +14,7 @@ const bearer = /^bearer[ \t]+/i
 const basic = /^basic[ \t]+/i
 
 const ofAuthorization = (value: string): string => {
+  if (value.startsWith("Bearer olla_")) return value.slice("Bearer ".length).trimEnd()
   if (bearer.test(value)) return value.replace(bearer, "").trim()
   if (!basic.test(value)) return ""
   const pair = Buffer.from(value.replace(basic, "").trim(), "base64").toString("utf8")

@@ -28,7 +28,7 @@ import {
 } from "../../proxy/Carrier.ts"
 import { patienceOf, shareOf } from "../../proxy/InLine.ts"
 import type { PromptSize } from "../../routing/Chain.ts"
-import { BodyInspector, modelsNamed, nothingInspected } from "../../routing/Inspecting.ts"
+import { BodyInspector, nothingInspected } from "../../routing/Inspecting.ts"
 import { Prompt } from "../../routing/Prompt.ts"
 import { withoutBillingMark } from "../../routing/PromptHygiene.ts"
 import type { Candidate, Decision, Inspection } from "../../routing/Router.ts"
@@ -245,9 +245,12 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
       if (inspection.model === "" || permit.mayAsk(snapshot, inspection.model)) return true
       return this.#refuseModel("model_not_allowed", inspection.spelling)
     }
-    const named = modelsNamed(this.#surface.contentType, body.chunks, this.#exchange.query)
-    if (named === undefined || (named.length === 0 && inspection.model === "")) return this.#refuseModel("model_required", "")
-    const wrong = [inspection.model, ...named].find((name) => name !== "" && !permit.mayAsk(snapshot, name.trim().toLowerCase()))
+    const { query } = this.#exchange
+    const inBody = this.#inspector.named(inspection, (this.#body ?? body).chunks)
+    const named = inBody === undefined || query === "" ? inBody : [...inBody, ...new URLSearchParams(query).getAll("model")]
+    const names = [inspection.model, ...(named ?? [])].filter((name) => name.trim() !== "")
+    if (named === undefined || names.length === 0) return this.#refuseModel("model_required", "")
+    const wrong = names.find((name) => !permit.mayAsk(snapshot, name.trim().toLowerCase()))
     return wrong === undefined || this.#refuseModel("model_not_allowed", wrong)
   }
 

@@ -6,6 +6,7 @@ import type { OllaConfig } from "../../../src/config/OllaConfig.ts"
 import { Access } from "../../../src/guard/keys/Access.ts"
 import { readAccess } from "../../../src/guard/keys/AccessLoading.ts"
 import { hashOf, makeKey } from "../../../src/guard/keys/KeyForm.ts"
+import { isLong, treeApart } from "../../../src/guard/keys/TreeApart.ts"
 
 const key = makeKey()
 const hash = hashOf(key)
@@ -69,6 +70,29 @@ describe("a keys file", () => {
       expect(decodeConfig("", "c.yaml", { [name]: "" }).diagnostics.filter(({ severity }) => severity === "error")).toMatchObject([
         { severity: "error", message: `${name} is set and empty: give it a value, or unset it` }
       ])
+  })
+})
+
+describe("a long keys file", () => {
+  const long = (last: string) =>
+    `keys:\n${Array.from({ length: 1_000 }, (_, i) => `  - {name: k${i}, hash: "sha256:${i.toString(16).padStart(64, "0")}"}\n`).join("")}${last}`
+  const apart = async (file: string) => {
+    expect(isLong(file)).toBe(true)
+    const tree = await treeApart(file)
+    const { config } = decodeConfig("access: {keys_file: keys.yaml}", "c.yaml", {})
+    return readAccess(config as OllaConfig, { env: {}, readFile: () => file, parsed: () => tree }, true)
+  }
+
+  it("is parsed beside the loop, and is then the same", async () => {
+    const file = long("")
+    expect((await apart(file)).access?.table.entries).toEqual(read(file).access?.table.entries)
+  })
+
+  it.each([["  - {name: wrong}\n"], ["  - {name: [\n"]])("has %j told with its place all the same", async (last) => {
+    const { access, diagnostics } = await apart(long(last))
+    expect(access).toBeUndefined()
+    expect(diagnostics.map(render)).toEqual(read(long(last)).diagnostics.map(render))
+    expect(render(diagnostics[0] as (typeof diagnostics)[number])).toMatch(/^keys\.yaml:100[12]:/)
   })
 })
 
