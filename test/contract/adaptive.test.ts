@@ -125,7 +125,7 @@ beforeAll(async () => {
       `      - {url: "${url}", name: ${name}, type: ${type}, ${rareChecks}${name === "small" ? ", max_concurrent: 1, max_resident: 1" : ""}}`
   )
   daemon = await startDaemon(
-    `proxy: {load_balancer: adaptive}\ntraffic: {signals: {interval: 500ms}}\ndiscovery:\n  static:\n    endpoints:\n${endpoints.join("\n")}\n`
+    `proxy: {load_balancer: adaptive}\ntraffic: {signals: {interval: 1s}}\ndiscovery:\n  static:\n    endpoints:\n${endpoints.join("\n")}\n`
   )
 })
 afterAll(async () => {

@@ -52,7 +52,7 @@ export class Adaptive {
 
   /** Leading blocks of the request's prompt; none where it makes no difference. */
   blocksOf(claim: Claim): Uint32Array | undefined {
-    if (claim.candidates.length < 2) return undefined
+    if (claim.candidates.length < 2 || this.#parts.prefixes.isOff) return undefined
     const blocks = claim.prompt.blocks(this.#parts.seed)
     return blocks.length === 0 ? undefined : blocks
   }

@@ -111,6 +111,11 @@ export class PrefixTable {
     this.#lanes.delete(lane.id)
   }
 
+  /** Nothing is kept. */
+  get isOff(): boolean {
+    return this.#limit() === 0
+  }
+
   /** Of its memory. */
   get bytes(): number {
     const columns = [this.#low, this.#high, this.#lane, this.#next, this.#younger, this.#older, this.#laneYounger, this.#laneOlder]

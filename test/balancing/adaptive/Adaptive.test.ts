@@ -24,9 +24,10 @@ class Bench {
   readonly candidates: ReadonlyArray<Candidate>
   readonly adaptive: Adaptive
   now = 100_000
-  readonly #prefixes = new PrefixTable(() => 1024 * 1024)
+  readonly #prefixes: PrefixTable
 
-  constructor(places: ReadonlyArray<Place>, random: () => number = () => 0) {
+  constructor(places: ReadonlyArray<Place>, random: () => number = () => 0, memory = 1024 * 1024) {
+    this.#prefixes = new PrefixTable(() => memory)
     this.fleet.clock = () => 0
     for (const [n, place] of places.entries()) {
       const endpoint = this.fleet.add(`e${n}`, { priority: place.priority ?? 100 })
@@ -193,6 +194,12 @@ describe("adaptive", () => {
     expect(bench.pick(bench.claim(body))).toContain("cached")
     lane.enter()
     expect(bench.pick(bench.claim(body))).toContain("rotation")
+  })
+
+  it("knows of no prompts where there is no memory for them", () => {
+    const bench = new Bench([{}, {}], () => 0, 0)
+    const body = { messages: [{ role: "user", content: text(40) }] }
+    for (let n = 0; n < 4; n++) expect(bench.pick(bench.claim(body))).toContain("rotation")
   })
 
   it("lets short prompts share, whatever is kept", () => {
