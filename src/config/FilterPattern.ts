@@ -14,17 +14,19 @@ export const checkPattern = (written: string): string | undefined => {
   return undefined
 }
 
-export const matchesPattern = (pattern: string, name: string): boolean => {
+export const matchesPattern = (pattern: string, name: string): boolean => patternTest(pattern)(name.toLowerCase())
+
+/** The same for many names, each lower-cased. */
+export const patternTest = (pattern: string): ((low: string) => boolean) => {
   const text = pattern.trim().toLowerCase()
-  const low = name.toLowerCase()
-  if (text === "*") return true
+  if (text === "*") return () => true
   const open = text.startsWith("*")
   const close = text.endsWith("*")
   const core = text.slice(open ? 1 : 0, close ? -1 : undefined)
-  if (open && close) return low.includes(core)
-  if (open) return low.endsWith(core)
-  if (close) return low.startsWith(core)
-  return low === core
+  if (open && close) return (low) => low.includes(core)
+  if (open) return (low) => low.endsWith(core)
+  if (close) return (low) => low.startsWith(core)
+  return (low) => low === core
 }
 
 /** An empty `include`, or one with `*`, admits everything; `exclude` wins. */

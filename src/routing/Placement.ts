@@ -7,7 +7,8 @@ import type { RequestRules } from "./Rules.ts"
 export const admitted = (candidates: ReadonlyArray<Candidate>, rules: RequestRules | undefined): ReadonlyArray<Candidate> => {
   if (rules === undefined) return candidates
   const may = ({ endpoint, target }: Candidate) => rules.of(target).admits(endpoint)
-  return candidates.every(may) ? candidates : candidates.filter(may)
+  for (const candidate of candidates) if (!may(candidate)) return candidates.filter(may)
+  return candidates
 }
 
 export const unsatisfied = (strategy: RoutingVerdict["strategy"]): Decision => ({

@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from "node:util"
 import type * as IpNetwork from "effect/net/IpNetwork"
 import { inNetworks, parseNetworks } from "../config/Cidr.ts"
-import { matchesPattern } from "../config/FilterPattern.ts"
+import { matchesPattern, patternTest } from "../config/FilterPattern.ts"
 import type { RuleConfig } from "../config/OllaConfig.ts"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 
@@ -34,13 +34,15 @@ class Rule {
   readonly limit: RuleLimit | undefined
   readonly #networks: ReadonlyArray<IpNetwork.IpNetwork>
   readonly #clients = new Map<string, boolean>()
-  readonly #headers: ReadonlyArray<readonly [name: string, pattern: string]>
+  readonly #headers: ReadonlyArray<readonly [name: string, matches: (low: string) => boolean]>
+  readonly #models: ReadonlyArray<(low: string) => boolean>
 
   constructor(config: RuleConfig, limit: RuleLimit | undefined) {
     this.config = config
     this.limit = limit
     this.#networks = parseNetworks(config.match.client)
-    this.#headers = Object.entries(config.match.header).map(([name, pattern]) => [name.toLowerCase(), pattern])
+    this.#headers = Object.entries(config.match.header).map(([name, pattern]) => [name.toLowerCase(), patternTest(pattern)])
+    this.#models = config.match.model.map(patternTest)
   }
 
   /** But for the model. */
@@ -48,13 +50,16 @@ class Rule {
     const { client, key: keys, min_prompt_tokens: least, max_prompt_tokens: most } = this.config.match
     if (client.length > 0 && !this.#isOf(request.client)) return false
     if (keys.length > 0 && !keys.some((pattern) => request.key !== "" && matchesPattern(pattern, request.key))) return false
-    for (const [name, pattern] of this.#headers) if (!request.headers(name).some((value) => matchesPattern(pattern, value))) return false
+    for (const [name, matches] of this.#headers) if (!request.headers(name).some((value) => matches(value.toLowerCase()))) return false
     // What has to be counted comes last.
     return (least === undefined || request.promptTokens() >= least) && (most === undefined || request.promptTokens() <= most)
   }
 
   isForModel(name: string): boolean {
-    return name !== "" && this.config.match.model.some((pattern) => matchesPattern(pattern, name))
+    if (name === "") return false
+    const low = name.toLowerCase()
+    for (const matches of this.#models) if (matches(low)) return true
+    return false
   }
 
   get isForAllModels(): boolean {
