@@ -32,7 +32,7 @@ import { cutAfterFlush, endBroken } from "./ClientSocket.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
 import type { AttemptEnd, Engine, Running } from "./Engine.ts"
 import { type HeldAnswer, writeHeld } from "./HeldAnswer.ts"
-import { InLine } from "./InLine.ts"
+import { classOf, InLine } from "./InLine.ts"
 import { endsWithLastWord } from "./LastWord.ts"
 import { TargetEnds, whyNotToAsk } from "./LeavingTarget.ts"
 import { Opening } from "./Opening.ts"
@@ -171,28 +171,32 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
     const { exchange, rawHeaders, bodySize, again } = this.#request
     const { prompt, rules } = this.#claim
     const { class: urgency, maxWait } = rules?.of(this.#remaining.everybody[0]?.target) ?? unruled
-    this.#line = new InLine({ exchange, rawHeaders, bodySize, prompt, urgency, maxWait }, config().traffic.queue, {
-      everybody: () => this.#remaining.everybody,
-      canBeAsked: (endpoint) => accepts(endpoint) && (!hasBreakers || endpoint.breaker.wouldAdmitAlone),
-      renew: () => {
-        const groups = again?.()
-        if (groups === undefined) return
-        this.#remaining.renew(groups)
-        this.#claim.candidates = this.#remaining.lanes
-      },
-      take: () => {
-        this.#remaining.restart()
-        this.#next = this.#acquire()
-        return this.#next !== undefined
-      },
-      served: () => {
-        // What it waits here is no time of a backend's.
-        const wait = exchange.waits.at(-1)
-        if (this.#firstLeased > 0 && wait !== undefined) this.#firstLeased += wait.to - wait.from
-        this.#goOnWithNext()
-      },
-      refused: (refusal) => this.#turnAway(refusal)
-    })
+    this.#line = new InLine(
+      { exchange, rawHeaders, bodySize, prompt, urgency: classOf(exchange, urgency), maxWait },
+      config().traffic.queue,
+      {
+        everybody: () => this.#remaining.everybody,
+        canBeAsked: (endpoint) => accepts(endpoint) && (!hasBreakers || endpoint.breaker.wouldAdmitAlone),
+        renew: () => {
+          const groups = again?.()
+          if (groups === undefined) return
+          this.#remaining.renew(groups)
+          this.#claim.candidates = this.#remaining.lanes
+        },
+        take: () => {
+          this.#remaining.restart()
+          this.#next = this.#acquire()
+          return this.#next !== undefined
+        },
+        served: () => {
+          // What it waits here is no time of a backend's.
+          const wait = exchange.waits.at(-1)
+          if (this.#firstLeased > 0 && wait !== undefined) this.#firstLeased += wait.to - wait.from
+          this.#goOnWithNext()
+        },
+        refused: (refusal) => this.#turnAway(refusal)
+      }
+    )
     return this.#line
   }
 

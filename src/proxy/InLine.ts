@@ -41,6 +41,12 @@ export interface LineRequest {
 export const shareOf = ({ client, clientIp }: Exchange): string =>
   client === undefined || client.isAnonymous ? `ip ${clientIp}` : `key ${client.name}`
 
+/** Where it starts: as the rules say, else as its key has it; never above its key's class. */
+export const classOf = ({ client }: Pick<Exchange, "client">, byRules: Urgency | undefined): Urgency => {
+  if (client === undefined) return byRules ?? "normal"
+  return byRules !== undefined && rankOf(byRules) > rankOf(client.class) ? byRules : client.class
+}
+
 /** A client may be less urgent than it is by the rules, never more. */
 export const urgencyOf = (byRules: Urgency, asked: string): Urgency => {
   const wanted = asked.trim().toLowerCase()

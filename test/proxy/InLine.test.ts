@@ -1,5 +1,5 @@
 import { expect, it } from "vitest"
-import { patienceOf, urgencyOf } from "../../src/proxy/InLine.ts"
+import { classOf, patienceOf, urgencyOf } from "../../src/proxy/InLine.ts"
 
 it.each([
   ["normal", "", "normal"],
@@ -24,4 +24,20 @@ it.each([
   [0, "5s", 0]
 ])("of %i ms, a request that says %j waits for %i", (configured, asked, expected) => {
   expect(patienceOf(configured, asked)).toBe(expected)
+})
+
+describe("the class that a request starts in", () => {
+  const client = (own: "high" | "normal" | "low") => ({ name: "ci", isAnonymous: false, drops: new Set<string>(), class: own })
+
+  it.each([
+    [undefined, undefined, "normal"],
+    [undefined, "high", "high"],
+    ["low", undefined, "low"],
+    ["high", undefined, "high"],
+    ["high", "low", "low"],
+    ["low", "high", "low"],
+    ["normal", "high", "normal"]
+  ] as const)("key %s, rules %s: %s", (own, byRules, expected) => {
+    expect(classOf({ client: own === undefined ? undefined : client(own) }, byRules)).toBe(expected)
+  })
 })

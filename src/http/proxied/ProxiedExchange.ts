@@ -26,7 +26,7 @@ import {
   type Refused,
   type TurnedAway
 } from "../../proxy/Carrier.ts"
-import { patienceOf, shareOf } from "../../proxy/InLine.ts"
+import { classOf, patienceOf, shareOf } from "../../proxy/InLine.ts"
 import type { PromptSize } from "../../routing/Chain.ts"
 import { BodyInspector, nothingInspected } from "../../routing/Inspecting.ts"
 import { Prompt } from "../../routing/Prompt.ts"
@@ -297,7 +297,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     if (snapshot.offer(model) === undefined && snapshot.alias(model) === undefined) return false
     const holding = new Holding({
       exchange,
-      wish: { client: shareOf(exchange), urgency: this.rules?.of().class ?? "normal", cost: 1, bytes: body.size },
+      wish: { client: shareOf(exchange), urgency: classOf(exchange, this.rules?.of().class), cost: 1, bytes: body.size },
       hold: patienceOf(queue.hold, this.#context.header("x-olla-max-wait")),
       decide: () => {
         const decided = this.#decideNow(asked)
