@@ -1,4 +1,4 @@
-import { expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { classOf, patienceOf, urgencyOf } from "../../src/proxy/InLine.ts"
 
 it.each([
