@@ -58,6 +58,6 @@ export class AttemptJudging {
   }
 }
 
-/** The request may have made the server crash: it had all of it, and its connection ended without a byte of an answer's body. */
+/** The request may have made the server crash: its connection ended without a byte of an answer's body. */
 export const mayHaveBroken = ({ kind }: Failure, { timings }: Attempt): boolean =>
-  timings.sent > 0 && (endedUnanswered(kind) || (kind === "truncated" && timings.firstByte === 0))
+  endedUnanswered(kind) || (kind === "truncated" && timings.firstByte === 0)

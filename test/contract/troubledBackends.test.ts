@@ -31,7 +31,8 @@ describe("one backend alone", () => {
   let daemon: Daemon
   beforeEach(async () => {
     backend = await startBackend({ kind: "vllm", models: ["m"] })
-    daemon = await startDaemon(endpointsYaml([{ name: "only", backend }]))
+    // With traffic handling the second such end takes it out, and the next good check brings it back.
+    daemon = await startDaemon(`traffic: {enabled: false}\n${endpointsYaml([{ name: "only", backend }])}`)
   })
   afterEach(async () => {
     await daemon?.stop()
