@@ -232,14 +232,14 @@ export const decodeConfig = (
     return { ...loaded, config: undefined, diagnostics: [...read.map(locate), { severity: "error", message, file: path }] }
   }
   const config = finish(decoded.success)
-  const isWritten = (key: string) => originOf(key) !== "default"
+  const isSet = (key: string) => originOf(key) !== "default" && !isUsual(config, key)
   return {
     ...loaded,
     config,
     diagnostics: [
       ...remarks,
       ...read.map(locate),
-      ...adopt([...validate(config, cwd), ...idleTrafficKeys(config, isWritten), ...pending(config)])
+      ...adopt([...validate(config, cwd), ...idleTrafficKeys(config, isSet), ...pending(config)])
     ]
   }
 }
@@ -257,17 +257,27 @@ const set = (target: Record<string, unknown>, path: string, value: unknown): voi
 }
 
 const valueAt = (config: unknown, path: string): unknown =>
-  path.split(".").reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], config)
+  path
+    .replace(/\[(\d+)\]/g, ".$1")
+    .split(".")
+    .reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], config)
+
+/** What holds where nothing is said; of each list one item. */
+const usual = Schema.decodeUnknownSync(configSchema)({ discovery: { static: { endpoints: [{ url: "" }] }, dns: [{ name: "" }] } })
+
+/** The default is what is said, as in a configuration that was shown and is loaded again. */
+const isUsual = (config: OllaConfig, path: string): boolean => {
+  const value = valueAt(usual, path.replace(/\[\d+\]/g, "[0]"))
+  return value !== undefined && JSON.stringify(valueAt(config, path)) === JSON.stringify(value)
+}
 
 /**
  * Keys whose feature is still to come say so when they are set to something. One that would protect something ends the start:
  * whoever wrote it would rely on it.
  */
 const pending = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
-  const usual = Schema.decodeUnknownSync(configSchema)({})
-  const isSet = (path: string) => JSON.stringify(valueAt(config, path)) !== JSON.stringify(valueAt(usual, path))
   return [...infos].flatMap(([path, { pending: state }]): ReadonlyArray<Diagnostic> => {
-    if (state === undefined || !isSet(path)) return []
+    if (state === undefined || isUsual(config, path)) return []
     return state === "warns"
       ? [{ severity: "warning", path, message: `${path} has no effect yet` }]
       : [

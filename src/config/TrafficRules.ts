@@ -71,12 +71,10 @@ const trafficKeys = [...new Set(allKeys().map(({ path }) => path.replace(/\[\].*
 /** Of an endpoint, what only limits and rules look at. */
 const endpointKeys = ["max_concurrent", "max_resident", "labels"]
 
-/** One warning for each key that is written down although nothing asks for it. `isWritten`: by file or variable. */
-export const idleTrafficKeys = (config: OllaConfig, isWritten: (path: string) => boolean): ReadonlyArray<Diagnostic> =>
+/** One warning for each key that is set although nothing asks for it. `isSet`: by file or variable, to something else than its default. */
+export const idleTrafficKeys = (config: OllaConfig, isSet: (path: string) => boolean): ReadonlyArray<Diagnostic> =>
   [...(config.traffic.enabled ? idleParts(config) : allOff(config))].flatMap(([path, why]) =>
-    isWritten(path)
-      ? [{ severity: "warning" as const, message: "A key has no effect", detail: `${path}: ${why}`, path, fields: { why } }]
-      : []
+    isSet(path) ? [{ severity: "warning" as const, message: "A key has no effect", detail: `${path}: ${why}`, path, fields: { why } }] : []
   )
 
 function* allOff({ discovery, model_aliases }: OllaConfig): Generator<readonly [path: string, why: string]> {

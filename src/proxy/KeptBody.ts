@@ -17,7 +17,8 @@ const json = /^application\/(?:[\w.+-]+\+)?json\b/i
 
 export class KeptBody {
   readonly #kept: Exchange["kept"]
-  readonly #isDocument: boolean
+  /** A JSON document that may still be kept whole. */
+  #isWhole: boolean
   #size = 0
 
   /** `headers`: of the answer, names and values by turns. */
@@ -27,7 +28,7 @@ export class KeptBody {
     kept.tail = []
     kept.headers = headers
     kept.contentType = headerValue(headers, "content-type")
-    this.#isDocument = json.test(kept.contentType)
+    this.#isWhole = json.test(kept.contentType)
   }
 
   push(bytes: Buffer): void {
@@ -35,7 +36,10 @@ export class KeptBody {
     if (this.#kept.head === undefined) this.#kept.head = bytes
     tail.push(bytes)
     this.#size += bytes.length
-    if (this.#isDocument && this.#size <= longestDocument) return
+    if (this.#isWhole) {
+      if (this.#size <= longestDocument) return
+      this.#isWhole = false
+    }
     while (tail.length > 2) {
       const rest = this.#size - (tail[0]?.length ?? 0)
       if (rest < most && (rest < least || tail.length <= reads)) return

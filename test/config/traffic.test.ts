@@ -144,7 +144,9 @@ ${endpoint("{}").replace("{}", "weight: 2\n        max_concurrent: 4\n        la
     "traffic: {queue: {max_wait: 0s, max_waiting: 3}, rules: [{max_wait: 1s}]}",
     "traffic: {hedge: {percent: 0}, queue: {keep_alive: 0s}}",
     "traffic: {prefix: {memory: 1MiB}}\nproxy: {load_balancer: adaptive}",
-    "traffic: {enabled: false}"
+    "traffic: {enabled: false}",
+    "traffic: {prefix: {memory: 32MiB}, hedge: {kinds: [embeddings, rerank]}}",
+    `traffic: {enabled: false, rules: []}\n${endpoint("labels: {}")}`
   ])("is not %s", (text) => {
     expect(idle(text)).toEqual([])
   })

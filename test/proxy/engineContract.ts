@@ -331,7 +331,7 @@ export const engineContract = (name: string, make: Effect.Effect<Engine, never, 
       })
 
       it("keeps no more than the tail of a long answer", async () => {
-        const body = "x".repeat(500_000)
+        const body = "x".repeat(1_500_000)
         await serveText(plain(body))
         const ended = front.carried()
         await ask(front.port)
