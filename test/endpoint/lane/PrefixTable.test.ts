@@ -99,6 +99,52 @@ describe("the table of prompts' blocks", () => {
     )
   })
 
+  it("gives away what no lane has used for the longest time, whoever has it", () => {
+    const steps = fc.array(fc.tuple(fc.nat({ max: 2 }), prompts), { maxLength: 60 })
+    fc.assert(
+      fc.property(fc.integer({ min: 12, max: 40 }), steps, (size, sent) => {
+        const table = new PrefixTable(() => 48 * (size + 1))
+        const lanes = [4, 1000, 1000].map((capacity) => table.lane(capacity))
+        const model: Array<string> = []
+        const namesOf = (at: number, hashes: Uint32Array) =>
+          Array.from({ length: hashes.length / 2 }, (_, n) => `${at}:${hashes[2 * n]}:${hashes[2 * n + 1]}`)
+        const drop = (at: number) => {
+          if (at >= 0) model.splice(at, 1)
+        }
+        for (const [at, words] of sent) {
+          const lane = lanes[at] as PrefixBlocks
+          lane.add(chain(...words))
+          for (const name of namesOf(at, chain(...words))
+            .slice(0, lane.capacity)
+            .reverse()) {
+            drop(model.indexOf(name))
+            const own = model.filter((other) => other.startsWith(`${at}:`))
+            if (own.length === lane.capacity) drop(model.indexOf(own[0] as string))
+            if (model.length === size) drop(0)
+            model.push(name)
+          }
+          for (const [other, words] of sent) {
+            const hashes = chain(...words)
+            const names = namesOf(other, hashes)
+            const first = names.findIndex((name) => !model.includes(name))
+            expect((lanes[other] as PrefixBlocks).matching(hashes)).toBe(first < 0 ? names.length : first)
+          }
+          expect(table.blocks).toBe(model.length)
+        }
+      }),
+      { numRuns: runs(500) }
+    )
+  })
+
+  it("keeps nothing for a lane that is gone", () => {
+    const table = new PrefixTable(() => 11 * 48)
+    const lane = table.lane(100)
+    lane.add(chain(1, 2, 3))
+    lane.release()
+    lane.add(chain(1, 2, 3))
+    expect([table.blocks, lane.matching(chain(1, 2, 3))]).toEqual([0, 0])
+  })
+
   it("is emptied by another limit, and keeps nothing with none", () => {
     let limit = 4096
     const table = new PrefixTable(() => limit)
