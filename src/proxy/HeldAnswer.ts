@@ -49,6 +49,8 @@ export class HeldAnswer implements AnswerTranslator {
   #passing = false
   /** What its dialect made of it, when that was asked for before its time. */
   #said: Translated | undefined
+  /** It is the client's: whoever holds it was told so. */
+  #stays = false
   /** All of it came, and was kept. */
   isWhole = false
 
@@ -113,8 +115,12 @@ export class HeldAnswer implements AnswerTranslator {
     return this.#said ?? this.#releaseWhole()
   }
 
+  /** Judged once, however long it takes to come: each verdict counts for its backend. */
   #goesOn(): boolean {
-    return this.#options.judge?.goesOn(this) === true
+    if (this.#stays) return false
+    const goesOn = this.#options.judge?.goesOn(this) === true
+    this.#stays = !goesOn
+    return goesOn
   }
 
   #setRetryAfter(): void {
