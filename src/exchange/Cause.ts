@@ -39,6 +39,7 @@ export const causesByOutcome = {
     "model_not_found",
     "model_unavailable",
     "no_endpoint",
+    "placement_unsatisfied",
     "queue_timeout",
     "queue_full",
     "client_queue_full",
@@ -109,7 +110,7 @@ const causeOfReason: Readonly<Record<string, Cause>> = {
 const causeOfRefusal = (reason: string, status: number): Cause => {
   const known = causeOfReason[reason]
   if (known !== undefined) return known
-  if (reason === "model_not_found") return reason
+  if (reason === "model_not_found" || reason === "placement_unsatisfied") return reason
   if (reason.startsWith("model_unavailable") || reason.startsWith("discovery_failed")) return "model_unavailable"
   if (reason.startsWith("no_")) return "no_endpoint"
   if (status === 403) return "forbidden"

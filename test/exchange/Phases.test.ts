@@ -188,6 +188,7 @@ describe("the ending of a request", () => {
     ["refused model_not_found queue", refused(404, "model_not_found"), { received: 1_001, routed: 1_002 }, []],
     ["refused model_unavailable queue", refused(503, "discovery_failed_no_fallback"), { received: 1_001, routed: 1_002 }, []],
     ["refused no_endpoint queue", refused(503, "no_healthy_after_discovery"), { received: 1_001, routed: 1_002 }, []],
+    ["refused placement_unsatisfied queue", refused(503, "placement_unsatisfied"), { received: 1_001, routed: 1_002 }, []],
     ["refused bad_request receive", refused(400, "unreadable"), {}, []]
   ])("%s", (expected, end, timings, attempts) => expect(ends(end, timings, ...attempts)).toBe(expected))
 
