@@ -59,6 +59,13 @@ export class Claim {
     return true
   }
 
+  /** Requests that may run at once by the rules that are for it there; Infinity: any number. */
+  mostAt({ target }: Candidate): number {
+    let most = Number.POSITIVE_INFINITY
+    for (const limit of this.rules?.of(target).limits ?? none) most = Math.min(most, limit.most)
+    return most
+  }
+
   /** It is under way there. */
   count({ target }: Candidate): void {
     const limits = this.rules?.of(target).limits ?? none

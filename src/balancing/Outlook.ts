@@ -26,15 +26,25 @@ export const outlookOf = (candidates: ReadonlyArray<Candidate>, canBeAsked: (end
   return { _tag: hasSlots ? "slot" : until === Number.POSITIVE_INFINITY ? "nobody" : "pause", until }
 }
 
-/** Attempts that these candidates end in a second, as long as they have enough to do; servers that several of them are on count once. */
-export const turnsPerSecond = (candidates: ReadonlyArray<Candidate>, canBeAsked: (endpoint: Endpoint) => boolean): number => {
+/**
+ * Attempts that these candidates end in a second, as long as they have enough to do; servers that several of them are on count once.
+ * `mostAt`: how many requests like this one may run at once by the rules that are for it there, whoever serves them.
+ */
+export const turnsPerSecond = (
+  candidates: ReadonlyArray<Candidate>,
+  canBeAsked: (endpoint: Endpoint) => boolean,
+  mostAt: (candidate: Candidate) => number
+): number => {
   const hosts = new Map<Host, number>()
-  for (const { endpoint, nativeName } of candidates) {
+  let ruled = 0
+  for (const candidate of candidates) {
+    const { endpoint, nativeName } = candidate
     if (!canBeAsked(endpoint)) continue
     const { slots, work } = endpoint.lanes.of(nativeName)
     hosts.set(endpoint.host, Math.max(hosts.get(endpoint.host) ?? 0, (1000 * slots) / work.turn))
+    ruled = Math.max(ruled, (1000 * mostAt(candidate)) / work.turn)
   }
   let sum = 0
   for (const rate of hosts.values()) sum += rate
-  return sum
+  return Math.min(sum, ruled)
 }

@@ -177,6 +177,7 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
       {
         everybody: () => this.#remaining.everybody,
         canBeAsked: (endpoint) => accepts(endpoint) && (!hasBreakers || endpoint.breaker.wouldAdmitAlone),
+        mostAt: (candidate) => this.#claim.mostAt(candidate),
         renew: () => {
           const groups = again?.()
           if (groups === undefined) return

@@ -20,6 +20,8 @@ export interface LineHolder {
   /** Those whom it waits for: the same list while they are the same. */
   readonly everybody: () => ReadonlyArray<Candidate>
   readonly canBeAsked: (endpoint: Endpoint) => boolean
+  /** Requests like it that may run at once by the rules that are for it there; Infinity: any number. */
+  readonly mostAt: (candidate: Candidate) => number
   readonly renew: () => void
   readonly take: () => boolean
   readonly served: () => void
@@ -135,7 +137,7 @@ export class InLine implements Waiter {
   }
 
   rate(): number {
-    return turnsPerSecond(this.#holder.everybody(), this.#holder.canBeAsked)
+    return turnsPerSecond(this.#holder.everybody(), this.#holder.canBeAsked, this.#holder.mostAt)
   }
 
   served(): void {

@@ -47,5 +47,9 @@ it("counts turns by slots and how long attempts take, each server once", () => {
   }
   fleet.endpoints[2]?.become("offline")
   const candidates = [...candidatesOf(fleet.endpoints, "m"), ...candidatesOf(fleet.endpoints, "n")]
-  expect(turnsPerSecond(candidates, accepts)).toBe(8)
+  expect(turnsPerSecond(candidates, accepts, () => Number.POSITIVE_INFINITY)).toBe(8)
+  // Rules let fewer run than the servers could, or there is no other limit at all.
+  expect(turnsPerSecond(candidates, accepts, () => 3)).toBe(6)
+  for (const endpoint of fleet.endpoints) endpoint.spec = { ...endpoint.spec, maxConcurrent: 0 }
+  expect(turnsPerSecond(candidates, accepts, () => 1)).toBe(2)
 })
