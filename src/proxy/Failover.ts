@@ -614,7 +614,7 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
   /** The last answer that any attempt was given: an error, but what a backend said. */
   #relayKept({ answer, attempt }: { readonly answer: HeldAnswer; readonly attempt: Attempt }): void {
     const { response } = this.#request
-    const { bytes, fault } = writeHeld(response, answer)
+    const { bytes, fault } = writeHeld(this.#request.exchange, response, answer)
     attempt.bytes = bytes
     const status = this.#toldStatus()
     this.#end(fault === undefined ? { _tag: "completed", status } : { _tag: "failed", status, failure: fault, committed: true })

@@ -4,10 +4,12 @@
  * translator of its dialect, and so does this one when nobody is left.
  */
 import type { ServerResponse } from "node:http"
+import type { Exchange } from "../exchange/Exchange.ts"
 import { type Failure, failure } from "../exchange/Failure.ts"
 import { headerOf, headerValue } from "../exchange/RawHeaders.ts"
 import type { AnswerHead, AnswerTranslator, LastWords, Translated } from "./Dialect.ts"
 import { missingBy } from "./PathRefusal.ts"
+import { sinceThen } from "./ReplyHeaders.ts"
 import { unpacked } from "./Unpacking.ts"
 
 /** A refusal of a path is a sentence or a page: what is longer, in bytes, is an answer. */
@@ -166,21 +168,32 @@ export class HeldAnswer implements AnswerTranslator {
 
 /** Sends a whole one, with its end. `bytes`: of its body; `fault`: what it is recorded as, where that is a failure. */
 export const writeHeld = (
+  exchange: Exchange,
   response: ServerResponse,
   answer: HeldAnswer
 ): { readonly bytes: number; readonly fault: Failure | undefined } => {
   const { head, bytes, fault } = answer.release()
-  if (head !== undefined && !response.headersSent) response.writeHead(head.status, [...head.headers])
+  if (head !== undefined && !response.headersSent) {
+    // Others were asked since it was written.
+    const { status, headers } = told(head, sinceThen(exchange))
+    response.writeHead(status, [...headers])
+  }
   response.end(bytes)
   return { bytes: bytes?.length ?? 0, fault }
 }
 
 /** With this `Retry-After` instead of the backend's. */
-const waiting = (head: AnswerHead, seconds: number): AnswerHead => {
+const waiting = (head: AnswerHead, seconds: number): AnswerHead => told(head, ["Retry-After", String(seconds)])
+
+/** With these headers, names and values by turns, instead of what it said of the same names. */
+const told = (head: AnswerHead, instead: ReadonlyArray<string>): AnswerHead => {
+  const names = new Set(instead.flatMap((name, i) => (i % 2 === 0 ? [name.toLowerCase()] : [])))
   const headers: Array<string> = []
-  for (let i = 0; i + 1 < head.headers.length; i += 2)
-    if (head.headers[i]?.toLowerCase() !== "retry-after") headers.push(head.headers[i] as string, head.headers[i + 1] as string)
-  return { ...head, headers: [...headers, "Retry-After", String(seconds)] }
+  for (let i = 0; i + 1 < head.headers.length; i += 2) {
+    const name = head.headers[i] as string
+    if (!names.has(name.toLowerCase())) headers.push(name, head.headers[i + 1] as string)
+  }
+  return { ...head, headers: [...headers, ...instead] }
 }
 
 const joined = (first: Translated, then: Translated | undefined): Translated => {

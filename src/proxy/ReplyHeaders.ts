@@ -191,3 +191,12 @@ export const replyHead = (
   if (vary !== "") lines += `Vary: ${vary}\r\n`
   return { lines, length, dated }
 }
+
+/** What the head of an answer says otherwise by now, when it was written and others were asked before it is sent. */
+export const sinceThen = (exchange: Exchange): ReadonlyArray<string> => {
+  const now = performance.now()
+  const headers = ["X-Olla-Response-Time", `${Math.round(now - exchange.timings.accepted)}ms`]
+  if (exchange.waits.length > 0) headers.push("X-Olla-Queue-Time", `${Math.round(exchange.waited(now))}ms`)
+  if (exchange.attempts.length > 1) headers.push("X-Olla-Attempts", String(exchange.attempts.length))
+  return headers
+}

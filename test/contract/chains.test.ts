@@ -132,6 +132,13 @@ model_aliases:
     expect([last.status, last.attempts, last.text.includes("the third")]).toEqual([502, "3", true])
   })
 
+  it("give the last answer with how many were asked in all, though whoever came after said nothing", async () => {
+    a.answer = byModel({ real: broken })
+    b.answer = byModel({ three: gone })
+    const last = await post("real")
+    expect([last.status, last.served, last.attempts, last.text.includes("it broke")]).toEqual([500, "real", "2", true])
+  })
+
   it("skip what nobody has", async () => {
     expect(await post("unknown")).toMatchObject({ status: 200, served: "three", fallback: "unavailable", attempts: null })
     expect((await post("stuck")).status).toBe(404)
