@@ -11,6 +11,21 @@ export interface LoadFigures {
   cacheTokens: number | undefined
 }
 
+/** More than any server has of anything: whatever is beyond is no count, and nobody reckons with it. */
+const most = 1e12
+
+const upTo = (limit: number, value: number | undefined): number | undefined => (value === undefined ? undefined : Math.min(limit, value))
+
+/** As they can be reckoned with and shown, whatever the server says: finite, slots in whole ones. */
+const bounded = ({ running, waiting, kvUsed, slots, cacheTokens }: LoadFigures): LoadFigures => ({
+  running: upTo(most, running),
+  waiting: upTo(most, waiting),
+  kvUsed: upTo(1, kvUsed),
+  // Who takes none at all, or a part of one, does not say what he takes.
+  slots: slots === undefined || slots < 1 ? undefined : Math.floor(Math.min(most, slots)),
+  cacheTokens: upTo(most, cacheTokens)
+})
+
 export interface SignalReport {
   /** Of the server, whatever the model. */
   readonly all: LoadFigures
@@ -77,7 +92,9 @@ const ofSeries = (source: SignalSource, text: string): SignalReport | undefined 
     into.cacheTokens = (into.cacheTokens ?? 0) + tokens
     isEmpty = false
   }
-  return isEmpty ? undefined : { all, byModel, loaded: undefined, isAsleep: undefined }
+  if (isEmpty) return undefined
+  for (const [model, its] of byModel) byModel.set(model, bounded(its))
+  return { all: bounded(all), byModel, loaded: undefined, isAsleep: undefined }
 }
 
 const firstOf = (names: ReadonlyArray<string>, text: string): ReadonlyArray<Series> => {
@@ -143,13 +160,13 @@ const ofJson = (source: SignalSource, body: string): SignalReport | undefined =>
   }
   const factors = source.cacheTokens.map(numberAt)
   const tokens = factors.reduce<number>((product, factor) => product * (factor ?? Number.NaN), 1)
-  const all: LoadFigures = {
+  const all = bounded({
     running: first(source.running),
     waiting: first(source.waiting),
     kvUsed: first(source.kvUsed),
     slots: first(source.slots),
     cacheTokens: factors.length > 0 && tokens > 0 ? tokens : undefined
-  }
+  })
   const asleep = source.asleep === "" ? undefined : at(answer, source.asleep)
   const isAsleep = typeof asleep === "boolean" ? asleep : undefined
   const loaded = loadedOf(source, answer)

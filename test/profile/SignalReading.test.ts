@@ -92,6 +92,30 @@ describe("what a backend says of its load", () => {
     expect(read(kind, path, body)).toBeUndefined()
   })
 
+  it.each([
+    [
+      "series whose sum is no number",
+      "vllm",
+      "/metrics",
+      `${[0, 1].map((n) => `vllm:num_requests_running{e="${n}"} 1e308\nvllm:num_requests_waiting{model_name="m",e="${n}"} 1e308`).join("\n")}\nvllm:kv_cache_usage_perc 1e308\nvllm:cache_config_info{block_size="1e300",num_gpu_blocks="1e300"} 1\n`
+    ],
+    ["slots by the million million", "llamacpp", "/props", '{"total_slots": 1e308}'],
+    ["parts of a slot", "llamacpp", "/props", '{"total_slots": 4.5}']
+  ])("in figures that can be reckoned with: %s", (_, kind, path, body) => {
+    const report = read(kind, path, body)
+    for (const figures of [report?.all, ...(report?.byModel.values() ?? [])]) {
+      for (const value of Object.values(figures ?? {})) expect(value === undefined || Number.isFinite(value)).toBe(true)
+      expect(figures?.kvUsed ?? 0).toBeLessThanOrEqual(1)
+      for (const count of [figures?.running, figures?.waiting, figures?.slots, figures?.cacheTokens])
+        expect(count === undefined || Number.isSafeInteger(count)).toBe(true)
+    }
+    expect(report).toBeDefined()
+  })
+
+  it.each([0, 0.2, -1])("nothing of slots where it names %d", (slots) => {
+    expect(read("llamacpp", "/props", JSON.stringify({ total_slots: slots }))?.all.slots).toBeUndefined()
+  })
+
   it("never fails, whatever the answer is", () => {
     fc.assert(
       fc.property(
