@@ -49,7 +49,7 @@ export const layer: Layer.Layer<Balancer, never, Settings> = Layer.effect(
         picked.endpoint.makesRoomFor(lane)
         const { prompt, stream } = claim
         const expected = Math.min(prompt.mostTokens ?? Number.POSITIVE_INFINITY, Math.round(lane.work.answer))
-        lease.stint = lane.work.begin(Math.max(0, prompt.tokens - lease.cached), expected, stream)
+        lease.stint = lane.work.begin(Math.max(0, prompt.tokens - lease.cached), expected, stream, lane.lastUsed)
         return lease
       },
       stickyStats: () => undefined

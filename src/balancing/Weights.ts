@@ -11,8 +11,15 @@ export class Weights {
   fill(candidates: ReadonlyArray<Candidate>, usesLanes: boolean): this {
     let starting = 0
     let n = 0
+    let now = -1
     for (const { endpoint, nativeName } of candidates) {
-      const share = usesLanes ? endpoint.lanes.of(nativeName).slowStartShare : 1
+      const lane = usesLanes ? endpoint.lanes.of(nativeName) : undefined
+      let share = 1
+      if (lane?.isStarting === true) {
+        // To look at the clock costs more than all the rest.
+        if (now < 0) now = lane.now
+        share = lane.slowStartShare(now)
+      }
       if (share < 1) starting++
       this.of[n++] = endpoint.spec.weight * share
     }

@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Semaphore from "effect/Semaphore"
+import type { OllaConfig } from "../config/OllaConfig.ts"
 import { Settings } from "../config/Settings.ts"
 import { Profiles } from "../profile/Profiles.ts"
 import { BackendClient } from "./BackendClient.ts"
@@ -27,7 +28,7 @@ import type { FleetContext } from "./FleetContext.ts"
 import type { FleetEvent } from "./FleetEvent.ts"
 import { FleetMembers, slotsFor } from "./FleetMembers.ts"
 import { Hosts } from "./Host.ts"
-import { lanePolicyOf } from "./lane/LaneCondition.ts"
+import { type LanePolicy, lanePolicyOf } from "./lane/LaneCondition.ts"
 import { monotonicOf, wallAt } from "./Monotonic.ts"
 import { changed, ownSpan } from "./OwnSpan.ts"
 import { makeProbePermits } from "./ProbePermits.ts"
@@ -49,6 +50,16 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
   const discovery = () => settings.current().discovery.model_discovery
 
   const now = () => monotonicOf(clock)
+  let policyOf: OllaConfig | undefined
+  let policy: LanePolicy | undefined
+  /** Made once for each configuration: requests ask for it. */
+  const lanePolicy = (): LanePolicy => {
+    const config = settings.current()
+    if (policy === undefined || config !== policyOf)
+      policy = lanePolicyOf(config.traffic.ejection, config.discovery.model_discovery.enabled)
+    policyOf = config
+    return policy
+  }
   const wall = () => clock.currentTimeMillisUnsafe()
   const fork = Effect.runForkWith(yield* Effect.context<never>())
 
@@ -66,7 +77,7 @@ const make = Effect.fnUntraced(function* (specs: ReadonlyArray<EndpointSpec>) {
     client,
     discoverer: makeDiscoverer(client, profiles),
     discovery,
-    lanePolicy: () => lanePolicyOf(settings.current().traffic.ejection, discovery().enabled),
+    lanePolicy,
     signals: () => (settings.current().traffic.enabled ? settings.current().traffic.signals.interval : 0),
     now,
     wall,

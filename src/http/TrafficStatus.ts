@@ -49,7 +49,7 @@ const laneDocument = (lane: Lane, { now, monotonic }: TrafficView): (typeof Traf
     ejections: condition.ejections,
     in_flight: lane.inFlight,
     limit: endpoint.spec.maxConcurrent,
-    weight: Math.round(endpoint.spec.weight * lane.slowStartShare * 1000) / 1000,
+    weight: Math.round(endpoint.spec.weight * lane.slowStartShare() * 1000) / 1000,
     residency: lane.residency,
     pace_ms: pace === undefined ? null : tenth(pace),
     turn_ms: whole(work.turn),

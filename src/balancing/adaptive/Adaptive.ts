@@ -220,8 +220,7 @@ export class Adaptive {
     const blocks = this.blocksOf(claim)
     if (blocks !== undefined) {
       lane.work.prefix ??= this.#parts.prefixes.lane(Math.floor(lane.promptCache / tokensPerBlock))
-      lease.cached = tokensPerBlock * lane.work.prefix.matching(blocks)
-      lane.work.prefix.add(blocks)
+      lease.cached = tokensPerBlock * lane.work.prefix.add(blocks)
     }
   }
 }

@@ -9,6 +9,7 @@ import type { EndpointSpec } from "../EndpointSpec.ts"
 import type { EndpointState } from "../EndpointState.ts"
 import { RecentCounts } from "../RecentCounts.ts"
 import {
+  isFlawless,
   isOnTrial,
   isOut,
   type LaneCondition,
@@ -148,10 +149,18 @@ export class Lane {
   get isOut(): boolean {
     return isOut(this.#condition)
   }
-  /** Share of its weight while it starts slowly, 0.1 to 1. */
-  get slowStartShare(): number {
+  /** Milliseconds of the monotonic clock. */
+  get now(): number {
+    return this.#port.now()
+  }
+  /** It may have only a share of its weight. */
+  get isStarting(): boolean {
+    return this.#condition.state === "slow_start"
+  }
+  /** Share of its weight while it starts slowly, 0.1 to 1. `now`: known to whoever asks several. */
+  slowStartShare(now = this.#port.now()): number {
     if (this.#condition.state !== "slow_start") return 1
-    const share = slowStartShare(this.#condition, this.#port.now(), this.#port.policy())
+    const share = slowStartShare(this.#condition, now, this.#port.policy())
     // From now on it need not be worked out: each request asks.
     if (share === 1) this.#condition = { ...this.#condition, state: "open" }
     return share
@@ -172,7 +181,6 @@ export class Lane {
   }
   leave(): void {
     this.#inFlight--
-    this.lastUsed = this.#port.now()
   }
 
   /** The attempt that now begins is its trial; the number goes with what is told of it. */
@@ -184,10 +192,12 @@ export class Lane {
   /** Told once for each attempt, whatever came of it. */
   judge({ lane, reason }: AttemptVerdict, { startedAt, trial, hasRoom }: LaneAttempt): void {
     const now = this.#port.now()
+    this.lastUsed = now
     switch (lane._tag) {
       case "success":
         this.#ends.count(now, 1, 0)
-        this.#step({ _tag: "succeeded", startedAt, trial })
+        // Nearly always nothing was wrong, and nothing changes.
+        if (!isFlawless(this.#condition)) this.#step({ _tag: "succeeded", startedAt, trial })
         break
       case "failure": {
         this.#ends.count(now, 1, 1)

@@ -125,6 +125,9 @@ export const stateAt = ({ state, since, until }: LaneCondition, now: number, { s
   }
 }
 
+/** Nothing is held against it that a success could clear. */
+export const isFlawless = ({ until, failures, pauses }: LaneCondition): boolean => until === 0 && failures === 0 && pauses === 0
+
 /** Its one attempt is under way. */
 export const isOnTrial = ({ trialAt }: LaneCondition, now: number): boolean => trialAt > 0 && now - trialAt < longestTrial
 
@@ -178,7 +181,7 @@ const endTrial = (condition: LaneCondition, trial: number): LaneCondition =>
 
 const succeeded = (condition: LaneCondition, { startedAt }: { readonly startedAt: number }, now: number): LaneCondition => {
   if (condition.until === 0) {
-    if (condition.failures === 0 && condition.pauses === 0) return condition
+    if (isFlawless(condition)) return condition
     return { ...condition, failures: 0, pauses: 0, reason: "" }
   }
   // A server that answers what was asked after it was shut out serves.

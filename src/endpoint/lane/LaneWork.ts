@@ -122,10 +122,9 @@ export class LaneWork {
   }
 
   /**
-   * An attempt is sent there. `uncached`: tokens of its prompt that are new there; `expected`: of its answer.
+   * An attempt is sent there, at `now`. `uncached`: tokens of its prompt that are new there; `expected`: of its answer.
    */
-  begin(uncached: number, expected: number, stream: boolean): Stint {
-    const now = this.#port.now()
+  begin(uncached: number, expected: number, stream: boolean, now = this.#port.now()): Stint {
     const begins = this.#residency.word === "cold"
     // Whoever joins a load waits for some of it, too.
     const isCold = begins || this.#residency.word === "loading"

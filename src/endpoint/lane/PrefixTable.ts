@@ -71,9 +71,11 @@ export class PrefixBlocks {
     return from
   }
 
-  /** A prompt of these blocks was sent there. */
-  add(hashes: Uint32Array): void {
-    this.#table.add(this, hashes)
+  /** A prompt of these blocks was sent there; how many of them it held. */
+  add(hashes: Uint32Array): number {
+    const held = this.matching(hashes)
+    this.#table.add(this, hashes, held)
+    return held
   }
 
   /** The backend has lost them all. */
@@ -139,14 +141,14 @@ export class PrefixTable {
     return this.#find(id, lowHash, highHash) !== nil
   }
 
-  /** Adds the blocks that are not held yet, and makes all of them the youngest: the last one stands for those before it. */
-  add(owner: PrefixBlocks, hashes: Uint32Array): void {
+  /** Adds the blocks behind those that are held (`matching`), and makes all of them the youngest: the last one stands for those before it. */
+  add(owner: PrefixBlocks, hashes: Uint32Array, matching: number): void {
     const limit = this.#limit()
     if (limit !== this.#madeFor) this.#make(limit)
     const most = Math.min(hashes.length >>> 1, owner.capacity, this.#size)
     // Whoever is gone has nothing any more.
     if (most < 1 || !this.#lanes.has(owner.id)) return
-    const held = Math.min(owner.matching(hashes), most)
+    const held = Math.min(matching, owner.count, most)
     let last = held === 0 ? nil : this.#find(owner.id, hashes[2 * held - 2] as number, hashes[2 * held - 1] as number)
     if (last !== nil) {
       if (last === owner.youngest && last === this.#youngest && held === most) return
