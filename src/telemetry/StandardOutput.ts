@@ -19,6 +19,9 @@ const patience = 1_000
 /** Bytes kept for a reader that does not read; what comes after that is dropped, and counted. */
 export const mostPending = 8 * 1024 * 1024
 
+/** Characters that are handed over at once, about: what a pipe takes. */
+const partSize = 64 * 1024
+
 /** Nobody will ever read again. */
 const final: ReadonlySet<string> = new Set(["EPIPE", "EBADF", "ECONNRESET", "ENOTCONN"])
 
@@ -29,17 +32,45 @@ export interface StandardOutputOptions {
   readonly lost?: (records: number) => string
 }
 
+const nothing = Buffer.alloc(0)
+
 const linesOf = (text: string): number => text.split("\n").length - 1
 
 export const standardOutput = ({ write = (bytes) => writeSync(1, bytes), lost = () => "" }: StandardOutputOptions = {}): Writer => {
-  let left: Buffer = Buffer.alloc(0)
+  /** What waits, in parts: it may be megabytes, and as more comes every few milliseconds it is not to be copied each time. */
+  let waiting: Array<string> = []
+  /** Characters of it. */
+  let pending = 0
+  /** What is left of the part that is being written. */
+  let left: Buffer = nothing
   let dropped = 0
   let gone = false
   let retry: NodeJS.Timeout | undefined
 
+  const keep = (text: string) => {
+    const last = waiting.length - 1
+    const part = waiting[last]
+    if (part !== undefined && part.length < partSize) waiting[last] = part + text
+    else waiting.push(text)
+    pending += text.length
+  }
+
+  /** There is more to be written. */
+  const fill = (): boolean => {
+    if (left.length > 0) return true
+    if (waiting.length === 0 && dropped > 0) {
+      keep(lost(dropped))
+      dropped = 0
+    }
+    const text = waiting.shift() ?? ""
+    pending -= text.length
+    left = Buffer.from(text)
+    return text !== ""
+  }
+
   /** `done`: all is out, or never will be. */
   const push = (): "done" | "full" | "failed" => {
-    while (left.length > 0 && !gone) {
+    while (!gone && fill()) {
       try {
         left = left.subarray(write(left))
       } catch (error) {
@@ -48,12 +79,10 @@ export const standardOutput = ({ write = (bytes) => writeSync(1, bytes), lost = 
         if (!final.has(String(code))) return "failed"
         gone = true
       }
-      if (left.length === 0 && dropped > 0 && !gone) {
-        left = Buffer.from(lost(dropped))
-        dropped = 0
-      }
     }
-    left = Buffer.alloc(0)
+    waiting = []
+    pending = 0
+    left = nothing
     return "done"
   }
 
@@ -72,11 +101,11 @@ export const standardOutput = ({ write = (bytes) => writeSync(1, bytes), lost = 
   return {
     write: (text) => {
       if (gone) return
-      if (left.length + text.length > mostPending) {
+      if (left.length + pending + text.length > mostPending) {
         dropped += linesOf(text)
         return
       }
-      left = left.length === 0 ? Buffer.from(text) : Buffer.concat([left, Buffer.from(text)])
+      if (text !== "") keep(text)
       // What is being waited for is asked again when its time comes, not with each line.
       if (retry === undefined) attempt()
     },

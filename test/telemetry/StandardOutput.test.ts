@@ -50,6 +50,32 @@ describe("standard output", () => {
     expect(state.calls).toBeLessThanOrEqual(11)
   })
 
+  it("hands over a part at a time and in order, however much waits and however slowly it is taken", () => {
+    const asked: Array<number> = []
+    let written = ""
+    let room = 0
+    const output = standardOutput({
+      write: (bytes) => {
+        if (room === 0) throw failing("EAGAIN")
+        const taken = Math.min(room, bytes.length)
+        asked.push(bytes.length)
+        room -= taken
+        written += bytes.toString("latin1", 0, taken)
+        return taken
+      }
+    })
+    const lines = Array.from({ length: 500 }, (_, n) => `${n} ${"x".repeat(997 + (n % 7))}\n`)
+    for (const line of lines) {
+      output.write(line)
+      room += 301
+      vi.advanceTimersByTime(10)
+    }
+    room = 1_000_000
+    vi.advanceTimersByTime(10)
+    expect(written).toBe(lines.join(""))
+    expect(Math.max(...asked)).toBeLessThan(66 * 1024)
+  })
+
   it("keeps a bounded rest, and says how many records were dropped beyond it", () => {
     const { state, output } = descriptor()
     state.fails = "ENOSPC"
