@@ -441,7 +441,8 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
     if (this.#claim.usesLanes && held.candidate.target !== undefined) this.#tellModel(held.candidate.target)
     this.#held = held
     this.#trial = held.trial
-    this.#startedAt = now()
+    // The same moment: nothing happened since.
+    this.#startedAt = held.lane?.lastUsed ?? now()
     const attempt = attemptOf(held.candidate, leased)
     this.#attempt = attempt
     if (this.#firstLeased === 0) this.#firstLeased = leased
@@ -479,7 +480,7 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
     const { retries, now } = this.#parts
     const { attempts } = this.#request.exchange
     const before = attempts.at(-1)
-    if (before === undefined) retries.request(now())
+    if (before === undefined) retries.request(this.#startedAt)
     else if (before.verdict?.isFree === false) retries.spend(now())
   }
 
