@@ -2,7 +2,7 @@
  * One redactor for everything that is written down: secrets in query strings, credentials in URLs, authorization values. Text without any sign of a secret comes back as it is, unscanned.
  */
 
-import { keyPrefix } from "./keys/KeyForm.ts"
+import { keyLength, keyPrefix } from "./keys/KeyForm.ts"
 
 export const redacted = "[REDACTED]"
 
@@ -38,21 +38,32 @@ const decoded = (name: string): string => {
 
 const isSecretName = (name: string): boolean => secretNames.has(decoded(name).toLowerCase())
 
-/** However it is escaped. */
-const holdsKey = (pair: string): boolean => (pair.includes(keyPrefix) || pair.includes("%")) && redactKeys(decoded(pair)) !== decoded(pair)
+/** More than any program escapes by mistake. */
+const mostEscapes = 3
+const escaped = /%([0-7][0-9a-f])/gi
+const unescaped = (text: string): string => text.replace(escaped, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 
-/** A query without its `?`: values of secret names replaced, everything else and the order as it was. */
-export const redactQuery = (query: string): string => {
-  if (query.indexOf("=") === -1) return query
-  let changed = false
-  const pairs = query.split("&").map((pair) => {
-    const equals = pair.indexOf("=")
-    if (equals === -1 || !(isSecretName(pair.slice(0, equals)) || holdsKey(pair))) return pair
-    changed = true
-    return `${pair.slice(0, equals)}=${redacted}`
-  })
-  return changed ? pairs.join("&") : query
+/** As whoever reads it may unpack it: escaped once, twice, or not at all. */
+export const holdsKey = (text: string, isKey: (text: string) => boolean = (found) => redactKeys(found) !== found): boolean => {
+  let reading = text
+  for (let turn = 0; reading.length >= keyLength; turn++) {
+    if (reading.includes(keyPrefix) && isKey(reading)) return true
+    if (turn === mostEscapes || !reading.includes("%")) return false
+    reading = unescaped(reading)
+  }
+  return false
 }
+
+const redactPair = (pair: string): string => {
+  const equals = pair.indexOf("=")
+  if (equals === -1) return holdsKey(pair) ? redacted : pair
+  const name = pair.slice(0, equals)
+  if (holdsKey(name)) return `${redacted}=${redacted}`
+  return isSecretName(name) || holdsKey(pair.slice(equals + 1)) ? `${name}=${redacted}` : pair
+}
+
+/** A query without its `?`: values of secret names and keys replaced, everything else and the order as it was. */
+export const redactQuery = (query: string): string => query.split("&").map(redactPair).join("&")
 
 /** Keys that this program makes, wherever they stand. */
 export const redactKeys = (text: string): string => (text.includes(keyPrefix) ? text.replace(keyAnywhere, redacted) : text)
@@ -71,7 +82,13 @@ export const redactUrl = (url: string): string => {
 }
 
 /** Where a secret could be: a URL, a query, or an authorization scheme. */
-const suspicious = /:\/\/|\?|bearer\s|basic\s|olla_/i
+const suspicious = /:\/\/|\?|bearer\s|basic\s|olla_|%[0-7][0-9a-f]/i
+
+/** What stands between the parts of a target, and of a sentence. */
+const word = /[^\s"'<>&?=#/]+/g
+
+const redactEscaped = (text: string): string =>
+  text.includes("%") ? text.replace(word, (part) => (part.includes("%") && holdsKey(part) ? redacted : part)) : text
 
 /** A scheme and a word that no language has: with a digit, a sign, or a capital inside. */
 const authorization = /\b((?:[Bb]earer|[Bb]asic|BEARER|BASIC)\s+)(?=\S*(?:[\d=+/_~-]|[a-z][A-Z]))[A-Za-z0-9._~+/=-]{8,}/g
@@ -100,5 +117,5 @@ const redactParameters = (text: string): string => {
  */
 export const redactText = (text: string): string => {
   if (!suspicious.test(text)) return text
-  return redactParameters(redactKeys(text).replace(/:\/\/[^\s/?#"'<>]*@/g, "://")).replace(authorization, `$1${redacted}`)
+  return redactParameters(redactEscaped(redactKeys(text)).replace(/:\/\/[^\s/?#"'<>]*@/g, "://")).replace(authorization, `$1${redacted}`)
 }

@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import { formatDuration } from "../config/Duration.ts"
 import { keyPrefix } from "../guard/keys/KeyForm.ts"
-import { redactText } from "../guard/Redaction.ts"
+import { redacted, redactText } from "../guard/Redaction.ts"
 import type { Theme } from "./LogTheme.ts"
 
 export type Level = "debug" | "info" | "warn" | "error"
@@ -73,7 +73,7 @@ const unseen = String.raw`\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u08
 /** Those beyond the first 65,536, by the first half of their pair. */
 const unseenPairs = String.raw`[\ud804\ud80d\ud82f\ud834\udb40][\udc00-\udfff]`
 /** A secret could be in it, or something unseen. */
-const careful = new RegExp(`[\\u001b${unseen}]|${unseenPairs}|:\\/\\/|\\?|bearer |basic |olla_`, "i")
+const careful = new RegExp(`[\\u001b${unseen}]|${unseenPairs}|:\\/\\/|\\?|bearer |basic |olla_|%[0-7]`, "i")
 const beyond = new RegExp(`[${unseen}]|${unseenPairs}`, "g")
 const formatting = /\p{Cf}/u
 
@@ -106,8 +106,8 @@ const prepare = (text: string): string => {
   const known = prepared.get(text)
   if (known !== undefined) return known
   const made = escaped(JSON.stringify(bounded(cleaned(text))))
-  // A key is kept nowhere.
-  if (text.length <= longestPrepared && !text.includes(keyPrefix)) {
+  // A secret is kept nowhere.
+  if (text.length <= longestPrepared && !made.includes(redacted)) {
     if (prepared.size >= maxPrepared) prepared.clear()
     prepared.set(text, made)
   }
@@ -115,8 +115,8 @@ const prepare = (text: string): string => {
 }
 
 /**
- * By character: it stands in JSON as it is, and nothing that it is part of can be a secret: letters, digits and a few signs. Two of
- * those that a URL needs, `:` and `/`, are among them, but not the `?` that a query begins with.
+ * By character: it stands in JSON as it is, and nothing that it is part of can be a secret, but for a key of ours: letters, digits and
+ * a few signs. Two of those that a URL needs, `:` and `/`, are among them, but not the `?` that a query begins with.
  */
 const isPlain = Uint8Array.from({ length: 128 }, (_, code) => (/[\w\-.,:;@+/()[\]]/.test(String.fromCharCode(code)) ? 1 : 0))
 /** Longer ones are looked at by other means. */
@@ -132,7 +132,7 @@ const jsonString = (text: string): string => {
       if (code >= 128 || isPlain[code] === 0 || (code === slash && before === slash)) break
       before = code
     }
-    if (at === length) return `"${text}"`
+    if (at === length && !text.includes(keyPrefix)) return `"${text}"`
   }
   return careful.test(text) ? prepare(text) : JSON.stringify(bounded(text))
 }

@@ -4,6 +4,7 @@
  */
 import type { Attempt, Exchange } from "../exchange/Exchange.ts"
 import type { ReadUsage } from "./Usage.ts"
+import { keptBytes } from "./UsageReading.ts"
 
 export interface TokenCount {
   /** Of the prompt, cached ones among them. */
@@ -17,18 +18,14 @@ export interface TokenCount {
 const nothing: TokenCount = { in: 0, cached: 0, out: 0, estimated: 0 }
 
 const bytesPerToken = 4
-
-const bytesOf = (part: Uint8Array): Buffer => Buffer.from(part.buffer, part.byteOffset, part.length)
+const none = Buffer.alloc(0)
 
 /** The last number behind a name in what is kept of the body; `undefined`: it has none. */
-const lastNumber = ({ kept }: Exchange, name: string): number | undefined => {
-  const mark = `"${name}":`
-  const parts = kept.head === undefined || kept.head === kept.tail[0] ? kept.tail : [kept.head, ...kept.tail]
-  for (let i = parts.length - 1; i >= 0; i--) {
-    const bytes = bytesOf(parts[i] as Uint8Array)
-    const at = bytes.lastIndexOf(mark)
-    if (at < 0) continue
-    const [digits] = /^\s*\d{1,10}/.exec(bytes.toString("latin1", at + mark.length, at + mark.length + 16)) ?? []
+const lastNumber = (bytes: Buffer, name: string): number | undefined => {
+  const mark = `"${name}"`
+  for (let at = bytes.lastIndexOf(mark); at >= 0; at = at === 0 ? -1 : bytes.lastIndexOf(mark, at - 1)) {
+    const from = at + mark.length
+    const [, digits] = /^\s*:\s*(\d{1,10})(?!\d)/.exec(bytes.toString("latin1", from, from + 24)) ?? []
     if (digits !== undefined) return Number(digits)
   }
   return undefined
@@ -42,14 +39,11 @@ const isEmbedding = ({ path }: Exchange): boolean => /\/(?:embeddings?|embed)$/.
 const estimatedCompletion = (exchange: Exchange, { bytes }: Attempt): number => {
   if (isEmbedding(exchange) || bytes === 0) return 0
   if (!isStream(exchange)) return Math.ceil(bytes / bytesPerToken)
-  const end = /event-stream/i.test(exchange.kept.contentType) ? "\n\n" : "\n"
-  let [events, size] = [0, 0]
-  for (const part of exchange.kept.tail) {
-    const text = bytesOf(part).toString("latin1")
-    size += text.length
-    events += text.split(end).length - 1
-  }
-  return events === 0 ? Math.ceil(bytes / bytesPerToken) : Math.ceil((bytes * events) / size)
+  const end = /event-stream/i.test(exchange.kept.contentType) ? /\n\r?\n/g : /\n/g
+  // Together: neither an event nor its end cares where a read was cut.
+  const text = Buffer.concat(exchange.kept.tail).toString("latin1")
+  const events = text.match(end)?.length ?? 0
+  return events === 0 ? Math.ceil(bytes / bytesPerToken) : Math.ceil((bytes * events) / text.length)
 }
 
 export const promptOf = ({ reserved, requestBytes }: Exchange): number =>
@@ -62,34 +56,29 @@ const isPaid = (exchange: Exchange, attempt: Attempt): boolean => {
   return outcome._tag !== "failed" || outcome.committed
 }
 
-/** What is told of cached tokens: OpenAI's are a part of the prompt, Anthropic's stand beside it. */
-const cachedOf = (exchange: Exchange): { readonly within: number; readonly beside: number } => ({
-  within: lastNumber(exchange, "cached_tokens") ?? 0,
-  beside: lastNumber(exchange, "cache_read_input_tokens") ?? 0
-})
-
 export const tokensOf = (exchange: Exchange, usage: ReadUsage): TokenCount => {
   const attempt = exchange.lastAttempt
   if (attempt === undefined || !isPaid(exchange, attempt)) return nothing
   const isWhole = exchange.outcome?._tag === "completed"
   const figures = isWhole ? usage(exchange, attempt) : undefined
-  const told = {
-    in: figures?.inputTokens ?? (isWhole ? (lastNumber(exchange, "input_tokens") ?? lastNumber(exchange, "prompt_tokens")) : undefined),
-    out:
-      figures?.outputTokens ?? (isWhole ? (lastNumber(exchange, "output_tokens") ?? lastNumber(exchange, "completion_tokens")) : undefined)
-  }
-  if (told.in === undefined && told.out === undefined) {
+  const kept = isWhole ? keptBytes(exchange.kept) : none
+  const inTold = figures?.inputTokens ?? lastNumber(kept, "input_tokens") ?? lastNumber(kept, "prompt_tokens")
+  const outTold = figures?.outputTokens ?? lastNumber(kept, "output_tokens") ?? lastNumber(kept, "completion_tokens")
+  if (inTold === undefined && outTold === undefined) {
     const [prompt, completion] = [promptOf(exchange), estimatedCompletion(exchange, attempt)]
     return { in: prompt, cached: 0, out: completion, estimated: prompt + completion }
   }
-  const { within, beside } = cachedOf(exchange)
-  const prompt = told.in ?? promptOf(exchange)
+  // OpenAI's cached tokens are a part of the prompt; Anthropic's stand beside it, those that were written to the cache as well.
+  const within = lastNumber(kept, "cached_tokens") ?? 0
+  const beside = lastNumber(kept, "cache_read_input_tokens") ?? 0
+  const written = lastNumber(kept, "cache_creation_input_tokens") ?? 0
+  const prompt = inTold ?? promptOf(exchange)
   // A figure that is larger than the prompt is none of its parts.
   const cached = within <= prompt ? within : 0
   return {
-    in: prompt + beside,
+    in: prompt + beside + written,
     cached: cached + beside,
-    out: told.out ?? 0,
-    estimated: told.in === undefined ? prompt : 0
+    out: outTold ?? 0,
+    estimated: inTold === undefined ? prompt : 0
   }
 }

@@ -2,6 +2,7 @@ import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { makeKey } from "../../src/guard/keys/KeyForm.ts"
 import { jsonLine, LogDuration, longestValue, prettyLine, textLine, zonedTime } from "../../src/telemetry/LogRecord.ts"
 import { themeOf } from "../../src/telemetry/LogTheme.ts"
 
@@ -53,6 +54,12 @@ describe("JSON", () => {
     })
     expect(JSON.stringify(record)).not.toContain("s3cret")
     expect("missing" in record).toBe(false)
+  })
+
+  it("has no key of a client, alone or in a short word", () => {
+    const key = makeKey()
+    for (const text of [key, `a${key}`, `/v1/${key}`, `olla%5F${key.slice(5)}`, `${key},${key}`])
+      for (const write of [jsonLine, textLine]) expect(write("info", "m", { text, inside: { text } }, at), text).not.toContain(key.slice(5))
   })
 
   it("keeps its own keys single", () => {

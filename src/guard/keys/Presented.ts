@@ -1,4 +1,5 @@
 /** What a request brings along as a key. Nothing here is kept or told. */
+import { holdsKey } from "../Redaction.ts"
 import { isWholeKey, keyPrefix } from "./KeyForm.ts"
 
 /** Header values as they came; empty: none. */
@@ -31,19 +32,11 @@ export const presentedKeys = ({ authorization, xApiKey, apiKey }: KeyHeaders): R
 
 const none: ReadonlyArray<string> = []
 
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text.replaceAll("+", " "))
-  } catch {
-    return text
-  }
-}
-
-const holdsKey = (text: string): boolean => (text.match(/olla_[0-9A-Za-z]{49}/g) ?? []).some(isWholeKey)
+const hasWhole = (text: string): boolean => (text.match(/olla_[0-9A-Za-z]{49}/g) ?? []).some(isWholeKey)
 
 /** Does a value of the query, or the path, hold a key? It is in somebody's log by now. */
 export const isInTarget = (path: string, query: string): boolean => {
   if (query !== "" && (query.includes(keyPrefix) || query.includes("%")))
-    for (const pair of query.split("&")) if (holdsKey(decoded(pair))) return true
-  return (path.includes(keyPrefix) || path.includes("%")) && holdsKey(decoded(path))
+    for (const pair of query.split("&")) if (holdsKey(pair, hasWhole)) return true
+  return (path.includes(keyPrefix) || path.includes("%")) && holdsKey(path, hasWhole)
 }

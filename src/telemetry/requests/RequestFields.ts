@@ -2,6 +2,7 @@
 import type { Ending } from "../../exchange/Cause.ts"
 import type { AttemptTimings, Exchange } from "../../exchange/Exchange.ts"
 import type { Phases } from "../../exchange/Phases.ts"
+import { redactKeys } from "../../guard/Redaction.ts"
 import type { Fields } from "../LogRecord.ts"
 import type { Usage } from "../Usage.ts"
 
@@ -122,7 +123,7 @@ export const completedFields = (exchange: Exchange, { word, status, duration, en
     method: brief ? exchange.method : undefined,
     path: brief ? exchange.path : undefined,
     request_bytes: brief ? positive(exchange.requestBytes) : undefined,
-    user_agent: brief ? some(exchange.userAgent.slice(0, longestAgent)) : undefined,
+    user_agent: brief ? some(redactKeys(exchange.userAgent).slice(0, longestAgent)) : undefined,
     backend_error: words
   }
 }

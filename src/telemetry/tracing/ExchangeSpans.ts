@@ -8,6 +8,7 @@ import { attemptCause, type Cause, type Ending, endingOf } from "../../exchange/
 import type { Attempt, Exchange } from "../../exchange/Exchange.ts"
 import { attemptPhases, phasesOf } from "../../exchange/Phases.ts"
 import { newSpanId, readTraceparent } from "../../exchange/TraceContext.ts"
+import { redactKeys } from "../../guard/Redaction.ts"
 import { failureText } from "../../proxy/FailureText.ts"
 import { operationOf } from "../Operation.ts"
 import type { ReadUsage } from "../Usage.ts"
@@ -34,7 +35,8 @@ const worthASpan = 5
 /** Of a client that left first. */
 const clientClosed = 499
 
-const short = (text: string): string => (text.length <= longest ? text : text.slice(0, longest))
+/** Before it is cut, so that no key is cut where it would not be known as one. */
+const short = (text: string): string => redactKeys(text).slice(0, longest)
 const tenth = (millis: number): number => Math.round(millis * 1000) / 1000
 
 /** Tells a span's name of a model that anybody may make up. */

@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { digestOf, digestOfHash, hashOf, isWholeKey, keyLength, makeKey } from "../../../src/guard/keys/KeyForm.ts"
+import { isInTarget } from "../../../src/guard/keys/Presented.ts"
 import { redactQuery, redactText } from "../../../src/guard/Redaction.ts"
 
 describe("a key", () => {
@@ -40,5 +41,18 @@ describe("a key", () => {
     )
     const escaped = [...key].map((char, i) => (i % 5 === 0 ? `%${char.charCodeAt(0).toString(16)}` : char)).join("")
     expect(redactQuery(`a=1&whatever=${escaped}&b=2`)).toBe("a=1&whatever=[REDACTED]&b=2")
+  })
+
+  it("is in no query and no path, as a name or alone, escaped once or twice", () => {
+    const key = makeKey()
+    const rest = key.slice(5)
+    for (const written of [key, `%6flla_${rest}`, `olla%5F${rest}`, `olla%255f${rest}`, `%zz%6flla_${rest}`, `x${key}y`]) {
+      for (const query of [written, `a=1&${written}`, `${written}=`, `${written}=1&b=2`, `k=${written}`, `k=v=${written}`])
+        expect(redactQuery(query), query).not.toContain(rest)
+      for (const text of [`/v1/${written}`, `/v1/chat?${written}`, `GET /v1/${written}/x?a=1 failed`, `"${written}"`])
+        expect(redactText(text), text).not.toContain(rest)
+      expect(isInTarget("/v1/models", `a=1&${written}`), written).toBe(true)
+      expect(isInTarget(`/v1/${written}`, ""), written).toBe(true)
+    }
   })
 })
