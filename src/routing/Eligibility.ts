@@ -124,9 +124,16 @@ export class Eligibility {
   get unsettled(): ReadonlyArray<Endpoint> {
     const { snapshot, inspection } = this
     const has = ({ holders }: ModelOffer): boolean => holders.some(({ endpoint }) => accepts(endpoint))
-    const offers = [snapshot.offer(inspection.model), snapshot.alias(inspection.model)?.offer]
+    const alias = snapshot.alias(inspection.model)
+    // Those that a chain does not lead on to are no help.
+    const offers = [snapshot.offer(inspection.model), alias?.policy === "chain" ? undefined : alias?.offer]
     if (offers.some((offer) => offer !== undefined && has(offer))) return []
     return this.#fleet.filter((endpoint) => endpoint.inService && (!accepts(endpoint) || !endpoint.isRead))
+  }
+
+  /** Not in rotation, and not for good. */
+  get away(): ReadonlyArray<Endpoint> {
+    return this.#fleet.filter((endpoint) => endpoint.inService && !accepts(endpoint))
   }
 
   #fits(endpoint: Endpoint): boolean {

@@ -174,6 +174,8 @@ export const layer: Layer.Layer<Router, never, Settings | Fleet | Catalogue | Pr
       if (candidates === decision.candidates) return decision
       if (candidates.length > 0) return { ...decision, candidates }
       if (path !== undefined) return decide({ ...request, path: undefined })
+      // Those that it may go to may only be away.
+      for (const endpoint of eligibilityOf(request).away) fleet.look(endpoint)
       return unsatisfied(decision.verdict?.strategy ?? settings.current().model_registry.routing_strategy.type)
     }
 

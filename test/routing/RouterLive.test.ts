@@ -15,6 +15,7 @@ import { Fleet } from "../../src/endpoint/Fleet.ts"
 import { Profiles } from "../../src/profile/Profiles.ts"
 import { type Decision, type RouteRequest, Router } from "../../src/routing/Router.ts"
 import { layer } from "../../src/routing/RouterLive.ts"
+import type { RequestRules } from "../../src/routing/Rules.ts"
 import { type ListedEndpoint, ListedFleet, listed, profiles } from "../catalogue/fakes.ts"
 
 /** A fleet whose backends answer a refresh with these lists, after so many seconds; `undefined`: with a fault. */
@@ -209,6 +210,23 @@ describe("the router", () => {
         yield* decide(asking(model))
         expect(made.looked).toEqual(["b", "unread"])
       }
+    }).pipe(Effect.provide(world(made, "")))
+  })
+
+  it.effect("has those looked at that a chain waits for, though a model that it does not lead on to is there", () => {
+    const made = fleet()
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* decide(asking("big"))).candidates.length, 0)
+      expect(made.looked).toEqual(["b"])
+    }).pipe(Effect.provide(world(made, "model_aliases: { big: { policy: chain, targets: [n, m], on: [failed] } }")))
+  })
+
+  it.effect("has those looked at that rules would let it go to, though others have the model", () => {
+    const made = fleet()
+    const rules = { of: () => ({ admits: ({ name }: Endpoint) => name === "b" }) } as unknown as RequestRules
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* decide(asking("m", { rules }))).verdict?.reason, "placement_unsatisfied")
+      expect(made.looked).toEqual(["b"])
     }).pipe(Effect.provide(world(made, "")))
   })
 

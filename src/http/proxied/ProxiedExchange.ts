@@ -369,7 +369,12 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
         regroup,
         rules: this.rules,
         mayWait: settings.current().traffic.enabled,
-        again: chain === undefined ? () => this.#regrouped(asked, regroup) : undefined,
+        // A chain knows itself who may serve it by now; that whoever is away is looked at comes of being routed.
+        again: () => {
+          if (chain === undefined) return this.#regrouped(asked, regroup)
+          this.#decideNow(asked)
+          return undefined
+        },
         sticky: this.#sticky(body, inspection),
         dialect,
         refusesRedirects: refusesRedirects === true,
