@@ -97,7 +97,6 @@ function* idleParts({ traffic, proxy, model_aliases }: OllaConfig): Generator<re
   if (queue.max_wait === 0 && queue.hold === 0 && !rules.some((rule) => (rule.max_wait ?? 0) > 0))
     for (const key of ["max_waiting", "max_waiting_per_client"])
       yield [`traffic.queue.${key}`, "traffic.queue.max_wait is 0, so nothing waits"]
-  if (queue.keep_alive > 0) yield ["traffic.queue.keep_alive", "waiting streams get no comments yet"]
   if (hedge.percent === 0) yield ["traffic.hedge.kinds", "traffic.hedge.percent is 0"]
   else for (const key of ["percent", "kinds"]) yield [`traffic.hedge.${key}`, "no request is sent to a second endpoint yet"]
   if (proxy.load_balancer !== "adaptive") yield ["traffic.prefix.memory", `proxy.load_balancer is ${proxy.load_balancer}, not adaptive`]

@@ -97,7 +97,7 @@ export const endRevoked = (context: RequestContext, name: string): void => {
   const { exchange, res } = context
   const error = "keyDisabled"
   const text = fill(error, { key: name, since: "" })
-  if (!res.headersSent) {
+  if (!res.headersSent || context.early?.isAlone === true) {
     dressRefusal(context)
     context.fail(errorTable[error].status, text, "key_disabled", ["WWW-Authenticate", 'Bearer realm="olla", error="invalid_token"'])
     return

@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http"
 import type { Exchange } from "../exchange/Exchange.ts"
 import { headersOf, headerValue } from "../exchange/RawHeaders.ts"
 import { cutAfterFlush } from "../proxy/ClientSocket.ts"
+import type { EarlyStream } from "../proxy/EarlyStream.ts"
 import { asHeader } from "../proxy/HeaderRules.ts"
 import { decisionHeaders } from "../proxy/ReplyHeaders.ts"
 import type { StartFields } from "../telemetry/requests/AccessRecords.ts"
@@ -82,6 +83,8 @@ export class RequestContext {
   owner: ContextOwner | undefined
   /** What the records of this request begin with; absent: there are none. */
   record: StartFields | undefined
+  /** Of a stream whose client may be kept waiting by comments; absent: nobody is. */
+  early: EarlyStream | undefined
   /** Body bytes of an answer of Olla's own. */
   answered = 0
   #closed = false
@@ -98,6 +101,8 @@ export class RequestContext {
   }
 
   renderError(status: number, message: string, code: string | null): RenderedError {
+    const { early } = this
+    if (early?.isAlone === true) return { contentType: "text/event-stream", body: early.form.broken(status, message) }
     return this.errors(this, status, message, code)
   }
 
@@ -114,6 +119,7 @@ export class RequestContext {
   /** An answer of Olla's own. */
   answer(status: number, contentType: string, body: string | Buffer, headers: ReadonlyArray<string> = []): void {
     const { res } = this
+    if (this.early?.isAlone === true && !res.destroyed) this.early.end(body)
     if (res.headersSent || res.destroyed) return
     const bytes = typeof body === "string" ? Buffer.from(body) : body
     const all = ["X-Olla-Request-ID", this.exchange.id, ...this.extra, ...headers]
@@ -177,7 +183,7 @@ export class RequestContext {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
     this.#events.faulted(this, detail)
     this.owner?.faulted(detail)
-    if (!res.headersSent) this.error("internal", { id: this.exchange.id })
+    if (!res.headersSent || this.early?.isAlone === true) this.error("internal", { id: this.exchange.id })
     else if (!res.writableEnded) cutAfterFlush(res)
   }
 

@@ -10,6 +10,7 @@ import type { Candidate } from "../routing/Router.ts"
 import type { CarryRequest } from "./Carrier.ts"
 import type { Deadlines } from "./client/Transport.ts"
 import type { AnswerTranslator, Spoken } from "./Dialect.ts"
+import { EarlyAnswer } from "./EarlyStream.ts"
 import type { AttemptProgress, Sending } from "./Engine.ts"
 import { flushes } from "./FlushMode.ts"
 import type { ReplyHead } from "./HeaderLines.ts"
@@ -67,6 +68,13 @@ const redirected = (status: number): AnswerTranslator => {
   return { head: () => undefined, push: () => end, end: () => end, fail: () => undefined }
 }
 
+const asItCame: Spoken = { target: "", body: [], headers: [], answer: undefined }
+const identity = ["accept-encoding", "identity"]
+
+/** Between its pieces comments may have to stand. */
+const uncompressed = (spoken: Spoken = asItCame): Spoken =>
+  spoken.headers.includes("accept-encoding") ? spoken : { ...spoken, headers: [...spoken.headers, ...identity] }
+
 /** Whose attempt it is. */
 export interface AttemptOwner extends AttemptProgress, Judge {
   /** Somebody else could be asked, if this endpoint turned out not to serve the path. */
@@ -115,7 +123,9 @@ export class AttemptSending implements Sending {
     const body = request.original === undefined ? request.body : chunksFor({ chunks: request.body, original: request.original }, endpoint)
     this.body = spoken !== undefined ? spoken.body : rename ? rewriteModel(body, inspection, nativeName) : body
     this.bodySize = this.body === request.body ? request.bodySize : sizeOf(this.body)
-    this.headers = outboundHead(request, endpoint, this.bodySize, spoken, attempt.spanId)
+    const worded = request.early === undefined ? spoken : uncompressed(spoken)
+    this.headers = outboundHead(request, endpoint, this.bodySize, worded, attempt.spanId)
+    request.early?.attempt()
     this.timeouts = timeoutsOf(config, timed)
     this.needsBody = timed.usesLanes && inspection.model !== ""
     this.translator = spoken?.answer?.()
@@ -133,14 +143,22 @@ export class AttemptSending implements Sending {
   }
 
   translatorOf(status: number, length: number): AnswerTranslator | undefined {
+    const { early } = this.#request
+    const translator = this.#translatorOf(status, length)
+    return early === undefined || translator === undefined ? translator : new EarlyAnswer(early, translator, this.exchange)
+  }
+
+  #translatorOf(status: number, length: number): AnswerTranslator | undefined {
+    const { early } = this.#request
     // Whoever was kept waiting has the head of a stream: what comes is told in it.
-    const translator = this.translator ?? (this.response.headersSent ? this.#request.waited?.() : undefined)
+    const translator = this.translator ?? (this.response.headersSent || early !== undefined ? this.#request.waited?.() : undefined)
     // A client that has got a beginning is told in its stream.
-    if (status > 300 && status < 400 && this.#request.refusesRedirects && !this.response.headersSent) return redirected(status)
+    const isTelling = this.response.headersSent && early?.isAlone !== true
+    if (status > 300 && status < 400 && this.#request.refusesRedirects && !isTelling) return redirected(status)
     const refusesPath = mayRefusePath(status, length) && this.#told.mayAskOther()
     const maySpeakOtherwise = this.#spoken?.maySpeakOtherwise === true
     // Whoever has been kept waiting is told of an error in the middle of a stream: once its dialect has been asked, it is told.
-    const isTold = this.response.headersSent && maySpeakOtherwise && isRewordable(status)
+    const isTold = isTelling && maySpeakOtherwise && isRewordable(status)
     const judge = !isTold && this.#told.withholds(status) ? this.#told : undefined
     if (!refusesPath && judge === undefined) return translator
     return new HeldAnswer({

@@ -10,6 +10,7 @@ import type { Chain } from "../routing/Chain.ts"
 import type { Candidate, Inspection } from "../routing/Router.ts"
 import type { RequestRules } from "../routing/Rules.ts"
 import type { AnswerTranslator, Dialect } from "./Dialect.ts"
+import type { EarlyStream } from "./EarlyStream.ts"
 
 /** Whom a request may be sent to: those that are asked first, and whoever may be tried then. */
 export interface CandidateGroups {
@@ -50,6 +51,8 @@ export interface CarryRequest extends CandidateGroups {
    * that. Made when it is needed, for each attempt anew. Absent: nobody does.
    */
   readonly waited?: (() => AnswerTranslator) | undefined
+  /** Keeps the client of a stream waiting, whatever it waits for; absent: nobody does but `waited`. */
+  readonly early?: EarlyStream | undefined
   /** Headers of ours that every answer of this request carries (rate limit, CORS, mode): raw name/value pairs. */
   readonly replyHeaders: ReadonlyArray<string>
   readonly response: ServerResponse

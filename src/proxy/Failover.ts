@@ -150,6 +150,7 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
   /** Whoever could serve it has no room, or wants to be left alone: it is told when that has changed. */
   #wait(): void {
     const line = this.#inLine()
+    this.#request.early?.waitsAt(this.#parts.queue, line.place)
     this.#uncount()
     const refusal = this.#parts.queue.wait(line.place)
     if (refusal === undefined) line.begin()
@@ -203,8 +204,13 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
 
   #turnAway({ code, retryAfter }: QueueRefusal): void {
     if (code === "nobody") this.#refuseUnasked()
-    else if (this.#kept !== undefined || this.#request.response.headersSent) this.#refuse()
+    else if (!this.#isEarly && (this.#kept !== undefined || this.#request.response.headersSent)) this.#refuse()
     else this.#end({ _tag: "turned_away", code, status: queueStatuses[code], retryAfter })
+  }
+
+  /** Its client has been sent nothing but comments. */
+  get #isEarly(): boolean {
+    return this.#request.early?.isAlone === true
   }
 
   #acquire(): Lease | undefined {
@@ -255,7 +261,8 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
     }
     this.#report(undefined, true)
     const status = this.#toldStatus()
-    return { _tag: "cancelled", status: status === 0 ? 499 : status, committed: this.#request.response.headersSent }
+    if (status === 0 || this.#isEarly) return { _tag: "cancelled", status: 499, committed: false }
+    return { _tag: "cancelled", status, committed: this.#request.response.headersSent }
   }
 
   /** Where somebody has failed before, his failure says more than that the rest do not serve the path. */
@@ -506,7 +513,7 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
       const waiting =
         sending.translator === undefined ? firstNeeded(this.#request.waited) : sending.translator.waiting?.bind(sending.translator)
       this.#opening?.stop()
-      this.#opening = waiting === undefined ? undefined : new Opening(sending, waiting)
+      this.#opening = waiting === undefined || this.#request.early !== undefined ? undefined : new Opening(sending, waiting)
       const running = this.#parts.engine.start(sending, this)
       if (turn === this.#turn) this.#running = running
     } catch (error) {
@@ -603,7 +610,7 @@ export class Failover implements AttemptEnd, AttemptOwner, Waiter {
     }
     const refusal = this.#refusal()
     const { response } = this.#request
-    if (!response.headersSent) {
+    if (!response.headersSent || this.#isEarly) {
       this.#end(refusal)
       return
     }

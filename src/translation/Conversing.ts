@@ -68,7 +68,7 @@ export const converse = <Refusal extends string>(
   { name, title, native, read, writer, answer }: ClientDialect<Refusal>
 ): Conversation => {
   const { inspection } = exchange
-  const opened: Opened = { sent: false }
+  const opened: Opened = exchange.opened ?? { sent: false }
   const speaking = new Speaking({ exchange, opened, dialect: name, read, writer, answer, lessons, reasoning: exchange.reasoning })
 
   const spokenNatively = (endpoint: Endpoint, nativeName: string): Spoken => {

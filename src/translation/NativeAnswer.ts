@@ -88,7 +88,8 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
     const isOpened = this.#options.opened.sent
     const type = headerOf(head.headers, "content-type").toLowerCase()
     // What is no stream is no answer for somebody who has got the head of one.
-    if (isRefusal(head.status) || (isOpened && (head.status !== 200 || !type.includes(this.#options.form.streamType)))) {
+    const isReadable = type.includes(this.#options.form.streamType) && isPlain(headerOf(head.headers, "content-encoding"))
+    if (isRefusal(head.status) || (isOpened && (head.status !== 200 || !isReadable))) {
       this.#mode = "refusal"
       return undefined
     }
@@ -126,7 +127,7 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
     this.#held.push(bytes)
     this.#heldBytes += bytes.length
     if (this.#mode === "refusal") return this.#heldBytes > maxRefusal ? this.#tooLong() : undefined
-    if (this.#mode === "doubtful") return this.#heldBytes > maxDoubtful || !this.#mayBeError ? this.#release(true) : undefined
+    if (this.#mode === "doubtful") return this.#heldBytes > maxDoubtful || !this.#mayBeError ? this.#tooLong() : undefined
     const begun = this.#options.form.beginning?.(Buffer.concat(this.#held), this.#options.model)
     if (begun === undefined) return this.#heldBytes <= maxFirstEvent ? undefined : this.#release(false)
     this.#held = [begun]

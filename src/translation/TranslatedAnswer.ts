@@ -82,7 +82,7 @@ export class TranslatedAnswer implements AnswerTranslator {
     this.#options = options
     this.#reader = options.reader.stream()
     this.#stream = options.stream ?? options.writer.stream(options.turn)
-    this.#committed = this.#stream.started || options.opened?.sent === true
+    this.#committed = this.#stream.started
     this.#whole = options.writer.whole(options.turn)
     this.#sse = new SseReader((name, data) => {
       this.#sawEvent = true
@@ -126,7 +126,7 @@ export class TranslatedAnswer implements AnswerTranslator {
 
   /** The backend's answer broke off, or the backend fell silent for good. */
   fail(why: Failure): LastWords | undefined {
-    if (!this.#streaming || this.#over || !this.#committed) return undefined
+    if (!this.#streaming || this.#over || !this.#isOut) return undefined
     this.#over = true
     this.#tell(this.#reader.oddities())
     return { bytes: Buffer.from(this.#stream.fail(ruleOf(why).status, brokeOff)), complete: true }
@@ -146,10 +146,15 @@ export class TranslatedAnswer implements AnswerTranslator {
     if (!this.#streaming || this.#over || this.#mode === "error") return undefined
     const { first, interval } = this.#options.keepAlive
     if (!this.#stream.started) {
-      const isSoon = this.#committed && this.#options.opened?.sent !== true
+      const isSoon = this.#isOut && this.#options.opened?.sent !== true
       return milliseconds >= (isSoon ? Math.min(startSoonMs, first) : first) ? this.#streamed(this.#stream.start()) : undefined
     }
     return milliseconds >= interval ? { bytes: Buffer.from(this.#stream.ping()) } : undefined
+  }
+
+  /** The client has the head of an answer, perhaps of a stream that others have begun. */
+  get #isOut(): boolean {
+    return this.#committed || (this.#streaming && this.#options.opened?.sent === true)
   }
 
   get #streaming(): boolean {
@@ -248,7 +253,7 @@ export class TranslatedAnswer implements AnswerTranslator {
   #drain(): Translated | undefined {
     const events = this.#events
     // The backend has begun, even if it has said nothing yet that the client could be told.
-    if (events.length === 0) return this.#streaming && this.#reader.understood && !this.#committed ? this.#streamed("") : undefined
+    if (events.length === 0) return this.#streaming && this.#reader.understood && !this.#isOut ? this.#streamed("") : undefined
     this.#events = []
     const last = events[events.length - 1] as ChatEvent
     const error = last._tag === "Error" ? last : undefined
@@ -305,7 +310,7 @@ export class TranslatedAnswer implements AnswerTranslator {
 
   #streamed(out: string): Translated {
     const bytes = out === "" ? {} : { bytes: Buffer.from(out) }
-    if (this.#committed) return bytes
+    if (this.#isOut) return bytes
     this.#committed = true
     return {
       head: { status: 200, headers: this.#headers(this.#options.writer.streamType) },
@@ -336,7 +341,7 @@ export class TranslatedAnswer implements AnswerTranslator {
     this.#over = true
     const fault = failure("untranslatable", message)
     this.#tell(this.#reader.oddities())
-    if (!this.#committed && before === "") return { ...this.#errorDocument(status, message, false), ...(status >= 500 ? { fault } : {}) }
+    if (!this.#isOut && before === "") return { ...this.#errorDocument(status, message, false), ...(status >= 500 ? { fault } : {}) }
     this.#options.onAnswer?.(parseJson(this.#options.writer.errorBody(status, message, this.#options.requestId)))
     return { ...this.#streamed(before + this.#stream.fail(status, message)), done: true, fault }
   }
@@ -344,13 +349,19 @@ export class TranslatedAnswer implements AnswerTranslator {
   #errorDocument(status: number, message: string, fromBackend: boolean): Translated {
     const body = this.#options.writer.errorBody(status, message, this.#options.requestId)
     this.#options.onAnswer?.(parseJson(body))
-    if (this.#committed)
+    if (this.#isOut)
       return {
-        bytes: Buffer.from(this.#stream.fail(status, message)),
+        bytes: Buffer.from(this.#failed(status, message)),
         done: true,
         fault: failure("untranslatable", `the backend answered ${status}: ${message}`)
       }
     return this.#document(status, body, fromBackend)
+  }
+
+  /** Where its dialect has said nothing so far, what is written for other attempts stays as it is. */
+  #failed(status: number, message: string): string {
+    const stream = this.#stream.started ? this.#stream : this.#options.writer.stream(this.#options.turn)
+    return stream.fail(status, message)
   }
 
   #document(status: number, body: string, fromBackend = false): Translated {

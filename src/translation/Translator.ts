@@ -14,7 +14,7 @@ import type { Oddity } from "./AnswerReader.ts"
 import type { DialectName } from "./BackendDialects.ts"
 import type { Complaint } from "./Complaint.ts"
 import type { JsonRecord } from "./JsonValue.ts"
-import type { KeepAlive } from "./KeepAlive.ts"
+import type { KeepAlive, Opened } from "./KeepAlive.ts"
 import type { ReasoningKept } from "./openai/ChatRequestWriting.ts"
 
 /**
@@ -48,6 +48,8 @@ export interface TranslatedExchange {
   /** The client wants a stream. */
   readonly stream: boolean
   readonly keepAlive: KeepAlive
+  /** Shared with whoever may send the head of its stream; absent: only its own attempts do. */
+  readonly opened?: Opened | undefined
   /** What of former turns' reasoning servers get back. */
   readonly reasoning: ReasoningKept
   readonly thinkTags: boolean

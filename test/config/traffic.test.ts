@@ -132,7 +132,6 @@ ${endpoint("{}").replace("{}", "weight: 2\n        max_concurrent: 4\n        la
     ["traffic: {queue: {max_wait: 0s, max_waiting: 3}}", "traffic.queue.max_waiting"],
     ["traffic: {hedge: {kinds: [chat]}}", "traffic.hedge.kinds"],
     ["traffic: {hedge: {percent: 5}}", "traffic.hedge.percent"],
-    ["traffic: {queue: {keep_alive: 15s}}", "traffic.queue.keep_alive"],
     ["traffic: {prefix: {memory: 1MiB}}", "traffic.prefix.memory"],
     ["model_aliases: {a: {targets: [m], on: [failed]}}", "model_aliases.a.on"]
   ])("%s", (text, path) => {

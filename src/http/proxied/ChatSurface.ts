@@ -3,7 +3,6 @@ import type { Endpoint } from "../../endpoint/Endpoint.ts"
 import type { Decision } from "../../routing/Router.ts"
 import type { Learnt } from "../../translation/Conversing.ts"
 import type { JsonRecord } from "../../translation/JsonValue.ts"
-import type { Opened } from "../../translation/KeepAlive.ts"
 import { converseInChat, keepsWaiting, relaysChat } from "../../translation/openai/ChatConversing.ts"
 import { errorBody } from "../../translation/openai/OpenAiErrors.ts"
 import type { Body } from "../listener/RequestBody.ts"
@@ -19,7 +18,6 @@ const translator = { name: "chat", dialect: "chat" } as const
 
 export class ChatSurface extends RewordedSurface {
   readonly #learnt: Learnt
-  readonly #opened: Opened = { sent: false }
 
   constructor(services: Services, context: RequestContext, target: ProxyTarget, learnt: Learnt) {
     super(services, context, target)
@@ -32,7 +30,7 @@ export class ChatSurface extends RewordedSurface {
     const waits = asked.stream === true && translators.chat.enabled && translation.keep_alive.first >= 0
     if (plan === undefined || !waits || this.context.exchange.method !== "POST") return plan
     const keepAlive = keepAliveOf(translation.keep_alive)
-    return { ...plan, waited: () => keepsWaiting(asked.inspection.spelling, keepAlive, this.#opened) }
+    return { ...plan, waited: () => keepsWaiting(asked.inspection.spelling, keepAlive, this.opened) }
   }
 
   protected override get readable(): number {
@@ -54,7 +52,7 @@ export class ChatSurface extends RewordedSurface {
         stream: stream === true,
         inspector: undefined
       }),
-      this.#opened
+      this.opened
     )
     return { complaintFor, ...dialect }
   }

@@ -5,6 +5,7 @@ import type { Candidate, Inspection } from "../../routing/Router.ts"
 import type { RequestRules } from "../../routing/Rules.ts"
 import type { Complaint } from "../../translation/Complaint.ts"
 import { type JsonRecord, parseJson, recordOf, textOf } from "../../translation/JsonValue.ts"
+import type { Opened } from "../../translation/KeepAlive.ts"
 import type { AnswerInspector, Conversation, TranslatedExchange, Translator } from "../../translation/Translator.ts"
 import type { Body } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
@@ -17,13 +18,14 @@ export interface Conversed {
   readonly inspection: Inspection
   readonly stream: boolean
   readonly inspector: AnswerInspector | undefined
+  readonly opened?: Opened | undefined
 }
 
 export const translatedExchange = (
   services: Services,
   context: RequestContext,
   translator: Pick<Translator, "name" | "dialect">,
-  { request, body, inspection, stream, inspector }: Conversed
+  { request, body, inspection, stream, inspector, opened }: Conversed
 ): TranslatedExchange => {
   const { exchange } = context
   const { translation, translators } = services.settings.current()
@@ -36,6 +38,7 @@ export const translatedExchange = (
     passthrough: translators[translator.name].passthrough_enabled,
     stream,
     keepAlive: keepAliveOf(translation.keep_alive),
+    opened,
     reasoning: translation.reasoning,
     thinkTags: translation.think_tags,
     echoesAlias: translation.echo_alias && services.catalogue.snapshot().alias(inspection.spelling) !== undefined,

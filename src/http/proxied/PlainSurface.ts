@@ -3,16 +3,19 @@ import * as Effect from "effect/Effect"
 import { ruleOf } from "../../exchange/Failure.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { Refused, TurnedAway } from "../../proxy/Carrier.ts"
+import type { EarlyForm } from "../../proxy/EarlyStream.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, ProviderScope } from "../../routing/Router.ts"
 import type { RequestRules } from "../../routing/Rules.ts"
 import type { RequestDetails } from "../../telemetry/requests/RequestLog.ts"
+import type { Opened } from "../../translation/KeepAlive.ts"
 import { errorTable, fill, queueRefusals } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { bodyRefusal } from "../SizeRefusal.ts"
 import { permitOf } from "../VisibleModels.ts"
+import { earlyFormOf } from "./EarlyForms.ts"
 import { describeRejection, describeShortage, retryAfter, shortWait } from "./Refusals.ts"
 import type { Asked, Plan, Settling, Surface } from "./Surface.ts"
 
@@ -41,11 +44,22 @@ export class PlainSurface implements Surface {
   protected readonly context: RequestContext
   readonly route: ProxyTarget
   readonly copies = 1
+  #opened: Opened | undefined
 
   constructor(services: Services, context: RequestContext, target: ProxyTarget) {
     this.#services = services
     this.context = context
     this.route = target
+  }
+
+  /** Shared by all that may send the head of its stream. */
+  protected get opened(): Opened {
+    this.#opened ??= { sent: false }
+    return this.#opened
+  }
+
+  early({ inspection }: Asked): EarlyForm | undefined {
+    return earlyFormOf(this.route.path ?? this.route.target.split("?", 1)[0] ?? "", inspection.spelling, this.opened)
   }
 
   get bodyLimit(): BodyLimit {

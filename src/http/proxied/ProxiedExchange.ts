@@ -26,7 +26,9 @@ import {
   type Refused,
   type TurnedAway
 } from "../../proxy/Carrier.ts"
+import { EarlyStream } from "../../proxy/EarlyStream.ts"
 import { classOf, patienceOf, shareOf } from "../../proxy/InLine.ts"
+import { decisionHeaders } from "../../proxy/ReplyHeaders.ts"
 import type { PromptSize } from "../../routing/Chain.ts"
 import { BodyInspector, nothingInspected } from "../../routing/Inspecting.ts"
 import { Prompt } from "../../routing/Prompt.ts"
@@ -35,6 +37,7 @@ import type { Candidate, Decision, Inspection } from "../../routing/Router.ts"
 import type { RequestRules } from "../../routing/Rules.ts"
 import { endRevoked, type ModelRefusal, refuseModel } from "../AccessRefusals.ts"
 import { errorTable } from "../ErrorTable.ts"
+import { endConnection } from "../listener/ConnectionEnd.ts"
 import { type Body, type BodyProblem, type BodyReader, readBody, releaseBody } from "../listener/RequestBody.ts"
 import { rateCode, refuseRate } from "../RateRefusal.ts"
 import type { ContextOwner, RequestContext } from "../RequestContext.ts"
@@ -199,6 +202,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     if (permit !== undefined && !this.#mayUse(permit, asked, body)) return
     this.#inspection = inspection
     this.rules = this.#rulesFor(inspection, body)
+    this.#keepWaiting(asked)
     const decided = router.decide({ scope, path, inspection, rules: this.rules, permit, prompted: this })
     if (!Effect.isEffect(decided)) {
       this.#decided(asked, body, decided)
@@ -215,6 +219,22 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
       } catch (error) {
         this.#context.fault(error)
       }
+    })
+  }
+
+  /** From now on its client hears something whenever it has heard nothing for so long. */
+  #keepWaiting(asked: Asked): void {
+    const { enabled, queue } = this.#services.settings.current().traffic
+    const context = this.#context
+    const exchange = this.#exchange
+    if (queue.keep_alive === 0 || !enabled || asked.stream !== true || exchange.method !== "POST" || context.early !== undefined) return
+    const form = this.#surface.early?.(asked)
+    if (form === undefined) return
+    context.early = new EarlyStream(form, context.res, exchange, queue.keep_alive, () => {
+      endConnection(context.req.socket)
+      const head = ["X-Olla-Request-ID", exchange.id, ...context.extra]
+      decisionHeaders(exchange, head)
+      return head
     })
   }
 
@@ -306,6 +326,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
       decided: (decision) => this.#context.guarded(() => this.#decided(asked, body, decision)),
       refused: () => this.#context.guarded(() => this.#decide(asked, body))
     })
+    this.#context.early?.waitsAt(carrier.queue, holding.place)
     const refusal = carrier.queue.wait(holding.place)
     this.#holding = holding
     if (refusal === undefined) holding.begin()
@@ -350,7 +371,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
   ): void {
     const { carrier, wantsUsage, settings } = this.#services
     const { inspection } = asked
-    const { req, res, trustedPeer, extra } = this.#context
+    const { req, res, trustedPeer, extra, early } = this.#context
     const exchange = this.#exchange
     exchange.wantsUsage = exchange.isSampled || exchange.client !== undefined || wantsUsage()
     const carrying = carrier.start(
@@ -378,7 +399,8 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
         sticky: this.#sticky(body, inspection),
         dialect,
         refusesRedirects: refusesRedirects === true,
-        waited,
+        waited: early?.form.relayed ?? waited,
+        early,
         replyHeaders: extra,
         response: res,
         bodyTaken: (byOne) => this.#giveBack(byOne)
@@ -509,13 +531,19 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
   }
 
   settle(outcome: Outcome): void {
-    if (!this.#exchange.settle(outcome)) return
+    if (!this.#exchange.settle(this.#asTold(outcome))) return
     this.#over = true
+    this.#context.early?.stop()
     clearTimeout(this.#deadline)
     // No attempt was made: no backend reads the body.
     this.#giveBack(this.#exchange.attempts.length === 0)
     this.#surface.settled?.()
     if (this.#context.res.closed) this.#tell()
+  }
+
+  /** Whoever was kept waiting by a good head was told of its failure behind it. */
+  #asTold(outcome: Outcome): Outcome {
+    return outcome._tag === "failed" && this.#context.early?.isAlone === true ? { ...outcome, status: 200, committed: true } : outcome
   }
 
   /** The outcome stands, and the client has what it gets. */

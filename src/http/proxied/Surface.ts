@@ -6,6 +6,7 @@ import type { Outcome } from "../../exchange/Exchange.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { CandidateGroups, Refused, TurnedAway } from "../../proxy/Carrier.ts"
 import type { AnswerTranslator, Dialect } from "../../proxy/Dialect.ts"
+import type { EarlyForm } from "../../proxy/EarlyStream.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, Inspection, RouteRequest } from "../../routing/Router.ts"
 import type { RequestRules } from "../../routing/Rules.ts"
@@ -62,6 +63,8 @@ export interface Surface {
   readonly unread: (walk: Settling, problem: BodyProblem) => void
   /** `undefined`: settled and answered. */
   readonly understand: (walk: Settling, body: Body, seen: BodyInspector) => Asked | undefined
+  /** The words of its streams, where one may begin before anybody has answered; absent, `undefined`: none may. Asked for once at most. */
+  readonly early?: (asked: Asked) => EarlyForm | undefined
   /** Routing found nobody. */
   readonly nobody: (walk: Settling, asked: Asked, decision: Decision) => void
   /** Routing found somebody. `undefined`: settled and answered all the same. */

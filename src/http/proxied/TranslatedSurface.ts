@@ -6,11 +6,13 @@ import { ruleOf } from "../../exchange/Failure.ts"
 import type { BodyLimit } from "../../guard/SizeLimits.ts"
 import type { CandidateGroups, Refused, TurnedAway } from "../../proxy/Carrier.ts"
 import type { AnswerHead } from "../../proxy/Dialect.ts"
+import type { EarlyForm } from "../../proxy/EarlyStream.ts"
 import type { BodyInspector } from "../../routing/Inspecting.ts"
 import type { Candidate, Decision, ProviderScope } from "../../routing/Router.ts"
 import { Complaint } from "../../translation/Complaint.ts"
 import type { Inspector } from "../../translation/Inspector.ts"
 import { isRecord, type JsonRecord, parseJson, textOf } from "../../translation/JsonValue.ts"
+import type { Opened } from "../../translation/KeepAlive.ts"
 import type { AnswerInspector, Conversation, Translator } from "../../translation/Translator.ts"
 import { type ErrorName, errorTable, fill, queueRefusals } from "../ErrorTable.ts"
 import type { Body, BodyProblem } from "../listener/RequestBody.ts"
@@ -18,6 +20,7 @@ import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
 import { permitOf } from "../VisibleModels.ts"
 import { ordered, setMode, translatedExchange } from "./Conversing.ts"
+import { earlyFormOf } from "./EarlyForms.ts"
 import { describeRejection, describeShortage, retryAfter, shortWait } from "./Refusals.ts"
 import { type Asked, copiesInTranslation, type Plan, type Settling, type Surface } from "./Surface.ts"
 import { messageLimit, parseTurn, problemOf, shapeProblem, textOfBody } from "./TranslatedRequest.ts"
@@ -36,6 +39,7 @@ export class TranslatedSurface implements Surface {
   readonly contentType = "application/json"
   readonly route: Surface["route"]
   readonly details = undefined
+  readonly #opened: Opened = { sent: false }
   #request: JsonRecord = {}
   #answerInspected: (() => void) | undefined
 
@@ -81,6 +85,11 @@ export class TranslatedSurface implements Surface {
     if (wrong !== undefined) return this.#refuse(walk, "badMessage", { what: `invalid request: ${wrong}` })
     this.#request = request
     return { inspection: seen.end(body.chunks, ""), stream }
+  }
+
+  early({ inspection }: Asked): EarlyForm | undefined {
+    const path = this.#translator.routes.find(({ kind }) => kind === "create")?.path
+    return typeof path === "string" ? earlyFormOf(path, inspection.spelling, this.#opened) : undefined
   }
 
   nobody(walk: Settling, { inspection }: Asked, { verdict }: Decision): void {
@@ -197,6 +206,7 @@ export class TranslatedSurface implements Surface {
         body,
         inspection,
         stream: exchange.stream === true,
+        opened: this.#opened,
         inspector: this.#files === undefined ? undefined : this.#inspect(this.#files, body)
       })
     )

@@ -22,7 +22,7 @@ import { errorOf } from "./OpenAiErrors.ts"
 export const relaysChat = (profile: Profile | undefined, passthrough: boolean): boolean =>
   (profile?.chat ?? true) && (passthrough || spokenBy(profile, "chat").length === 0)
 
-const relayedForm: NativeForm = {
+export const relayedForm: NativeForm = {
   marks: ["choices"],
   streamType: "text/event-stream",
   eventEnd: "\n\n",
