@@ -8,7 +8,7 @@ import { parseArgs } from "node:util"
 import { banner, versionDetails } from "./banner.ts"
 import { parseBackends } from "./config/Backends.ts"
 import { parseDuration } from "./config/Duration.ts"
-import { editDistance, nearest } from "./config/NearestWord.ts"
+import { nearest } from "./config/NearestWord.ts"
 import { keysLineProblem } from "./keysLine.ts"
 import { stories } from "./simulator/Stories.ts"
 import { type Command, commands, type Flag, type FlagName, flagOf, flags, shortUsage, usage } from "./usage.ts"
@@ -97,14 +97,23 @@ export const parseArguments = (args: ReadonlyArray<string>): Parsed => {
   return judge({ command: words[0] ?? "serve", words: words.slice(1), configFile: configFile || undefined, backends, on, values }, wrong)
 }
 
+/** Words that only mean something behind a command, with the line that was probably meant. */
+const second: ReadonlyMap<string, string> = new Map([
+  ...["show", "init"].map((word) => [word, `config ${word}`] as const),
+  ...["add", "list", "revoke", "rotate", "check"].map((word) => [word, `keys ${word}`] as const)
+])
+
 /** Unknown and superfluous words, and flags that a command does not have. */
 const judge = (line: CommandLine, wrong: Wrong): Parsed => {
   const { command, words, on } = line
   if (!Object.hasOwn(commands, command)) {
-    const names = Object.keys(commands)
-    const closest = nearest(command, names) ?? [...names].sort((a, b) => distance(command, a) - distance(command, b))[0]
-    return wrong(`unknown command "${command}"; the nearest one is "${closest}"`)
+    // The second word of a command alone, such as `olla init`.
+    const whole = second.get(command.toLowerCase())
+    const closest = whole ?? nearest(command, Object.keys(commands))
+    return wrong(`unknown command "${command}"; ${closest === undefined ? '"olla help" lists them' : `the nearest one is "${closest}"`}`)
   }
+  if (command === "help" && words[0] !== undefined && !Object.hasOwn(commands, words[0]))
+    return wrong(`there is no command "${words[0]}"${didYouMean(words[0], Object.keys(commands), (near) => `"${near}"`)}`)
   for (const [name, flag] of Object.entries(flags) as ReadonlyArray<[FlagName, Flag]>)
     if (
       (on.has(name) || line.values.has(name) || (name === "backend" && line.backends.length > 0)) &&
@@ -149,8 +158,6 @@ export const baseUrl = (text: string): URL | undefined => {
 /** `a`, `a and b`, `a, b and c`. */
 const inWords = (words: ReadonlyArray<string>): string =>
   [words.slice(0, -1).join(", "), ...words.slice(-1)].filter((part) => part !== "").join(" and ")
-
-const distance = (a: string, b: string): number => editDistance(a, b, Number.POSITIVE_INFINITY)
 
 export interface Streams {
   readonly out: (text: string) => void

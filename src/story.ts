@@ -192,8 +192,9 @@ ${story.own
   .map((line) => `  ${line}`)
   .join("\n")}
 
+A round takes ${story.round} s, the last ${story.round - Math.max(...story.events.filter(({ configuration }) => configuration === "other").map(({ at }) => at))} of them without it, for comparison.
 Look from another terminal:  curl http://127.0.0.1:${port}/internal/status/traffic
-                             node dist/main.js status --watch
+                             node dist/main.js status --watch${port === 40_114 ? "" : ` --url http://127.0.0.1:${port}`}
 q or Ctrl-C ends it. There are also: ${Object.keys(stories)
   .filter((other) => other !== name)
   .join(", ")}.

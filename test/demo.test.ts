@@ -21,7 +21,7 @@ describe("the demo's log", () => {
       .map((line) => JSON.parse(line) as Record<string, unknown>)
     expect(records.map(({ timestamp: _, time: __, ...rest }) => rest)).toEqual([
       { level: "INFO", msg: "Olla started" },
-      { level: "INFO", msg: "Request completed", model: "m", endpoint: "gpu-2", duration_ms: 7 },
+      { level: "INFO", msg: "Request completed", request_id: "x", model: "m", endpoint: "gpu-2", duration_ms: 7 },
       { level: "WARN", msg: "Endpoint status changed: gpu-1" }
     ])
   })

@@ -1,7 +1,7 @@
 /** Rules over the keys of `traffic`, and which of them do nothing because something else is off. */
 import { checkCidr } from "./Cidr.ts"
 import type { Diagnostic } from "./Diagnostic.ts"
-import { checkPattern } from "./FilterPattern.ts"
+import { checkPattern, matchesPattern } from "./FilterPattern.ts"
 import { type OllaConfig, policyOf, type RuleConfig } from "./OllaConfig.ts"
 import { allKeys } from "./SchemaTree.ts"
 import { failoverStatuses, isFailoverStatus } from "./TrafficSchema.ts"
@@ -22,7 +22,9 @@ export const trafficRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
   for (const [index, status] of traffic.failover.statuses.entries())
     if (!isFailoverStatus(status))
       out.push(error(`traffic.failover.statuses[${index}]`, `traffic.failover.statuses must be ${failoverStatuses}, got ${status}`))
-  for (const [index, rule] of traffic.rules.entries()) out.push(...judgeRule(rule, `traffic.rules[${index}]`))
+  const labelled = traffic.enabled ? [...discovery.static.endpoints, ...discovery.dns].map(({ labels }) => labels) : []
+  for (const [index, rule] of traffic.rules.entries())
+    out.push(...judgeRule(rule, `traffic.rules[${index}]`), ...judgePlaces(rule, `traffic.rules[${index}]`, labelled))
   for (const [list, entries] of [
     ["discovery.static.endpoints", discovery.static.endpoints],
     ["discovery.dns", discovery.dns]
@@ -31,6 +33,35 @@ export const trafficRules = (config: OllaConfig): ReadonlyArray<Diagnostic> => {
       for (const name of ["name", "type"].filter((each) => Object.hasOwn(labels, each)))
         out.push(warning(`${list}[${index}].labels.${name}`, `label "${name}" has no effect: it is the endpoint's own ${name}`))
   return out
+}
+
+type Labels = Readonly<Record<string, string>>
+
+const bears = (labels: Labels, [name, pattern]: readonly [string, string]): boolean =>
+  Object.hasOwn(labels, name) && matchesPattern(pattern, labels[name] as string)
+
+/**
+ * A rule whose labels leave no endpoint turns away whatever it is for; one that prefers what nobody bears does nothing. `name` and
+ * `type` are not judged: both may be found out only when the endpoint is asked.
+ */
+const judgePlaces = ({ require, deny, prefer }: RuleConfig, at: string, endpoints: ReadonlyArray<Labels>): ReadonlyArray<Diagnostic> => {
+  const own = (labels: Labels) => Object.entries(labels).filter(([name]) => name !== "name" && name !== "type")
+  const [wanted, refused, better] = [own(require), own(deny), own(prefer)]
+  const out: Array<Diagnostic> = []
+  const required = endpoints.filter((labels) => wanted.every((label) => bears(labels, label)))
+  if (endpoints.length > 0 && required.every((labels) => refused.some((label) => bears(labels, label)))) {
+    const key = `${at}.${required.length === 0 ? "require" : "deny"}`
+    out.push(warning(key, `${key} leaves no endpoint: what the rule is for gets 503 placement_unsatisfied; ${known(endpoints)}`))
+  }
+  if (better.length > 0 && endpoints.length > 0 && !endpoints.some((labels) => better.every((label) => bears(labels, label))))
+    out.push(warning(`${at}.prefer`, `${at}.prefer has no effect: no endpoint has these labels; ${known(endpoints)}`))
+  return out
+}
+
+const known = (endpoints: ReadonlyArray<Labels>): string => {
+  const all = [...new Set(endpoints.flatMap((labels) => Object.entries(labels).map(([name, value]) => `${name}: ${value}`)))]
+  if (all.length === 0) return "no endpoint has labels"
+  return `labels there are: ${all.slice(0, 8).join(", ")}${all.length > 8 ? ", ..." : ""}`
 }
 
 /** What a header's name may be made of. */

@@ -66,7 +66,7 @@ const judge = (
       complaints.push({
         severity: "warning",
         at: `${itemPath(index)}.url`,
-        message: `duplicate endpoint URL, later entry wins: "${loaded.spec.name}" replaces "${earlier.name}" (${loaded.spec.displayUrl})`
+        message: `duplicate endpoint URL, later entry wins: "${loaded.spec.name}" replaces "${earlier.name}" (${loaded.spec.displayUrl}); to keep both, end their URLs with different #names`
       })
     byKey.delete(key)
     byKey.set(key, loaded.spec)

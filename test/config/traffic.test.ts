@@ -105,6 +105,40 @@ ${endpoint("weight: 0.01")}`
   })
 })
 
+describe("the labels of a rule", () => {
+  const said = (rule: string, before = "") =>
+    findings(`${before}discovery:
+  static:
+    endpoints:
+      - {url: "http://a:1", labels: {gpu: h100, zone: a}}
+      - {url: "http://b:1", labels: {gpu: l4}}
+traffic:
+  enabled: true
+  rules:
+    - ${rule}
+`).flatMap(({ severity, path, message }) => (severity === "warning" ? [[path, message]] : []))
+
+  it.each([
+    ["require: {gpu: h200}", "require"],
+    ["require: {gpu: l4, zone: a}", "require"],
+    ["deny: {gpu: '*'}", "deny"],
+    ["{require: {gpu: h100}, deny: {zone: a}}", "deny"]
+  ])("%s leaves nobody, which is said", (rule, key) => {
+    const path = `traffic.rules[0].${key}`
+    const why = "leaves no endpoint: what the rule is for gets 503 placement_unsatisfied; labels there are: gpu: h100, zone: a, gpu: l4"
+    expect(said(rule)).toEqual([[path, `${path} ${why}`]])
+  })
+
+  it("that nobody has make nobody preferred, which is said", () => {
+    expect(said("prefer: {zone: b}")).toEqual([["traffic.rules[0].prefer", expect.stringContaining("has no effect")]])
+  })
+
+  it.each(["require: {gpu: 'H*'}", "deny: {zone: a}", "prefer: {gpu: l4}", "require: {type: vllm}", "deny: {name: a}", "class: low"])(
+    "%s is fine",
+    (rule) => expect(said(rule)).toEqual([])
+  )
+})
+
 describe("a key that does nothing", () => {
   const idle = (text: string, env: Record<string, string> = {}) =>
     findings(text, env).flatMap(({ severity, message, path, detail }) =>

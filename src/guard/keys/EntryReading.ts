@@ -153,7 +153,8 @@ export class EntryReading {
     const networks = this.#texts(tree, "networks", at)
     for (const [index, network] of networks.entries()) {
       const problem = network === "unix" ? undefined : checkCidr(network)
-      if (problem !== undefined) this.#wrong(`${at}.networks[${index}]`, `"${network}" is ${problem}, nor the word unix`)
+      if (problem !== undefined)
+        this.#wrong(`${at}.networks[${index}]`, `must be a network such as 10.1.2.0/24, or unix, got "${network}": ${problem}`)
     }
     const users = this.#patterns(tree, "users", at)
     const certificates = this.#patterns(tree, "certificates", at, (text) => /^sha256:/i.test(text))
@@ -207,7 +208,7 @@ export class EntryReading {
         this.#wrong(`${at}.previous`, "needs a hash, key or key_file beside it")
       return []
     }
-    if (second !== undefined) this.#wrong(`${at}.${second}`, `${given.join(" and ")} are both set; use exactly one`)
+    if (second !== undefined) this.#wrong(`${at}.${second}`, `stands beside ${first}: use exactly one of hash, key and key_file`)
     const own = this.#own(tree, first, at)
     const previous = this.#previous(tree, at)
     return [own, previous].flatMap((digest) => (digest === undefined ? [] : [digest]))
