@@ -8,7 +8,19 @@ import type { Fields, Log } from "./telemetry/LogSink.ts"
 /** Records that say how a request ended. */
 const ends: ReadonlySet<string> = new Set(["Request completed", "Request failed", "Request rejected", "Request cancelled"])
 /** What its line says, as far as it is known. */
-const told = ["request_id", "method", "path", "model", "endpoint", "http_status", "status", "reason", "error", "duration_ms", "output_tokens"]
+const told = [
+  "request_id",
+  "method",
+  "path",
+  "model",
+  "endpoint",
+  "http_status",
+  "status",
+  "reason",
+  "error",
+  "duration_ms",
+  "output_tokens"
+]
 
 const briefly = (fields: Fields): Fields =>
   Object.fromEntries(told.flatMap((name) => (fields[name] === undefined ? [] : [[name, fields[name]]])))
