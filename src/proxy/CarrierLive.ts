@@ -13,7 +13,8 @@ import { monotonicOf } from "../endpoint/Monotonic.ts"
 import { Observer } from "../exchange/Observer.ts"
 import { Carrier } from "./Carrier.ts"
 import type { Engine } from "./Engine.ts"
-import { Failover, type FailoverParts } from "./Failover.ts"
+import { Failover } from "./Failover.ts"
+import type { FailoverParts } from "./FailoverParts.ts"
 
 /** The engines by name, built by whoever wires the rooms. */
 export class Engines extends Context.Service<Engines, { readonly byName: (name: string) => Engine }>()("olla/proxy/Engines") {}

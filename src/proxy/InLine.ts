@@ -69,6 +69,8 @@ export class InLine implements Waiter {
   hold: number
   readonly #exchange: Exchange
   readonly #holder: LineHolder
+  readonly #canBeAsked = (endpoint: Endpoint): boolean => this.#holder.canBeAsked(endpoint)
+  readonly #mostAt = (candidate: Candidate): number => this.#holder.mostAt(candidate)
   #waitsFor: ReadonlyArray<Candidate> | undefined
   #hosts: ReadonlySet<Host> = new Set()
 
@@ -124,7 +126,7 @@ export class InLine implements Waiter {
   }
 
   outlook(): Outlook {
-    return outlookOf(this.#holder.everybody(), this.#holder.canBeAsked)
+    return outlookOf(this.#holder.everybody(), this.#canBeAsked)
   }
 
   hosts(): ReadonlySet<Host> {
@@ -137,7 +139,7 @@ export class InLine implements Waiter {
   }
 
   rate(): number {
-    return turnsPerSecond(this.#holder.everybody(), this.#holder.canBeAsked, this.#holder.mostAt)
+    return turnsPerSecond(this.#holder.everybody(), this.#canBeAsked, this.#mostAt)
   }
 
   served(): void {
