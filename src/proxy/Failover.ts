@@ -27,7 +27,7 @@ import { FailuresSoFar, type KeptAnswer } from "./FailuresSoFar.ts"
 import { type HeldAnswer, writeHeld } from "./HeldAnswer.ts"
 import { endsWithLastWord } from "./LastWord.ts"
 import { attemptOf, LeasedAttempt } from "./LeasedAttempt.ts"
-import { Opening } from "./Opening.ts"
+import { firstNeeded, Opening } from "./Opening.ts"
 import { pathOf } from "./RemainingCandidates.ts"
 
 export class Failover implements AttemptEnd, AttemptOwner, Searcher, Waiter {
@@ -398,15 +398,5 @@ export class Failover implements AttemptEnd, AttemptOwner, Searcher, Waiter {
   #toldStatus(): number {
     const { exchange, response } = this.#request
     return response.headersSent ? response.statusCode : (exchange.lastAttempt?.status ?? 0)
-  }
-}
-
-/** Nearly no request waits so long that it is needed. */
-const firstNeeded = (waited: CarryRequest["waited"]): AnswerTranslator["waiting"] => {
-  if (waited === undefined) return undefined
-  let made: AnswerTranslator | undefined
-  return (head, milliseconds) => {
-    made ??= waited()
-    return made.waiting?.(head, milliseconds)
   }
 }

@@ -2,6 +2,7 @@
  * What a client is told while a backend has not even sent a head: some send theirs with the first token, minutes after the
  * request, and a client that hears nothing for so long gives up. Only where it is known in advance what the answer will look like.
  */
+import type { CarryRequest } from "./Carrier.ts"
 import type { AnswerTranslator } from "./Dialect.ts"
 import type { Sending } from "./Engine.ts"
 import { pairsOfReply } from "./HeaderLines.ts"
@@ -48,5 +49,15 @@ export class Opening {
     if (waitingNow.size > 0) return
     clearInterval(timer)
     timer = undefined
+  }
+}
+
+/** Says what `waited` does, which is made when it is asked for: nearly no request waits so long. */
+export const firstNeeded = (waited: CarryRequest["waited"]): AnswerTranslator["waiting"] => {
+  if (waited === undefined) return undefined
+  let made: AnswerTranslator | undefined
+  return (head, milliseconds) => {
+    made ??= waited()
+    return made.waiting?.(head, milliseconds)
   }
 }
