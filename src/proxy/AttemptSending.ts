@@ -99,6 +99,7 @@ export class AttemptSending implements Sending {
   readonly bufferSize: number
   readonly #config: OllaConfig
   readonly #request: CarryRequest
+  readonly #candidate: Candidate
   readonly #spoken: Spoken | undefined
   readonly #told: AttemptOwner
 
@@ -133,6 +134,7 @@ export class AttemptSending implements Sending {
     this.bufferSize = config.proxy.stream_buffer_size
     this.#config = config
     this.#request = request
+    this.#candidate = candidate
     this.#spoken = spoken
     this.#told = told
   }
@@ -151,12 +153,15 @@ export class AttemptSending implements Sending {
   #translatorOf(status: number, length: number): AnswerTranslator | undefined {
     const { early } = this.#request
     // Whoever was kept waiting has the head of a stream: what comes is told in it.
-    const translator = this.translator ?? (this.response.headersSent || early !== undefined ? this.#request.waited?.() : undefined)
+    const isWaiting = this.translator === undefined && (this.response.headersSent || early !== undefined)
+    const waited = isWaiting ? this.#request.waited?.(this.#candidate) : undefined
+    const otherwise = this.#spoken === undefined && waited === undefined && mayRefusePath(status, length) ? this.#otherwise() : undefined
+    const translator = this.translator ?? waited ?? otherwise
     // A client that has got a beginning is told in its stream.
     const isTelling = this.response.headersSent && early?.isAlone !== true
     if (status > 300 && status < 400 && this.#request.refusesRedirects && !isTelling) return redirected(status)
     const refusesPath = mayRefusePath(status, length) && this.#told.mayAskOther()
-    const maySpeakOtherwise = this.#spoken?.maySpeakOtherwise === true
+    const maySpeakOtherwise = this.#spoken?.maySpeakOtherwise === true || otherwise !== undefined
     // Whoever has been kept waiting is told of an error in the middle of a stream: once its dialect has been asked, it is told.
     const isTold = isTelling && maySpeakOtherwise && isRewordable(status)
     const judge = !isTold && this.#told.withholds(status) ? this.#told : undefined
@@ -168,6 +173,10 @@ export class AttemptSending implements Sending {
       mayRefusePath: refusesPath,
       judge
     })
+  }
+
+  #otherwise(): AnswerTranslator | undefined {
+    return this.response.headersSent ? undefined : this.#request.otherwise?.(this.#candidate)
   }
 
   answered(): void {

@@ -50,9 +50,14 @@ export interface CarryRequest extends CandidateGroups {
    * Of a stream that is relayed as it comes: who keeps its client waiting while a backend has sent no head, and tells what comes after
    * that. Made when it is needed, for each attempt anew. Absent: nobody does.
    */
-  readonly waited?: (() => AnswerTranslator) | undefined
+  readonly waited?: ((candidate?: Candidate) => AnswerTranslator) | undefined
   /** Keeps the client of a stream waiting, whatever it waits for; absent: nobody does but `waited`. */
   readonly early?: EarlyStream | undefined
+  /**
+   * Of a request that is relayed as it comes: who reads an answer that may say that the endpoint has not got the path, and can ask the
+   * same endpoint in other words. `undefined`: there are none for this endpoint.
+   */
+  readonly otherwise?: ((candidate: Candidate) => AnswerTranslator | undefined) | undefined
   /** Headers of ours that every answer of this request carries (rate limit, CORS, mode): raw name/value pairs. */
   readonly replyHeaders: ReadonlyArray<string>
   readonly response: ServerResponse

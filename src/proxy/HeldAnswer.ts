@@ -93,7 +93,8 @@ export class HeldAnswer implements AnswerTranslator {
     this.isWhole = true
     const isRefusal = this.#refusesPath()
     if (!isRefusal && this.#options.judge === undefined) return this.#releaseWhole()
-    if (this.#options.maySpeakOtherwise && isRewordable(this.#head.status)) {
+    // Some servers say with 200 that they have not got a route.
+    if (this.#options.maySpeakOtherwise && (isRefusal || isRewordable(this.#head.status))) {
       this.#said = this.#releaseWhole()
       if (this.#said.again !== undefined) return this.#said
     }

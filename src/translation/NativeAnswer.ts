@@ -29,7 +29,7 @@ export interface NativeForm {
   /** What keeps a client waiting between two events. */
   readonly ping: (model: string) => string
   /** An error of the dialect's own, which a server without the route could not have made. */
-  readonly isOwnError: (body: string) => boolean
+  readonly isOwnError: (body: string, status: number, model: string) => boolean
   /** The event that ends a stream which broke off. */
   readonly broken: (status: number, message: string) => string
   /** What is sent in place of a stream's beginning, which may be the same; `undefined`: it cannot be told yet. Absent: it is not looked at. */
@@ -179,7 +179,9 @@ export class NativeAnswer<Refusal extends string> implements AnswerTranslator {
     }
     if (status !== 404 && status !== 405 && status !== 501) return this.#options.refuses(status, backendMessageOf(body ?? ""))
     if (body === undefined) return "route"
-    return !this.#options.form.isOwnError(body) && missingBy(status, body, this.#options.model) !== "model" ? "route" : undefined
+    return !this.#options.form.isOwnError(body, status, this.#options.model) && missingBy(status, body, this.#options.model) !== "model"
+      ? "route"
+      : undefined
   }
 
   fail(why: Failure): LastWords | undefined {

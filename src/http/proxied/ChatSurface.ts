@@ -1,9 +1,11 @@
 /** Chat completions: relayed as they came wherever they are spoken, and translated for endpoints that speak another API only. */
 import type { Endpoint } from "../../endpoint/Endpoint.ts"
-import type { Decision } from "../../routing/Router.ts"
+import { pathOf } from "../../proxy/RemainingCandidates.ts"
+import type { Candidate, Decision } from "../../routing/Router.ts"
+import { spokenBy } from "../../translation/BackendDialects.ts"
 import type { Learnt } from "../../translation/Conversing.ts"
 import type { JsonRecord } from "../../translation/JsonValue.ts"
-import { converseInChat, keepsWaiting, relaysChat } from "../../translation/openai/ChatConversing.ts"
+import { converseInChat, relayedAnswer, relaysChat } from "../../translation/openai/ChatConversing.ts"
 import { errorBody } from "../../translation/openai/OpenAiErrors.ts"
 import type { Body } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
@@ -16,6 +18,9 @@ import { messageLimit } from "./TranslatedRequest.ts"
 
 const translator = { name: "chat", dialect: "chat" } as const
 
+/** Beside chat completions. */
+const speaksMore = ({ profile }: Endpoint): boolean => spokenBy(profile, "chat").length > 0
+
 export class ChatSurface extends RewordedSurface {
   readonly #learnt: Learnt
 
@@ -27,23 +32,49 @@ export class ChatSurface extends RewordedSurface {
   override plan(walk: Settling, asked: Asked, body: Body, decision: Decision): Plan | undefined {
     const plan = super.plan(walk, asked, body, decision)
     const { translators, translation } = this.services.settings.current()
-    const waits = asked.stream === true && translators.chat.enabled && translation.keep_alive.first >= 0
-    if (plan === undefined || !waits || this.context.exchange.method !== "POST") return plan
+    if (plan === undefined || !translators.chat.enabled || this.context.exchange.method !== "POST") return plan
+    const { spelling } = asked.inspection
+    const streaming = asked.stream === true
     const keepAlive = keepAliveOf(translation.keep_alive)
-    return { ...plan, waited: () => keepsWaiting(asked.inspection.spelling, keepAlive, this.opened) }
+    const answer = (candidate?: Candidate) =>
+      relayedAnswer({
+        model: spelling,
+        streaming,
+        keepAlive,
+        opened: this.opened,
+        translated: () =>
+          candidate === undefined || !speaksMore(candidate.endpoint)
+            ? undefined
+            : this.otherWords(asked, body).translated?.(candidate.endpoint, candidate.nativeName),
+        onRefusal: (_route, status) => candidate?.endpoint.unserved.refused(status, "POST", this.#path, "")
+      })
+    const waits = streaming && translation.keep_alive.first >= 0
+    return {
+      ...plan,
+      ...(waits ? { waited: answer } : {}),
+      otherwise: (candidate) => (speaksMore(candidate.endpoint) ? answer(candidate) : undefined)
+    }
+  }
+
+  get #path(): string {
+    return pathOf(this.route.target)
   }
 
   protected override get readable(): number {
     return messageLimit(this.services, translator).bytes
   }
 
-  protected override isRelayed({ profile }: Endpoint): boolean {
+  protected override isRelayed(endpoint: Endpoint): boolean {
+    const { profile, unserved } = endpoint
     const { enabled, passthrough_enabled: passthrough } = this.services.settings.current().translators.chat
-    return !enabled || this.context.exchange.method !== "POST" || relaysChat(profile, passthrough)
+    if (!enabled || this.context.exchange.method !== "POST") return true
+    // One that has lately said that it has not got the route is asked in another API, where it has one.
+    const isRefused = !unserved.isEmpty && unserved.has("POST", this.#path, "") && speaksMore(endpoint)
+    return relaysChat(profile, passthrough) && !isRefused
   }
 
   protected override reworded(request: JsonRecord, { inspection, stream }: Asked, body: Body): OtherWords {
-    const { complaintFor, dialect } = converseInChat(
+    const { complaintFor, dialect, translated } = converseInChat(
       this.#learnt,
       translatedExchange(this.services, this.context, translator, {
         request,
@@ -52,9 +83,10 @@ export class ChatSurface extends RewordedSurface {
         stream: stream === true,
         inspector: undefined
       }),
-      this.opened
+      this.opened,
+      (endpoint) => this.isRelayed(endpoint)
     )
-    return { complaintFor, ...dialect }
+    return { complaintFor, ...dialect, translated }
   }
 
   protected override errorBody(status: number, message: string, details: JsonRecord | undefined): string {

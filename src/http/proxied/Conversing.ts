@@ -98,17 +98,25 @@ export const setMode = (
   else if (mode === "translation" && at >= 0) extra.splice(at, 2)
 }
 
+/** Whom rules prefer, and within them the operator's ranks where those come before who answers natively. */
+export const preferredParts = (
+  { settings }: Services,
+  candidates: ReadonlyArray<Candidate>,
+  rules: RequestRules | undefined
+): ReadonlyArray<ReadonlyArray<Candidate>> => {
+  const { proxy, translation } = settings.current()
+  const parts = preferredFirst(candidates, rules)
+  return proxy.load_balancer === "priority" && translation.prefer === "priority" ? parts.flatMap(tiersOf) : parts
+}
+
 /** Who is tried first, and then; or why nobody can be asked. */
 export const ordered = (
-  { settings }: Services,
+  services: Services,
   conversation: Conversation,
   candidates: ReadonlyArray<Candidate>,
   rules: RequestRules | undefined
 ): { readonly first: ReadonlyArray<Candidate>; readonly next: () => ReadonlyArray<Candidate> } | Complaint | undefined => {
-  const { proxy, translation } = settings.current()
-  const byPriority = proxy.load_balancer === "priority" && translation.prefer === "priority"
-  const parts = preferredFirst(candidates, rules)
-  const groups = attemptGroups(byPriority ? parts.flatMap(tiersOf) : parts, conversation)
+  const groups = attemptGroups(preferredParts(services, candidates, rules), conversation)
   const first = groups.next().value
   if (first !== undefined) return { first, next: () => groups.next().value ?? [] }
   for (const candidate of candidates) {

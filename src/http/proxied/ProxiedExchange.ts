@@ -366,7 +366,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
   #carry(
     asked: Asked,
     body: Body,
-    { target, candidates, nextChoice, regroup, dialect, refusesRedirects, waited, within }: Plan,
+    { target, candidates, nextChoice, regroup, dialect, refusesRedirects, waited, otherwise, within }: Plan,
     { chain }: Decision
   ): void {
     const { carrier, wantsUsage, settings } = this.#services
@@ -401,6 +401,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
         refusesRedirects: refusesRedirects === true,
         waited: early?.form.relayed ?? waited,
         early,
+        otherwise,
         replyHeaders: extra,
         response: res,
         bodyTaken: (byOne) => this.#giveBack(byOne)

@@ -12,7 +12,7 @@ import { isRecord, type JsonRecord, parseJson } from "../../translation/JsonValu
 import type { Body } from "../listener/RequestBody.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Services } from "../Services.ts"
-import { preferredFirst } from "./AttemptOrder.ts"
+import { preferredParts } from "./Conversing.ts"
 import { PlainSurface, type ProxyTarget } from "./PlainSurface.ts"
 import type { Asked, Plan, Settling } from "./Surface.ts"
 import { shapeProblem, textOfBody } from "./TranslatedRequest.ts"
@@ -23,6 +23,8 @@ export interface OtherWords {
   readonly complaintFor: (candidate: Candidate) => Complaint | undefined
   readonly speak: Dialect["speak"]
   readonly target: Dialect["target"]
+  /** For an endpoint that has not got the path by which it was asked; `undefined`: nothing can be said to it. */
+  readonly translated?: Dialect["speak"]
 }
 
 export abstract class RewordedSurface extends PlainSurface {
@@ -56,10 +58,10 @@ export abstract class RewordedSurface extends PlainSurface {
     const plan = plain && { ...plain, refusesRedirects: this.context.exchange.method === "POST" }
     const isRelayed = ({ endpoint }: Candidate) => this.isRelayed(endpoint)
     if (plan === undefined || this.services.fleet.endpoints.every((endpoint) => this.isRelayed(endpoint))) return plan
-    const words = () => this.#otherWords(asked, body)
+    const words = () => this.otherWords(asked, body)
     const canBeAsked = (candidate: Candidate) => isRelayed(candidate) || words().complaintFor(candidate) === undefined
     const grouped = ({ candidates, nextChoice = () => [] }: CandidateGroups): CandidateGroups => {
-      const parts = preferredFirst(candidates, walk.rules)
+      const parts = preferredParts(this.services, candidates, walk.rules)
       const groups = parts.flatMap((part) => [() => part.filter(isRelayed), () => part.filter((candidate) => !isRelayed(candidate))])
       const later = [...groups, nextChoice]
       const next = () => {
@@ -97,7 +99,7 @@ export abstract class RewordedSurface extends PlainSurface {
     this.context.fail(status, message, null)
   }
 
-  #otherWords(asked: Asked, body: Body): OtherWords {
+  protected otherWords(asked: Asked, body: Body): OtherWords {
     if (this.#words === undefined) {
       const parsed = this.#isMisshapen || body.size > this.readable ? undefined : parseJson(textOfBody(body))
       this.#words = this.reworded(isRecord(parsed) ? parsed : {}, asked, body)

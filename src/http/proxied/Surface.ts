@@ -38,7 +38,9 @@ export interface Plan extends CandidateGroups {
   /** An answer that sends the client elsewhere is none: it would be asked again there without Olla. Absent: it is relayed. */
   readonly refusesRedirects?: boolean
   /** Who keeps the client of a relayed stream waiting before it begins; absent: nobody does. */
-  readonly waited?: () => AnswerTranslator
+  readonly waited?: (candidate?: Candidate) => AnswerTranslator
+  /** Who asks an endpoint in other words that has not got the path of a relayed request; `undefined`: nobody can. */
+  readonly otherwise?: (candidate: Candidate) => AnswerTranslator | undefined
   /** Milliseconds after which the surface does without an answer; absent: there is no end but the proxy's own limits. */
   readonly within?: number
 }

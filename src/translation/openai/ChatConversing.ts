@@ -2,14 +2,16 @@
  * OpenAI's chat completions as the dialect of clients. Nearly every server speaks it, and what is asked of such a one is relayed as it
  * came, without being parsed; only for the others it is read.
  */
+import type { Endpoint } from "../../endpoint/Endpoint.ts"
 import type { Profile } from "../../profile/Profile.ts"
-import type { AnswerTranslator } from "../../proxy/Dialect.ts"
+import type { Spoken } from "../../proxy/Dialect.ts"
+import { missingBy } from "../../proxy/PathRefusal.ts"
 import { spokenBy } from "../BackendDialects.ts"
 import { Complaint } from "../Complaint.ts"
 import type { Learnt } from "../Conversing.ts"
 import { recordOf } from "../JsonValue.ts"
-import type { KeepAlive, Opened } from "../KeepAlive.ts"
-import { NativeAnswer, type NativeForm } from "../NativeAnswer.ts"
+import type { Opened } from "../KeepAlive.ts"
+import { NativeAnswer, type NativeForm, type NativeOptions } from "../NativeAnswer.ts"
 import { readStops, readTokenLimit } from "../SamplingReading.ts"
 import { Speaking } from "../Speaking.ts"
 import type { Conversation, TranslatedExchange } from "../Translator.ts"
@@ -28,27 +30,32 @@ export const relayedForm: NativeForm = {
   eventEnd: "\n\n",
   // A comment: readers of streams pass it over.
   ping: () => ": keep-alive\n\n",
-  isOwnError: () => false,
+  // Errors of every kind have this form, and most are about something else: only one that speaks of the route is about it.
+  isOwnError: (body, status, model) => missingBy(status, body, model) === "unclear",
   broken: (status, message) => `data: ${JSON.stringify({ error: errorOf(status, message) })}\n\n`
 }
 
-/** Who keeps the client of a relayed stream waiting before it begins, and tells what comes after that. */
-export const keepsWaiting = (model: string, keepAlive: KeepAlive, opened: Opened): AnswerTranslator =>
-  new NativeAnswer<never>({
-    form: relayedForm,
-    model,
-    requestId: "",
-    streaming: true,
-    keepAlive,
-    opened,
-    translated: () => undefined,
-    refuses: () => undefined,
-    onRefusal: () => {},
-    onBytes: undefined
-  })
+/**
+ * Of an answer that is relayed: keeps the client of a stream waiting before it begins and tells what comes after that, and asks a
+ * server in translation that has not got the route.
+ */
+export const relayedAnswer = (
+  options: Pick<NativeOptions<never>, "model" | "streaming" | "keepAlive" | "opened" | "translated" | "onRefusal">
+): NativeAnswer<never> =>
+  new NativeAnswer<never>({ ...options, form: relayedForm, requestId: "", refuses: () => undefined, onBytes: undefined })
 
-/** `opened`: shared with those of its attempts that are relayed. */
-export const converseInChat = ({ lessons }: Learnt, exchange: TranslatedExchange, opened: Opened): Conversation => {
+export interface ChatConversation extends Conversation {
+  /** The same request for a server that has not got the route; `undefined`: it cannot be translated for it. */
+  readonly translated: (endpoint: Endpoint, nativeName: string) => Spoken | undefined
+}
+
+/** `opened`: shared with those of its attempts that are relayed; `isNative`: it is asked as the client asked. */
+export const converseInChat = (
+  { lessons }: Learnt,
+  exchange: TranslatedExchange,
+  opened: Opened,
+  isNative: Conversation["isNative"]
+): ChatConversation => {
   const { request } = exchange
   const speaking: Speaking = new Speaking({
     exchange,
@@ -68,7 +75,6 @@ export const converseInChat = ({ lessons }: Learnt, exchange: TranslatedExchange
     lessons,
     reasoning: exchange.reasoning
   })
-  const isNative: Conversation["isNative"] = ({ profile }) => relaysChat(profile, exchange.passthrough)
   return {
     dialect: {
       speak: (endpoint, nativeName) => (isNative(endpoint) && !speaking.isOpened ? undefined : speaking.translated(endpoint, nativeName)),
@@ -77,6 +83,8 @@ export const converseInChat = ({ lessons }: Learnt, exchange: TranslatedExchange
     isNative,
     complaintFor: ({ endpoint, nativeName }) => speaking.complaintFor(endpoint, nativeName),
     complaint: () => (speaking.turn instanceof Complaint ? speaking.turn : undefined),
-    droppedTools: () => []
+    droppedTools: () => [],
+    translated: (endpoint, nativeName) =>
+      speaking.complaintFor(endpoint, nativeName) === undefined ? speaking.translated(endpoint, nativeName) : undefined
   }
 }
