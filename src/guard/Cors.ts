@@ -40,8 +40,7 @@ export const defaultExposedHeaders: ReadonlyArray<string> = [
   "X-Olla-Attempts",
   "X-Olla-Dialect",
   "X-Olla-Dropped",
-  "X-Olla-Limit",
-  "X-Olla-Client"
+  "X-Olla-Limit"
 ]
 
 /** Routes that `*` does not cover. `path` is the clean one that is served. */

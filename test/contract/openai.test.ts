@@ -164,14 +164,15 @@ describe("an OpenAI client", () => {
   })
 
   it("gets a backend's own error as it is", async () => {
-    a.setFault({ _tag: "status", status: 429, headers: { "retry-after": "7" } })
-    b.setFault({ _tag: "status", status: 429, headers: { "retry-after": "7" } })
+    // Longer than anybody waits for a place.
+    a.setFault({ _tag: "status", status: 429, headers: { "retry-after": "45" } })
+    b.setFault({ _tag: "status", status: 429, headers: { "retry-after": "45" } })
     const error = await ask().then(
       () => undefined,
       (thrown: unknown) => thrown as InstanceType<typeof OpenAI.APIError>
     )
     expect(error?.status).toBe(429)
-    expect(error?.headers?.get("retry-after")).toBe("7")
+    expect(error?.headers?.get("retry-after")).toBe("45")
   })
 })
 
