@@ -37,7 +37,7 @@ beforeEach(() => {
 })
 
 /** What reached the backend, its own health and model checks aside. */
-const arrived = () => backend.requests.filter(({ method, url }) => method !== "GET" || !/^\/(?:health|v1\/models)$/.test(url))
+const arrived = () => backend.requests.filter(({ method, url }) => method !== "GET" || !/^\/(?:health|v1\/models|metrics)$/.test(url))
 
 describe("a request whose length can be read in two ways", () => {
   it.each<[string, string, number]>([
