@@ -22,8 +22,9 @@ describe.each(["olla", "sherpa"])("on the %s engine", (engine) => {
 
   beforeAll(async () => {
     await Promise.all([native.start(), plain.start(), gone.start(), lost.start(), docker.start(), older.start()])
+    // Errors are relayed, whatever they say: nothing is paused or left out for them.
     daemon = await startDaemon(
-      `proxy: {engine: ${engine}}\ndiscovery:\n  static:\n    endpoints:\n${endpoint("native", "llamacpp", native.url)}${endpoint("plain", "sglang", plain.url)}${endpoint("gone", "lmstudio", gone.url)}${endpoint("lost", "sglang", lost.url)}${endpoint("docker", "dmr", docker.url)}${endpoint("older", "llamacpp", older.url)}`
+      `proxy: {engine: ${engine}}\ntraffic: {failover: {statuses: []}}\ndiscovery:\n  static:\n    endpoints:\n${endpoint("native", "llamacpp", native.url)}${endpoint("plain", "sglang", plain.url)}${endpoint("gone", "lmstudio", gone.url)}${endpoint("lost", "sglang", lost.url)}${endpoint("docker", "dmr", docker.url)}${endpoint("older", "llamacpp", older.url)}`
     )
     client = new Anthropic({ baseURL: `${daemon.url}/olla/anthropic`, apiKey: "any", maxRetries: 0 })
     await Promise.all([gone.stop(), lost.stop()])

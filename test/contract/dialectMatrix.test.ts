@@ -34,8 +34,9 @@ let daemon: Daemon
 beforeAll(async () => {
   for (const name of servers) scripted.set(name, new ScriptedModel([`on-${name}`]))
   await Promise.all([...scripted.values()].map((server) => server.start()))
+  // Errors are relayed, whatever they say: nothing is paused or left out for them.
   daemon = await startDaemon(
-    `discovery:\n  static:\n    endpoints:\n${servers.map((name) => `      - {url: "${scripted.get(name)?.url}", name: ${name}, type: only-${name}, check_interval: 1h, check_timeout: 30s}`).join("\n")}\n`,
+    `traffic: {failover: {statuses: []}}\ndiscovery:\n  static:\n    endpoints:\n${servers.map((name) => `      - {url: "${scripted.get(name)?.url}", name: ${name}, type: only-${name}, check_interval: 1h, check_timeout: 30s}`).join("\n")}\n`,
     { files: Object.fromEntries(servers.map((name) => [`config/profiles/only-${name}.yaml`, profileOf(name)])) }
   )
 })
