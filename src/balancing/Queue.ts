@@ -112,12 +112,6 @@ export class Queue {
     return this.#line.size
   }
 
-  /** Somebody waits for a model none of whose endpoints serves. */
-  get holds(): boolean {
-    for (const { holder } of this.#line.tickets) if (holder.kind === "nobody") return true
-    return false
-  }
-
   /** Those who wait have their turn before a newcomer looks for somebody: what is left then is for nobody else. */
   settle(): void {
     if (this.#isComing) this.#serve()

@@ -21,7 +21,7 @@ const limits = {
 }
 
 /** One entry of `keys`, for editors. */
-export const keyEntryJson = {
+const keyEntryJson = {
   type: "object",
   required: ["name"],
   additionalProperties: false,

@@ -155,7 +155,7 @@ const errorIn = (body: string): Said | undefined => {
 const noModel = /\bnot found\b|\bdoes not exist\b/i
 
 /** A 404 that is about the model. */
-export const saysNoModel = (body: string, models: ReadonlyArray<string>): boolean => {
+const saysNoModel = (body: string, models: ReadonlyArray<string>): boolean => {
   const said = errorIn(body)
   if (said === undefined) return false
   if (said.code === "model_not_found") return true
@@ -167,7 +167,7 @@ export const saysNoModel = (body: string, models: ReadonlyArray<string>): boolea
 const longPrompt = /maximum context length|context length is only|available context size|context size has been exceeded|prompt is too long/i
 
 /** The prompt does not fit the model, in the words of the servers that say so. */
-export const saysTooLong = (body: string): boolean => {
+const saysTooLong = (body: string): boolean => {
   const said = errorIn(body)
   if (said === undefined) return false
   return said.code === "context_length_exceeded" || said.type === "exceed_context_size_error" || longPrompt.test(said.message)

@@ -46,7 +46,7 @@ export const newFigures = (): LaneFigures => ({
 export const firstCost = ({ pace, cached }: LaneFigures, tokens: number): number => (pace * Math.max(leastRead, tokens - cached)) / 1000
 
 /** What stands before it. */
-export const waitCost = ({ pace, unread, turn, inFlight, foreign, slots }: LaneFigures): number => {
+const waitCost = ({ pace, unread, turn, inFlight, foreign, slots }: LaneFigures): number => {
   const excess = inFlight + foreign + 1 - slots
   return (pace * unread) / 1000 + (excess > 0 ? (turn * excess) / slots : 0)
 }

@@ -15,7 +15,7 @@ const checkLength = 6
 export const keyLength = keyPrefix.length + bodyLength + checkLength
 
 /** Imported keys, and those of a configuration, in characters. */
-export const shortestForeign = 20
+const shortestForeign = 20
 export const longestKey = 512
 
 /** Most significant digit first. */
@@ -68,9 +68,6 @@ export const isWholeKey = (text: string): boolean => text.length === keyLength &
 
 /** Made here, or cut out of such a key. */
 export const isOfOurs = (text: string): boolean => text.startsWith(keyPrefix)
-
-/** A key in any text. */
-export const keyPattern = /\bolla_[0-9A-Za-z]{49}\b/g
 
 /** As tables keep it. Its 256 bits need no salt and no stretching: nobody searches them. */
 export const digestOf = (key: string): string => hash("sha256", key, "base64url")

@@ -27,5 +27,3 @@ export const tableOf = (entries: ReadonlyArray<KeyEntry>, groups: ReadonlyMap<st
   byUser: entries.filter(({ users }) => users.length > 0),
   byCertificate: entries.filter(({ certificates }) => certificates.length > 0)
 })
-
-export const emptyTable: KeyTable = tableOf([])

@@ -17,15 +17,7 @@ import { headersOf } from "../../exchange/RawHeaders.ts"
 import { BodyShare } from "../../guard/BodyBudget.ts"
 import type { RunningRequest } from "../../guard/keys/Access.ts"
 import type { ModelPermit } from "../../guard/keys/ModelPermit.ts"
-import {
-  type CandidateGroups,
-  type Carrying,
-  type Ended,
-  outcomeOf,
-  queueStatuses,
-  type Refused,
-  type TurnedAway
-} from "../../proxy/Carrier.ts"
+import { type CandidateGroups, type Carrying, type Ended, outcomeOf, queueStatuses, type TurnedAway } from "../../proxy/Carrier.ts"
 import { EarlyStream } from "../../proxy/EarlyStream.ts"
 import { classOf, patienceOf, shareOf } from "../../proxy/InLine.ts"
 import { decisionHeaders } from "../../proxy/ReplyHeaders.ts"
@@ -193,17 +185,15 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
 
   /** At once, or after endpoints have been asked for their models. */
   #decide(asked: Asked, body: Body): void {
-    const { scope, path } = this.#surface.route
     const { inspection } = asked
-    const { router, catalogue } = this.#services
-    this.#exchange.model = catalogue.snapshot().meant(inspection.model)
+    this.#exchange.model = this.#services.catalogue.snapshot().meant(inspection.model)
     this.#exchange.stream = asked.stream
     const permit = permitOf(this.#context)
     if (permit !== undefined && !this.#mayUse(permit, asked, body)) return
     this.#inspection = inspection
     this.rules = this.#rulesFor(inspection, body)
     this.#keepWaiting(asked)
-    const decided = router.decide({ scope, path, inspection, rules: this.rules, permit, prompted: this })
+    const decided = this.#route(inspection)
     if (!Effect.isEffect(decided)) {
       this.#decided(asked, body, decided)
       return
@@ -338,17 +328,15 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     return true
   }
 
+  #route(inspection: Inspection): Decision | Effect.Effect<Decision> {
+    const { scope, path } = this.#surface.route
+    const permit = permitOf(this.#context)
+    return this.#services.router.decide({ scope, path, inspection, rules: this.rules, permit, prompted: this })
+  }
+
   /** `undefined`: somebody would have to be asked for his models first. */
   #decideNow({ inspection }: Asked): Decision | undefined {
-    const { scope, path } = this.#surface.route
-    const decided = this.#services.router.decide({
-      scope,
-      path,
-      inspection,
-      rules: this.rules,
-      permit: permitOf(this.#context),
-      prompted: this
-    })
+    const decided = this.#route(inspection)
     return Effect.isEffect(decided) ? undefined : decided
   }
 
@@ -441,7 +429,7 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     if (this.#over) return
     if (end._tag === "turned_away") this.#noteTurnedAway(end)
     this.settle(outcomeOf(end))
-    if (end._tag === "refused") this.#refused(end)
+    if (end._tag === "refused") this.#context.guarded(() => this.#surface.refused(end))
     else if (end._tag === "turned_away") this.#context.guarded(() => this.#surface.turnedAway(end))
   }
 
@@ -450,14 +438,6 @@ export class ProxiedExchange implements ContextOwner, BodyReader, Settling, Runn
     const exchange = this.#exchange
     const strategy = exchange.verdict?.strategy ?? this.#services.settings.current().model_registry.routing_strategy.type
     exchange.verdict = { strategy, action: "rejected", reason: code, status }
-  }
-
-  #refused(refused: Refused): void {
-    try {
-      this.#surface.refused(refused)
-    } catch (error) {
-      this.#context.fault(error)
-    }
   }
 
   /** Turned away before an endpoint was chosen. */
